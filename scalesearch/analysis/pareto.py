@@ -1,0 +1,44 @@
+"""Which networks are not beaten on both cost and accuracy, and how much of the plane they dominate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def pareto_front(costs: Sequence[float], scores: Sequence[float]) -> tuple[int, ...]:
+    """Indices of the points that no other point beats: less or equal cost and more or equal score, one of them strictly.
+
+    Args:
+        costs: smaller is better.
+        scores: larger is better.
+
+    Returns:
+        Indices by rising cost. Of exact ties the first is kept.
+
+    Example:
+        >>> pareto_front([1.0, 2.0, 3.0], [0.5, 0.7, 0.6])
+        (0, 1)
+    """
+    order = sorted(range(len(costs)), key=lambda i: (costs[i], -scores[i], i))
+    front: list[int] = []
+    for index in order:
+        if not front or scores[index] > scores[front[-1]]:
+            front.append(index)
+    return tuple(front)
+
+
+def hypervolume(costs: Sequence[float], scores: Sequence[float], worst: tuple[float, float]) -> float:
+    """Area of the plane dominated by the points, up to the reference point `worst` = (cost, score).
+
+    Example:
+        >>> hypervolume([1.0, 2.0], [0.5, 0.7], worst=(3.0, 0.0))
+        1.2
+    """
+    inside = [(c, s) for c, s in zip(costs, scores, strict=True) if c < worst[0] and s > worst[1]]
+    front = pareto_front([c for c, _ in inside], [s for _, s in inside])
+    area, floor = 0.0, worst[1]
+    for index in front:
+        cost, score = inside[index]
+        area += (worst[0] - cost) * (score - floor)
+        floor = score
+    return area

@@ -1,0 +1,116 @@
+"""Trainings grouped by network: means, intervals, ranks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from scipy import stats
+
+from scalesearch.analysis.noise import Anova, one_way_anova
+from scalesearch.record import NetworkRecord, TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSummary:
+    """One network with all its trainings.
+
+    Attributes:
+        accuracies: validation accuracy of each finished training, by seed, 0 to 1.
+        failed: trainings whose loss was not finite; a network with one is never ranked.
+        mean: mean accuracy; None without a finished training.
+        sd: over this network's seeds; None with fewer than two.
+        ci95: interval of the mean from the seed spread pooled over the budget's networks; None when it cannot be had.
+        shrunk: the mean drawn towards the mean of all networks by its reliability (best linear prediction).
+        rank: 1 is the highest mean among the ranked networks of the budget; None when not ranked.
+    """
+
+    network: NetworkRecord
+    seeds: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    losses: tuple[float, ...]
+    seconds: tuple[float, ...]
+    failed: int
+    mean: float | None = None
+    sd: float | None = None
+    ci95: tuple[float, float] | None = None
+    shrunk: float | None = None
+    rank: int | None = None
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the network may be called best: on budget, trained, and no training failed."""
+        return self.network.within_tolerance and self.failed == 0 and bool(self.accuracies)
+
+    @property
+    def status(self) -> str:
+        """`complete`, `failed`, `off_budget`, or `waiting` when nothing has been trained yet."""
+        if not self.network.within_tolerance and not self.accuracies:
+            return "off_budget"
+        if self.failed:
+            return "failed"
+        return "complete" if self.accuracies else "waiting"
+
+
+def _collect(records: Sequence[TrialRecord]) -> NetworkSummary:
+    outcomes = sorted((r.outcome for r in records if r.outcome), key=lambda o: o.seed)
+    done = [o for o in outcomes if o.status == "complete"]
+    accuracies = tuple(o.accuracy for o in done if o.accuracy is not None)
+    n = len(accuracies)
+    mean = math.fsum(accuracies) / n if n else None
+    sd = math.sqrt(math.fsum((a - mean) ** 2 for a in accuracies) / (n - 1)) if mean is not None and n > 1 else None
+    return NetworkSummary(
+        network=records[0].network,
+        seeds=tuple(o.seed for o in done),
+        accuracies=accuracies,
+        losses=tuple(o.loss for o in done if o.loss is not None),
+        seconds=tuple(o.seconds for o in outcomes),
+        failed=len(outcomes) - len(done),
+        mean=mean,
+        sd=sd,
+    )
+
+
+def _with_interval(summary: NetworkSummary, anova: Anova | None) -> NetworkSummary:
+    if anova is None or summary.mean is None:
+        return summary
+    n = len(summary.accuracies)
+    half = float(stats.t.ppf(0.975, anova.df_within)) * math.sqrt(anova.ms_within / n)
+    variance = max(0.0, (anova.ms_between - anova.ms_within) / anova.n0)
+    total = variance + anova.ms_within / n
+    shrunk = anova.mean + (variance / total if total else 0.0) * (summary.mean - anova.mean)
+    return replace(summary, ci95=(summary.mean - half, summary.mean + half), shrunk=shrunk)
+
+
+def _with_ranks(summaries: Sequence[NetworkSummary]) -> list[NetworkSummary]:
+    ranked = [s for s in summaries if s.ranked]
+    order = sorted(ranked, key=lambda s: (-(s.mean or 0.0), s.network.macs, s.network.trial))
+    ranks = {s.network.trial: position for position, s in enumerate(order, start=1)}
+    return [replace(s, rank=ranks.get(s.network.trial)) for s in summaries]
+
+
+def summarize(records: Iterable[TrialRecord]) -> tuple[NetworkSummary, ...]:
+    """Group trainings by network; intervals, shrinkage and ranks are within each budget. Ordered by trial."""
+    by_trial: dict[int, list[TrialRecord]] = {}
+    for record in records:
+        by_trial.setdefault(record.network.trial, []).append(record)
+    by_budget: dict[str, list[NetworkSummary]] = {}
+    for _, group in sorted(by_trial.items()):
+        summary = _collect(group)
+        by_budget.setdefault(summary.network.budget, []).append(summary)
+    result: list[NetworkSummary] = []
+    for summaries in by_budget.values():
+        anova = pooled_anova(summaries)
+        result += _with_ranks([_with_interval(s, anova) for s in summaries])
+    return tuple(sorted(result, key=lambda s: s.network.trial))
+
+
+def pooled_anova(summaries: Iterable[NetworkSummary]) -> Anova | None:
+    """The one-way layout of the networks that can be ranked."""
+    return one_way_anova([s.accuracies for s in summaries if s.ranked])
+
+
+def with_role(summaries: Iterable[NetworkSummary], role: str) -> NetworkSummary | None:
+    """The network that was proposed under this name, if there is one."""
+    return next((s for s in summaries if role in s.network.roles), None)

@@ -1,0 +1,102 @@
+"""Is the best network better than the obvious ones? A difference, an interval, and plain words.
+
+The best of m networks looks better than it is (the winner's curse), so its differences get simultaneous intervals over
+all pairs: Tukey's studentized range, in the Tukey-Kramer form for unequal numbers of seeds. They hold for whichever
+pair is looked at, the winner's included.
+
+Source: Tukey (1953); Kramer (1956); `scipy.stats.studentized_range`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+from scalesearch.analysis.noise import one_way_anova
+from scalesearch.analysis.summary import NetworkSummary, with_role
+
+NO_EVIDENCE = "no evidence of a difference"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The best network against one other.
+
+    Attributes:
+        against: name of the other: a reference, or `baseline`.
+        difference: mean accuracy of the best minus the other's (0 to 1).
+        ci95: simultaneous 95 % interval; None when seeds were not repeated.
+        words: `better`, `worse`, `no evidence of a difference`, `the same network`, or `not known (one seed)`.
+        seeds: trainings of the best and of the other.
+    """
+
+    against: str
+    difference: float
+    ci95: tuple[float, float] | None
+    words: str
+    seeds: tuple[int, int]
+
+
+def _words(interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return "not known (one seed)"
+    low, high = interval
+    return "better" if low > 0 else "worse" if high < 0 else NO_EVIDENCE
+
+
+def _interval(
+    difference: float, sizes: tuple[int, int], groups: Sequence[Sequence[float]]
+) -> tuple[float, float] | None:
+    anova = one_way_anova(groups)
+    if anova is None:
+        return None
+    q = float(stats.studentized_range.ppf(0.95, anova.networks, anova.df_within))
+    half = q * math.sqrt(anova.ms_within / 2 * (1 / sizes[0] + 1 / sizes[1]))
+    return (difference - half, difference + half)
+
+
+def compare(best: NetworkSummary, other: NetworkSummary, name: str, family: Iterable[NetworkSummary]) -> Comparison:
+    """Compare two networks; `family` is every network that could have been the best, plus `other`."""
+    sizes = (len(best.accuracies), len(other.accuracies))
+    if best.network.trial == other.network.trial:
+        return Comparison(name, 0.0, None, "the same network", sizes)
+    difference = (best.mean or 0.0) - (other.mean or 0.0)
+    interval = _interval(difference, sizes, [s.accuracies for s in family if s.ranked])
+    return Comparison(name, difference, interval, _words(interval), sizes)
+
+
+def compare_best(
+    best: NetworkSummary, rivals: Sequence[NetworkSummary], baseline: NetworkSummary | None, names: Iterable[str]
+) -> tuple[Comparison, ...]:
+    """The best network of a budget against each named reference on that budget, and against the baseline.
+
+    Args:
+        rivals: every network of the budget, the best included.
+        baseline: the unscaled network, if it was trained.
+        names: roles of the references.
+    """
+    family = [*rivals, *([baseline] if baseline and baseline not in rivals else [])]
+    found = [(name, with_role(rivals, name)) for name in names]
+    others = [*found, ("baseline", baseline)]
+    return tuple(compare(best, other, name, family) for name, other in others if other is not None and other.ranked)
+
+
+def advice(best: NetworkSummary, comparisons: Sequence[Comparison]) -> str:
+    """What to do with the result, in one sentence."""
+    uniform = next((c for c in comparisons if c.against == "uniform"), None)
+    if uniform is None:
+        return "Uniform scaling was not trained on this budget, so the gain over it is not known."
+    if uniform.words == "better":
+        return "The best network beats uniform scaling by more than the seeds explain: use it."
+    if uniform.words == "the same network":
+        return "Uniform scaling itself came first: use it."
+    if uniform.ci95 is None:
+        return "One seed per network shows no interval: use uniform scaling, or run again with --seeds 2 or more."
+    low, high = (100 * bound for bound in uniform.ci95)
+    return (
+        f"No evidence that the best network beats uniform scaling ({low:+.2f} to {high:+.2f} points): "
+        "either will do, and more seeds would narrow this."
+    )

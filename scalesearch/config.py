@@ -1,0 +1,224 @@
+"""What a study is, as frozen values with TOML as their file form. Unknown keys are errors.
+
+Pydantic checks types and ranges; its messages become one line that names the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import tomli_w
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from scalesearch.errors import ConfigError, StudyError, UsageError, choice_error, nearest
+from scalesearch.space import parse_budget
+from scalesearch.spec import DEPTH_RULES, DepthRule
+
+SamplerName = Literal["lattice", "grid", "random", "qmc", "tpe", "gp"]
+SAMPLERS: tuple[str, ...] = get_args(SamplerName)
+Optimizer = Literal["sgd", "adamw", "rmsprop"]
+Augmentation = Literal["none", "flip", "shift", "flip+shift"]
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+_STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
+_DURATION = re.compile(r"^(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?$")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ProxyRecipe:
+    """The short training run, the same for every candidate.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images a step.
+        optimizer: `sgd` (Nesterov), `adamw` or `rmsprop`.
+        learning_rate: peak of the schedule: linear warm-up, then a cosine to zero.
+        warmup: part of all steps spent warming up, 0 to 1.
+        momentum: of SGD and RMSProp.
+        weight_decay: decoupled for adamw; not applied to biases and normalisation.
+        label_smoothing: 0 to 1. It shifts the training loss only; the validation loss is the plain cross-entropy.
+        ema: decay of the weight average that is evaluated; 0 evaluates the weights themselves.
+        clip_norm: largest gradient norm; 0 does not clip.
+        augmentation: per image: mirror, shift by up to an eighth of the side, both, or none.
+        dropout: before the classifier.
+        stochastic_depth: probability of dropping the last block; falls linearly to 0 at the first.
+        train_images: a stratified part of the training split; 0 takes all.
+        val_images: the same for validation.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 4
+    batch_size: Annotated[int, Field(ge=2)] = 100
+    optimizer: Optimizer = "sgd"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    augmentation: Augmentation = "none"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    train_images: Annotated[int, Field(ge=0)] = 0
+    val_images: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True, config=_STRICT)
+class StudyConfig:
+    """The frozen definition of a study.
+
+    Attributes:
+        base: baseline network by name.
+        data: data SPEC.
+        budgets: one or more budgets, searched one at a time.
+        sampler: how the next candidate is chosen.
+        trials: networks on each budget, the references included.
+        seeds: trainings of each network.
+        seed: of the study; the same seed gives the same study on the same machine.
+        tolerance: allowed |macs / target - 1|.
+        rounding: depth rule.
+        grid_step: step of the `grid` sampler.
+        workers: processes; 0 takes one a core on CPU and one on a GPU.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        time_limit: seconds after which no new training starts; 0 has no limit.
+        skip_bad: count unreadable images and go on.
+        proxy: the training recipe.
+    """
+
+    base: str = "efficientnet_micro"
+    data: str = "fashion-mnist-mini"
+    budgets: tuple[str, ...] = ("2x",)
+    sampler: SamplerName = "lattice"
+    trials: Annotated[int, Field(ge=1, le=100_000)] = 12
+    seeds: Annotated[int, Field(ge=1, le=10_000)] = 2
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    tolerance: Annotated[float, Field(gt=0, le=1)] = 0.02
+    rounding: DepthRule = "proportional"
+    grid_step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
+    device: str = "auto"
+    time_limit: Annotated[float, Field(ge=0)] = 0.0
+    skip_bad: bool = False
+    proxy: ProxyRecipe = dataclasses.field(default_factory=ProxyRecipe)
+
+    def __post_init__(self) -> None:
+        if not self.budgets:
+            raise ConfigError("budgets is empty; allowed: one or more, such as ['2x']")
+        for text in self.budgets:
+            parse_budget(text)
+
+
+_ADAPTER = TypeAdapter(StudyConfig)
+_CHOICES = {"sampler": ("sampler", SAMPLERS), "rounding": ("rounding rule", DEPTH_RULES)}
+
+
+def _unknown_key(key: str, allowed: list[str], source: str) -> ConfigError:
+    guess = nearest(key, allowed)
+    hint = f"; did you mean {guess!r}?" if guess else "."
+    return ConfigError(f"unknown key {key!r} in {source}{hint} Allowed: {', '.join(allowed)}")
+
+
+def _as_error(error: ValidationError, source: str) -> UsageError:
+    first = error.errors(include_url=False)[0]
+    where = [str(part) for part in first["loc"]]
+    value = first.get("input")
+    if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        owner = ProxyRecipe if where[0] == "proxy" and len(where) > 1 else StudyConfig
+        return _unknown_key(where[-1], [f.name for f in dataclasses.fields(owner)], source)
+    if first["type"] == "literal_error" and where[0] in _CHOICES:
+        what, names = _CHOICES[where[0]]
+        return choice_error(what, str(value), names)
+    allowed = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    return ConfigError(f"{'.'.join(where)} in {source} is {value!r}; allowed: {allowed}")
+
+
+def config_from_dict(values: Mapping[str, Any], source: str = "the study definition") -> StudyConfig:
+    """Check a plain mapping and freeze it.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one) or a value outside its range.
+    """
+    try:
+        return _ADAPTER.validate_python(dict(values))
+    except ValidationError as error:
+        raise _as_error(error, source) from None
+
+
+def config_to_dict(config: StudyConfig) -> dict[str, Any]:
+    """The plain mapping that `config_from_dict` reads back to an equal value."""
+    values = dataclasses.asdict(config)
+    values["budgets"] = list(config.budgets)
+    return values
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        StudyError: missing or unreadable.
+        ConfigError: not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}") from None
+    except OSError as error:
+        raise StudyError(f"study file {str(path)!r} cannot be read: {error.strerror}") from None
+
+
+def load_config(path: Path) -> StudyConfig:
+    """Read a study definition from a TOML file."""
+    return config_from_dict(read_toml(path), source=str(path))
+
+
+def dump_toml(values: Mapping[str, Any]) -> str:
+    """TOML text of a plain mapping."""
+    return tomli_w.dumps(dict(values))
+
+
+def override(config: StudyConfig, **changes: Any) -> StudyConfig:
+    """A copy with the changes that are not None, checked again; keys of the recipe carry the prefix `proxy_`."""
+    values = config_to_dict(config)
+    for key, value in changes.items():
+        if value is not None:
+            owner, name = (values["proxy"], key[6:]) if key.startswith("proxy_") else (values, key)
+            owner[name] = value
+    return config_from_dict(values, source="the command line")
+
+
+def check_study_name(name: str) -> str:
+    """A study name that is safe as a folder name everywhere.
+
+    Raises:
+        UsageError: empty, over 64 characters, or with anything but letters, digits and . _ + -
+    """
+    if not _STUDY_NAME.match(name):
+        raise UsageError(
+            f"study name {name!r} cannot be used; "
+            "allowed: 1 to 64 letters, digits and . _ + -, the first one a letter or digit"
+        )
+    return name
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as `90`, `90s`, `15m`, `1h30m`.
+
+    Raises:
+        UsageError: not a duration, or zero.
+
+    Example:
+        >>> parse_duration("1h30m"), parse_duration("90")
+        (5400.0, 90.0)
+    """
+    match = _DURATION.match(text.strip().lower())
+    parts = match.groupdict() if match else {}
+    seconds = sum(float(parts[unit] or 0) * size for unit, size in (("h", 3600), ("m", 60), ("s", 1))) if match else 0
+    if seconds <= 0:
+        raise UsageError(f"duration {text!r} is not understood; allowed: for example 90s, 15m or 1h30m")
+    return float(seconds)

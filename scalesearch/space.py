@@ -1,0 +1,254 @@
+"""Coefficients, budgets and the surface they lie on: pure arithmetic, nothing is built here.
+
+The law (EfficientNet, Tan & Le 2019, equation 3)::
+
+    alpha^a * beta^b * gamma^c = B          nominal exponents (a, b, c) = (1, 2, 2)
+
+A point of the surface is named by its *shares*: the part of log(B) spent on depth, width and resolution.
+They sum to 1, so every point proposed lies on the surface and nothing is proposed and then rejected.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+
+from scalesearch.errors import BudgetError, UsageError
+
+_BUDGET = re.compile(r"^\s*(?P<number>[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(?P<unit>x|[kmgt])?\s*$", re.IGNORECASE)
+_UNITS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+_ALLOWED_BUDGET = "a multiple of the baseline such as 2x or 0.5x, or multiply-adds such as 800M, 1.2G or 4e8"
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """Multipliers of depth, width and resolution at phi = 1 (dimensionless, above zero)."""
+
+    alpha: float
+    beta: float
+    gamma: float
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "gamma"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise UsageError(f"{name} is {value!r}; allowed: a finite number above 0")
+
+    def at(self, phi: float) -> Coefficients:
+        """The multipliers at compound coefficient `phi`: each one to the power `phi`."""
+        return Coefficients(self.alpha**phi, self.beta**phi, self.gamma**phi)
+
+
+@dataclass(frozen=True, slots=True)
+class Exponents:
+    """How cost answers to each multiplier: cost = depth^a * width^b * resolution^c. The paper's are 1, 2, 2."""
+
+    depth: float = 1.0
+    width: float = 2.0
+    resolution: float = 2.0
+
+
+NOMINAL = Exponents()
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """The part of log-cost spent on depth, width and resolution. They sum to 1."""
+
+    depth: float
+    width: float
+    resolution: float
+
+    def __post_init__(self) -> None:
+        total = self.depth + self.width + self.resolution
+        if not math.isclose(total, 1.0, abs_tol=1e-9):
+            raise UsageError(f"shares {astuple(self)} sum to {total:g}; allowed: shares that sum to 1")
+
+
+REFERENCES: dict[str, Shares] = {
+    "depth": Shares(1.0, 0.0, 0.0),
+    "width": Shares(0.0, 1.0, 0.0),
+    "resolution": Shares(0.0, 0.0, 1.0),
+    "uniform": Shares(1 / 3, 1 / 3, 1 / 3),
+}
+"""The obvious proposals that every search must beat; `efficientnet` is added below from its own coefficients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A target cost: relative to the baseline (`multiple`) or absolute (`macs`). Exactly one of them is set."""
+
+    text: str
+    multiple: float | None
+    macs: int | None
+
+    def target_macs(self, baseline_macs: int) -> int:
+        """The target in multiply-adds, given the baseline's counted multiply-adds."""
+        return self.macs if self.macs is not None else round((self.multiple or 0.0) * baseline_macs)
+
+    def ratio(self, baseline_macs: int) -> float:
+        """The target as a multiple of the baseline."""
+        return self.multiple if self.multiple is not None else (self.macs or 0) / baseline_macs
+
+
+def parse_budget(text: str) -> Budget:
+    """Read a budget as the command line writes it.
+
+    Raises:
+        BudgetError: not a number with an allowed unit, or not above zero.
+
+    Example:
+        >>> parse_budget("2x").multiple, parse_budget("800M").macs, parse_budget("4e8").macs
+        (2.0, 800000000, 400000000)
+    """
+    match = _BUDGET.match(text)
+    if match is None:
+        raise BudgetError(f"budget {text!r} is not understood; allowed: {_ALLOWED_BUDGET}")
+    number, unit = float(match["number"]), (match["unit"] or "").lower()
+    if not math.isfinite(number) or number <= 0:
+        raise BudgetError(f"budget {text!r} is not above zero; allowed: {_ALLOWED_BUDGET}")
+    if unit == "x":
+        return Budget(f"{number:g}x", number, None)
+    macs = number * _UNITS.get(unit, 1.0)
+    if macs < 1000:
+        raise BudgetError(f"budget {text!r} is {macs:g} multiply-adds; allowed: {_ALLOWED_BUDGET}")
+    return Budget(text.strip(), None, round(macs))
+
+
+def parse_budgets(text: str) -> tuple[Budget, ...]:
+    """Read a comma-separated list of budgets, in the order given, each one once.
+
+    Example:
+        >>> [b.text for b in parse_budgets("1x,2x,2.0x")]
+        ['1x', '2x']
+    """
+    budgets = [parse_budget(part) for part in text.split(",")]
+    return tuple({(b.multiple, b.macs): b for b in reversed(budgets)}.values())[::-1]
+
+
+def coefficients_from_shares(shares: Shares, ratio: float, exponents: Exponents = NOMINAL) -> Coefficients:
+    """The point of the surface `alpha^a * beta^b * gamma^c = ratio` that has these shares.
+
+    Example:
+        >>> coefficients_from_shares(Shares(1.0, 0.0, 0.0), 2.0)
+        Coefficients(alpha=2.0, beta=1.0, gamma=1.0)
+    """
+    return Coefficients(
+        ratio ** (shares.depth / exponents.depth),
+        ratio ** (shares.width / exponents.width),
+        ratio ** (shares.resolution / exponents.resolution),
+    )
+
+
+def shares_from_coefficients(coefficients: Coefficients, exponents: Exponents = NOMINAL) -> Shares:
+    """The shares of log-cost of a triple, whatever its own product is.
+
+    Raises:
+        UsageError: the triple does not change the cost (its product is 1), so it has no shares.
+
+    Example:
+        >>> s = shares_from_coefficients(Coefficients(1.2, 1.1, 1.15))
+        >>> round(s.depth, 3), round(s.width, 3), round(s.resolution, 3)
+        (0.279, 0.292, 0.428)
+    """
+    parts = (
+        exponents.depth * math.log(coefficients.alpha),
+        exponents.width * math.log(coefficients.beta),
+        exponents.resolution * math.log(coefficients.gamma),
+    )
+    total = math.fsum(parts)
+    if abs(total) < 1e-12:
+        raise UsageError(f"{coefficients} leaves the cost at 1x; shares need a product other than 1")
+    return Shares(*(part / total for part in parts))
+
+
+EFFICIENTNET = Coefficients(1.2, 1.1, 1.15)
+"""Found by the paper's grid search for B0 on ImageNet; product 1.920."""
+
+REFERENCES["efficientnet"] = shares_from_coefficients(EFFICIENTNET)
+
+
+def surface_product(coefficients: Coefficients, exponents: Exponents = NOMINAL) -> float:
+    """The nominal cost multiple `alpha^a * beta^b * gamma^c`."""
+    depth: float = coefficients.alpha**exponents.depth
+    width: float = coefficients.beta**exponents.width
+    resolution: float = coefficients.gamma**exponents.resolution
+    return depth * width * resolution
+
+
+def simplex_lattice(order: int) -> tuple[Shares, ...]:
+    """All shares (i, j, k) / order with i + j + k = order: (order + 1)(order + 2) / 2 points, corners included.
+
+    The {3, order} simplex lattice of Scheffe (1958).
+
+    Example:
+        >>> len(simplex_lattice(3)), simplex_lattice(1)[0]
+        (10, Shares(depth=1.0, width=0.0, resolution=0.0))
+    """
+    if order < 1:
+        raise UsageError(f"lattice order is {order}; allowed: 1 or more")
+    return tuple(
+        Shares(i / order, j / order, (order - i - j) / order)
+        for i in range(order, -1, -1)
+        for j in range(order - i, -1, -1)
+    )
+
+
+def lattice_with(points: int) -> tuple[Shares, ...]:
+    """The smallest simplex lattice that has at least `points` points."""
+    order = 1
+    while (order + 1) * (order + 2) // 2 < points:
+        order += 1
+    return simplex_lattice(order)
+
+
+def shares_from_square(u: float, v: float) -> Shares:
+    """Map the unit square onto the triangle of shares so that equal areas stay equal.
+
+    A uniform point of the square gives a uniform (Dirichlet(1, 1, 1)) point of the triangle.
+    """
+    root = math.sqrt(u)
+    depth, width = 1.0 - root, root * (1.0 - v)
+    return Shares(depth, width, 1.0 - depth - width)
+
+
+def square_from_shares(shares: Shares) -> tuple[float, float]:
+    """The inverse of `shares_from_square`; the depth corner, where v is free, gets v = 0.5."""
+    root = min(1.0, max(0.0, 1.0 - shares.depth))
+    v = 0.5 if root < 1e-12 else min(1.0, max(0.0, 1.0 - shares.width / root))
+    return root * root, v
+
+
+def _axis(step: float, limit: float) -> list[float]:
+    return [round(1.0 + i * step, 10) for i in range(int((limit - 1.0) / step + 1e-9) + 1)]
+
+
+def paper_grid(
+    ratio: float, step: float, exponents: Exponents = NOMINAL, slack: float = 0.1
+) -> tuple[Coefficients, ...]:
+    """The paper's small grid: alpha, beta, gamma >= 1 on a step, kept where the product is within `slack` of the ratio.
+
+    The paper states neither step nor slack. NNI's published example uses 0.05 and 0.1 at 2x, which this repeats;
+    at other ratios the slack is scaled (`slack * ratio / 2`). Each triple kept is moved along its own direction onto
+    the surface, so that rounding starts from the budget and not from 5 % beside it.
+
+    Raises:
+        UsageError: a step that is not in (0, 0.5], or a ratio that is not above 1 (the grid only goes up).
+    """
+    if not 0.0 < step <= 0.5:
+        raise UsageError(f"grid step is {step:g}; allowed: above 0, at most 0.5")
+    if ratio <= 1.0:
+        raise UsageError(f"the grid sampler needs a budget above 1x, not {ratio:g}x; use lattice for smaller budgets")
+    triples = _grid_triples(ratio, step, exponents)
+    kept = [c for c in triples if abs(surface_product(c, exponents) - ratio) < slack * ratio / 2]
+    return tuple(coefficients_from_shares(shares_from_coefficients(c, exponents), ratio, exponents) for c in kept)
+
+
+def _grid_triples(ratio: float, step: float, exponents: Exponents) -> Iterator[Coefficients]:
+    limit = ratio  # no single multiplier may exceed the whole budget (NNI: alpha <= 2 at 2x)
+    for alpha in _axis(step, limit ** (1 / exponents.depth)):
+        for beta in _axis(step, limit ** (1 / exponents.width)):
+            for gamma in _axis(step, limit ** (1 / exponents.resolution)):
+                yield Coefficients(alpha, beta, gamma)
