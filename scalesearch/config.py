@@ -48,6 +48,8 @@ class ProxyRecipe:
         augmentation: per image: mirror, shift by up to an eighth of the side, both, or none.
         dropout: before the classifier.
         stochastic_depth: probability of dropping the last block; falls linearly to 0 at the first.
+        bn_momentum: of every batch norm during the proxy (torch's sense); 0 keeps the network's own. The official 0.01
+            forgets its start over 500 steps, which a short run does not have.
         train_images: a stratified part of the training split; 0 takes all.
         val_images: the same for validation.
     """
@@ -65,6 +67,7 @@ class ProxyRecipe:
     augmentation: Augmentation = "none"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    bn_momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
     train_images: Annotated[int, Field(ge=0)] = 0
     val_images: Annotated[int, Field(ge=0)] = 0
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def pareto_front(costs: Sequence[float], scores: Sequence[float]) -> tuple[int, ...]:
-    """Indices of the points that no other point beats: less or equal cost and more or equal score, one of them strictly.
+    """Indices of the points that no other point beats on both cost and score.
 
     Args:
         costs: smaller is better.

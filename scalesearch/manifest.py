@@ -1,0 +1,115 @@
+"""What a study was made from: its definition, data, device, host and versions. Its file form is `study.toml`."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scalesearch import __version__
+from scalesearch.config import StudyConfig, config_from_dict, config_to_dict
+
+SCHEMA = 1
+"""Version of `study.toml` and `result.json`; raised when a field changes its meaning."""
+
+_LIBRARIES = ("torch", "fvcore", "optuna", "numpy", "pandas", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What the search saw of the dataset; `fingerprint` is a SHA-256 of the train and validation images and labels."""
+
+    spec: str
+    classes: int
+    channels: int
+    native_px: int
+    train_images: int
+    val_images: int
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFacts:
+    """One budget as it was searched.
+
+    Attributes:
+        text: as given.
+        target_macs: in multiply-adds.
+        networks_on_surface: distinct networks that a dense lattice of the surface rounds to.
+        residual_median: median of |macs / target - 1| over them.
+        within_tolerance: how many of them meet the budget.
+    """
+
+    text: str
+    target_macs: int
+    networks_on_surface: int
+    residual_median: float
+    within_tolerance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything needed to run a study again, or to go on with it."""
+
+    study: str
+    config: StudyConfig
+    data: DataFacts
+    baseline_macs: int
+    budgets: tuple[BudgetFacts, ...]
+    device: str
+    workers: int
+    versions: Mapping[str, str]
+    host: Mapping[str, str]
+    created_at: str
+    command: str
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of scalesearch, Python and the libraries that decide the numbers."""
+    versions = {"scalesearch": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def host_facts() -> dict[str, str]:
+    """What kind of machine this is; its name is left out so that results can be published."""
+    return {"system": platform.system(), "machine": platform.machine(), "processor": _processor()}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 (a device file, not a path of ours)
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def utc_now() -> str:
+    """UTC time to the second, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def manifest_to_dict(manifest: Manifest) -> dict[str, Any]:
+    """A plain mapping for TOML: the definition at the top, so that the file can be run again, facts under [made]."""
+    made = dataclasses.asdict(manifest)
+    del made["config"]
+    made["data"]["notes"] = list(manifest.data.notes)
+    made["budgets"] = [dataclasses.asdict(budget) for budget in manifest.budgets]
+    made["schema"] = SCHEMA
+    return {**config_to_dict(manifest.config), "made": made}
+
+
+def manifest_from_dict(values: Mapping[str, Any], source: str) -> Manifest:
+    """The inverse of `manifest_to_dict`."""
+    definition = {key: value for key, value in values.items() if key != "made"}
+    made = dict(values["made"])
+    made.pop("schema")
+    made["data"] = DataFacts(**{**made["data"], "notes": tuple(made["data"]["notes"])})
+    made["budgets"] = tuple(BudgetFacts(**budget) for budget in made["budgets"])
+    return Manifest(config=config_from_dict(definition, source), **made)

@@ -1,0 +1,210 @@
+"""From coefficients to a network that meets the budget after rounding.
+
+Depth and resolution are rounded first and stay; what rounding cost or saved is then made good in the channels. A width
+multiplier is found at which the rounded network crosses the target, and around it each channel count is moved by at
+most a few steps of the divisor, the smallest distortion first, until the *counted* multiply-adds are close enough.
+
+Since the channels absorb the rest of the budget, the network depends on depths and resolution alone: all coefficients
+that round to one pair are one candidate, trained once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from scalesearch.errors import InfeasibleError
+from scalesearch.networks.base import Baseline, Task
+from scalesearch.space import Budget, Coefficients, Shares, coefficients_from_shares, lattice_with
+from scalesearch.spec import Candidate, NetworkSpec, round_half_up, round_spec, round_width, scale_depths
+
+GOAL = 0.25
+"""The repair stops at this part of the tolerance: at 2 % it aims at half a percent."""
+
+MAX_COMBINATIONS = 4096
+DENSE_POINTS = 496
+"""Points of the lattice that tells which coefficients are one network (order 30)."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A baseline, a task and a budget: everything needed to realize a point.
+
+    Attributes:
+        target_macs: the budget in multiply-adds.
+        ratio: the budget as a multiple of the baseline.
+        tolerance: allowed |macs / target_macs - 1|.
+    """
+
+    baseline: Baseline
+    task: Task
+    target_macs: int
+    ratio: float
+    tolerance: float
+    _widths: dict[tuple[tuple[int, ...], int], NetworkSpec] = field(default_factory=dict, repr=False, compare=False)
+
+    def coefficients(self, shares: Shares) -> Coefficients:
+        """The point of the surface with these shares (nominal exponents 1, 2, 2)."""
+        return coefficients_from_shares(shares, self.ratio)
+
+
+def make_surface(baseline: Baseline, task: Task, budget: Budget, tolerance: float) -> Surface:
+    """The surface of one budget.
+
+    Raises:
+        InfeasibleError: the budget is under the smallest network that the family can make.
+    """
+    baseline_macs = baseline.macs(baseline.spec, task)
+    target = budget.target_macs(baseline_macs)
+    least = baseline.macs(baseline.smallest(), task)
+    if target < least * (1 - tolerance):
+        raise InfeasibleError(
+            f"budget {budget.text} is {target:,} multiply-adds, under the smallest {baseline.name}; "
+            f"allowed: {least:,} ({least / baseline_macs:.3g}x) or more"
+        )
+    return Surface(baseline, task, target, budget.ratio(baseline_macs), tolerance)
+
+
+def _allowed_px(baseline: Baseline, px: float) -> int:
+    """The nearest allowed resolution, never under what the strides can take."""
+    step = baseline.rules.resolution_step_px
+    least = math.ceil(baseline.rules.min_resolution_px / step) * step
+    return max(least, step * round_half_up(px / step))
+
+
+def crossing_multiplier(surface: Surface, base: NetworkSpec) -> float:
+    """The width multiplier at which the rounded network's cost crosses the target (bisection on a step function)."""
+    divisor = surface.baseline.rules.width_divisor
+    channels = base.channels
+
+    def macs(multiplier: float) -> int:
+        spec = base.with_channels([round_width(c * multiplier, divisor) for c in channels])
+        return surface.baseline.macs(spec, surface.task)
+
+    low, high = divisor / (4 * max(channels)), 1.0
+    while macs(high) < surface.target_macs and high < 1e4:
+        low, high = high, 2 * high
+    for _ in range(40):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if macs(middle) < surface.target_macs else (low, middle)
+    return high
+
+
+def neighbours(ideal: float, divisor: int) -> tuple[int, ...]:
+    """The multiples of `divisor` beside an ideal channel count that keep at least 90 % of it.
+
+    Example:
+        >>> neighbours(35.0, 8), neighbours(12.0, 8), neighbours(11.0, 2)
+        ((32, 40), (16,), (10, 12))
+    """
+    below = max(divisor, math.floor(ideal / divisor) * divisor)
+    options = {below, below + divisor, round_width(ideal, divisor)}
+    return tuple(sorted(c for c in options if 0.9 * ideal <= c < ideal + divisor)) or (round_width(ideal, divisor),)
+
+
+def distortion(channels: Sequence[int], ideals: Sequence[float]) -> float:
+    """How far the channels are from a common multiplier: sum of squared log ratios."""
+    return math.fsum(math.log(c / ideal) ** 2 for c, ideal in zip(channels, ideals, strict=True))
+
+
+def _combinations(ideals: Sequence[float], divisor: int) -> list[tuple[int, ...]]:
+    """Choices of neighbours, least distortion first; a long table varies only its costliest roundings."""
+    options = [neighbours(ideal, divisor) for ideal in ideals]
+    free = sorted(range(len(ideals)), key=lambda i: (-len(options[i]), ideals[i]))
+    while math.prod(len(o) for o in options) > MAX_COMBINATIONS:
+        index = free.pop(0)
+        options[index] = (round_width(ideals[index], divisor),)
+    return sorted(itertools.product(*options), key=lambda c: (distortion(c, ideals), c))
+
+
+def _single_moves(channels: tuple[int, ...], divisor: int) -> Iterator[tuple[int, ...]]:
+    for index, count in enumerate(channels):
+        for moved in (count - divisor, count + divisor):
+            if moved >= divisor:
+                yield (*channels[:index], moved, *channels[index + 1 :])
+
+
+def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
+    """Channels for given depths and resolution so that the multiply-adds meet the target as closely as they can.
+
+    Args:
+        base: the depths and resolution to keep, with the baseline's own channels.
+
+    Returns:
+        The network with least distortion within a quarter of the tolerance; without one, the closest to the target.
+    """
+    divisor = surface.baseline.rules.width_divisor
+    multiplier = crossing_multiplier(surface, base)
+    ideals = [c * multiplier for c in base.channels]
+    goal = surface.tolerance * GOAL
+
+    def miss(channels: Sequence[int]) -> float:
+        return abs(surface.baseline.macs(base.with_channels(channels), surface.task) / surface.target_macs - 1)
+
+    best: tuple[int, ...] = ()
+    error = math.inf
+    for channels in _combinations(ideals, divisor):
+        if (found := miss(channels)) < error:
+            best, error = channels, found
+        if error <= goal:
+            return base.with_channels(best)
+    while error > goal:
+        found, channels = min((miss(c), c) for c in _single_moves(best, divisor))
+        if found >= error:
+            break
+        best, error = channels, found
+    return base.with_channels(best)
+
+
+def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
+    """The network on budget for one point of the surface, deterministic and monotone.
+
+    A larger alpha never gives fewer blocks in any stage, a larger gamma never a smaller image.
+
+    Returns:
+        The candidate; `within_tolerance` is False where no channels meet the budget (a very coarse baseline).
+    """
+    baseline = surface.baseline
+    depths = scale_depths(baseline.spec.depths, coefficients.alpha, baseline.rules.depth_rule)
+    px = _allowed_px(baseline, baseline.spec.resolution_px * coefficients.gamma)
+    if (depths, px) not in surface._widths:
+        surface._widths[depths, px] = fit_channels(surface, replace(baseline.spec, depths=depths, resolution_px=px))
+    spec = surface._widths[depths, px]
+    macs = baseline.macs(spec, surface.task)
+    within = abs(macs / surface.target_macs - 1) <= surface.tolerance
+    before = _macs_before_repair(surface, coefficients, px)
+    return Candidate(spec, (coefficients,), macs, surface.target_macs, before, within)
+
+
+def _macs_before_repair(surface: Surface, coefficients: Coefficients, px: int) -> int:
+    rules = replace(surface.baseline.rules, min_resolution_px=1)
+    plain = replace(round_spec(surface.baseline.spec, coefficients, rules), resolution_px=px)
+    return surface.baseline.macs(plain, surface.task)
+
+
+def merge(candidates: Iterable[Candidate]) -> dict[NetworkSpec, Candidate]:
+    """One candidate a network, in the order of first proposal, each with every triple that rounds to it."""
+    merged: dict[NetworkSpec, Candidate] = {}
+    for candidate in candidates:
+        known = merged.get(candidate.spec)
+        triples = (known.coefficients if known else ()) + candidate.coefficients
+        merged[candidate.spec] = replace(known or candidate, coefficients=tuple(dict.fromkeys(triples)))
+    return merged
+
+
+def realize_all(surface: Surface, shares: Iterable[Shares]) -> dict[NetworkSpec, Candidate]:
+    """Distinct networks of many points of the surface."""
+    return merge(realize(surface, surface.coefficients(point)) for point in shares)
+
+
+def dense_map(surface: Surface, points: int = DENSE_POINTS) -> dict[NetworkSpec, Candidate]:
+    """Every network of a dense lattice of the surface, with all the coefficients of the lattice that give it."""
+    return realize_all(surface, lattice_with(points))
+
+
+def coefficient_ranges(triples: Sequence[Coefficients]) -> tuple[tuple[float, float], ...]:
+    """Smallest and largest alpha, beta and gamma of several triples."""
+    columns = zip(*((c.alpha, c.beta, c.gamma) for c in triples), strict=True)
+    return tuple((min(column), max(column)) for column in columns)
