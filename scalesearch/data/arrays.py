@@ -1,0 +1,170 @@
+"""Arrays as users have them -> `Parts` of `ArrayImages`: every check on pixels and labels is here.
+
+A source is a mapping with the keys ``x`` and ``y``, and optionally ``x_val``, ``y_val``, ``x_test``, ``y_test``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scalesearch.data.images import ArrayImages, Dataset, Labels, Pixels, array_fingerprint
+from scalesearch.data.splits import Parts
+from scalesearch.errors import DataError
+
+KEYS = ("x", "y", "x_val", "y_val", "x_test", "y_test")
+SHAPES = "[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1 or 3"
+AnyArray = npt.NDArray[Any]
+
+
+def parts_of(source: Mapping[str, Any], what: str, with_test: bool) -> Parts[ArrayImages]:
+    """Checked splits of a mapping of arrays.
+
+    Args:
+        source: the arrays by key; a lazy mapping (an npz file) is only asked for what is used.
+        what: how messages name the source.
+        with_test: whether x_test is read.
+
+    Raises:
+        DataError: keys are missing, or an array has a wrong shape, type or value.
+    """
+    _check_keys(source, what)
+    train, scale = _first_split(source, what)
+    classes = tuple(str(label) for label in range(int(train.labels.max()) + 1))
+    val = _other_split(source, "_val", what, train, scale)
+    test = _other_split(source, "_test", what, train, scale) if with_test else None
+    return Parts(train, val, test, classes, whole=not {"x_val", "x_test"} & set(source))
+
+
+def array_dataset(name: str, parts: Parts[ArrayImages]) -> Dataset:
+    """The finished dataset of arrays whose splits are complete."""
+    channels, side = parts.train.pixels.shape[1:3]
+    train, val = parts.train, parts.validation
+    fingerprint = array_fingerprint(train, val)
+    return Dataset(name, parts.classes, channels, side, train, val, parts.test, fingerprint, parts.notes)
+
+
+def _check_keys(source: Mapping[str, Any], what: str) -> None:
+    present = set(source)
+    for x, y in zip(KEYS[::2], KEYS[1::2], strict=True):
+        for key, other in ((x, y), (y, x)):
+            if key not in present and (key in ("x", "y") or other in present):
+                found = ", ".join(sorted(map(str, present))) or "nothing"
+                raise DataError(f"{what} has no {key!r}; it has: {found}. Needed: x, y; may be: {', '.join(KEYS[2:])}")
+
+
+def _first_split(source: Mapping[str, Any], what: str) -> tuple[ArrayImages, float]:
+    raw = _array(source["x"], "x", what)
+    scale = _scale(raw, f"{what}: x")
+    images = ArrayImages(_pixels(raw, scale, f"{what}: x"), _labels(source["y"], "y", what))
+    _check_sizes(images, "", what)
+    _check_contiguous(images.labels, f"{what}: y")
+    return images, scale
+
+
+def _other_split(
+    source: Mapping[str, Any], suffix: str, what: str, train: ArrayImages, scale: float
+) -> ArrayImages | None:
+    if f"x{suffix}" not in source:
+        return None
+    where = f"{what}: x{suffix}"
+    images = ArrayImages(
+        _pixels(_array(source[f"x{suffix}"], f"x{suffix}", what), scale, where),
+        _labels(source[f"y{suffix}"], f"y{suffix}", what),
+    )
+    _check_sizes(images, suffix, what)
+    if images.pixels.shape[1:] != train.pixels.shape[1:]:
+        shape, wanted = list(images.pixels.shape[1:]), list(train.pixels.shape[1:])
+        raise DataError(f"{where} has images of [C, H, W] = {shape}, x has {wanted}: they must be the same")
+    if images.labels.max() > train.labels.max():
+        raise DataError(f"{what}: y{suffix} has the class {images.labels.max()}, y ends at {train.labels.max()}")
+    return images
+
+
+def _array(value: Any, key: str, what: str) -> AnyArray:
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # whatever a foreign object's __array__ raises
+        raise DataError(f"{what}: {key} is no array: {one_line(error)}") from error
+    if array.dtype.kind not in "uifb":
+        raise DataError(f"{what}: {key} has the type {array.dtype}; allowed: whole numbers or floats")
+    return array
+
+
+def _scale(raw: AnyArray, where: str) -> float:
+    """255 for floats in 0..1 (and for booleans), else 1."""
+    if not raw.size:
+        raise DataError(f"{where} has the shape {list(raw.shape)}: no image. Allowed: {SHAPES}")
+    return 255.0 if raw.dtype.kind == "b" or (raw.dtype.kind == "f" and raw.max() <= 1.0) else 1.0
+
+
+def _pixels(raw: AnyArray, scale: float, where: str) -> Pixels:
+    """Checked pixels as uint8 [N, C, S, S]: channels in front, the centre square."""
+    if not raw.size:
+        raise DataError(f"{where} has the shape {list(raw.shape)}: no image. Allowed: {SHAPES}")
+    square = _centre_square(_channels_first(raw, where))
+    if raw.dtype != np.uint8:
+        _check_range(square, 255.0 / scale, where)
+        square = np.rint(square * scale)
+    return np.ascontiguousarray(square, dtype=np.uint8)
+
+
+def _channels_first(raw: AnyArray, where: str) -> AnyArray:
+    if raw.ndim == 3:
+        return raw[:, None]
+    if raw.ndim == 4 and raw.shape[3] in (1, 3):
+        return raw.transpose(0, 3, 1, 2)
+    if raw.ndim == 4 and raw.shape[1] in (1, 3):
+        return raw
+    raise DataError(f"{where} has the shape {list(raw.shape)}; allowed: {SHAPES}")
+
+
+def _centre_square(images: AnyArray) -> AnyArray:
+    height, width = images.shape[2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[:, :, top : top + side, left : left + side]
+
+
+def _check_range(images: AnyArray, top: float, where: str) -> None:
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        raise DataError(f"{where} has {int((~np.isfinite(images)).sum())} values that are NaN or infinite")
+    low, high = images.min(), images.max()
+    if low < 0 or high > top:
+        hint = "the range of x" if top == 1.0 else "pixels as they are before any normalisation, or 0..1"
+        raise DataError(f"{where} has values from {low:g} to {high:g}; allowed: 0 to {top:g} ({hint})")
+
+
+def _labels(value: Any, key: str, what: str) -> Labels:
+    raw = _array(value, key, what)
+    if raw.ndim == 2 and raw.shape[1] == 1:  # as Keras hands out CIFAR-10
+        raw = raw[:, 0]
+    if raw.dtype.kind not in "ui" or raw.ndim != 1:
+        raise DataError(f"{what}: {key} has type {raw.dtype}, shape {list(raw.shape)}; allowed: whole numbers, [N]")
+    if raw.size and (raw.min() < 0 or raw.max() >= 2**31):
+        raise DataError(f"{what}: {key} has labels from {raw.min()} to {raw.max()}; allowed: 0, 1, 2, ...")
+    return raw.astype(np.int64)
+
+
+def _check_sizes(images: ArrayImages, suffix: str, what: str) -> None:
+    n_images, n_labels = len(images.pixels), len(images.labels)
+    if n_images != n_labels:
+        raise DataError(f"{what}: x{suffix} has {n_images} images and y{suffix} {n_labels} labels: not the same number")
+
+
+def _check_contiguous(labels: Labels, where: str) -> None:
+    present = np.unique(labels)
+    if len(present) == 1:
+        raise DataError(f"{where} has one class only ({present[0]}); two or more are needed")
+    if len(present) <= present[-1]:
+        gaps = np.setdiff1d(np.arange(min(present[-1], len(present) + 5)), present)[:5]
+        raise DataError(f"{where} has the classes 0 to {present[-1]}, but no image of {', '.join(map(str, gaps))}")
+
+
+def one_line(error: BaseException) -> str:
+    """An error of foreign code as one short line, with its type."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

@@ -1,0 +1,99 @@
+"""Images in memory: what every room above sees of a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
+
+
+class ImageSet(Protocol):
+    """One split: labels, and images at any side that is asked for."""
+
+    @property
+    def labels(self) -> Labels:
+        """Class numbers, int64, shape [N]."""
+
+    def __len__(self) -> int: ...
+
+    def at(self, px: int) -> Pixels:
+        """All images as uint8 [N, C, px, px] (a fresh array); at the native side the pixels are unchanged."""
+
+    def subset(self, indices: Indices) -> Self:
+        """The images at `indices`, in that order."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as the search sees it: train and validation; test only when asked for.
+
+    Attributes:
+        name: the SPEC as typed.
+        classes: class names; label i is classes[i].
+        channels: 1 (grey) or 3 (RGB).
+        native_px: side of the images; for folders the median of the shorter side.
+        train: the images the proxies train on.
+        val: the images that score them.
+        test: None unless it was asked for and exists.
+        fingerprint: SHA-256 hex digest of the content of train and val.
+        notes: plain sentences about what was done to the data on the way in.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: int
+    native_px: int
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet | None
+    fingerprint: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayImages:
+    """Square images held in memory.
+
+    Attributes:
+        pixels: uint8 [N, C, S, S].
+        labels: int64 [N].
+    """
+
+    pixels: Pixels
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, px: int) -> Pixels:
+        """See `ImageSet.at`.
+
+        Example:
+            >>> two = ArrayImages(np.full((2, 1, 4, 4), 7, np.uint8), np.array([0, 1]))
+            >>> two.at(3).shape, int(two.at(3).max())
+            ((2, 1, 3, 3), 7)
+        """
+        from scalesearch.data.resize import resized  # torch is slow to import: only when pixels are asked for
+
+        return resized(self.pixels, px)
+
+    def subset(self, indices: Indices) -> ArrayImages:
+        """See `ImageSet.subset`."""
+        return ArrayImages(self.pixels[indices], self.labels[indices])
+
+
+def array_fingerprint(*splits: ArrayImages) -> str:
+    """SHA-256 hex digest of the shapes, pixels and labels of the splits, in order."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(repr(split.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(split.pixels).data)
+        digest.update(split.labels.astype("<i8").data)
+    return digest.hexdigest()

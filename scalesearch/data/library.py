@@ -1,0 +1,104 @@
+"""Fashion-MNIST, CIFAR-10 and CIFAR-100: from files that are there already, else through torchvision."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scalesearch.data.arrays import one_line, parts_of
+from scalesearch.data.idx import read_idx
+from scalesearch.data.images import ArrayImages
+from scalesearch.data.mini import CLASSES
+from scalesearch.data.splits import Parts
+from scalesearch.errors import DataError, MissingExtraError
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+TORCHVISION_NAMES = {"fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+
+
+def read_library(name: str, folder: Path | None, root: Path | None, with_test: bool) -> Parts[ArrayImages]:
+    """A known dataset by name.
+
+    Args:
+        name: a key of TORCHVISION_NAMES.
+        folder: the only place to look for files, as the user typed it; nothing is downloaded.
+        root: where to look first and to download to; None: the user's cache folder.
+        with_test: whether the test images are read.
+
+    Raises:
+        DataError: files are missing or damaged, or the download fails.
+        MissingExtraError: torchvision is needed and not installed.
+    """
+    if name == "fashion-mnist":
+        return _fashion_mnist(folder, root, with_test)
+    place, download = (folder, False) if folder else (root or cache_folder(), True)
+    train = _torchvision(name, place, train=True, download=download)
+    arrays = {"x": train.data, "y": train.targets}
+    if with_test:
+        test = _torchvision(name, place, train=False, download=download)
+        arrays |= {"x_test": test.data, "y_test": test.targets}
+    return _parts(arrays, name, with_test, tuple(train.classes))
+
+
+def cache_folder() -> Path:
+    """Where downloads go: $XDG_CACHE_HOME/scalesearch, else ~/.cache/scalesearch."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scalesearch"
+
+
+def _fashion_mnist(folder: Path | None, root: Path | None, with_test: bool) -> Parts[ArrayImages]:
+    place = _idx_folder(folder, root)
+    arrays = {"x": _idx(place, "train-images-idx3"), "y": _idx(place, "train-labels-idx1")}
+    if with_test:
+        arrays |= {"x_test": _idx(place, "t10k-images-idx3"), "y_test": _idx(place, "t10k-labels-idx1")}
+    return _parts(arrays, "fashion-mnist", with_test, CLASSES)
+
+
+def _idx_folder(folder: Path | None, root: Path | None) -> Path:
+    """The first folder that has the training images; they are downloaded when none has."""
+    cache = root or cache_folder()
+    for place in [folder] if folder else [cache, DEBIAN]:
+        for candidate in (place, place / "FashionMNIST" / "raw"):
+            if _idx_path(candidate, "train-images-idx3"):
+                return candidate
+    if folder:
+        raise DataError(f"folder {str(folder)!r} has no train-images-idx3-ubyte or train-images-idx3-ubyte.gz")
+    _torchvision("fashion-mnist", cache, train=True, download=True)
+    return cache / "FashionMNIST" / "raw"
+
+
+def _idx_path(folder: Path, stem: str) -> Path | None:
+    candidates = (folder / f"{stem}-ubyte", folder / f"{stem}-ubyte.gz")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _idx(folder: Path, stem: str) -> np.ndarray[Any, Any]:
+    path = _idx_path(folder, stem)
+    if path is None:
+        raise DataError(f"folder {str(folder)!r} has no {stem}-ubyte or {stem}-ubyte.gz")
+    return read_idx(path)
+
+
+def _torchvision(name: str, place: Path, *, train: bool, download: bool) -> Any:
+    try:
+        from torchvision import datasets
+    except ImportError as error:
+        raise MissingExtraError("torchvision", "vision", f"reading {name}") from error
+    try:
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):  # older torchvision prints to stdout
+            warnings.simplefilter("ignore")  # NumPy 2.4 warns of how the pickles inside CIFAR's files were written
+            return getattr(datasets, TORCHVISION_NAMES[name])(str(place), train=train, download=download)
+    except Exception as error:
+        what = "download" if download else "read"
+        hint = f"check the network, or put its files into {str(place)!r}" if download else f"looked in {str(place)!r}"
+        raise DataError(f"cannot {what} {name}: {one_line(error)}; {hint}") from error
+
+
+def _parts(arrays: dict[str, Any], name: str, with_test: bool, classes: tuple[str, ...]) -> Parts[ArrayImages]:
+    parts = parts_of(arrays, name, with_test)
+    return Parts(parts.train, parts.val, parts.test, classes)

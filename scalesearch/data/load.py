@@ -1,0 +1,101 @@
+"""A SPEC as typed -> Dataset."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from scalesearch.data.arrays import array_dataset
+from scalesearch.data.folder import folder_dataset, read_folder
+from scalesearch.data.images import ArrayImages, Dataset
+from scalesearch.data.library import read_library
+from scalesearch.data.mini import read_mini
+from scalesearch.data.npz import read_npz
+from scalesearch.data.splits import Parts, completed, limited
+from scalesearch.data.user import module_exists, read_user
+from scalesearch.errors import UnknownNameError, UsageError, choice_error, nearest
+
+DATASETS = ("fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100")
+FORMS = (*DATASETS, "fashion-mnist:FOLDER", "folder:PATH", "npz:PATH", "package.module:function")
+PREFIXES = ("folder", "npz", *DATASETS)
+FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def load_dataset(
+    spec: str,
+    *,
+    with_test: bool = False,
+    skip_bad: bool = False,
+    train_images: int | None = None,
+    val_images: int | None = None,
+    root: Path | None = None,
+) -> Dataset:
+    """Load the training and validation images that `spec` names.
+
+    Args:
+        spec: one of DATASETS, ``folder:PATH``, ``npz:PATH`` or ``package.module:function``.
+        with_test: load the test split too; the search never does.
+        skip_bad: leave out image files that cannot be decoded, instead of stopping at the first.
+        train_images: use a stratified subset of this many; None uses all.
+        val_images: the same for validation.
+        root: where library datasets are looked for first and downloaded to; None: a cache folder.
+
+    Returns:
+        the same dataset, with the same fingerprint, for the same data and arguments.
+
+    Raises:
+        UnknownNameError: there is no such dataset.
+        DataError: the data is missing, empty, damaged or of a wrong shape.
+        MissingExtraError: an optional library is needed.
+
+    Example:
+        >>> data = load_dataset("fashion-mnist-mini", val_images=500)
+        >>> len(data.train), len(data.val), data.channels, data.native_px
+        (8000, 500, 1, 28)
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "folder":
+        files = limited(completed(read_folder(_path(rest, spec), with_test), with_test), train_images, val_images)
+        return folder_dataset(spec, files, skip_bad)
+    arrays = _arrays(spec, kind, rest, with_test, root)
+    return array_dataset(spec, limited(completed(arrays, with_test), train_images, val_images))
+
+
+def _arrays(spec: str, kind: str, rest: str, with_test: bool, root: Path | None) -> Parts[ArrayImages]:
+    if spec == "fashion-mnist-mini":
+        return read_mini(with_test)
+    if kind in DATASETS[1:]:
+        return read_library(kind, _path(rest, spec) if ":" in spec else None, root, with_test)
+    if kind == "npz":
+        return read_npz(_path(rest, spec), with_test)
+    if FUNCTION.fullmatch(spec) and (not nearest(kind, PREFIXES) or module_exists(kind)):
+        return read_user(spec, with_test)
+    raise _unknown(spec, kind)
+
+
+def _path(text: str, spec: str) -> Path:
+    if not text or "\0" in text:
+        raise UsageError(f"data {spec!r} has no path after the colon; allowed: {', '.join(FORMS)}")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # "~name" of a user who does not exist
+        return Path(text)
+
+
+def _unknown(spec: str, kind: str) -> UnknownNameError:
+    """The error for a spec of no known form; a path that exists gets the prefix it lacks."""
+    prefix = _prefix_of(spec)
+    if prefix:
+        return UnknownNameError(f"unknown data {spec!r}; did you mean '{prefix}:{spec}'? Allowed: {', '.join(FORMS)}")
+    guess = nearest(kind, PREFIXES[:2])
+    if guess and ":" in spec:
+        fixed = f"{guess}:{spec.partition(':')[2]}"
+        return UnknownNameError(f"unknown data {spec!r}; did you mean {fixed!r}? Allowed: {', '.join(FORMS)}")
+    return choice_error("data", spec, FORMS)
+
+
+def _prefix_of(spec: str) -> str | None:
+    try:
+        return "folder" if Path(spec).is_dir() else "npz" if Path(spec).is_file() else None
+    except (OSError, ValueError):  # a name too long for the file system, a null character
+        return None

@@ -1,0 +1,144 @@
+"""Who trains and who scores: stratified subsets, splits set aside, limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from scalesearch.data.images import ImageSet, Indices, Labels
+from scalesearch.errors import DataError
+
+SEED = 0
+S = TypeVar("S", bound=ImageSet)
+
+
+@dataclass(frozen=True)
+class Parts(Generic[S]):
+    """What a reader found, before missing splits are made.
+
+    Attributes:
+        train: the training images, or everything when `whole`.
+        val: validation images, if the source has them.
+        test: test images, if the source has them and they were asked for.
+        classes: class names; label i is classes[i].
+        notes: plain sentences.
+        whole: the source has one heap and no splits at all.
+    """
+
+    train: S
+    val: S | None
+    test: S | None
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    whole: bool = False
+
+    @property
+    def validation(self) -> S:
+        """The validation split of completed parts.
+
+        Raises:
+            DataError: there is none, or it has no image.
+        """
+        if self.val is None or not len(self.val):
+            raise DataError(f"{len(self.train)} training images and no validation image: give more images")
+        return self.val
+
+
+def stratified(labels: Labels, n: int, seed: int) -> Indices:
+    """Sorted indices of `n` images that keep the class shares, by largest remainder.
+
+    Every class that is present keeps at least one image when `n` is at least the number of classes. The same
+    arguments give the same indices on every machine and NumPy version.
+
+    Args:
+        labels: int64 [N].
+        n: how many to take, 0 to N.
+        seed: which images of each class are drawn.
+
+    Raises:
+        DataError: n is outside 0..N.
+
+    Example:
+        >>> stratified(np.array([0] * 6 + [1] * 3), 3, seed=0).tolist()
+        [2, 5, 8]
+    """
+    if not 0 <= n <= len(labels):
+        raise DataError(f"cannot take {n} of {len(labels)} images; allowed: 0 to {len(labels)}")
+    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    state = np.random.RandomState(seed)  # the legacy generator: its stream never changes between NumPy versions
+    picked = [
+        state.permutation(np.flatnonzero(inverse == index))[:quota] for index, quota in enumerate(_quotas(counts, n))
+    ]
+    return np.sort(np.concatenate([*picked, np.empty(0, np.int64)])).astype(np.int64)
+
+
+def _quotas(counts: Indices, n: int) -> list[int]:
+    """Largest-remainder shares of `n`; then no class is left at zero while another can give."""
+    total = max(1, int(counts.sum()))
+    quotas = [int(count) * n // total for count in counts]
+    remainders = [int(count) * n % total for count in counts]
+    for index in sorted(range(len(quotas)), key=lambda i: -remainders[i])[: n - sum(quotas)]:
+        quotas[index] += 1
+    while n >= len(quotas) and 0 in quotas:
+        quotas[quotas.index(max(quotas))] -= 1
+        quotas[quotas.index(0)] += 1
+    return quotas
+
+
+def completed(parts: Parts[S], with_test: bool = False) -> Parts[S]:
+    """Parts with a validation split: as given, or set aside from the rest (stratified, seed 0).
+
+    A heap without any split is cut in three whether or not the test part is wanted: train and validation stay the
+    same, and the test images stay unseen until they are asked for.
+    """
+    parts = _with_validation(parts)
+    if not with_test or not parts.test:
+        note = ("there is no test split",) if with_test else ()
+        return replace(parts, test=None, notes=(*parts.notes, *note))
+    return parts
+
+
+def _with_validation(parts: Parts[S]) -> Parts[S]:
+    if parts.val is not None:
+        return parts
+    if parts.whole:
+        train, rest = _cut(parts.train, 0.70)
+        val, test = _cut(rest, 0.50)
+        note = "no splits: all images were split into 70 % train, 15 % validation, 15 % test (stratified, seed 0)"
+        return replace(parts, train=train, val=val, test=test, notes=(*parts.notes, note), whole=False)
+    train, val = _cut(parts.train, 0.80)
+    note = "no validation split: 20 % of train was set aside (stratified, seed 0)"
+    return replace(parts, train=train, val=val, notes=(*parts.notes, note))
+
+
+def _cut(images: S, share: float) -> tuple[S, S]:
+    """A `share` of the images in which no class is missing, and the rest."""
+    n = max(round(share * len(images)), len(np.unique(images.labels)))
+    first = stratified(images.labels, n, SEED)
+    rest = np.setdiff1d(np.arange(len(images)), first)
+    return images.subset(first), images.subset(rest)
+
+
+def limited(parts: Parts[S], train_images: int | None, val_images: int | None) -> Parts[S]:
+    """Parts cut down to stratified subsets (seed 0).
+
+    Raises:
+        DataError: a limit is below the number of classes, or there is no validation image.
+    """
+    classes = len(parts.classes)
+    train, train_note = _limit(parts.train, train_images, classes, "train")
+    val, val_note = _limit(parts.validation, val_images, classes, "validation")
+    return replace(parts, train=train, val=val, notes=(*parts.notes, *train_note, *val_note))
+
+
+def _limit(images: S, n: int | None, classes: int, what: str) -> tuple[S, tuple[str, ...]]:
+    if n is None or n == len(images):
+        return images, ()
+    if n < classes:
+        raise DataError(f"{n} {what} images are fewer than the {classes} classes; allowed: {classes} or more")
+    if n > len(images):
+        return images, (f"{n} {what} images were asked for, all {len(images)} are used",)
+    note = f"{n} of {len(images)} {what} images are used (stratified, seed 0)"
+    return images.subset(stratified(images.labels, n, SEED)), (note,)

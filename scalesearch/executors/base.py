@@ -1,0 +1,76 @@
+"""Jobs, events, and what every executor offers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from scalesearch.config import ProxyRecipe
+from scalesearch.data import Dataset
+from scalesearch.networks.base import Baseline, Task
+from scalesearch.record import EpochPoint, TrainingOutcome
+from scalesearch.spec import NetworkSpec
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What a worker needs to train any candidate of a study; it is sent to other processes."""
+
+    baseline: Baseline
+    task: Task
+    dataset: Dataset
+    recipe: ProxyRecipe
+    device: str
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training: network number of the study, network, seed."""
+
+    trial: int
+    spec: NetworkSpec
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """A running job has finished an epoch."""
+
+    job: Job
+    point: EpochPoint
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """A job has ended, well or with a loss that was not finite."""
+
+    job: Job
+    outcome: TrainingOutcome
+
+
+Event = EpochDone | JobDone
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere; one training at a time on each worker."""
+
+    @property
+    def workers(self) -> int:
+        """Jobs that can run at once."""
+
+    def submit(self, job: Job) -> None:
+        """Start a job, or queue it when every worker is busy."""
+
+    def events(self, timeout: float) -> list[Event]:
+        """What has happened since the last call; waits up to `timeout` seconds for the first event.
+
+        Raises:
+            ScaleSearchError: a worker died or could not work.
+        """
+
+    def training_seconds(self, spec: NetworkSpec) -> float:
+        """Seconds of one whole training of `spec`, estimated from a few steps on every worker at once."""
+
+    def stop(self) -> None:
+        """End every worker at once; jobs that were running are lost."""

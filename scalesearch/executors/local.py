@@ -1,0 +1,85 @@
+"""Local processes: one single-threaded process a core, which measured faster than threads on small networks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import statistics
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from scalesearch.errors import ScaleSearchError
+from scalesearch.executors import worker
+from scalesearch.executors.base import EpochDone, Event, Job, JobDone, WorkerSetup
+from scalesearch.record import TrainingOutcome
+from scalesearch.spec import NetworkSpec
+
+T = TypeVar("T")
+
+
+def default_workers(device: str) -> int:
+    """One process a core that this process may use on CPU; one on an accelerator."""
+    if device != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+class LocalExecutor:
+    """A pool of spawned processes, each with its own copy of the data."""
+
+    def __init__(self, setup: WorkerSetup, workers: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.workers = workers
+        self._reports = context.Queue()
+        self._pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=worker.start, initargs=(setup, self._reports)
+        )
+        self._running: dict[Future[TrainingOutcome], Job] = {}
+
+    def submit(self, job: Job) -> None:
+        """See `Executor.submit`."""
+        self._running[self._pool.submit(worker.run_job, job)] = job
+
+    def _epochs(self) -> list[Event]:
+        found: list[Event] = []
+        while True:
+            try:
+                found.append(EpochDone(*self._reports.get_nowait()))
+            except queue.Empty:
+                return found
+
+    def events(self, timeout: float) -> list[Event]:
+        """See `Executor.events`."""
+        done, _ = wait(self._running, timeout=timeout, return_when=FIRST_COMPLETED)
+        found = self._epochs()
+        for future in done:
+            job = self._running.pop(future)
+            found.append(JobDone(job, _result(future)))
+        return found
+
+    def training_seconds(self, spec: NetworkSpec) -> float:
+        """See `Executor.training_seconds`."""
+        futures = [self._pool.submit(worker.run_estimate, spec) for _ in range(self.workers)]
+        return statistics.fmean(_result(future) for future in futures)
+
+    def stop(self) -> None:
+        """See `Executor.stop`."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+        for process in multiprocessing.active_children():
+            process.join(timeout=5)
+        self._reports.close()
+        self._reports.join_thread()
+
+
+def _result(future: Future[T]) -> T:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise ScaleSearchError(
+            "a training process ended before its time (out of memory, or killed); "
+            "what was finished is kept, try fewer --workers"
+        ) from None

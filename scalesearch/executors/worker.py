@@ -1,0 +1,122 @@
+"""The inside of a worker process: splits cached by resolution, one training at a time.
+
+This module is the only part of the executors that loads torch, and it does so in the worker.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from dataclasses import replace
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any
+
+from scalesearch.executors.base import Job, WorkerSetup
+from scalesearch.record import EpochPoint, TrainingOutcome
+from scalesearch.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from scalesearch.proxy import ProxyData
+
+WARM_STEPS, TIMED_STEPS = 3, 8
+
+
+class ProxyWorker:
+    """Trains candidates of one study on one device."""
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        import torch
+
+        from scalesearch.proxy import resolve_device
+
+        if setup.threads:
+            torch.set_num_threads(setup.threads)
+        self.setup = setup
+        self.device: torch.device = resolve_device(setup.device)
+        self._splits: dict[int, ProxyData] = {}
+
+    def data(self, px: int) -> ProxyData:
+        """Both splits at `px`, resized once and kept on the device."""
+        from scalesearch.data.device import normalization, to_device
+        from scalesearch.proxy import ProxyData
+
+        if px not in self._splits:
+            train = to_device(self.setup.dataset.train, px, self.device)
+            val = to_device(self.setup.dataset.val, px, self.device)
+            self._splits[px] = ProxyData(train, val, normalization(train.images.cpu().numpy()))
+        return self._splits[px]
+
+    def train(self, spec: NetworkSpec, seed: int, on_epoch: Any = None) -> TrainingOutcome:
+        """One seeded training of one network."""
+        from scalesearch.proxy import train_proxy
+
+        return train_proxy(lambda: self._build(spec), self.data(spec.resolution_px), self.setup.recipe, seed, on_epoch)
+
+    def _build(self, spec: NetworkSpec) -> Any:
+        recipe = self.setup.recipe
+        return self.setup.baseline.build(
+            spec, self.setup.task, dropout=recipe.dropout, stochastic_depth=recipe.stochastic_depth
+        )
+
+    def estimate(self, spec: NetworkSpec) -> float:
+        """Seconds of a whole training, from a few steps of it; what the first steps set up is not counted."""
+        from scalesearch.data.device import DeviceSplit
+        from scalesearch.proxy import EVAL_BATCH, ProxyData, train_proxy
+
+        full, recipe = self.data(spec.resolution_px), self.setup.recipe
+
+        def seconds(steps: int) -> float:
+            count = min(steps * recipe.batch_size, len(full.train.labels))
+            train = DeviceSplit(full.train.images[:count], full.train.labels[:count])
+            val = DeviceSplit(full.val.images[:EVAL_BATCH], full.val.labels[:EVAL_BATCH])
+            short = replace(recipe, epochs=1)
+            return train_proxy(lambda: self._build(spec), ProxyData(train, val, full.normalization), short, 0).seconds
+
+        seconds(WARM_STEPS)
+        images = len(full.train.labels) + len(full.val.labels) / 3
+        timed = min(TIMED_STEPS * recipe.batch_size, len(full.train.labels)) + min(EVAL_BATCH, len(full.val.labels)) / 3
+        return seconds(TIMED_STEPS) * recipe.epochs * images / timed
+
+
+_worker: ProxyWorker | None = None
+_reports: Any = None
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def start(setup: WorkerSetup, reports: Any) -> None:
+    """Initialise a worker process: it ignores Ctrl-C (the parent decides) and ends when the parent dies."""
+    global _worker, _reports
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    _worker, _reports = ProxyWorker(setup), reports
+
+
+def _current() -> ProxyWorker:
+    if _worker is None:
+        raise RuntimeError("the worker was not started")
+    return _worker
+
+
+def run_job(job: Job) -> TrainingOutcome:
+    """Train one job in this process and report its epochs."""
+
+    def report(point: EpochPoint) -> None:
+        _reports.put((job, point))
+
+    return _current().train(job.spec, job.seed, report)
+
+
+def run_estimate(spec: NetworkSpec) -> float:
+    """Estimate one training in this process."""
+    return _current().estimate(spec)

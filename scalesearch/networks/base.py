@@ -1,0 +1,144 @@
+"""What every family of networks offers to the rest of the program.
+
+A `Baseline` is plain frozen data that can be sent to another process; torch is loaded when it builds, not before.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from scalesearch.errors import InfeasibleError, UsageError
+from scalesearch.spec import NetworkSpec, RoundingRules
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a network is asked to do.
+
+    Attributes:
+        num_classes: outputs of the classifier.
+        in_channels: channels of the input image.
+    """
+
+    num_classes: int
+    in_channels: int
+
+    def __post_init__(self) -> None:
+        if min(self.num_classes, self.in_channels) < 1:
+            raise UsageError(f"a task needs at least 1 class and 1 input channel, not {self}")
+
+
+IMAGENET = Task(num_classes=1000, in_channels=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Figures printed in a paper, rounded as printed there.
+
+    Attributes:
+        params: weights.
+        macs: multiply-adds (the paper's "FLOPs") at the native resolution.
+        top1_percent: single-crop ImageNet accuracy, 0 to 100.
+        source: where the figures are printed.
+    """
+
+    params: int
+    macs: int
+    top1_percent: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """Cost of one layer for one image; `count` such layers are identical.
+
+    Attributes:
+        stage: `stem`, `0`, `1` ..., `head`.
+        op: `conv`, `linear`, `matmul`, `batch_norm` or `pool`.
+        macs: multiply-adds; 0 for batch_norm and pool.
+        other: what fvcore's own total adds beyond multiply-adds: 2 per element of batch-norm, 1 per pooled input.
+        params: weights.
+        activations: output elements of conv and linear, as fvcore counts them.
+        count: how many such layers the stage has.
+    """
+
+    stage: str
+    op: str
+    macs: int
+    other: int
+    params: int
+    activations: int
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Baseline(ABC):
+    """An unscaled network and the family it spans: every `NetworkSpec` of as many stages can be built.
+
+    Attributes:
+        name: as the command line writes it.
+        spec: the unscaled network at its native resolution.
+        rules: how scaled values become whole numbers.
+        task: used where no other is asked for.
+        published: the paper's figures, None where there are none.
+    """
+
+    name: str
+    spec: NetworkSpec
+    rules: RoundingRules
+    task: Task
+    published: Published | None
+
+    @abstractmethod
+    def build(
+        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
+    ) -> nn.Module:
+        """The network: [N, in_channels, resolution_px, resolution_px] to logits [N, num_classes].
+
+        Args:
+            spec: the whole-number network.
+            task: classes and input channels.
+            dropout: rate before the classifier; None takes the family's own.
+            stochastic_depth: rate the deepest blocks approach; None takes the family's own.
+
+        Raises:
+            UsageError: a spec of another number of stages.
+            InfeasibleError: a resolution under `rules.min_resolution_px`.
+        """
+
+    @abstractmethod
+    def layers(self, spec: NetworkSpec, task: Task) -> Iterable[LayerCost]:
+        """The closed form: every layer that costs something, for one image. Raises as `build` does."""
+
+    @abstractmethod
+    def macs(self, spec: NetworkSpec, task: Task) -> int:
+        """Multiply-adds for one image: the same number as the sum over `layers`, fast. Raises as `build` does."""
+
+    def smallest(self) -> NetworkSpec:
+        """The least network the family makes: one block a stage, one divisor wide, the smallest resolution."""
+        least = replace(self.spec, depths=(1,) * len(self.spec.depths), resolution_px=self.rules.min_resolution_px)
+        return least.with_channels([self.rules.width_divisor] * len(least.channels))
+
+    def check(self, spec: NetworkSpec) -> None:
+        """Refuse a spec that is not of this family.
+
+        Raises:
+            UsageError: another number of stages, or a stem or head where the family has none (or the reverse).
+            InfeasibleError: a resolution under `rules.min_resolution_px`.
+        """
+        mine = self.spec
+        if len(spec.depths) != len(mine.depths):
+            raise UsageError(f"{self.name} has {len(mine.depths)} stages, not {len(spec.depths)} as in {spec}")
+        if bool(spec.stem_width) != bool(mine.stem_width) or bool(spec.head_width) != bool(mine.head_width):
+            raise UsageError(f"{spec} has another stem or head than {self.name}: {mine}")
+        if spec.resolution_px < self.rules.min_resolution_px:
+            least = self.rules.min_resolution_px
+            raise InfeasibleError(
+                f"resolution {spec.resolution_px} px is too small for {self.name}; allowed: {least} px or more"
+            )

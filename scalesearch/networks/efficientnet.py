@@ -1,0 +1,167 @@
+"""The EfficientNet family: B0 to B7, a micro network for small images, and any stage table of your own.
+
+Source: Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019
+(arXiv 1905.11946v5) and its official code. Nothing here loads torch until a network is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from scalesearch.networks.base import IMAGENET, Baseline, LayerCost, Published, Task
+from scalesearch.networks.efficientnet_config import (
+    EfficientNetConfig,
+    StageConfig,
+    check_rate,
+    stage_table,
+)
+from scalesearch.networks.efficientnet_layers import efficientnet_layers, efficientnet_macs
+from scalesearch.spec import NetworkSpec, RoundingRules
+
+if TYPE_CHECKING:
+    from scalesearch.networks.efficientnet_module import EfficientNet
+
+__all__ = [
+    "B0",
+    "MICRO",
+    "EfficientNetBaseline",
+    "EfficientNetConfig",
+    "StageConfig",
+    "efficientnet_b",
+    "efficientnet_micro",
+    "make_baseline",
+    "stage_table",
+]
+
+
+@dataclass(frozen=True)
+class EfficientNetBaseline(Baseline):
+    """A baseline made of MBConv stages; `spec` replaces the channels and repeats of `config`."""
+
+    config: EfficientNetConfig
+
+    def build(
+        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
+    ) -> EfficientNet:
+        """The network, initialised from torch's global generator; see `Baseline.build`."""
+        from scalesearch.networks.efficientnet_module import EfficientNet
+
+        self.check(spec)
+        given = {"dropout": dropout, "stochastic_depth": stochastic_depth}
+        rates = {name: rate for name, rate in given.items() if rate is not None}
+        for name, rate in rates.items():
+            check_rate(name, rate)
+        return EfficientNet(replace(self.config, **rates), spec, task)  # type: ignore[arg-type]
+
+    def layers(self, spec: NetworkSpec, task: Task) -> Iterable[LayerCost]:
+        """The closed form; see `Baseline.layers`."""
+        self.check(spec)
+        return efficientnet_layers(self.config, spec, task)
+
+    def macs(self, spec: NetworkSpec, task: Task) -> int:
+        """Multiply-adds for one image, in microseconds."""
+        self.check(spec)
+        return efficientnet_macs(self.config, spec, task)
+
+
+def make_baseline(
+    name: str,
+    config: EfficientNetConfig,
+    resolution_px: int,
+    *,
+    rules: RoundingRules | None = None,
+    task: Task = IMAGENET,
+    published: Published | None = None,
+) -> EfficientNetBaseline:
+    """A baseline of any stage table, with B0's rounding rules unless others are given.
+
+    Example:
+        >>> config = EfficientNetConfig(stage_table((1, 3, 1, 8, 1), (4, 3, 2, 16, 2)), 8, 32, stem_stride=1)
+        >>> baseline = make_baseline("mine", config, 32, task=Task(num_classes=10, in_channels=3))
+        >>> baseline.macs(baseline.spec, baseline.task)
+        1631200
+    """
+    spec = config.spec(resolution_px)
+    return EfficientNetBaseline(name, spec, rules or RoundingRules(), task, published, config)
+
+
+B0 = EfficientNetConfig(
+    stages=stage_table(
+        # expand, kernel, stride, channels, repeats
+        (1, 3, 1, 16, 1),
+        (6, 3, 2, 24, 2),
+        (6, 5, 2, 40, 2),
+        (6, 3, 2, 80, 3),
+        (6, 5, 1, 112, 3),
+        (6, 5, 2, 192, 4),
+        (6, 3, 1, 320, 1),
+    ),
+    stem_channels=32,
+    head_channels=1280,
+)
+"""EfficientNet-B0 (paper, table 1)."""
+
+PAPER = "arXiv 1905.11946v5, table 2"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A released network: multipliers from B0, native resolution, dropout, and the figures of the paper."""
+
+    width: float
+    depth: float
+    resolution_px: int
+    dropout: float
+    published: Published
+
+
+MEMBERS = (
+    # width, depth, px, dropout, (params, multiply-adds, top-1); widths and depths are not alpha^phi of any one phi
+    Member(1.0, 1.0, 224, 0.2, Published(5_300_000, 390_000_000, 77.1, PAPER)),
+    Member(1.0, 1.1, 240, 0.2, Published(7_800_000, 700_000_000, 79.1, PAPER)),
+    Member(1.1, 1.2, 260, 0.3, Published(9_200_000, 1_000_000_000, 80.1, PAPER)),
+    Member(1.2, 1.4, 300, 0.3, Published(12_000_000, 1_800_000_000, 81.6, PAPER)),
+    Member(1.4, 1.8, 380, 0.4, Published(19_000_000, 4_200_000_000, 82.9, PAPER)),
+    Member(1.6, 2.2, 456, 0.4, Published(30_000_000, 9_900_000_000, 83.6, PAPER)),
+    Member(1.8, 2.6, 528, 0.5, Published(43_000_000, 19_000_000_000, 84.0, PAPER)),
+    Member(2.0, 3.1, 600, 0.5, Published(66_000_000, 37_000_000_000, 84.3, PAPER)),
+)
+"""B0 to B7, in order. Multipliers, resolution and dropout: `efficientnet_builder.py` of the official code."""
+
+
+def efficientnet_b(index: int) -> EfficientNetBaseline:
+    """EfficientNet-B`index` (0 to 7), scaled from B0 with the official rules.
+
+    Example:
+        >>> efficientnet_b(2).spec.depths
+        (2, 3, 3, 4, 4, 5, 2)
+    """
+    member = MEMBERS[index]
+    config = replace(B0.scaled(member.depth, member.width), dropout=member.dropout)
+    return make_baseline(f"efficientnet_b{index}", config, member.resolution_px, published=member.published)
+
+
+MICRO = EfficientNetConfig(
+    stages=stage_table(
+        # expand, kernel, stride, channels, repeats
+        (1, 3, 1, 8, 1),
+        (4, 3, 2, 12, 2),
+        (4, 5, 2, 20, 3),
+        (4, 3, 1, 28, 3),
+    ),
+    stem_channels=8,
+    head_channels=64,
+    stem_stride=1,
+    bn_momentum=0.1,
+    dropout=0.0,
+    stochastic_depth=0.0,
+)
+"""The same blocks for small images; batch-norm forgets faster, because a proxy run has only hundreds of steps."""
+
+
+def efficientnet_micro() -> EfficientNetBaseline:
+    """A network small enough to train in seconds on a CPU, and small for its data, so that scaling shows."""
+    rules = RoundingRules(width_divisor=2, resolution_step_px=2, min_resolution_px=8)
+    return make_baseline("efficientnet_micro", MICRO, 12, rules=rules, task=Task(num_classes=10, in_channels=1))

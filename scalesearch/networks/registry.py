@@ -1,0 +1,43 @@
+"""Built-in and registered baselines by name.
+
+Example:
+    >>> get_baseline("efficientnet_b0").spec.resolution_px
+    224
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from scalesearch.errors import UsageError, choice_error
+from scalesearch.networks.base import Baseline
+from scalesearch.networks.efficientnet import MEMBERS, efficientnet_b, efficientnet_micro
+
+BASELINES: dict[str, Callable[[], Baseline]] = {
+    "efficientnet_micro": efficientnet_micro,
+    **{f"efficientnet_b{index}": partial(efficientnet_b, index) for index in range(len(MEMBERS))},
+}
+"""Every known name, and what makes its baseline."""
+
+
+def get_baseline(name: str) -> Baseline:
+    """The baseline called `name`.
+
+    Raises:
+        UnknownNameError: no such baseline; the message names the nearest and lists them all.
+    """
+    if name not in BASELINES:
+        raise choice_error("baseline", name, BASELINES)
+    return BASELINES[name]()
+
+
+def register(name: str, factory: Callable[[], Baseline]) -> None:
+    """Make a baseline of your own known to `get_baseline`.
+
+    Raises:
+        UsageError: the name is taken by another baseline.
+    """
+    if BASELINES.get(name, factory) is not factory:
+        raise UsageError(f"a baseline {name!r} exists already; allowed: a name other than {', '.join(BASELINES)}")
+    BASELINES[name] = factory

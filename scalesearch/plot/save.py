@@ -1,0 +1,53 @@
+"""Figures to files and to text: the same study gives the same bytes, and a file is whole or not there."""
+
+from __future__ import annotations
+
+import io
+import os
+from html import escape
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from scalesearch.errors import StorageError, UsageError
+
+SUFFIXES = ("png", "svg", "pdf")
+_NO_DATE: dict[str, dict[str, str | None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None},
+}
+
+
+def _encode(fig: Figure, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "scalesearch"}):
+        fig.savefig(buffer, format=suffix, metadata=_NO_DATE[suffix])
+    return buffer.getvalue()
+
+
+def save_figure(fig: Figure, path: Path) -> None:
+    """Write a figure as png, svg or pdf, by the suffix of `path`.
+
+    Raises:
+        UsageError: another suffix.
+        StorageError: the folder is missing or cannot be written.
+    """
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in SUFFIXES:
+        raise UsageError(f"figure file {str(path)!r} ends in {path.suffix!r}; allowed: .png, .svg, .pdf")
+    content = _encode(fig, suffix)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"figure {str(path)!r} cannot be written: {error.strerror}") from None
+
+
+def svg_text(fig: Figure, label: str) -> str:
+    """A figure as an `<svg>` element to stand inside HTML; screen readers get `label`."""
+    text = _encode(fig, "svg").decode()
+    return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)

@@ -1,0 +1,121 @@
+"""Colours, sizes and text that the figures share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+
+from scalesearch.plot.info import Mark, Panel
+
+DPI = 100
+WIDTH_IN = 12.0
+
+NETWORK, BEST, REFERENCE, BASELINE = "#56a0d3", "#d55e00", "#222222", "#009e73"
+"""Told apart without colour vision (after Okabe and Ito), and by shape as well."""
+FAINT, QUIET, INK = "#d9d9d9", "#5f5f5f", "#222222"
+
+
+def short_macs(macs: float) -> str:
+    """Multiply-adds with a unit, three digits.
+
+    Example:
+        >>> short_macs(1_204_000), short_macs(385_814_752)
+        ('1.20M', '386M')
+    """
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if macs >= 0.9995 * size:
+            value = macs / size
+            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}{unit}"
+    return f"{macs:.0f}"
+
+
+@cache
+def _drawable(character: str) -> bool:
+    return get_font(findfont(FontProperties())).get_char_index(ord(character)) != 0
+
+
+def plain(text: str, limit: int = 90) -> str:
+    """User text that matplotlib shows as it is: no formulas between `$`, no missing glyphs, not too long."""
+    shown = "".join(c if c.isprintable() and _drawable(c) else "?" for c in text)
+    if len(shown) > limit:
+        shown = f"{shown[: limit // 2]}…{shown[-limit // 2 :]}"
+    return shown.replace("$", r"\$")
+
+
+def canvas(height_in: float, title: str) -> Figure:
+    """An empty figure, 1200 px wide at 100 dpi, with its title at the left."""
+    fig = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, facecolor="white")
+    fig.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1, wspace=0.02, hspace=0.04)
+    FigureCanvasAgg(fig)
+    fig.suptitle(plain(title), x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
+    return fig
+
+
+def freeze_layout(fig: Figure) -> RendererAgg:
+    """Settle where everything goes; what is added afterwards moves nothing."""
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+    renderer: RendererAgg = FigureCanvasAgg(fig).get_renderer()  # type: ignore[no-untyped-call]
+    return renderer
+
+
+def tidy(ax: Axes) -> None:
+    """A quiet frame: left and bottom lines only, faint grid behind the data."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=9, color=FAINT)
+    ax.set_axisbelow(True)
+    ax.grid(True, color=FAINT, linewidth=0.6)
+
+
+def reserve_headline(ax: Axes) -> None:
+    """Keep two lines free above the axes for `headline`."""
+    ax.set_title(" \n ", fontsize=11)
+
+
+def headline(ax: Axes, title: str, caption: str, renderer: RendererAgg) -> None:
+    """A bold title over one quiet line, from the left edge of the axes' labels; for a layout that is final."""
+    extent = ax.get_tightbbox(renderer)
+    x = (ax.bbox.x0 if extent is None else extent.x0) - ax.bbox.x0
+    here: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "va": "bottom",
+        "in_layout": False,
+    }
+    left = x * 72 / DPI
+    ax.annotate(plain(title), (0, 1), (left, 20), fontsize=11, fontweight="bold", color=INK, **here)
+    ax.annotate(plain(caption), (0, 1), (left, 6), fontsize=9, color=QUIET, **here)
+
+
+def panel_title(panel: Panel) -> str:
+    """The budget as text and as a number of multiply-adds."""
+    return f"At {panel.budget}: {short_macs(panel.target_macs)} FLOPs"
+
+
+def look(mark: Mark) -> tuple[str, str, float]:
+    """Colour, marker and size of a network."""
+    if mark.best:
+        return BEST, "D", 7.5
+    if mark.names:
+        return REFERENCE, "s", 6.0
+    return NETWORK, "o", 6.0
+
+
+def say_empty(fig: Figure, reason: str) -> None:
+    """A figure without data says so."""
+    ax = fig.add_subplot()
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, reason, ha="center", va="center", fontsize=14, color=QUIET)
+
+
+def spread(values: Sequence[float], floor: float) -> tuple[float, float]:
+    """Limits with 8 % of room at both ends, at least `floor` apart."""
+    low, high = min(values), max(values)
+    room = max(0.08 * (high - low), (floor - (high - low)) / 2)
+    return low - room, high + room
