@@ -180,6 +180,27 @@ def load_config(path: Path) -> StudyConfig:
     return config_from_dict(read_toml(path), source=str(path))
 
 
+def definitions() -> dict[str, Path]:
+    """The study definitions that come with scalesearch, by name: in the wheel, or in the checkout's `studies/`."""
+    package = Path(__file__).parent
+    folder = package / "studies" if (package / "studies").is_dir() else package.parent / "studies"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_definition(text: str) -> StudyConfig:
+    """A definition by the name of one that comes with scalesearch, or by the path of a TOML file.
+
+    Raises:
+        UnknownNameError: neither.
+    """
+    known = definitions()
+    if text in known:
+        return load_config(known[text])
+    if text.endswith(".toml") or Path(text).is_file():
+        return load_config(Path(text))
+    raise choice_error("study definition", text, [*known, "PATH.toml"])
+
+
 def dump_toml(values: Mapping[str, Any]) -> str:
     """TOML text of a plain mapping."""
     return tomli_w.dumps(dict(values))

@@ -1,0 +1,155 @@
+"""Run a study: propose, realize, count, train, tell. The only room where Optuna meets torch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scalesearch.analysis.result import StudyResult, compute_result, result_to_dict
+from scalesearch.config import StudyConfig, check_study_name
+from scalesearch.executors.base import Executor, WorkerSetup
+from scalesearch.executors.local import LocalExecutor
+from scalesearch.manifest import Manifest
+from scalesearch.samplers import ADAPTIVE
+from scalesearch.search.listener import Listener, Preflight, Silent
+from scalesearch.search.loop import Loop
+from scalesearch.search.preflight import preflight
+from scalesearch.search.prepare import Prepared, check_data, check_same, make_manifest, prepare
+from scalesearch.search.sources import BaselineSource, BudgetSource
+from scalesearch.study import (
+    StudyPaths,
+    StudyStore,
+    create_folder,
+    load_manifest,
+    locked,
+    storage_errors,
+    taken,
+    write_result,
+)
+
+MakeExecutor = Callable[[WorkerSetup, int], Executor]
+
+__all__ = ["Listener", "Preflight", "Silent", "prepare", "resume", "run"]
+
+
+def run(
+    config: StudyConfig,
+    paths: StudyPaths,
+    *,
+    listener: Listener | None = None,
+    command: str = "",
+    make_executor: MakeExecutor = LocalExecutor,
+) -> StudyResult:
+    """Run a new study to its end, or to its time limit.
+
+    Args:
+        paths: of a folder that does not exist yet.
+        command: kept in the manifest.
+        make_executor: where trainings run.
+
+    Raises:
+        ScaleSearchError: anything wrong in the definition, the data or the place; then nothing has been written.
+        KeyboardInterrupt: everything finished has been saved.
+    """
+    check_study_name(paths.name)
+    if paths.folder.exists():
+        raise taken(paths)
+    prepared = prepare(config)
+    manifest = make_manifest(prepared, paths.name, command)
+    create_folder(paths, manifest)
+    return _search(prepared, manifest, paths, listener or Silent(), make_executor, new=True)
+
+
+def resume(
+    paths: StudyPaths,
+    *,
+    asked: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    time_limit: float | None = None,
+    listener: Listener | None = None,
+    make_executor: MakeExecutor = LocalExecutor,
+) -> StudyResult:
+    """Go on with a study to the same total, repeating nothing.
+
+    Args:
+        asked: fields of the definition that must agree with the study's.
+        workers: processes of this run; the study's batches stay as they were.
+        time_limit: seconds of this run; None takes the study's.
+
+    Raises:
+        StudyError: the definition or the data is not the study's.
+    """
+    manifest = load_manifest(paths)
+    check_same(manifest, asked or {})
+    prepared = prepare(manifest.config, manifest.device)
+    check_data(manifest, prepared)
+    return _search(
+        prepared,
+        manifest,
+        paths,
+        listener or Silent(),
+        make_executor,
+        new=False,
+        workers=workers,
+        time_limit=time_limit,
+    )
+
+
+def _search(
+    prepared: Prepared,
+    manifest: Manifest,
+    paths: StudyPaths,
+    listener: Listener,
+    make_executor: MakeExecutor,
+    *,
+    new: bool,
+    workers: int | None = None,
+    time_limit: float | None = None,
+) -> StudyResult:
+    limit = time_limit or prepared.config.time_limit
+    deadline = time.monotonic() + limit if limit else None
+    with locked(paths), storage_errors(paths.folder):
+        store = StudyStore(paths)
+        executor = make_executor(prepared.setup(), workers or manifest.workers)
+        try:
+            listener.preflight(preflight(prepared, manifest, executor if new else None))
+            _train(prepared, manifest, store, executor, listener, deadline)
+        finally:
+            executor.stop()
+            result = _save(store, manifest)
+            store.close()
+    return result
+
+
+def _window(manifest: Manifest) -> int:
+    """Networks open at once: enough to keep every worker busy."""
+    batch = math.ceil(manifest.workers / manifest.config.seeds)
+    return max(1, batch) if manifest.config.sampler in ADAPTIVE else manifest.workers + 1
+
+
+def _train(
+    prepared: Prepared,
+    manifest: Manifest,
+    store: StudyStore,
+    executor: Executor,
+    listener: Listener,
+    deadline: float | None,
+) -> None:
+    config = prepared.config
+    seeds = range(config.seed, config.seed + config.seeds)
+    loop = Loop(store, executor, listener, seeds=seeds, window=_window(manifest), deadline=deadline)
+    in_time = loop.run(BaselineSource(prepared, store))
+    for space in prepared.budgets:
+        if in_time and not space.is_baseline:
+            in_time = loop.run(BudgetSource(prepared, store, space))
+    if not in_time:
+        listener.note(f"the time limit was reached; go on with: scalesearch resume {manifest.study}")
+
+
+def _save(store: StudyStore, manifest: Manifest) -> StudyResult:
+    store.write_trials()
+    result = compute_result(manifest, store.records())
+    write_result(store.paths, result_to_dict(result))
+    return result

@@ -1,0 +1,91 @@
+"""What the search tells whoever watches it. The command line shows it; a library user may ignore it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from scalesearch.executors.base import Job
+from scalesearch.manifest import DataFacts
+from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPlan:
+    """One budget before training.
+
+    Attributes:
+        networks_on_surface: distinct networks of a dense lattice.
+        planned: networks that will be trained, the references included.
+        same: references that round to one network, each group as its names.
+        off_budget: planned networks that miss the tolerance and will not be trained.
+    """
+
+    text: str
+    target_macs: int
+    networks_on_surface: int
+    planned: int
+    same: tuple[tuple[str, ...], ...]
+    off_budget: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The one screen before training.
+
+    Attributes:
+        trainings: in all, the baseline's included.
+        training_seconds: of one training of the uniform network at the largest budget; None when resumed.
+        estimate_seconds: of the whole study on these workers; None when resumed.
+    """
+
+    study: str
+    baseline: str
+    baseline_macs: int
+    data: DataFacts
+    device: str
+    workers: int
+    seeds: int
+    tolerance: float
+    budgets: tuple[BudgetPlan, ...]
+    trainings: int
+    training_seconds: float | None
+    estimate_seconds: float | None
+
+
+class Listener(Protocol):
+    """Receives what happens, in order, on the thread that runs the search."""
+
+    def preflight(self, plan: Preflight) -> None:
+        """Before the first training."""
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """A training was given to a worker."""
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """A training has finished an epoch."""
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """A training has ended."""
+
+    def note(self, text: str) -> None:
+        """Something a user should know."""
+
+
+class Silent:
+    """A listener that does nothing."""
+
+    def preflight(self, plan: Preflight) -> None:
+        """See `Listener.preflight`."""
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """See `Listener.started`."""
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """See `Listener.epoch`."""
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """See `Listener.finished`."""
+
+    def note(self, text: str) -> None:
+        """See `Listener.note`."""

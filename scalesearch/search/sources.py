@@ -1,0 +1,220 @@
+"""Where the next network comes from: the baseline alone, or one budget's proposals; both survive a restart anywhere."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from optuna.samplers import BaseSampler
+from optuna.trial import Trial, TrialState
+
+from scalesearch.analysis.result import BASELINE_BUDGET
+from scalesearch.cost import count
+from scalesearch.realize import coefficient_ranges
+from scalesearch.record import NetworkRecord, TrainingOutcome
+from scalesearch.samplers import ADAPTIVE, adaptive_sampler
+from scalesearch.search.prepare import BudgetSpace, Prepared, proposals
+from scalesearch.space import Coefficients, Shares, shares_from_square, square_from_shares
+from scalesearch.spec import NetworkSpec
+from scalesearch.study import BASELINE_STUDY, BudgetStore, Interrupted, StudyStore
+
+MAX_REPEATS = 300
+"""Proposals in a row that are known networks, after which a sampler that learns has exhausted the surface."""
+
+
+@dataclass
+class OpenTrial:
+    """A network that is being trained, with the store that its trainings go to."""
+
+    budget: BudgetStore
+    trial: Trial
+    network: NetworkRecord
+    outcomes: dict[int, TrainingOutcome] = field(default_factory=dict)
+
+    def add(self, outcome: TrainingOutcome) -> None:
+        """Keep a finished training, on the disk first."""
+        self.budget.save_training(self.trial, outcome)
+        self.outcomes[outcome.seed] = outcome
+
+    def value(self) -> float | None:
+        """Mean accuracy over the seeds; None when a training failed, so that a failure is never a score."""
+        accuracies = [o.accuracy for o in self.outcomes.values() if o.accuracy is not None]
+        whole = bool(accuracies) and len(accuracies) == len(self.outcomes)
+        return sum(accuracies) / len(accuracies) if whole else None
+
+    def close(self) -> None:
+        """Tell Optuna how it ended."""
+        self.budget.tell(self.trial, self.value())
+
+
+class Source(Protocol):
+    """Gives networks one by one.
+
+    Attributes:
+        learns: whether the next proposal depends on the results before it; then trials are asked and told in batches,
+            so that the order in which workers finish changes nothing.
+    """
+
+    learns: bool
+
+    def next(self) -> OpenTrial | None:
+        """The next network to train; None when there are no more."""
+
+    def closed(self, done: OpenTrial) -> None:
+        """The network has been told."""
+
+
+class BaselineSource:
+    """The unscaled network, once."""
+
+    learns = False
+
+    def __init__(self, prepared: Prepared, store: StudyStore) -> None:
+        self.prepared, self.store = prepared, store
+        self.budget = store.budget(BASELINE_STUDY)
+        self._given = False
+
+    def next(self) -> OpenTrial | None:
+        """See `Source.next`."""
+        if self._given:
+            return None
+        self._given = True
+        interrupted = self.budget.interrupted(_random_sampler)
+        if not interrupted and self.budget.trials():
+            return None
+        if interrupted and (opened := _taken_up(self.budget, interrupted[0])):
+            return opened
+        trial = interrupted[0].trial if interrupted else self.budget.ask(_random_sampler(0))
+        network = self._record()
+        self.budget.save_network(trial, network)
+        return OpenTrial(self.budget, trial, network)
+
+    def _record(self) -> NetworkRecord:
+        baseline, task = self.prepared.baseline, self.prepared.task
+        cost = count(baseline, baseline.spec, task)
+        one = (1.0, 1.0)
+        return NetworkRecord(
+            trial=self.store.networks(),
+            budget=BASELINE_BUDGET,
+            roles=("baseline",),
+            coefficients=Coefficients(1.0, 1.0, 1.0),
+            shares=None,
+            alpha_range=one,
+            beta_range=one,
+            gamma_range=one,
+            spec=baseline.spec,
+            macs=cost.macs,
+            target_macs=cost.macs,
+            params=cost.params,
+            activations=cost.activations,
+            within_tolerance=True,
+        )
+
+    def closed(self, done: OpenTrial) -> None:
+        """See `Source.closed`."""
+
+
+def _taken_up(budget: BudgetStore, found: Interrupted) -> OpenTrial | None:
+    """Go on with an interrupted trial; None when it was stopped before its network was stored."""
+    if found.network is None:
+        return None
+    return OpenTrial(budget, found.trial, found.network, {o.seed: o for o in found.outcomes})
+
+
+def _random_sampler(trials: int) -> BaseSampler:
+    return adaptive_sampler("random", 0, trials)
+
+
+class BudgetSource:
+    """The networks of one budget: references and known points from Optuna's queue, then the sampler's own."""
+
+    def __init__(self, prepared: Prepared, store: StudyStore, space: BudgetSpace) -> None:
+        self.prepared, self.store, self.space = prepared, store, space
+        self.config = prepared.config
+        self.learns = self.config.sampler in ADAPTIVE
+        self.budget = store.budget(space.text)
+        self._enqueue_missing()
+        self._interrupted = deque(self.budget.interrupted(self._sampler))
+        self._values: dict[NetworkSpec, float | None] = {}
+        for record in store.records():
+            if record.network.budget == space.text:
+                self._values[record.network.spec] = None
+        self._values |= self._told_values()
+
+    def _sampler(self, trials: int) -> BaseSampler:
+        return adaptive_sampler(self.config.sampler, self.config.seed, trials)
+
+    def _enqueue_missing(self) -> None:
+        """Put the known points into the queue; a process killed halfway left the first of them there."""
+        queued = sum(1 for t in self.budget.trials() if "proposal" in t.user_attrs)
+        for index, proposal in enumerate(proposals(self.config, self.space)):
+            if index >= queued:
+                u, v = square_from_shares(proposal.shares)
+                shares = [proposal.shares.depth, proposal.shares.width, proposal.shares.resolution]
+                attributes = {"proposal": index, "roles": list(proposal.roles), "shares": shares}
+                self.budget.enqueue({"u": u, "v": v}, attributes)
+
+    def _told_values(self) -> dict[NetworkSpec, float | None]:
+        told = ((self.budget.network(t), t.value) for t in self.budget.trials() if t.state is TrialState.COMPLETE)
+        return {network.spec: value for network, value in told if network}
+
+    def _waiting(self) -> bool:
+        return any(t.state is TrialState.WAITING for t in self.budget.trials())
+
+    def next(self) -> OpenTrial | None:
+        """See `Source.next`."""
+        while self._interrupted:
+            found = self._interrupted.popleft()
+            if opened := _taken_up(self.budget, found) or self._open(found.trial):
+                return opened
+        repeats = 0
+        while self._waiting() or (self.learns and len(self._values) < self.config.trials and repeats < MAX_REPEATS):
+            trial = self.budget.ask(self._sampler(len(self.budget.trials())))
+            if opened := self._open(trial):
+                return opened
+            repeats += 1
+        return None
+
+    def closed(self, done: OpenTrial) -> None:
+        """See `Source.closed`."""
+        self._values[done.network.spec] = done.value()
+
+    def _open(self, trial: Trial) -> OpenTrial | None:
+        """Realize a trial's point. None when there is nothing to train: a known network, or one off the budget."""
+        u, v = trial.suggest_float("u", 0.0, 1.0), trial.suggest_float("v", 0.0, 1.0)
+        kept = trial.user_attrs.get("shares")
+        shares = Shares(*kept) if kept else shares_from_square(u, v)
+        candidate = self.space.candidate(shares)
+        if candidate.spec in self._values:
+            self.budget.tell(trial, self._values[candidate.spec])
+            return None
+        network = self._record(shares, candidate.coefficients[0], candidate.spec, trial.user_attrs.get("roles", []))
+        self.budget.save_network(trial, network)
+        self._values[network.spec] = None
+        if not network.within_tolerance:
+            self.budget.tell(trial, None)
+            return None
+        return OpenTrial(self.budget, trial, network)
+
+    def _record(self, shares: Shares, own: Coefficients, spec: NetworkSpec, roles: list[str]) -> NetworkRecord:
+        surface, dense = self.space.surface, self.space.dense
+        cost = count(surface.baseline, spec, surface.task)
+        triples = (own, *dense[spec].coefficients) if spec in dense else (own,)
+        alpha, beta, gamma = coefficient_ranges(triples)
+        return NetworkRecord(
+            trial=self.store.networks(),
+            budget=self.space.text,
+            roles=tuple(roles),
+            coefficients=own,
+            shares=shares,
+            alpha_range=alpha,
+            beta_range=beta,
+            gamma_range=gamma,
+            spec=spec,
+            macs=cost.macs,
+            target_macs=surface.target_macs,
+            params=cost.params,
+            activations=cost.activations,
+            within_tolerance=abs(cost.macs / surface.target_macs - 1) <= surface.tolerance,
+        )

@@ -1,0 +1,369 @@
+"""An Optuna study on disk <-> records. `StudyPaths` owns every file name of a study folder.
+
+One Optuna study a budget (plus one for the baseline) in one database; one Optuna trial a proposed point. A network that
+is trained keeps its description and each finished training as attributes of its trial, so nothing is lost when the
+process is killed: a trial that was running is taken up again where it stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from scalesearch.analysis.result import StudyResult, compute_result
+from scalesearch.config import check_study_name, dump_toml, read_toml
+from scalesearch.errors import StorageError, StudyError, choice_error
+from scalesearch.manifest import Manifest, manifest_from_dict, manifest_to_dict
+from scalesearch.record import (
+    NetworkRecord,
+    TrainingOutcome,
+    TrialRecord,
+    network_from_dict,
+    network_to_dict,
+    outcome_from_dict,
+    outcome_to_dict,
+    to_frame,
+)
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+DEFAULT_ROOT = Path("studies")
+BASELINE_STUDY = "baseline"
+_NETWORK, _TRAINING = "network", "training:"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPaths:
+    """Every file of one study folder."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.folder.name
+
+    @property
+    def definition(self) -> Path:
+        """The frozen definition with versions, host and device."""
+        return self.folder / "study.toml"
+
+    @property
+    def database(self) -> Path:
+        """The Optuna storage (SQLite)."""
+        return self.folder / "study.db"
+
+    @property
+    def trials(self) -> Path:
+        """One row a training."""
+        return self.folder / "trials.csv"
+
+    @property
+    def result(self) -> Path:
+        """The result as JSON."""
+        return self.folder / "result.json"
+
+    @property
+    def report(self) -> Path:
+        """The result as a page."""
+        return self.folder / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the figures."""
+        return self.folder / "figures"
+
+    @property
+    def exports(self) -> Path:
+        """Folder of the exports."""
+        return self.folder / "exports"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that is running the study."""
+        return self.folder / ".lock"
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what a full, read-only or damaged place raises into one line."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"cannot write to {str(path)!r}: {reason}; what was saved before is kept") from error
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ or error
+        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
+        raise StorageError(
+            f"the study database in {str(path)!r} failed: {reason}; what was saved before is kept"
+        ) from error
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, flush it to the disk, and move it into place.
+
+    Raises:
+        StorageError: the folder is full, read-only or gone; an older file of this name is left as it was.
+    """
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def find_study(name: str, root: Path) -> StudyPaths:
+    """The folder of an existing study.
+
+    Raises:
+        UnknownNameError: there is none of this name (near matches are suggested).
+    """
+    paths = StudyPaths(root / check_study_name(name))
+    if not paths.definition.is_file():
+        known = [p.name for p in list_studies(root)]
+        if not known:
+            raise StudyError(
+                f"unknown study {name!r}; there are none in {str(root)!r} yet: start one with 'scalesearch run'"
+            )
+        raise choice_error("study", name, known)
+    return paths
+
+
+def list_studies(root: Path) -> list[StudyPaths]:
+    """Every study under `root`, by name."""
+    if not root.is_dir():
+        return []
+    return [StudyPaths(p) for p in sorted(root.iterdir()) if (p / "study.toml").is_file()]
+
+
+def free_name(wanted: str, root: Path) -> str:
+    """`wanted`, or the first of `wanted-2`, `wanted-3` ... that is not taken."""
+    names = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, 1_000_000))
+    return next(name for name in names if not (root / name).exists())
+
+
+def load_manifest(paths: StudyPaths) -> Manifest:
+    """Read a study's definition.
+
+    Raises:
+        StudyError: the file is damaged, or was written by a version that this one cannot read.
+    """
+    try:
+        return manifest_from_dict(read_toml(paths.definition), str(paths.definition))
+    except (KeyError, TypeError) as error:
+        raise StudyError(f"{paths.definition} is not a study that this version can read ({error!r})") from None
+
+
+def create_folder(paths: StudyPaths, manifest: Manifest) -> None:
+    """Make a study folder with its definition; it appears whole or not at all.
+
+    Raises:
+        StudyError: the name is taken.
+        StorageError: the place cannot be written.
+    """
+    if paths.folder.exists():
+        raise taken(paths)
+    with storage_errors(paths.folder.parent):
+        paths.folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=paths.folder.parent, prefix=f".{paths.name}.") as temporary:
+            draft = StudyPaths(Path(temporary) / "draft")
+            write_atomic(draft.definition, dump_toml(manifest_to_dict(manifest)))
+            try:
+                draft.folder.rename(paths.folder)
+            except OSError:
+                if paths.folder.exists():
+                    raise taken(paths) from None
+                raise
+
+
+def taken(paths: StudyPaths) -> StudyError:
+    """The error for a study name that exists already."""
+    return StudyError(
+        f"study {paths.name!r} exists already; "
+        f"go on with it by 'scalesearch resume {paths.name}', or give another --name"
+    )
+
+
+@contextlib.contextmanager
+def locked(paths: StudyPaths) -> Iterator[None]:
+    """Keep every other process from running the study meanwhile.
+
+    Raises:
+        StudyError: another process is running it.
+    """
+    lock = FileLock(paths.lock)
+    try:
+        with storage_errors(paths.folder):
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise StudyError(f"study {paths.name!r} is being run by another process; wait for it, or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class StudyStore:
+    """The database of one study. Every method may raise StorageError."""
+
+    def __init__(self, paths: StudyPaths) -> None:
+        self.paths = paths
+        with storage_errors(paths.folder):
+            url = f"sqlite:///{paths.database.absolute()}"
+            self._storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+
+    def close(self) -> None:
+        """Release the database file."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def budget(self, name: str) -> BudgetStore:
+        """The Optuna study of one budget, made when it is not there yet."""
+        with storage_errors(self.paths.folder):
+            study = optuna.create_study(
+                storage=self._storage, study_name=name, direction="maximize", load_if_exists=True
+            )
+        return BudgetStore(study, self.paths.folder)
+
+    def _frozen(self) -> list[FrozenTrial]:
+        with storage_errors(self.paths.folder):
+            summaries = self._storage.get_all_studies()
+            return [t for s in summaries for t in self._storage.get_all_trials(s._study_id, deepcopy=False)]
+
+    def records(self) -> list[TrialRecord]:
+        """Every row of evidence, ordered by network number and seed."""
+        rows = [record for trial in self._frozen() for record in records_of(trial)]
+        return sorted(rows, key=lambda r: (r.network.trial, r.outcome.seed if r.outcome else -1))
+
+    def networks(self) -> int:
+        """How many networks have a number."""
+        return sum(1 for trial in self._frozen() if _NETWORK in trial.user_attrs)
+
+    def write_trials(self) -> None:
+        """Write `trials.csv` from the database."""
+        write_atomic(self.paths.trials, to_frame(self.records()).to_csv(index=False))
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A trial that an earlier process left running: Optuna's handle, its network if stored, its finished trainings."""
+
+    trial: Trial
+    network: NetworkRecord | None
+    outcomes: tuple[TrainingOutcome, ...]
+
+
+class BudgetStore:
+    """One budget's Optuna study."""
+
+    def __init__(self, study: optuna.Study, folder: Path) -> None:
+        self.study = study
+        self._folder = folder
+
+    def trials(self) -> list[FrozenTrial]:
+        """All Optuna trials, without copying."""
+        with storage_errors(self._folder):
+            return self.study.get_trials(deepcopy=False)
+
+    @staticmethod
+    def network(trial: FrozenTrial) -> NetworkRecord | None:
+        """What a trial was realized to, if it was trained under its own number."""
+        return _content(trial)[0]
+
+    def enqueue(self, params: Mapping[str, float], attributes: Mapping[str, Any]) -> None:
+        """Put a point at the end of the queue; it stays there across restarts."""
+        with storage_errors(self._folder):
+            self.study.enqueue_trial(dict(params), user_attrs=dict(attributes))
+
+    def ask(self, sampler: optuna.samplers.BaseSampler) -> Trial:
+        """The next trial: from the queue, then from the sampler."""
+        self.study.sampler = sampler
+        with storage_errors(self._folder):
+            return self.study.ask()
+
+    def interrupted(self, sampler: Callable[[int], optuna.samplers.BaseSampler]) -> list[Interrupted]:
+        """Trials that were running when an earlier process ended, in order.
+
+        Args:
+            sampler: of a trial number, for a trial that was stopped before its point was stored.
+        """
+        found = []
+        for frozen in self.trials():
+            if frozen.state is TrialState.RUNNING:
+                network, outcomes = _content(frozen)
+                self.study.sampler = sampler(frozen.number)
+                found.append(Interrupted(Trial(self.study, frozen._trial_id), network, outcomes))
+        return found
+
+    def save_network(self, trial: Trial, network: NetworkRecord) -> None:
+        """Keep what a trial was realized to."""
+        with storage_errors(self._folder):
+            trial.set_user_attr(_NETWORK, network_to_dict(network))
+
+    def save_training(self, trial: Trial, outcome: TrainingOutcome) -> None:
+        """Keep one finished training at once."""
+        with storage_errors(self._folder):
+            trial.set_user_attr(f"{_TRAINING}{outcome.seed}", outcome_to_dict(outcome))
+
+    def tell(self, trial: Trial, value: float | None) -> None:
+        """End a trial: with the mean accuracy, or as failed when there is none to tell."""
+        with storage_errors(self._folder):
+            if value is None:
+                self.study.tell(trial, state=TrialState.FAIL)
+            else:
+                self.study.tell(trial, value)
+
+
+def _content(trial: FrozenTrial) -> tuple[NetworkRecord | None, tuple[TrainingOutcome, ...]]:
+    attributes = trial.user_attrs
+    network = network_from_dict(attributes[_NETWORK]) if _NETWORK in attributes else None
+    outcomes = [outcome_from_dict(value) for key, value in attributes.items() if key.startswith(_TRAINING)]
+    return network, tuple(sorted(outcomes, key=lambda o: o.seed))
+
+
+def records_of(trial: FrozenTrial) -> list[TrialRecord]:
+    """The rows of one Optuna trial: one a training; one without training for a network off the budget."""
+    network, outcomes = _content(trial)
+    if network is None:
+        return []
+    if not outcomes:
+        return [] if network.within_tolerance else [TrialRecord(network, None)]
+    return [TrialRecord(network, outcome) for outcome in outcomes]
+
+
+def load_result(paths: StudyPaths) -> StudyResult:
+    """The result of a study from its folder alone, whatever state it is in."""
+    manifest = load_manifest(paths)
+    if not paths.database.is_file():
+        return compute_result(manifest, ())
+    store = StudyStore(paths)
+    try:
+        return compute_result(manifest, store.records())
+    finally:
+        store.close()
+
+
+def write_result(paths: StudyPaths, content: Mapping[str, Any]) -> None:
+    """Write `result.json`: no NaN, sorted only where order means nothing."""
+    write_atomic(paths.result, json.dumps(content, indent=2, allow_nan=False) + "\n")
