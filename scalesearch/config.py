@@ -138,7 +138,7 @@ def _as_error(error: ValidationError, source: str) -> UsageError:
         what, names = _CHOICES[where[0]]
         return choice_error(what, str(value), names)
     allowed = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return ConfigError(f"{'.'.join(where)} in {source} is {value!r}; allowed: {allowed}")
+    return ConfigError(f"{'.'.join(where)} is {value!r} in {source}; allowed: {allowed}")
 
 
 def config_from_dict(values: Mapping[str, Any], source: str = "the study definition") -> StudyConfig:
@@ -213,7 +213,7 @@ def override(config: StudyConfig, **changes: Any) -> StudyConfig:
         if value is not None:
             owner, name = (values["proxy"], key[6:]) if key.startswith("proxy_") else (values, key)
             owner[name] = value
-    return config_from_dict(values, source="the command line")
+    return config_from_dict(values, source="the arguments")
 
 
 def check_study_name(name: str) -> str:

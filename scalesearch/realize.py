@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from scalesearch.errors import InfeasibleError
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.space import Budget, Coefficients, Shares, coefficients_from_shares, lattice_with
-from scalesearch.spec import Candidate, NetworkSpec, round_half_up, round_spec, round_width, scale_depths
+from scalesearch.spec import Candidate, NetworkSpec, round_spec, round_width, scale_depths, snap_resolution
 
 GOAL, GOOD_ENOUGH = 0.25, 0.5
 """Parts of the tolerance: the least distorted network within the first is taken (half a percent at 2 %); when there is
@@ -66,13 +66,6 @@ def make_surface(baseline: Baseline, task: Task, budget: Budget, tolerance: floa
             f"allowed: {least:,} ({least / baseline_macs:.3g}x) or more"
         )
     return Surface(baseline, task, target, budget.ratio(baseline_macs), tolerance)
-
-
-def _allowed_px(baseline: Baseline, px: float) -> int:
-    """The nearest allowed resolution, never under what the strides can take."""
-    step = baseline.rules.resolution_step_px
-    least = math.ceil(baseline.rules.min_resolution_px / step) * step
-    return max(least, step * round_half_up(px / step))
 
 
 def crossing_multiplier(surface: Surface, base: NetworkSpec) -> float:
@@ -170,20 +163,15 @@ def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
     """
     baseline = surface.baseline
     depths = scale_depths(baseline.spec.depths, coefficients.alpha, baseline.rules.depth_rule)
-    px = _allowed_px(baseline, baseline.spec.resolution_px * coefficients.gamma)
+    native = baseline.spec.resolution_px
+    px = snap_resolution(native * coefficients.gamma, native, baseline.rules)
     if (depths, px) not in surface._widths:
         surface._widths[depths, px] = fit_channels(surface, replace(baseline.spec, depths=depths, resolution_px=px))
     spec = surface._widths[depths, px]
     macs = baseline.macs(spec, surface.task)
     within = abs(macs / surface.target_macs - 1) <= surface.tolerance
-    before = _macs_before_repair(surface, coefficients, px)
+    before = baseline.macs(round_spec(baseline.spec, coefficients, baseline.rules), surface.task)
     return Candidate(spec, (coefficients,), macs, surface.target_macs, before, within)
-
-
-def _macs_before_repair(surface: Surface, coefficients: Coefficients, px: int) -> int:
-    rules = replace(surface.baseline.rules, min_resolution_px=1)
-    plain = replace(round_spec(surface.baseline.spec, coefficients, rules), resolution_px=px)
-    return surface.baseline.macs(plain, surface.task)
 
 
 def merge(candidates: Iterable[Candidate]) -> dict[NetworkSpec, Candidate]:

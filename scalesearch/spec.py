@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from scalesearch.errors import InfeasibleError, UsageError, choice_error
+from scalesearch.errors import UsageError, choice_error
 from scalesearch.space import Coefficients
 
 DepthRule = Literal["proportional", "official", "round"]
@@ -63,7 +63,7 @@ class RoundingRules:
 
     Attributes:
         width_divisor: channels are multiples of this.
-        resolution_step_px: resolutions are multiples of this.
+        resolution_step_px: resolutions differ from the native one by multiples of this.
         min_resolution_px: the smallest input the strides can take.
         depth_rule: `proportional` (default), `official` (ceil) or `round`.
     """
@@ -162,16 +162,18 @@ def scale_depths(base: Sequence[int], alpha: float, rule: DepthRule = "proportio
     raise choice_error("rounding rule", rule, DEPTH_RULES)
 
 
-def snap_resolution(px: float, rules: RoundingRules) -> int:
-    """Nearest allowed resolution, in pixels.
+def snap_resolution(px: float, native_px: int, rules: RoundingRules) -> int:
+    """Nearest allowed resolution, in pixels: the native one plus or minus whole steps, so gamma = 1 changes nothing.
 
-    Raises:
-        InfeasibleError: the nearest one is under the smallest input that the strides can take.
+    Never under `rules.min_resolution_px`; monotone in `px`.
+
+    Example:
+        >>> snap_resolution(257.6, 224, RoundingRules()), snap_resolution(260, 260, RoundingRules())
+        (256, 260)
     """
-    snapped = rules.resolution_step_px * max(1, round_half_up(px / rules.resolution_step_px))
-    if snapped < rules.min_resolution_px:
-        raise InfeasibleError(f"resolution {px:.3g} px is too small; allowed: {rules.min_resolution_px} px or more")
-    return snapped
+    step = rules.resolution_step_px
+    fewest = math.ceil((rules.min_resolution_px - native_px) / step)
+    return native_px + step * max(fewest, round_half_up((px - native_px) / step))
 
 
 def round_spec(base: NetworkSpec, coefficients: Coefficients, rules: RoundingRules) -> NetworkSpec:
@@ -180,6 +182,6 @@ def round_spec(base: NetworkSpec, coefficients: Coefficients, rules: RoundingRul
     Source: the official rules with `depth_rule="official"` and divisor 8; EfficientNet-B1 to B7 follow from B0.
     """
     depths = scale_depths(base.depths, coefficients.alpha, rules.depth_rule)
-    px = snap_resolution(base.resolution_px * coefficients.gamma, rules)
+    px = snap_resolution(base.resolution_px * coefficients.gamma, base.resolution_px, rules)
     scaled = NetworkSpec(depths, base.widths, px, base.stem_width, base.head_width)
     return scaled.with_channels([round_width(c * coefficients.beta, rules.width_divisor) for c in base.channels])

@@ -8,8 +8,10 @@ process is killed: a trial that was running is taken up again where it stopped.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from scalesearch.analysis.result import StudyResult, compute_result
-from scalesearch.config import check_study_name, dump_toml, read_toml
+from scalesearch.config import StudyConfig, check_study_name, dump_toml, read_toml
 from scalesearch.errors import StorageError, StudyError, choice_error
 from scalesearch.manifest import Manifest, manifest_from_dict, manifest_to_dict
 from scalesearch.record import (
@@ -157,6 +159,17 @@ def list_studies(root: Path) -> list[StudyPaths]:
     return [StudyPaths(p) for p in sorted(root.iterdir()) if (p / "study.toml").is_file()]
 
 
+def default_name(config: StudyConfig) -> str:
+    """A study name made from baseline, data and budgets, such as `efficientnet_micro-cifar10-2x`."""
+    parts = (config.base, Path(config.data).name, *config.budgets)
+    safe = (re.sub(r"[^A-Za-z0-9._+-]+", "_", part).strip("._-") or "x" for part in parts)
+    return _shortened("-".join(safe))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 56 else f"{name[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def free_name(wanted: str, root: Path) -> str:
     """`wanted`, or the first of `wanted-2`, `wanted-3` ... that is not taken."""
     names = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, 1_000_000))
@@ -222,6 +235,19 @@ def locked(paths: StudyPaths) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_locked(paths: StudyPaths) -> bool:
+    """Whether a process is running the study now."""
+    if not paths.lock.exists():
+        return False
+    lock = FileLock(paths.lock)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
 
 
 class StudyStore:

@@ -17,7 +17,7 @@ class Mark:
     """One network as a figure shows it.
 
     Attributes:
-        label: its multipliers, such as `d 1.26  w 1.00  r 1.26`.
+        label: its multipliers, such as `d 1.26 w 1.00 r 1.26`.
         names: references that it is, in the order of `REFERENCES`.
         shares: None for the baseline.
         macs: counted multiply-adds.
@@ -89,7 +89,7 @@ def _problem(summary: NetworkSummary) -> str:
     if summary.failed:
         return f"diverged on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds"
     if not network.within_tolerance:
-        return f"off budget: {network.macs / network.target_macs:.1%} of the target"
+        return f"off budget: {100 * network.macs / network.target_macs:.1f} % of the target"
     return "" if summary.ranked else "not trained yet"
 
 
@@ -97,7 +97,7 @@ def _mark(summary: NetworkSummary, best: NetworkSummary | None) -> Mark:
     network, problem = summary.network, _problem(summary)
     c, scored = network.coefficients, not problem and summary.mean is not None
     return Mark(
-        label=f"d {c.alpha:.2f}  w {c.beta:.2f}  r {c.gamma:.2f}",
+        label=f"d {c.alpha:.2f} w {c.beta:.2f} r {c.gamma:.2f}",
         names=tuple(name for name in REFERENCES if name in network.roles),
         shares=network.shares,
         macs=network.macs,

@@ -10,26 +10,27 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
-from matplotlib.transforms import Bbox
 
 from scalesearch.plot.info import Mark, Panel, ParetoInfo
-from scalesearch.plot.labels import Label, place_labels
+from scalesearch.plot.labels import Boxes, Label, along, boxes, place_labels
 from scalesearch.plot.style import (
     BASELINE,
     BEST,
-    FAINT,
     INK,
     NETWORK,
     QUIET,
     REFERENCE,
+    Look,
     canvas,
     freeze_layout,
     headline,
+    left_edge,
     look,
     panel_title,
     plain,
@@ -54,26 +55,30 @@ def draw_pareto(info: ParetoInfo) -> Figure:
         say_empty(fig, "No training has finished yet: there is nothing to plot.")
         return fig
     rows = max((len(_rows(panel)[0]) for panel in info.panels), default=0)
-    height = max(3.9, 1.2 + 0.24 * rows)
-    fig = canvas(0.8 + height * (1 + len(info.panels) // 2), info.title)
-    overview, ranked = _axes(fig, len(info.panels))
+    heights = [3.9] * (len(info.panels) > 1) + [max(3.9, 1.2 + 0.24 * rows)] * math.ceil(len(info.panels) / 2)
+    fig = canvas(0.8 + sum(heights), info.title)
+    overview, ranked = _axes(fig, len(info.panels), heights)
     fig.legend(handles=_legend(info), loc="outside lower left", ncols=4, fontsize=9, frameon=False)
     _overview(overview, info)
     for ax, panel in zip(ranked, info.panels, strict=True):
         _ranked(ax, panel)
     renderer = freeze_layout(fig)
-    headline(overview, "Accuracy against FLOPs", "each mark a network, with the 95 % interval of its mean", renderer)
+    measured = any(mark.interval for mark in info.scored)
+    bars = "with the 95 % interval of its mean" if measured else "no intervals could be measured"
+    note = f"each mark a network, {bars}"
+    headline(overview, "Accuracy against FLOPs", note, left_edge(overview, renderer))
     for ax, panel in zip(ranked, info.panels, strict=True):
         hidden = _rows(panel)[1]
-        headline(ax, panel_title(panel), panel.caption + (f"; {hidden} more not shown" if hidden else ""), renderer)
+        caption = panel.caption + (f"; {hidden} more not shown" if hidden else "")
+        headline(ax, panel_title(panel), caption, left_edge(ax, renderer))
     _name_points(overview, info, renderer)
     return fig
 
 
-def _axes(fig: Figure, panels: int) -> tuple[Axes, list[Axes]]:
-    """Two columns; the overview takes the first cell, or the first row where that leaves no cell empty."""
-    grid = fig.add_gridspec(1 + panels // 2, 2)
-    first = 1 if panels % 2 else 2
+def _axes(fig: Figure, panels: int, heights: Sequence[float]) -> tuple[Axes, list[Axes]]:
+    """The overview beside a single panel, or on top of rows of two."""
+    grid = fig.add_gridspec(len(heights), 2, height_ratios=heights)
+    first = 1 if panels == 1 else 2
     cells = [grid[i // 2, i % 2] for i in range(first, first + panels)]
     return fig.add_subplot(grid[0, :first]), [fig.add_subplot(cell) for cell in cells]
 
@@ -82,8 +87,9 @@ def _overview(ax: Axes, info: ParetoInfo) -> None:
     tidy(ax)
     reserve_headline(ax)
     for mark in info.scored:
-        colour, marker, size = (BASELINE, "^", 9.0) if mark is info.baseline else look(mark)
-        _dot(ax, (mark.macs, mark.percent or 0.0), mark, colour, marker, size, vertical=True)
+        style = (BASELINE, "^", 9.0) if mark is info.baseline else look(mark)
+        _dot(ax, (mark.macs, mark.percent or 0.0), mark, style, vertical=True)
+    ax.set_ylim(*_accuracy_limits(info.scored, room=0.12))
     _cost_axis(ax, [mark.macs for mark in info.scored])
     right = ax.get_xlim()[1]
     costs, accuracies = [c for c, _ in info.front], [a for _, a in info.front]
@@ -91,17 +97,15 @@ def _overview(ax: Axes, info: ParetoInfo) -> None:
     ax.set_ylabel("validation accuracy (%)", fontsize=10)
 
 
-def _dot(
-    ax: Axes, xy: tuple[float, float], mark: Mark, colour: str, marker: str, size: float, vertical: bool = False
-) -> None:
+def _dot(ax: Axes, xy: tuple[float, float], mark: Mark, style: Look, *, vertical: bool = False) -> None:
+    """A marker with its interval; in the overview, where they overlap, only the best and the baseline stand out."""
+    colour, marker, size = style
     order = 4 if mark.best else 3 if mark.names else 2
     if mark.interval is not None and mark.percent is not None:
         bars = [[mark.percent - mark.interval[0]], [mark.interval[1] - mark.percent]]
-        strength = 0.6 if mark.best or not vertical or marker == "^" else 0.2
         across, up = (None, bars) if vertical else (bars, None)
-        ax.errorbar(
-            *xy, xerr=across, yerr=up, fmt="none", ecolor=colour, elinewidth=1.4, alpha=strength, zorder=order - 0.3
-        )
+        ax.errorbar(*xy, xerr=across, yerr=up, fmt="none", ecolor=colour, elinewidth=1.4, zorder=order - 0.3,
+                    alpha=0.2 if vertical and colour in (NETWORK, REFERENCE) else 0.6)  # fmt: skip
     ax.plot(*xy, marker, color=colour, markersize=size, markeredgecolor="white", markeredgewidth=0.8, zorder=order)
 
 
@@ -117,7 +121,7 @@ def _cost_axis(ax: Axes, macs: Sequence[int]) -> None:
     else:
         room = max(0.15 * (high - low), 0.05 * high)
         ax.set_xlim(low - room, high + room)
-        ax.xaxis.set_major_locator(MaxNLocator(6))
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_macs(value)))
     ax.set_xlabel("FLOPs (multiply-adds of one image)", fontsize=10)
 
@@ -141,25 +145,20 @@ def _legend(info: ParetoInfo) -> list[Line2D]:
 
 def _name_points(ax: Axes, info: ParetoInfo, renderer: RendererAgg) -> None:
     """Name the baseline and the best of each budget; the rest is named in the ranked panels."""
-    frame, taken = ax.get_window_extent(), []
+    taken = []
     for mark in info.scored:
         ends = mark.interval or (mark.percent or 0.0, mark.percent or 0.0)
         (x, low), (_, high) = ax.transData.transform([(mark.macs, ends[0]), (mark.macs, ends[1])])
-        taken.append(Bbox.from_extents(x - 6, low - 6, x + 6, high + 6))
-    points = [(x, y) for x, y in info.front] + [(ax.get_xlim()[1], info.front[-1][1])]
-    taken += _step_boxes(ax, points, frame)
-    place_labels(ax, [*_named(info)], taken, renderer)
+        taken.append((x - 6, low - 6, x + 6, high + 6))
+    place_labels(ax, _named(info), np.vstack([boxes(taken), *_front_boxes(ax, info)]), renderer)
 
 
-def _step_boxes(ax: Axes, points: Sequence[tuple[float, float]], frame: Bbox) -> list[Bbox]:
-    pixels = ax.transData.transform(points)
-    boxes = []
-    for (x0, y0), (x1, y1) in pairwise(pixels):
-        boxes += [
-            Bbox.from_extents(x0, y0 - 2, x1, y0 + 2),
-            Bbox.from_extents(x1 - 2, min(y0, y1), x1 + 2, max(y0, y1)),
-        ]
-    return boxes
+def _front_boxes(ax: Axes, info: ParetoInfo) -> list[Boxes]:
+    corners = [(ax.get_xlim()[1], info.front[-1][1]), info.front[-1]]
+    for (left, low), (right, _) in reversed(list(pairwise(info.front))):
+        corners += [(right, low), (left, low)]
+    pixels = ax.transData.transform(corners)
+    return [along(tuple(start), tuple(end), 60) for start, end in pairwise(pixels)]
 
 
 def _named(info: ParetoInfo) -> list[Label]:
@@ -196,7 +195,7 @@ def _ranked(ax: Axes, panel: Panel) -> None:
             ax.text(0.5, row, mark.problem, transform=ax.get_yaxis_transform(), fontsize=9, color=QUIET, style="italic",
                     ha="center", va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
         else:
-            _dot(ax, (mark.percent, row), mark, *look(mark))
+            _dot(ax, (mark.percent, row), mark, look(mark))
             ax.text(1.01, row, f"{mark.percent:.2f}", transform=ax.get_yaxis_transform(), fontsize=9, va="center",
                     color=INK, fontweight="bold" if mark.best else "normal")  # fmt: skip
     ax.set_yticks(range(len(rows)), [_row_name(mark) for mark in rows])
@@ -204,16 +203,16 @@ def _ranked(ax: Axes, panel: Panel) -> None:
         text.set_color(QUIET if mark.percent is None else look(mark)[0] if mark.best else INK)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     ax.set_xlabel("validation accuracy (%)", fontsize=10)
 
 
 def _row_name(mark: Mark) -> str:
     names = " = ".join(mark.names)
-    return f"{names}   {mark.label}" if names else mark.label
+    return f"{names}\u2003{mark.label}" if names else mark.label
 
 
-def _accuracy_limits(rows: Sequence[Mark]) -> tuple[float, float]:
+def _accuracy_limits(rows: Sequence[Mark], room: float = 0.08) -> tuple[float, float]:
     scored = [mark for mark in rows if mark.percent is not None]
     ends = [end for mark in scored for end in (mark.interval or (mark.percent or 0.0, mark.percent or 0.0))]
-    return spread(ends, 1.0) if ends else (0.0, 100.0)
+    return spread(ends, 1.0, room) if ends else (0.0, 100.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from html import escape
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 from scalesearch.errors import StorageError, UsageError
 
 SUFFIXES = ("png", "svg", "pdf")
+_FONTS = ["DejaVu Sans", "Verdana", "sans-serif"]
+"""Text stays text in an svg: small and searchable. The fonts after the first one are no wider, so labels still fit."""
 _NO_DATE: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -22,7 +25,7 @@ _NO_DATE: dict[str, dict[str, str | None]] = {
 
 def _encode(fig: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "scalesearch"}):
+    with rc_context({"svg.hashsalt": "scalesearch", "svg.fonttype": "none", "font.sans-serif": _FONTS}):
         fig.savefig(buffer, format=suffix, metadata=_NO_DATE[suffix])
     return buffer.getvalue()
 
@@ -50,4 +53,5 @@ def save_figure(fig: Figure, path: Path) -> None:
 def svg_text(fig: Figure, label: str) -> str:
     """A figure as an `<svg>` element to stand inside HTML; screen readers get `label`."""
     text = _encode(fig, "svg").decode()
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)

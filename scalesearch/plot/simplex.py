@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator
-from matplotlib.transforms import Bbox
 
 from scalesearch.plot.info import Mark, Panel, SimplexInfo
-from scalesearch.plot.labels import Label, along, place_labels
+from scalesearch.plot.labels import Boxes, Label, Point, along, boxes, place_labels
 from scalesearch.plot.style import (
     BEST,
     DPI,
@@ -36,8 +36,11 @@ from scalesearch.plot.style import (
 from scalesearch.space import Shares
 
 COLOURS = "viridis"
+NOTE = (
+    "The nearer to a corner, the more of the extra compute went there; lines at 25, 50 and 75 % of each share. "
+    "Number: mean accuracy. Ring: the highest."
+)
 HEIGHT = math.sqrt(3) / 2
-Point = tuple[float, float]
 
 
 def at(shares: Shares) -> Point:
@@ -46,22 +49,25 @@ def at(shares: Shares) -> Point:
 
 
 def draw_simplex(info: SimplexInfo) -> Figure:
-    """Draw `info`: one triangle a budget, up to three in a row."""
+    """Draw `info`: one triangle a budget, two in a row."""
     if not any(panel.scored for panel in info.panels):
         fig = canvas(5.0, info.title)
         say_empty(fig, "No training has finished yet: there is nothing to plot.")
         return fig
-    columns = min(3, len(info.panels))
+    large = len(info.panels) == 1
+    columns = 1 if large else 2
     lines = math.ceil(len(info.panels) / columns)
-    fig = canvas(0.6 + lines * {1: 7.2, 2: 6.2, 3: 5.0}[columns], info.title)
+    fig = canvas(0.9 + lines * (7.4 if large else 6.0), info.title)
+    fig.supxlabel(NOTE, x=0.012, ha="left", fontsize=9, color=QUIET)
     grid = fig.add_gridspec(lines, columns)
     axes = [fig.add_subplot(grid[i // columns, i % columns]) for i in range(len(info.panels))]
     for ax, panel in zip(axes, info.panels, strict=True):
-        _triangle(ax, panel, large=columns == 1)
+        _triangle(ax, panel, large)
     renderer = freeze_layout(fig)
     for ax, panel in zip(axes, info.panels, strict=True):
-        headline(ax, panel_title(panel), panel.caption, renderer)
-        _label(ax, panel, renderer, large=columns == 1)
+        left = ax.get_position(original=True).x0 * fig.bbox.width
+        headline(ax, panel_title(panel), panel.caption, left)
+        _label(ax, panel, renderer, large)
     return fig
 
 
@@ -99,7 +105,7 @@ def _triangle(ax: Axes, panel: Panel, large: bool) -> None:
 def _frame(ax: Axes) -> None:
     """The outline, a faint line at every quarter of each share, and the corners' names."""
     corners = [at(Shares(1, 0, 0)), at(Shares(0, 1, 0)), at(Shares(0, 0, 1))]
-    ax.fill(*zip(*corners, strict=True), facecolor="#f7f7f7", edgecolor=QUIET, linewidth=1.2, zorder=0)
+    ax.fill(*zip(*corners, strict=True), facecolor="none", edgecolor=QUIET, linewidth=1.2, zorder=0)
     for share in (0.25, 0.5, 0.75):
         rest = 1 - share
         for a, b in (
@@ -125,30 +131,28 @@ def _colour_bar(ax: Axes, scale: Normalize, large: bool) -> None:
     figure = ax.get_figure(root=True)
     if figure is None:
         return
-    if large:
-        bar = figure.colorbar(ScalarMappable(scale, COLOURS), ax=ax, shrink=0.7, pad=0.02, aspect=28)
-    else:
-        bar = figure.colorbar(ScalarMappable(scale, COLOURS), ax=ax, location="bottom", shrink=0.8, pad=0.02, aspect=28)
+    width = 0.45 if large else 0.8
+    bar = figure.colorbar(
+        ScalarMappable(scale, COLOURS), ax=ax, location="bottom", shrink=width, pad=0.02, aspect=40 * width
+    )
     bar.set_label("mean validation accuracy (%)", fontsize=10)
-    bar.locator = MaxNLocator(5)
+    bar.locator = MaxNLocator(5, steps=[1, 2, 5, 10])
     bar.formatter = FormatStrFormatter("%.1f")
     bar.ax.tick_params(labelsize=9)
     bar.outline.set_visible(False)
 
 
 def _label(ax: Axes, panel: Panel, renderer: RendererAgg, large: bool) -> None:
-    corners = _corners(ax, renderer)
-    placed = _placed(panel)
-    taken, labels = [*corners, *_sides(ax)], []
-    for mark, point in placed:
+    taken, labels = [], []
+    for mark, point in _placed(panel):
         radius = math.sqrt((2.4 if mark.best else 1.0) * _area(mark, large) / math.pi) * DPI / 72
         x, y = ax.transData.transform(point)
-        taken.append(Bbox.from_extents(x - radius, y - radius, x + radius, y + radius))
+        taken.append((x - radius, y - radius, x + radius, y + radius))
         label = _text(mark, point, radius, large)
         if label is not None:
             labels.append(label)
     labels.sort(key=lambda label: (not label.needed, label.style["color"] != BEST))
-    place_labels(ax, labels, taken, renderer)
+    place_labels(ax, labels, np.vstack([boxes(taken), _corners(ax, renderer), *_sides(ax)]), renderer)
 
 
 def _text(mark: Mark, point: Point, radius: float, large: bool) -> Label | None:
@@ -167,16 +171,13 @@ def _text(mark: Mark, point: Point, radius: float, large: bool) -> Label | None:
     return Label(score, point, radius, False, {"fontsize": size - 0.5, "color": INK})
 
 
-def _sides(ax: Axes) -> list[Bbox]:
+def _sides(ax: Axes) -> list[Boxes]:
     """Small boxes along the outline, so that no label lies across it."""
     corners = [ax.transData.transform(at(share)) for share in (Shares(1, 0, 0), Shares(0, 1, 0), Shares(0, 0, 1))]
-    boxes = []
-    for start, end in zip(corners, corners[1:] + corners[:1], strict=True):
-        boxes += along(tuple(start), tuple(end), steps=80)
-    return boxes
+    return [along(tuple(a), tuple(b), 80) for a, b in zip(corners, corners[1:] + corners[:1], strict=True)]
 
 
-def _corners(ax: Axes, renderer: RendererAgg) -> list[Bbox]:
+def _corners(ax: Axes, renderer: RendererAgg) -> Boxes:
     texts = [
         ax.annotate("all on depth", at(Shares(1, 0, 0)), (0, 16), textcoords="offset points", ha="center", va="bottom"),
         ax.annotate("all on width", at(Shares(0, 1, 0)), (0, -18), textcoords="offset points", ha="center", va="top"),
@@ -186,4 +187,4 @@ def _corners(ax: Axes, renderer: RendererAgg) -> list[Bbox]:
     ]
     for text in texts:
         text.set(fontsize=10.5, color=INK, in_layout=False)
-    return [text.get_window_extent(renderer) for text in texts]
+    return boxes([text.get_window_extent(renderer).extents for text in texts])

@@ -18,6 +18,9 @@ WIDTH_IN = 12.0
 
 NETWORK, BEST, REFERENCE, BASELINE = "#56a0d3", "#d55e00", "#222222", "#009e73"
 """Told apart without colour vision (after Okabe and Ito), and by shape as well."""
+Look = tuple[str, str, float]
+"""Colour, marker, and its size in points."""
+
 FAINT, QUIET, INK = "#d9d9d9", "#5f5f5f", "#222222"
 
 
@@ -78,19 +81,23 @@ def reserve_headline(ax: Axes) -> None:
     ax.set_title(" \n ", fontsize=11)
 
 
-def headline(ax: Axes, title: str, caption: str, renderer: RendererAgg) -> None:
-    """A bold title over one quiet line, from the left edge of the axes' labels; for a layout that is final."""
-    extent = ax.get_tightbbox(renderer)
-    x = (ax.bbox.x0 if extent is None else extent.x0) - ax.bbox.x0
+def headline(ax: Axes, title: str, caption: str, left_px: float) -> None:
+    """A bold title over one quiet line, starting at `left_px` of the figure; for a layout that is final."""
     here: dict[str, Any] = {
         "xycoords": "axes fraction",
         "textcoords": "offset points",
         "va": "bottom",
         "in_layout": False,
     }
-    left = x * 72 / DPI
+    left = (left_px - ax.bbox.x0) * 72 / DPI
     ax.annotate(plain(title), (0, 1), (left, 20), fontsize=11, fontweight="bold", color=INK, **here)
     ax.annotate(plain(caption), (0, 1), (left, 6), fontsize=9, color=QUIET, **here)
+
+
+def left_edge(ax: Axes, renderer: RendererAgg) -> float:
+    """Where the axes with all labels begin, in pixels."""
+    extent = ax.get_tightbbox(renderer)
+    return float(ax.bbox.x0 if extent is None else extent.x0)
 
 
 def panel_title(panel: Panel) -> str:
@@ -98,8 +105,8 @@ def panel_title(panel: Panel) -> str:
     return f"At {panel.budget}: {short_macs(panel.target_macs)} FLOPs"
 
 
-def look(mark: Mark) -> tuple[str, str, float]:
-    """Colour, marker and size of a network."""
+def look(mark: Mark) -> Look:
+    """How a network is marked."""
     if mark.best:
         return BEST, "D", 7.5
     if mark.names:
@@ -114,8 +121,8 @@ def say_empty(fig: Figure, reason: str) -> None:
     ax.text(0.5, 0.5, reason, ha="center", va="center", fontsize=14, color=QUIET)
 
 
-def spread(values: Sequence[float], floor: float) -> tuple[float, float]:
-    """Limits with 8 % of room at both ends, at least `floor` apart."""
+def spread(values: Sequence[float], floor: float, room: float = 0.08) -> tuple[float, float]:
+    """Limits with a part `room` of the range free at both ends, at least `floor` apart."""
     low, high = min(values), max(values)
-    room = max(0.08 * (high - low), (floor - (high - low)) / 2)
-    return low - room, high + room
+    margin = max(room * (high - low), (floor - (high - low)) / 2)
+    return low - margin, high + margin

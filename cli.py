@@ -1,0 +1,6 @@
+"""Launcher for a checkout: `python cli.py` is the command `scalesearch`."""
+
+from scalesearch.cli import main
+
+if __name__ == "__main__":
+    main()

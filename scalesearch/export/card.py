@@ -1,0 +1,61 @@
+"""Everything that must be known about an exported network, as plain values for JSON and for Python."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from scalesearch.analysis.result import BudgetResult, StudyResult, summary_to_dict
+from scalesearch.errors import StudyError
+
+
+def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
+    """The best network of a budget with the claim it carries: n, mean, spread, verdict, versions, command.
+
+    Accuracies are those of the short proxy training on the validation split, 0 to 1. Coefficients are relative to the
+    baseline; each range holds every value that rounds to this network.
+
+    Raises:
+        StudyError: the budget has no best network.
+    """
+    manifest, best = result.manifest, budget.best
+    if best is None:
+        raise StudyError(f"study {manifest.study!r} has no best network on budget {budget.facts.text} yet")
+    network = summary_to_dict(best)
+    return {
+        "study": manifest.study,
+        "budget": budget.facts.text,
+        "base": manifest.config.base,
+        "baseline_macs": manifest.baseline_macs,
+        "network": network["network"],
+        "coefficients": {name: network[name] for name in ("alpha", "beta", "gamma")},
+        "ranges": {name: network[f"{name}_range"] for name in ("alpha", "beta", "gamma")},
+        "roles": network["roles"],
+        "macs": network["macs"],
+        "target_macs": network["target_macs"],
+        "tolerance": manifest.config.tolerance,
+        "params": network["params"],
+        "activations": network["activations"],
+        "accuracy": {
+            "what": "validation accuracy of the short proxy training",
+            "mean": best.mean,
+            "sd": best.sd,
+            "ci95": list(best.ci95) if best.ci95 else None,
+            "seeds": list(best.seeds),
+        },
+        "networks_compared": sum(1 for summary in budget.networks if summary.ranked),
+        "verdict": [_comparison(c) for c in map(dataclasses.asdict, budget.comparisons)],
+        "advice": budget.advice,
+        "study_complete": result.complete,
+        "data": {**dataclasses.asdict(manifest.data), "notes": list(manifest.data.notes)},
+        "proxy": dataclasses.asdict(manifest.config.proxy),
+        "device": manifest.device,
+        "versions": dict(manifest.versions),
+        "created_at": manifest.created_at,
+        "command": manifest.command,
+    }
+
+
+def _comparison(values: dict[str, Any]) -> dict[str, Any]:
+    interval = values["ci95"]
+    return {**values, "ci95": list(interval) if interval else None, "seeds": list(values["seeds"])}

@@ -1,0 +1,28 @@
+"""The files that a finished or stopped study leaves for people: figures and the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scalesearch.analysis.result import StudyResult
+from scalesearch.plot import FIGURES, figure, save_figure, svg_text
+from scalesearch.report import html_report, write_report
+from scalesearch.study import StudyPaths
+
+
+def write_outputs(result: StudyResult, paths: StudyPaths) -> tuple[Path, ...]:
+    """Draw every figure as PNG and write the report.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    paths.figures.mkdir(exist_ok=True)
+    written, inline = [], {}
+    for kind in FIGURES:
+        drawn = figure(result, kind)
+        path = paths.figures / f"{kind}.png"
+        save_figure(drawn, path)
+        inline[kind] = svg_text(drawn, kind)
+        written.append(path)
+    write_report(paths.report, html_report(result, inline))
+    return (*written, paths.report)

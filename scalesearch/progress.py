@@ -1,0 +1,165 @@
+"""What a user sees while a study runs, on stderr: a live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from scalesearch.executors.base import Job
+from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
+from scalesearch.report.text import architecture, coefficients, duration, engineering
+from scalesearch.search.listener import BudgetPlan, Preflight
+
+
+def _budget_line(plan: BudgetPlan) -> str:
+    text = (
+        f"budget {plan.text}: target {engineering(plan.target_macs)} multiply-adds; "
+        f"{plan.networks_on_surface} distinct networks on the surface, {plan.planned} to train"
+    )
+    if plan.off_budget:
+        text += f" ({plan.off_budget} miss the tolerance and will not be trained)"
+    for names in plan.same:
+        text += f"; {' and '.join(names)} are one network"
+    return text
+
+
+def preflight_lines(plan: Preflight) -> list[str]:
+    """The one screen before training, line by line."""
+    data = plan.data
+    pixels = f"{data.channels} channel{'s' if data.channels > 1 else ''}, {data.native_px} px"
+    lines = [
+        f"study {plan.study}: baseline {plan.baseline}, {engineering(plan.baseline_macs)} multiply-adds",
+        f"data {data.spec}: {data.train_images} training and {data.val_images} validation images, "
+        f"{data.classes} classes, {pixels}",
+        *(f"  note: {note}" for note in data.notes),
+        *map(_budget_line, plan.budgets),
+    ]
+    if not any(budget.planned for budget in plan.budgets):
+        lines.append("note: at 1x every coefficient is 1, so the baseline is the only network")
+    total = f"{plan.trainings} trainings ({plan.seeds} seeds each, baseline included)"
+    place = f"on {plan.device} with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
+    if plan.estimate_seconds is None or plan.training_seconds is None:
+        return [*lines, f"{total} {place}; what is finished is kept"]
+    each = f"one takes about {plan.training_seconds:.2g} s"
+    return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, measured)"]
+
+
+class Progress:
+    """Counts trainings and remembers the best; the two views draw from it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.total, self.done, self.seeds = 0, 0, 1
+        self._started = time.monotonic()
+        self._estimate: float | None = None
+        self._accuracies: dict[int, list[float]] = defaultdict(list)
+        self._networks: dict[int, NetworkRecord] = {}
+
+    def preflight(self, plan: Preflight) -> None:
+        """See `Listener.preflight`."""
+        self.total, self.seeds, self._estimate = plan.trainings, plan.seeds, plan.estimate_seconds
+        self._started = time.monotonic()
+        for line in preflight_lines(plan):
+            self.console.print(line, markup=False, highlight=False)
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """See `Listener.started`."""
+        self._networks[job.trial] = network
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """See `Listener.epoch`."""
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """See `Listener.finished`."""
+        self.done += 1
+        if outcome.accuracy is not None:
+            self._accuracies[job.trial].append(outcome.accuracy)
+
+    def note(self, text: str) -> None:
+        """See `Listener.note`."""
+        self.console.print(f"note: {text}", markup=False, highlight=False)
+
+    def time_left(self) -> str:
+        """From what has been trained so far; before the first training ends, from the estimate."""
+        elapsed = time.monotonic() - self._started
+        if self.done:
+            return f"{duration(elapsed / self.done * max(0, self.total - self.done))} left"
+        return f"about {duration(max(0.0, self._estimate - elapsed))} left" if self._estimate else ""
+
+    def best(self) -> str:
+        """The network with the best mean so far, among those trained on all seeds."""
+        means = {t: sum(a) / len(a) for t, a in self._accuracies.items() if len(a) == self.seeds}
+        if not means:
+            return ""
+        trial = max(means, key=lambda t: means[t])
+        return f"best so far {means[trial]:.2%}: {coefficients(self._networks[trial])}"
+
+
+class PlainProgress(Progress):
+    """One line a finished training, for files and pipes."""
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """See `Listener.finished`."""
+        super().finished(job, network, outcome)
+        score = outcome.note if outcome.accuracy is None else f"accuracy {outcome.accuracy:.2%}"
+        names = f" ({', '.join(network.roles)})" if network.roles else ""
+        self.console.print(
+            f"[{self.done}/{self.total}] network {job.trial}{names} at {network.budget}, seed {job.seed}: {score}, "
+            f"{outcome.seconds:.1f} s; {self.time_left()}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+class LiveProgress(Progress):
+    """A live view on a terminal. Use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._running: dict[Job, EpochPoint | None] = {}
+        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def preflight(self, plan: Preflight) -> None:
+        """See `Listener.preflight`."""
+        super().preflight(plan)
+        self._live.start()
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """See `Listener.started`."""
+        super().started(job, network)
+        self._running[job] = None
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """See `Listener.epoch`."""
+        if job in self._running:
+            self._running[job] = point
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """See `Listener.finished`."""
+        super().finished(job, network, outcome)
+        self._running.pop(job, None)
+
+    def _view(self) -> RenderableType:
+        head = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=max(1, self.total), completed=min(self.done, self.total), width=30)
+        head.add_row(bar, f"{self.done}/{self.total} trainings", self.time_left())
+        rows = Table.grid(padding=(0, 2))
+        for job, point in self._running.items():
+            network = self._networks[job.trial]
+            state = f"epoch {point.epoch}, accuracy {point.accuracy:.2%}" if point else "first epoch"
+            names = f" ({', '.join(network.roles)})" if network.roles else ""
+            rows.add_row(f"network {job.trial}{names}", Text(architecture(network)), f"seed {job.seed}", state)
+        return Group(head, rows, Text(self.best(), style="green"))

@@ -1,0 +1,67 @@
+"""The result as one HTML page that needs nothing else: no scripts, no fonts, no network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from scalesearch.analysis.result import StudyResult
+from scalesearch.config import config_to_dict, dump_toml
+from scalesearch.errors import StorageError
+from scalesearch.report import text
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+CAPTIONS = {
+    "pareto": "Accuracy against FLOPs. Intervals come from the seed spread pooled over the networks of a budget.",
+    "simplex": "Where the extra compute went, and the accuracy it gave.",
+}
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["text"] = text
+    return environment.get_template("report.html.j2")
+
+
+def html_report(result: StudyResult, figures: Mapping[str, str]) -> str:
+    """The page of a study, finished or not.
+
+    Args:
+        result: what the study gave so far.
+        figures: `<svg>` elements by kind, as `scalesearch.plot.svg_text` gives them; they are put in as they are.
+    """
+    shown = [(Markup(svg), CAPTIONS.get(kind, kind)) for kind, svg in figures.items()]
+    return _template().render(
+        result=result,
+        manifest=result.manifest,
+        config=result.manifest.config,
+        figures=shown,
+        definition=dump_toml(config_to_dict(result.manifest.config)),
+    )
+
+
+def write_report(path: Path, html: str) -> None:
+    """Write the page; the file is whole or not there.
+
+    Raises:
+        StorageError: the folder is missing or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(html, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"report {str(path)!r} cannot be written: {error.strerror}") from None

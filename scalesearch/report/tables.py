@@ -1,0 +1,205 @@
+"""Tables for the terminal. They fit 120 columns, and still read at 80."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from scalesearch.analysis.result import BudgetResult
+from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.verdict import Comparison
+from scalesearch.report.text import (
+    NONE,
+    accuracy,
+    engineering,
+    listed,
+    note,
+    points,
+    points_interval,
+    residual,
+    span,
+)
+
+WIDE = 110
+"""Columns from which the result table shows the layers."""
+
+VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "the same network": "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """One study in a list of them.
+
+    Attributes:
+        trained: trainings done.
+        planned: trainings in all.
+        best: highest mean accuracy, 0 to 1; None before the first training.
+        state: `complete`, `running`, `stopped`, or what is wrong with it.
+    """
+
+    name: str
+    base: str
+    data: str
+    budgets: tuple[str, ...]
+    trained: int
+    planned: int
+    best: float | None
+    state: str
+
+
+def _table(**options: Any) -> Table:
+    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", **options)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedTable:
+    """The result table of a budget as wide as the terminal allows."""
+
+    budget: BudgetResult
+    limit: int = 20
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Without the layers where they do not fit."""
+        yield result_table(self.budget, self.limit, narrow=options.max_width < WIDE)
+
+
+def result_table(budget: BudgetResult, limit: int | None = None, *, narrow: bool = False) -> Table:
+    """The networks of one budget, best first, those without a rank last.
+
+    Args:
+        budget: what the budget gave.
+        limit: show at most this many; the references and a line with the number left out always stay.
+        narrow: leave out blocks, channels and the share of the target, for 80 columns.
+    """
+    table = _table()
+    columns = [column for column in _COLUMNS if not (narrow and column.wide)]
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column.number else "left"
+        table.add_column(column.name, justify=justify, no_wrap=column.name not in _WRAPPED)
+    for summary in _shown(budget, limit):
+        table.add_row(*(column.cell(summary) for column in columns), style=_row_style(summary))
+    hidden = len(budget.networks) - table.row_count
+    if hidden:
+        table.caption = f"{hidden} more networks not shown"
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class _ResultColumn:
+    name: str
+    cell: Callable[[NetworkSummary], str]
+    number: bool = True
+    wide: bool = False
+
+
+_WRAPPED = ("channels", "note")
+_COLUMNS = (
+    _ResultColumn("#", lambda s: str(s.rank or NONE)),
+    _ResultColumn("alpha", lambda s: span(s.network.alpha_range), number=False),
+    _ResultColumn("beta", lambda s: span(s.network.beta_range), number=False),
+    _ResultColumn("gamma", lambda s: span(s.network.gamma_range), number=False),
+    _ResultColumn("blocks", lambda s: listed(s.network.spec.depths), number=False, wide=True),
+    _ResultColumn("channels", lambda s: listed(s.network.spec.channels), number=False, wide=True),
+    _ResultColumn("px", lambda s: str(s.network.spec.resolution_px)),
+    _ResultColumn("FLOPs", lambda s: engineering(s.network.macs)),
+    _ResultColumn("target %", lambda s: residual(s.network), wide=True),
+    _ResultColumn("accuracy %", accuracy),
+    _ResultColumn("seeds", lambda s: str(len(s.accuracies))),
+    _ResultColumn("note", lambda s: escape(note(s)), number=False),
+)
+
+
+def _shown(budget: BudgetResult, limit: int | None) -> list[NetworkSummary]:
+    kept = {s.network.trial for s in budget.networks[:limit]} | {s.network.trial for _, s in budget.references}
+    return [s for s in budget.networks if s.network.trial in kept]
+
+
+def _row_style(summary: NetworkSummary) -> str:
+    return "bold" if summary.rank == 1 else "dim" if summary.rank is None else ""
+
+
+def verdict_table(comparisons: Iterable[Comparison]) -> Table:
+    """The best network against each reference and the baseline, in points of accuracy."""
+    table = _table()
+    table.add_column("best against", no_wrap=True)
+    table.add_column("difference", justify="right", no_wrap=True)
+    table.add_column("95 % interval (points)", justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for comparison in comparisons:
+        same = comparison.words == "the same network"
+        table.add_row(
+            escape(comparison.against),
+            NONE if same else points(comparison.difference),
+            points_interval(comparison),
+            Text(comparison.words, style=VERDICT_STYLES.get(comparison.words, "")),
+        )
+    return table
+
+
+def front_table(front: Iterable[NetworkSummary]) -> Table:
+    """The networks that no other beats on both cost and accuracy."""
+    table = _table()
+    for name, justify in (("FLOPs", "right"), ("accuracy %", "right"), ("budget", "left"), ("px", "right")):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("blocks")
+    table.add_column("channels")
+    for summary in front:
+        spec = summary.network.spec
+        table.add_row(
+            engineering(summary.network.macs),
+            accuracy(summary),
+            escape(", ".join([summary.network.budget, *summary.network.roles])),
+            str(spec.resolution_px),
+            listed(spec.depths),
+            listed(spec.channels),
+        )
+    return table
+
+
+def studies_table(rows: Iterable[StudyRow]) -> Table:
+    """One line a study."""
+    table = _table()
+    for name in ("study", "base", "data", "budgets"):
+        table.add_column(name, overflow="fold")
+    table.add_column("trainings", justify="right", no_wrap=True)
+    table.add_column("best %", justify="right", no_wrap=True)
+    table.add_column("state")
+    for row in rows:
+        best = NONE if row.best is None else f"{100 * row.best:.2f}"
+        names = [escape(text) for text in (row.name, row.base, row.data, ", ".join(row.budgets))]
+        table.add_row(*names, f"{row.trained}/{row.planned}", best, escape(row.state))
+    return table
+
+
+def count_table(cost: Mapping[str, Any], name: str) -> Group:
+    """What a network costs, stage by stage.
+
+    Args:
+        cost: a `scalesearch.cost.Cost` as plain values: macs, fvcore_total, params, activations, resolution_px,
+            stages, uncounted_ops (pairs or a mapping of operator and times).
+        name: of the network.
+    """
+    title = Text(f"{name} at {cost['resolution_px']} px, one image, eval mode", style="bold")
+    table = _table(show_footer=True, footer_style="bold")
+    table.add_column("stage", footer="total")
+    labels = {"macs": "FLOPs (multiply-adds)", "fvcore_total": "fvcore total"}
+    for key in ("macs", "fvcore_total", "params", "activations"):
+        table.add_column(labels.get(key, key), justify="right", footer=f"{cost[key]:,}", no_wrap=True)
+    for stage in cost["stages"]:
+        numbers = (f"{stage[key]:,}" for key in ("macs", "fvcore_total", "params", "activations"))
+        table.add_row(escape(str(stage["name"])), *numbers)
+    return Group(title, table, _uncounted(dict(cost["uncounted_ops"])))
+
+
+def _uncounted(times: Mapping[str, int]) -> RenderableType:
+    if not times:
+        return Text("Every operator was counted.", style="dim")
+    listing = ", ".join(f"{op} × {count}" for op, count in times.items())
+    return Text(f"Not counted: {listing}", style="yellow")

@@ -1,0 +1,55 @@
+"""The whole result in the terminal: the answer first, then how sure it is, then the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.report.tables import FittedTable, front_table, verdict_table
+from scalesearch.report.text import architecture, coefficients, engineering, noise_line, progress, score
+
+
+def render_result(result: StudyResult) -> Group:
+    """Everything a study found, for `rich.console.Console.print`."""
+    return Group(*_parts(result))
+
+
+def _parts(result: StudyResult) -> Iterator[RenderableType]:
+    unfinished = progress(result)
+    if unfinished:
+        yield Text(unfinished, style="bold yellow")
+        yield Text()
+    for budget in result.budgets:
+        yield from _budget(budget)
+    if len(result.pareto) > 1:
+        yield Text("Pareto front (not beaten on both FLOPs and accuracy)", style="bold")
+        yield front_table(result.pareto)
+
+
+def _budget(budget: BudgetResult) -> Iterator[RenderableType]:
+    title = f"Budget {budget.facts.text}: {engineering(budget.facts.target_macs)} FLOPs (multiply-adds)"
+    yield Text(title, style="bold underline")
+    yield from _answer(budget)
+    yield _line("noise", noise_line(budget.reliability))
+    if budget.networks:
+        yield FittedTable(budget)
+
+
+def _answer(budget: BudgetResult) -> Iterator[RenderableType]:
+    best = budget.best
+    if best is None:
+        yield _line("advice", budget.advice)
+        return
+    yield _line("best", coefficients(best.network), "bold green")
+    yield _line("network", architecture(best.network))
+    yield _line("validation accuracy", score(best))
+    yield _line("advice", budget.advice, "bold")
+    if budget.comparisons:
+        yield verdict_table(budget.comparisons)
+
+
+def _line(label: str, value: str, style: str = "") -> Text:
+    return Text.assemble((f"{label}: ", "dim"), (value, style))

@@ -1,0 +1,148 @@
+"""Numbers and networks in words, the same in the terminal and on the page. Plain text: nothing is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scalesearch.analysis.noise import Reliability
+from scalesearch.analysis.result import StudyResult
+from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.verdict import Comparison
+from scalesearch.record import NetworkRecord, Range
+
+NONE = "–"
+"""Stands where a number does not exist."""
+
+
+def engineering(value: float) -> str:
+    """A count with a unit, three digits.
+
+    Example:
+        >>> engineering(385_814_752), engineering(1_204_000), engineering(512)
+        ('386M', '1.20M', '512')
+    """
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f}{unit}"
+    return f"{value:.0f}"
+
+
+def span(bounds: Range) -> str:
+    """A range of a coefficient, or the value where both ends read the same.
+
+    Example:
+        >>> span((1.19, 1.312)), span((1.0, 1.001))
+        ('1.19-1.31', '1.00')
+    """
+    low, high = (f"{bound:.2f}" for bound in bounds)
+    return low if low == high else f"{low}-{high}"
+
+
+def coefficients(network: NetworkRecord) -> str:
+    """The set of coefficients that round to the network."""
+    return f"alpha {span(network.alpha_range)}, beta {span(network.beta_range)}, gamma {span(network.gamma_range)}"
+
+
+def listed(values: Sequence[int]) -> str:
+    """Whole numbers of the stages, input side first.
+
+    Example:
+        >>> listed((1, 2, 2))
+        '1 2 2'
+    """
+    return " ".join(str(value) for value in values)
+
+
+def architecture(network: NetworkRecord) -> str:
+    """The whole-number network in one line."""
+    spec = network.spec
+    return f"{listed(spec.depths)} blocks, {listed(spec.channels)} channels, {spec.resolution_px} px"
+
+
+def residual(network: NetworkRecord) -> str:
+    """Achieved cost over the target, in percent."""
+    return f"{100 * network.macs / network.target_macs:.1f}"
+
+
+def accuracy(summary: NetworkSummary) -> str:
+    """Mean and spread over seeds, in percent; nothing for a network that is not ranked."""
+    if summary.mean is None or not summary.ranked:
+        return NONE
+    mean = f"{100 * summary.mean:.2f}"
+    return mean if summary.sd is None else f"{mean} ± {100 * summary.sd:.2f}"
+
+
+def percent_interval(summary: NetworkSummary) -> str:
+    """How sure the mean is, in percent: its 95 % interval, else its spread over seeds."""
+    if summary.ci95 is not None:
+        return f"95 % interval {100 * summary.ci95[0]:.2f} to {100 * summary.ci95[1]:.2f} %"
+    return "one seed: no interval" if summary.sd is None else f"sd {100 * summary.sd:.2f} points"
+
+
+def score(summary: NetworkSummary) -> str:
+    """Mean accuracy with its seeds and interval, in words."""
+    if summary.mean is None:
+        return NONE
+    seeds = f"{len(summary.accuracies)} seed{'' if len(summary.accuracies) == 1 else 's'}"
+    return f"{100 * summary.mean:.2f} % over {seeds} ({percent_interval(summary)})"
+
+
+def points(difference: float) -> str:
+    """A difference of accuracies in percentage points, with its sign."""
+    return f"{100 * difference:+.2f}"
+
+
+def points_interval(comparison: Comparison) -> str:
+    """The interval of a difference, in points."""
+    if comparison.ci95 is None:
+        return NONE
+    low, high = comparison.ci95
+    return f"{points(low)} to {points(high)}"
+
+
+def note(summary: NetworkSummary) -> str:
+    """What the network was proposed as, and why it has no rank."""
+    reasons = {
+        "failed": f"diverged on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds",
+        "off_budget": "off budget, not trained",
+        "waiting": "not trained yet",
+    }
+    parts = [*summary.network.roles, reasons.get(summary.status, "")]
+    return ", ".join(part for part in parts if part)
+
+
+def noise_line(reliability: Reliability | None) -> str:
+    """What the study can tell apart, with the numbers behind it."""
+    if reliability is None:
+        return "Not measured, so luck cannot be told from merit: it takes two networks or more, and two seeds or more."
+    low, high = reliability.ci95
+    return (
+        f"ICC {reliability.icc:.2f} (95 % interval {low:.2f} to {high:.2f}). {reliability.words} "
+        f"Seed sd {100 * reliability.sd_seed:.2f} points, network sd {100 * reliability.sd_network:.2f} points, "
+        f"{reliability.networks} networks."
+    )
+
+
+def progress(result: StudyResult) -> str:
+    """How far the study is; empty when it is complete."""
+    if result.complete:
+        return ""
+    config = result.manifest.config
+    planned = (len(config.budgets) * config.trials + 1) * config.seeds
+    return (
+        f"This study is not finished: {result.trainings} of up to {planned} trainings are done. All of this may change."
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    Example:
+        >>> duration(42), duration(725), duration(8000)
+        ('42 s', '12 min', '2 h 13 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

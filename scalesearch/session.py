@@ -1,0 +1,75 @@
+"""One command that runs a study: a progress view on stderr, figures and report on the disk, the result on stdout."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from scalesearch.analysis.result import StudyResult, result_to_dict
+from scalesearch.config import StudyConfig, check_study_name
+from scalesearch.outputs import write_outputs
+from scalesearch.progress import LiveProgress, PlainProgress
+from scalesearch.report import render_result
+from scalesearch.search import Listener, resume, run
+from scalesearch.study import DEFAULT_ROOT, StudyPaths, default_name, free_name
+
+Search = Callable[[Listener], StudyResult]
+
+
+def run_new(config: StudyConfig, name: str | None, root: Path, as_json: bool) -> None:
+    """Run a new study under a name, or under the first free one made from its definition."""
+    paths = StudyPaths(root / (check_study_name(name) if name is not None else free_name(default_name(config), root)))
+    command = shlex.join(["scalesearch", *sys.argv[1:]])
+    _watch(paths, as_json, lambda listener: run(config, paths, listener=listener, command=command))
+
+
+def go_on(
+    paths: StudyPaths, as_json: bool, *, asked: Mapping[str, Any], workers: int | None, time_limit: float | None
+) -> None:
+    """Resume a study; the arguments are those of `search.resume`."""
+    _watch(
+        paths,
+        as_json,
+        lambda listener: resume(paths, asked=asked, workers=workers, time_limit=time_limit, listener=listener),
+    )
+
+
+def _watch(paths: StudyPaths, as_json: bool, search: Search) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(stderr=True)
+    try:
+        if console.is_terminal and not as_json:
+            with LiveProgress(console) as view:
+                result = search(view)
+        else:
+            result = search(PlainProgress(console))
+    except KeyboardInterrupt:
+        _interrupted(paths)
+    _show(result, paths, as_json)
+
+
+def _interrupted(paths: StudyPaths) -> NoReturn:
+    saved = "nothing had been started"
+    if paths.definition.is_file():
+        root = paths.folder.parent
+        place = "" if root == DEFAULT_ROOT else f" --studies-dir {shlex.quote(str(root))}"
+        saved = f"what was finished is saved; go on with: scalesearch resume {paths.name}{place}"
+    sys.stderr.write(f"scalesearch: interrupted; {saved}\n")
+    raise SystemExit(130)
+
+
+def _show(result: StudyResult, paths: StudyPaths, as_json: bool) -> None:
+    written = write_outputs(result, paths)
+    if as_json:
+        sys.stdout.write(json.dumps(result_to_dict(result), indent=2, allow_nan=False) + "\n")
+        return
+    Console().print(render_result(result))
+    for path in (paths.trials, paths.result, *written):
+        sys.stdout.write(f"wrote {path}\n")
