@@ -202,7 +202,7 @@ def count(
     as_json: AsJson = False,
 ) -> None:
     """Count a network with fvcore: multiply-adds, parameters, activations, stage by stage."""
-    from scalesearch.cost import count_scaled
+    from scalesearch.realize import count_scaled
     from scalesearch.report import count_table
     from scalesearch.space import Coefficients
 

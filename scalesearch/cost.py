@@ -12,14 +12,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from scalesearch.errors import InfeasibleError, ScaleSearchError, UsageError, choice_error
+from scalesearch.errors import InfeasibleError, ScaleSearchError, UsageError
 from scalesearch.networks.base import Baseline, LayerCost, Task
-from scalesearch.networks.registry import get_baseline
-from scalesearch.space import Coefficients
-from scalesearch.spec import DEPTH_RULES, DepthRule, NetworkSpec, round_spec
+from scalesearch.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -317,37 +315,3 @@ def _attention(inputs: list[Any]) -> tuple[int, int]:
 def _shape(value: Any) -> list[int]:
     sizes: list[int] = value.type().sizes()
     return sizes
-
-
-def count_scaled(
-    base: str,
-    multipliers: Coefficients,
-    *,
-    resolution_px: int | None = None,
-    rounding: str = "proportional",
-    num_classes: int | None = None,
-    in_channels: int | None = None,
-) -> dict[str, Any]:
-    """Count a baseline scaled by plain rounding, as `scalesearch count` prints it.
-
-    Args:
-        base: name of the baseline.
-        multipliers: of depth, width and resolution.
-        resolution_px: taken as it is, instead of the snapped multiple of the baseline's own.
-        rounding: depth rule.
-        num_classes: None takes the baseline's own; the same for `in_channels`.
-
-    Raises:
-        UnknownNameError: no such baseline or rule.
-        InfeasibleError: a resolution under what the strides can take.
-    """
-    baseline = get_baseline(base)
-    if rounding not in DEPTH_RULES:
-        raise choice_error("rounding rule", rounding, DEPTH_RULES)
-    own = baseline.task
-    task = Task(own.num_classes if num_classes is None else num_classes, in_channels or own.in_channels)
-    rules = replace(baseline.rules, depth_rule=cast(DepthRule, rounding))
-    spec = round_spec(baseline.spec, multipliers, rules)
-    spec = spec if resolution_px is None else replace(spec, resolution_px=resolution_px)
-    found = count(baseline, spec, task)
-    return {"name": base, **asdict(task), "depths": list(spec.depths), "widths": list(spec.widths), **found.to_dict()}

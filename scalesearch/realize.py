@@ -13,12 +13,24 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
 
-from scalesearch.errors import InfeasibleError
+from scalesearch.cost import count
+from scalesearch.errors import InfeasibleError, choice_error
 from scalesearch.networks.base import Baseline, Task
+from scalesearch.networks.registry import get_baseline
 from scalesearch.space import Budget, Coefficients, Shares, coefficients_from_shares, lattice_with
-from scalesearch.spec import Candidate, NetworkSpec, round_spec, round_width, scale_depths, snap_resolution
+from scalesearch.spec import (
+    DEPTH_RULES,
+    Candidate,
+    DepthRule,
+    NetworkSpec,
+    round_spec,
+    round_width,
+    scale_depths,
+    snap_resolution,
+)
 
 GOAL, GOOD_ENOUGH = 0.25, 0.5
 """Parts of the tolerance: the least distorted network within the first is taken (half a percent at 2 %); when there is
@@ -198,3 +210,37 @@ def coefficient_ranges(triples: Sequence[Coefficients]) -> tuple[tuple[float, fl
     """Smallest and largest alpha, beta and gamma of several triples."""
     columns = zip(*((c.alpha, c.beta, c.gamma) for c in triples), strict=True)
     return tuple((min(column), max(column)) for column in columns)
+
+
+def count_scaled(
+    base: str,
+    multipliers: Coefficients,
+    *,
+    resolution_px: int | None = None,
+    rounding: str = "proportional",
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+) -> dict[str, Any]:
+    """Count a baseline scaled by plain rounding, as `scalesearch count` prints it.
+
+    Args:
+        base: name of the baseline.
+        multipliers: of depth, width and resolution.
+        resolution_px: taken as it is, instead of the snapped multiple of the baseline's own.
+        rounding: depth rule.
+        num_classes: None takes the baseline's own; the same for `in_channels`.
+
+    Raises:
+        UnknownNameError: no such baseline or rule.
+        InfeasibleError: a resolution under what the strides can take.
+    """
+    baseline = get_baseline(base)
+    if rounding not in DEPTH_RULES:
+        raise choice_error("rounding rule", rounding, DEPTH_RULES)
+    own = baseline.task
+    task = Task(own.num_classes if num_classes is None else num_classes, in_channels or own.in_channels)
+    rules = replace(baseline.rules, depth_rule=cast(DepthRule, rounding))
+    spec = round_spec(baseline.spec, multipliers, rules)
+    spec = spec if resolution_px is None else replace(spec, resolution_px=resolution_px)
+    found = count(baseline, spec, task)
+    return {"name": base, **asdict(task), "depths": list(spec.depths), "widths": list(spec.widths), **found.to_dict()}

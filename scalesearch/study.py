@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.config import StudyConfig, check_study_name, dump_toml, read_toml
 from scalesearch.errors import StorageError, StudyError, choice_error
+from scalesearch.files import write_atomic, writing_errors
 from scalesearch.manifest import Manifest, manifest_from_dict, manifest_to_dict
 from scalesearch.record import (
     NetworkRecord,
@@ -103,36 +103,14 @@ def storage_errors(path: Path) -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"cannot write to {str(path)!r}: {reason}; what was saved before is kept") from error
+        with writing_errors(path):
+            yield
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
         raise StorageError(
             f"the study database in {str(path)!r} failed: {reason}; what was saved before is kept"
         ) from error
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, flush it to the disk, and move it into place.
-
-    Raises:
-        StorageError: the folder is full, read-only or gone; an older file of this name is left as it was.
-    """
-    with storage_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
 
 
 def find_study(name: str, root: Path) -> StudyPaths:

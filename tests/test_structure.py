@@ -1,0 +1,63 @@
+"""The structure that docs/structure.md promises: import order, no heavy imports, sizes of functions and modules."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "scalesearch"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def function_lines() -> dict[str, int]:
+    """Length of every function without its docstring."""
+    lengths = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                documented = ast.get_docstring(node) is not None and len(node.body) > 1
+                start = node.body[1].lineno if documented else node.lineno
+                lengths[f"{path.relative_to(ROOT)}:{node.name}"] = (node.end_lineno or start) - start + 1
+    return lengths
+
+
+def test_imports_point_one_way():
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "banned"),
+    [
+        ("scalesearch.cli", ("torch", "pandas", "matplotlib", "optuna", "scipy", "pydantic", "numpy")),
+        ("scalesearch.report", ("torch", "optuna_integration")),
+        ("scalesearch.plot", ("torch",)),
+        ("scalesearch.study", ("torch",)),
+        ("scalesearch.networks.registry", ("torch",)),
+        ("scalesearch.search", ("matplotlib",)),
+    ],
+)
+def test_a_module_does_not_load_heavy_libraries(module, banned):
+    code = f"import sys, {module}; print([m for m in {banned!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_functions_and_modules_stay_small():
+    lengths = function_lines()
+    assert {name: n for name, n in lengths.items() if n > 60} == {}
+    assert statistics.quantiles(lengths.values(), n=10)[8] < 25
+    assert statistics.median(lengths.values()) <= 9
+    assert {str(p): n for p in MODULES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 350} == {}
