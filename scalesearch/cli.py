@@ -293,6 +293,10 @@ def invoke(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:
+        if _options["debug"]:
+            raise
+        return _fail(f"unexpected {type(error).__name__}: {error}; run with --debug and report it, please", 1)
     return code if isinstance(code, int) else 0
 
 

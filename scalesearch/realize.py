@@ -127,8 +127,8 @@ def _combinations(ideals: Sequence[float], divisor: int) -> list[tuple[int, ...]
 
 
 def _single_moves(channels: tuple[int, ...], divisor: int) -> Iterator[tuple[int, ...]]:
-    for index, count in enumerate(channels):
-        for moved in (count - divisor, count + divisor):
+    for index, width in enumerate(channels):
+        for moved in (width - divisor, width + divisor):
             if moved >= divisor:
                 yield (*channels[:index], moved, *channels[index + 1 :])
 
