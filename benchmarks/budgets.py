@@ -1,0 +1,46 @@
+"""How well rounded networks meet their budget, before and after repair, over a lattice of at least 200 points.
+
+python benchmarks/budgets.py
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from scalesearch.networks.registry import BASELINES, get_baseline
+from scalesearch.realize import make_surface, realize_all
+from scalesearch.space import lattice_with, parse_budget
+
+POINTS = 200
+
+
+def main() -> None:
+    print(
+        "| baseline | budget | networks | before repair: min, median, max "
+        "| within 1 % | within 2 % | worst | ms a point |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for name in BASELINES:
+        for text in ("2x", "4x", "0.5x"):
+            row(name, text)
+
+
+def row(name: str, text: str) -> None:
+    baseline = get_baseline(name)
+    lattice = lattice_with(POINTS)
+    begun = time.perf_counter()
+    found = realize_all(make_surface(baseline, baseline.task, parse_budget(text), 0.02), lattice).values()
+    milliseconds = 1000 * (time.perf_counter() - begun) / len(lattice)
+    misses = [abs(c.residual) for c in found]
+    before = [c.macs_before_repair / c.target_macs for c in found]
+    shares = [sum(m <= limit for m in misses) / len(misses) for limit in (0.01, 0.02)]
+    spread = f"{min(before):.2f}, {statistics.median(before):.2f}, {max(before):.2f}"
+    print(
+        f"| {name} | {text} | {len(misses)} | {spread} | {shares[0]:.1%} | {shares[1]:.1%} | {max(misses):.2%} "
+        f"| {milliseconds:.2f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
