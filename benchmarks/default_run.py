@@ -57,9 +57,10 @@ def main() -> None:
             seconds, peak = run(folder, name)
             result = json.loads((folder / name / "result.json").read_text())
             noise = result["budgets"][0]["reliability"]
+            low, high = noise["ci95"]
             print(
                 f"{name}: {seconds:.0f} s, {peak:.0f} MB, {result['networks']} networks, "
-                f"{result['trainings']} trainings, ICC {noise['icc']:.2f} ({noise['ci95'][0]:.2f} to {noise['ci95'][1]:.2f})"
+                f"{result['trainings']} trainings, ICC {noise['icc']:.2f} ({low:.2f} to {high:.2f})"
             )
         tables = [
             pd.read_csv(folder / name / "trials.csv").drop(columns=list(TIME_COLUMNS)) for name in ("first", "second")

@@ -1,7 +1,7 @@
 """How much of one short training's accuracy comes from the network, and how much from its seed?
 
-For every combination of baseline, recipe and data: trains the references and a lattice of 2x networks with several seeds
-and prints seed sd, network sd, ICC with its interval, and CPU seconds. The default study takes the best combination.
+For every combination of baseline, recipe and data: trains the references and a lattice of 2x networks with several
+seeds and prints seed sd, network sd, ICC with its interval, and CPU seconds. The default study takes the best one.
 
     python benchmarks/signal.py                                    # all combinations on the embedded images
     python benchmarks/signal.py --cifar folder:PATH                # and those on CIFAR-10
