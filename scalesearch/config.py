@@ -6,6 +6,7 @@ Pydantic checks types and ranges; its messages become one line that names the ke
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -187,6 +188,13 @@ def definitions() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a name longer than the file system takes
+        return False
+
+
 def load_definition(text: str) -> StudyConfig:
     """A definition by the name of one that comes with scalesearch, or by the path of a TOML file.
 
@@ -196,7 +204,7 @@ def load_definition(text: str) -> StudyConfig:
     known = definitions()
     if text in known:
         return load_config(known[text])
-    if text.endswith(".toml") or Path(text).is_file():
+    if text.endswith(".toml") or _is_file(text):
         return load_config(Path(text))
     raise choice_error("study definition", text, [*known, "PATH.toml"])
 
@@ -222,7 +230,7 @@ def check_study_name(name: str) -> str:
     Raises:
         UsageError: empty, over 64 characters, or with anything but letters, digits and . _ + -
     """
-    if not _STUDY_NAME.match(name):
+    if not _STUDY_NAME.fullmatch(name):
         raise UsageError(
             f"study name {name!r} cannot be used; "
             "allowed: 1 to 64 letters, digits and . _ + -, the first one a letter or digit"
@@ -243,6 +251,6 @@ def parse_duration(text: str) -> float:
     match = _DURATION.match(text.strip().lower())
     parts = match.groupdict() if match else {}
     seconds = sum(float(parts[unit] or 0) * size for unit, size in (("h", 3600), ("m", 60), ("s", 1))) if match else 0
-    if seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise UsageError(f"duration {text!r} is not understood; allowed: for example 90s, 15m or 1h30m")
     return float(seconds)

@@ -37,6 +37,10 @@ GOAL, GOOD_ENOUGH = 0.25, 0.5
 none, channels are moved further only if even the closest network misses by more than the second."""
 
 MAX_COMBINATIONS = 4096
+
+MAX_RATIO = 10_000.0
+"""Largest budget in baselines: networks of a million blocks would only exhaust memory."""
+
 DENSE_POINTS = 496
 """Points of the lattice that tells which coefficients are one network (order 30)."""
 
@@ -67,7 +71,7 @@ def make_surface(baseline: Baseline, task: Task, budget: Budget, tolerance: floa
     """The surface of one budget.
 
     Raises:
-        InfeasibleError: the budget is under the smallest network that the family can make.
+        InfeasibleError: the budget is under the smallest network that the family can make, or over `MAX_RATIO`.
     """
     baseline_macs = baseline.macs(baseline.spec, task)
     target = budget.target_macs(baseline_macs)
@@ -77,7 +81,11 @@ def make_surface(baseline: Baseline, task: Task, budget: Budget, tolerance: floa
             f"budget {budget.text} is {target:,} multiply-adds, under the smallest {baseline.name}; "
             f"allowed: {least:,} ({least / baseline_macs:.3g}x) or more"
         )
-    return Surface(baseline, task, target, budget.ratio(baseline_macs), tolerance)
+    ratio = budget.ratio(baseline_macs)
+    if ratio > MAX_RATIO:
+        given = f"budget {budget.text} is {ratio:.3g}x {baseline.name}"
+        raise InfeasibleError(f"{given}; allowed: {MAX_RATIO:,.0f}x or less")
+    return Surface(baseline, task, target, ratio, tolerance)
 
 
 def crossing_multiplier(surface: Surface, base: NetworkSpec) -> float:

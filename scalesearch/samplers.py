@@ -7,6 +7,7 @@ is shown first and can run in any order. `tpe` and `gp` are Optuna's and learn f
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -68,12 +69,14 @@ def _distance(a: Shares, b: Shares) -> float:
 
 def spread(points: Sequence[Shares], start: Sequence[Shares], count: int) -> list[Shares]:
     """Choose `count` points one by one, each as far as possible from all chosen before (greedy maximin)."""
-    chosen, rest = list(start), list(points)
-    while rest and len(chosen) - len(start) < count:
-        farthest = max(rest, key=lambda p: min((_distance(p, c) for c in chosen), default=0.0))
-        chosen.append(farthest)
-        rest.remove(farthest)
-    return chosen[len(start) :]
+    chosen: list[Shares] = []
+    rest = {i: min((_distance(point, c) for c in start), default=math.inf) for i, point in enumerate(points)}
+    while rest and len(chosen) < count:
+        farthest = max(rest, key=rest.__getitem__)
+        del rest[farthest]
+        chosen.append(points[farthest])
+        rest = {i: min(gap, _distance(points[i], points[farthest])) for i, gap in rest.items()}
+    return chosen
 
 
 def lattice_points(count: int, start: Sequence[Shares], key: Key) -> list[Shares]:

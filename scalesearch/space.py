@@ -107,10 +107,10 @@ def parse_budget(text: str) -> Budget:
     if match is None:
         raise BudgetError(f"budget {text!r} is not understood; allowed: {_ALLOWED_BUDGET}")
     number, unit = float(match["number"]), (match["unit"] or "").lower()
-    if not math.isfinite(number) or number <= 0:
-        raise BudgetError(f"budget {text!r} is not above zero; allowed: {_ALLOWED_BUDGET}")
+    if not (number > 0 and math.isfinite(number * _UNITS["t"])):
+        raise BudgetError(f"budget {text!r} is not a finite number above zero; allowed: {_ALLOWED_BUDGET}")
     if unit == "x":
-        return Budget(f"{number:g}x", number, None)
+        return Budget(f"{number!r}".removesuffix(".0") + "x", number, None)
     macs = number * _UNITS.get(unit, 1.0)
     if macs < 1000:
         raise BudgetError(f"budget {text!r} is {macs:g} multiply-adds; allowed: {_ALLOWED_BUDGET}")
@@ -121,11 +121,13 @@ def parse_budgets(text: str) -> tuple[Budget, ...]:
     """Read a comma-separated list of budgets, in the order given, each one once.
 
     Example:
-        >>> [b.text for b in parse_budgets("1x,2x,2.0x")]
+        >>> [b.text for b in parse_budgets("1x,2x,2.0x,1x")]
         ['1x', '2x']
     """
-    budgets = [parse_budget(part) for part in text.split(",")]
-    return tuple({(b.multiple, b.macs): b for b in reversed(budgets)}.values())[::-1]
+    unique: dict[tuple[float | None, int | None], Budget] = {}
+    for budget in map(parse_budget, text.split(",")):
+        unique.setdefault((budget.multiple, budget.macs), budget)
+    return tuple(unique.values())
 
 
 def coefficients_from_shares(shares: Shares, ratio: float, exponents: Exponents = NOMINAL) -> Coefficients:
@@ -251,4 +253,5 @@ def _grid_triples(ratio: float, step: float, exponents: Exponents) -> Iterator[C
     for alpha in _axis(step, limit ** (1 / exponents.depth)):
         for beta in _axis(step, limit ** (1 / exponents.width)):
             for gamma in _axis(step, limit ** (1 / exponents.resolution)):
-                yield Coefficients(alpha, beta, gamma)
+                if max(alpha, beta, gamma) > 1.0:  # the baseline itself has no shares
+                    yield Coefficients(alpha, beta, gamma)

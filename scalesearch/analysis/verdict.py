@@ -9,6 +9,7 @@ Source: Tukey (1953); Kramer (1956); `scipy.stats.studentized_range`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -47,13 +48,19 @@ def _words(interval: tuple[float, float] | None) -> str:
     return "better" if low > 0 else "worse" if high < 0 else NO_EVIDENCE
 
 
+@functools.cache
+def _studentized_range(networks: int, df: int) -> float:
+    """The 95 % point of the range of `networks` means; a numerical integral of 0.1 s, the same for every pair."""
+    return float(stats.studentized_range.ppf(0.95, networks, df))
+
+
 def _interval(
     difference: float, sizes: tuple[int, int], groups: Sequence[Sequence[float]]
 ) -> tuple[float, float] | None:
     anova = one_way_anova(groups)
     if anova is None:
         return None
-    q = float(stats.studentized_range.ppf(0.95, anova.networks, anova.df_within))
+    q = _studentized_range(anova.networks, anova.df_within)
     half = q * math.sqrt(anova.ms_within / 2 * (1 / sizes[0] + 1 / sizes[1]))
     return (difference - half, difference + half)
 

@@ -48,33 +48,46 @@ class Loop:
 
     def run(self, source: Source) -> bool:
         """Train everything a source gives. False when the time was up before its end."""
-        more = True
+        exhausted = False
+        self._take_up(source)
         while True:
-            more = more and not self.late and self._propose(source)
+            if not (exhausted or self.late):
+                exhausted = not self._propose(source)
             self._submit()
             if not self._flying:
                 break
             for event in self.executor.events(POLL_SECONDS):
                 self._handle(source, event)
             self._save_table()
-        finished = not more and not self._open and not self.late
+        finished = exhausted and not self._open
         self._open.clear()
         self._queue.clear()
         return finished
 
+    def _take_up(self, source: Source) -> None:
+        """Go on with what an earlier process left running."""
+        for opened in source.interrupted():
+            self._add(opened)
+        self._close_finished(source)
+
+    def _add(self, opened: OpenTrial) -> None:
+        self._open[opened.network.trial] = opened
+        missing = [seed for seed in self.seeds if seed not in opened.outcomes]
+        self._queue.extend(Job(opened.network.trial, opened.network.spec, seed) for seed in missing)
+
     def _propose(self, source: Source) -> bool:
-        """Open networks until the window is full; a source that learns waits for the whole batch before the next."""
-        if source.learns and self._open:
+        """Open networks until the window is full. False when the source has no more.
+
+        A source that learns waits for the whole batch before the next. A batch whose training had begun was whole when
+        it was interrupted; one without a finished training may have been interrupted while it was being filled.
+        """
+        if source.learns and any(opened.outcomes for opened in self._open.values()):
             return True
         while len(self._open) < self.window:
             opened = source.next()
             if opened is None:
                 return False
-            self._open[opened.network.trial] = opened
-            missing = [seed for seed in self.seeds if seed not in opened.outcomes]
-            self._queue.extend(Job(opened.network.trial, opened.network.spec, seed) for seed in missing)
-            if not missing:
-                self._close_finished(source)
+            self._add(opened)
         return True
 
     def _submit(self) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
@@ -13,14 +12,14 @@ from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.cost import count
 from scalesearch.realize import coefficient_ranges
 from scalesearch.record import NetworkRecord, TrainingOutcome
-from scalesearch.samplers import ADAPTIVE, adaptive_sampler
+from scalesearch.samplers import ADAPTIVE, adaptive_sampler, derived_seed
 from scalesearch.search.prepare import BudgetSpace, Prepared, proposals
-from scalesearch.space import Coefficients, Shares, shares_from_square, square_from_shares
+from scalesearch.space import Coefficients, Shares, shares_from_coefficients, shares_from_square, square_from_shares
 from scalesearch.spec import NetworkSpec
 from scalesearch.study import BASELINE_STUDY, BudgetStore, Interrupted, StudyStore
 
-MAX_REPEATS = 300
-"""Proposals in a row that are known networks, after which a sampler that learns has exhausted the surface."""
+MAX_REPEATS = 20
+"""Proposals in a row that are known networks, after which a network that is not known yet is taken instead."""
 
 
 @dataclass
@@ -58,6 +57,9 @@ class Source(Protocol):
 
     learns: bool
 
+    def interrupted(self) -> list[OpenTrial]:
+        """Networks that an earlier process left running, each once, in the order of proposal."""
+
     def next(self) -> OpenTrial | None:
         """The next network to train; None when there are no more."""
 
@@ -73,22 +75,23 @@ class BaselineSource:
     def __init__(self, prepared: Prepared, store: StudyStore) -> None:
         self.prepared, self.store = prepared, store
         self.budget = store.budget(BASELINE_STUDY)
-        self._given = False
+
+    def interrupted(self) -> list[OpenTrial]:
+        """See `Source.interrupted`."""
+        return [self._open(found) for found in self.budget.interrupted(_random_sampler)]
 
     def next(self) -> OpenTrial | None:
         """See `Source.next`."""
-        if self._given:
+        if self.budget.trials():
             return None
-        self._given = True
-        interrupted = self.budget.interrupted(_random_sampler)
-        if not interrupted and self.budget.trials():
-            return None
-        if interrupted and (opened := _taken_up(self.budget, interrupted[0])):
+        return self._open(Interrupted(self.budget.ask(_random_sampler(0)), None, ()))
+
+    def _open(self, found: Interrupted) -> OpenTrial:
+        if opened := _taken_up(self.budget, found):
             return opened
-        trial = interrupted[0].trial if interrupted else self.budget.ask(_random_sampler(0))
         network = self._record()
-        self.budget.save_network(trial, network)
-        return OpenTrial(self.budget, trial, network)
+        self.budget.save_network(found.trial, network)
+        return OpenTrial(self.budget, found.trial, network)
 
     def _record(self) -> NetworkRecord:
         baseline, task = self.prepared.baseline, self.prepared.task
@@ -135,7 +138,6 @@ class BudgetSource:
         self.learns = self.config.sampler in ADAPTIVE
         self.budget = store.budget(space.text)
         self._enqueue_missing()
-        self._interrupted = deque(self.budget.interrupted(self._sampler))
         self._values: dict[NetworkSpec, float | None] = {}
         for record in store.records():
             if record.network.budget == space.text:
@@ -150,10 +152,12 @@ class BudgetSource:
         queued = sum(1 for t in self.budget.trials() if "proposal" in t.user_attrs)
         for index, proposal in enumerate(proposals(self.config, self.space)):
             if index >= queued:
-                u, v = square_from_shares(proposal.shares)
-                shares = [proposal.shares.depth, proposal.shares.width, proposal.shares.resolution]
-                attributes = {"proposal": index, "roles": list(proposal.roles), "shares": shares}
-                self.budget.enqueue({"u": u, "v": v}, attributes)
+                self._enqueue(proposal.shares, {"proposal": index, "roles": list(proposal.roles)})
+
+    def _enqueue(self, shares: Shares, attributes: dict[str, Any]) -> None:
+        u, v = square_from_shares(shares)
+        kept = [shares.depth, shares.width, shares.resolution]
+        self.budget.enqueue({"u": u, "v": v}, {**attributes, "shares": kept})
 
     def _told_values(self) -> dict[NetworkSpec, float | None]:
         told = ((self.budget.network(t), t.value) for t in self.budget.trials() if t.state is TrialState.COMPLETE)
@@ -162,19 +166,33 @@ class BudgetSource:
     def _waiting(self) -> bool:
         return any(t.state is TrialState.WAITING for t in self.budget.trials())
 
+    def interrupted(self) -> list[OpenTrial]:
+        """See `Source.interrupted`."""
+        found = self.budget.interrupted(self._sampler)
+        opened = (_taken_up(self.budget, one) or self._open(one.trial) for one in found)
+        return [one for one in opened if one]
+
     def next(self) -> OpenTrial | None:
         """See `Source.next`."""
-        while self._interrupted:
-            found = self._interrupted.popleft()
-            if opened := _taken_up(self.budget, found) or self._open(found.trial):
-                return opened
         repeats = 0
-        while self._waiting() or (self.learns and len(self._values) < self.config.trials and repeats < MAX_REPEATS):
+        while self._waiting() or self._wanted():
+            if repeats >= MAX_REPEATS and not self._waiting():
+                self._enqueue_unknown()
             trial = self.budget.ask(self._sampler(len(self.budget.trials())))
             if opened := self._open(trial):
                 return opened
             repeats += 1
         return None
+
+    def _wanted(self) -> bool:
+        """Whether a sampler that learns still owes networks."""
+        return self.learns and len(self._values) < min(self.config.trials, len(self.space.dense))
+
+    def _enqueue_unknown(self) -> None:
+        """Queue a network that is not known yet, when a sampler keeps proposing those that are."""
+        unknown = [c for spec, c in self.space.dense.items() if spec not in self._values]
+        choice = derived_seed(self.config.seed, len(self.budget.trials())) % len(unknown)
+        self._enqueue(shares_from_coefficients(unknown[choice].coefficients[0]), {})
 
     def closed(self, done: OpenTrial) -> None:
         """See `Source.closed`."""
