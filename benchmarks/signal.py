@@ -5,7 +5,7 @@ seeds and prints seed sd, network sd, ICC with its interval, and CPU seconds. Th
 
     python benchmarks/signal.py                                    # all combinations on the embedded images
     python benchmarks/signal.py --cifar folder:PATH                # and those on CIFAR-10
-    python benchmarks/signal.py --only default --seeds 4
+    python benchmarks/signal.py --only "mini, 10 px" --seeds 4
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.worker import ProxyWorker
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.efficientnet import MICRO, make_baseline, stage_table
-from scalesearch.networks.registry import get_baseline
 from scalesearch.search.prepare import budget_space, proposals
 from scalesearch.spec import NetworkSpec, RoundingRules
 
@@ -46,33 +45,30 @@ def variant(stem: int, rows: tuple[tuple[int, int, int, int, int], ...], head: i
 
 
 def combinations(cifar: str | None) -> list[Combination]:
-    mini, default = "fashion-mnist-mini", load_definition("default").proxy
-    micro = get_baseline("efficientnet_micro")
+    mini = "fashion-mnist-mini"
     px12 = variant(8, ((1, 3, 1, 8, 1), (4, 3, 2, 12, 2), (4, 5, 2, 20, 3), (4, 3, 1, 28, 3)), 64, 12)
     px10 = variant(10, ((1, 3, 1, 10, 1), (4, 3, 2, 14, 2), (4, 5, 2, 24, 3), (4, 3, 1, 32, 3)), 80, 10)
     expand3 = variant(8, ((1, 3, 1, 8, 1), (3, 3, 2, 14, 2), (3, 3, 2, 26, 3), (3, 3, 1, 36, 3)), 72, 12)
     found = [
-        Combination("default", micro, mini, default),
-        Combination("12 px, adamw", px12, mini, ADAMW),
-        Combination("10 px, adamw", px10, mini, ADAMW),
-        Combination("12 px, expand 3, adamw", expand3, mini, ADAMW),
-        Combination("10 px, sgd", px10, mini, SGD),
-        Combination("10 px, adamw, 3 epochs", px10, mini, replace(ADAMW, epochs=3)),
-        Combination("10 px, adamw, EMA .98", px10, mini, replace(ADAMW, ema=0.98)),
+        Combination("mini, 10 px, sgd", px10, mini, SGD),
+        Combination("mini, 10 px, adamw", px10, mini, ADAMW),
+        Combination("mini, 12 px, sgd", px12, mini, SGD),
+        Combination("mini, 12 px, adamw", px12, mini, ADAMW),
+        Combination("mini, 12 px, expand 3, adamw", expand3, mini, ADAMW),
+        Combination("mini, 10 px, sgd, 3 epochs", px10, mini, replace(SGD, epochs=3)),
     ]
     if cifar:
-        small = replace(ADAMW, train_images=8000, val_images=5000)
+        once, small = (
+            {"epochs": 1, "train_images": 32_000, "val_images": 6000},
+            {"train_images": 8000, "val_images": 6000},
+        )
         found += [
-            Combination("cifar10: default study", micro, cifar, load_definition("cifar10").proxy),
-            Combination("cifar10: 12 px, 2 epochs of 8,000", px12, cifar, small),
-            Combination("cifar10: 10 px, 1 epoch of 32,000", px10, cifar, load_definition("cifar10").proxy),
-            Combination("cifar10: 10 px, sgd, 1 epoch of 32,000", px10, cifar, _sgd_once()),
+            Combination("cifar10, 10 px, sgd, 32,000 once", px10, cifar, replace(SGD, **once)),
+            Combination("cifar10, 10 px, adamw, 32,000 once", px10, cifar, replace(ADAMW, **once)),
+            Combination("cifar10, 10 px, sgd, 8,000 twice", px10, cifar, replace(SGD, **small)),
+            Combination("cifar10, 12 px, sgd, 32,000 once", px12, cifar, replace(SGD, **once)),
         ]
     return found
-
-
-def _sgd_once() -> ProxyRecipe:
-    return replace(SGD, epochs=1, train_images=32_000, val_images=6000)
 
 
 _worker: list[ProxyWorker] = []
@@ -106,7 +102,10 @@ def measure(combination: Combination, networks: int, seeds: int, processes: int)
     seconds = statistics.fmean(row[3] for row in rows)
     mean = statistics.fmean(row[1] for row in rows)
     macs = combination.baseline.macs(combination.baseline.spec, task) / 1e6
-    print(f"| {combination.name} | {macs:.2f} M | {mean:.3f} | {cells(accuracy)} | {loss_cell(loss)} | {seconds:.1f} |")
+    print(
+        f"| {combination.name} | {macs:.2f} M | {mean:.3f} | {cells(accuracy)} | {loss_cell(loss)} | {seconds:.1f} |",
+        flush=True,
+    )
 
 
 def cells(found: Reliability | None) -> str:

@@ -146,13 +146,13 @@ def efficientnet_b(index: int) -> EfficientNetBaseline:
 MICRO = EfficientNetConfig(
     stages=stage_table(
         # expand, kernel, stride, channels, repeats
-        (1, 3, 1, 8, 1),
-        (4, 3, 2, 12, 2),
-        (4, 5, 2, 20, 3),
-        (4, 3, 1, 28, 3),
+        (1, 3, 1, 10, 1),
+        (4, 3, 2, 14, 2),
+        (4, 5, 2, 24, 3),
+        (4, 3, 1, 32, 3),
     ),
-    stem_channels=8,
-    head_channels=64,
+    stem_channels=10,
+    head_channels=80,
     stem_stride=1,
     bn_momentum=0.1,
     dropout=0.0,
@@ -164,4 +164,4 @@ MICRO = EfficientNetConfig(
 def efficientnet_micro() -> EfficientNetBaseline:
     """A network small enough to train in seconds on a CPU, and small for its data, so that scaling shows."""
     rules = RoundingRules(width_divisor=2, resolution_step_px=2, min_resolution_px=8)
-    return make_baseline("efficientnet_micro", MICRO, 12, rules=rules, task=Task(num_classes=10, in_channels=1))
+    return make_baseline("efficientnet_micro", MICRO, 10, rules=rules, task=Task(num_classes=10, in_channels=1))
