@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ def _interval(anova: Anova) -> tuple[float, float]:
     if anova.ms_within == 0:
         return (1.0, 1.0) if anova.ms_between > 0 else (0.0, 1.0)
     f, df1, df2 = anova.ms_between / anova.ms_within, anova.networks - 1, anova.df_within
-    low = f / float(stats.f.ppf(0.975, df1, df2))
-    high = f * float(stats.f.ppf(0.975, df2, df1))
+    low = f / float(special.fdtri(df1, df2, 0.975))
+    high = f * float(special.fdtri(df2, df1, 0.975))
     bounds = [(value - 1) / (value + anova.n0 - 1) for value in (low, high)]
     return (min(1.0, max(0.0, bounds[0])), min(1.0, max(0.0, bounds[1])))
 

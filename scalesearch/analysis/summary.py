@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from scipy import stats
+from scipy import special
 
 from scalesearch.analysis.noise import Anova, one_way_anova
 from scalesearch.record import NetworkRecord, TrialRecord
@@ -76,7 +76,7 @@ def _with_interval(summary: NetworkSummary, anova: Anova | None) -> NetworkSumma
     if anova is None or summary.mean is None:
         return summary
     n = len(summary.accuracies)
-    half = float(stats.t.ppf(0.975, anova.df_within)) * math.sqrt(anova.ms_within / n)
+    half = float(special.stdtrit(anova.df_within, 0.975)) * math.sqrt(anova.ms_within / n)
     variance = max(0.0, (anova.ms_between - anova.ms_within) / anova.n0)
     total = variance + anova.ms_within / n
     shrunk = anova.mean + (variance / total if total else 0.0) * (summary.mean - anova.mean)

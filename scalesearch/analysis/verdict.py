@@ -14,8 +14,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from scalesearch.analysis.noise import one_way_anova
 from scalesearch.analysis.summary import NetworkSummary, with_role
 
@@ -51,6 +49,8 @@ def _words(interval: tuple[float, float] | None) -> str:
 @functools.cache
 def _studentized_range(networks: int, df: int) -> float:
     """The 95 % point of the range of `networks` means; a numerical integral of 0.1 s, the same for every pair."""
+    from scipy import stats  # takes a second to load, and most commands never compare
+
     return float(stats.studentized_range.ppf(0.95, networks, df))
 
 
