@@ -134,11 +134,15 @@ def _combinations(ideals: Sequence[float], divisor: int) -> list[tuple[int, ...]
     return sorted(itertools.product(*options), key=lambda c: (distortion(c, ideals), c))
 
 
-def _single_moves(channels: tuple[int, ...], divisor: int) -> Iterator[tuple[int, ...]]:
-    for index, width in enumerate(channels):
-        for moved in (width - divisor, width + divisor):
-            if moved >= divisor:
-                yield (*channels[:index], moved, *channels[index + 1 :])
+def _moves(channels: tuple[int, ...], divisor: int, size: int) -> Iterator[tuple[int, ...]]:
+    """Every choice of `size` channels moved by one step, up or down."""
+    for indices in itertools.combinations(range(len(channels)), size):
+        for steps in itertools.product((-divisor, divisor), repeat=size):
+            moved = list(channels)
+            for index, step in zip(indices, steps, strict=True):
+                moved[index] += step
+            if min(moved) >= divisor:
+                yield tuple(moved)
 
 
 def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
@@ -148,7 +152,8 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
         base: the depths and resolution to keep, with the baseline's own channels.
 
     Returns:
-        The network with least distortion within a quarter of the tolerance; without one, the closest to the target.
+        The network with least distortion within a quarter of the tolerance; without one, the closest that steps of one
+        or two channels reach.
     """
     divisor = surface.baseline.rules.width_divisor
     multiplier = crossing_multiplier(surface, base)
@@ -165,8 +170,10 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
             best, error = channels, found
         if error <= goal:
             return base.with_channels(best)
+    sizes = range(1, min(2, len(best)) + 1)  # two at once where one alone has no way left
     while error > surface.tolerance * GOOD_ENOUGH:
-        found, channels = min((miss(c), c) for c in _single_moves(best, divisor))
+        nearest = (min((miss(c), c) for c in _moves(best, divisor, size)) for size in sizes)
+        found, channels = next((near for near in nearest if near[0] < error), (error, best))
         if found >= error:
             break
         best, error = channels, found

@@ -59,6 +59,16 @@ class Reliability:
     words: str
 
 
+def mean_of(values: Sequence[float]) -> float:
+    """The mean; exactly the common value when all are alike, so that rounding never looks like a spread.
+
+    Example:
+        >>> mean_of([0.1, 0.1, 0.1]), math.fsum([0.1, 0.1, 0.1]) / 3
+        (0.1, 0.10000000000000002)
+    """
+    return values[0] if min(values) == max(values) else math.fsum(values) / len(values)
+
+
 def one_way_anova(groups: Sequence[Sequence[float]]) -> Anova | None:
     """Mean squares between and within groups; None with fewer than two groups or no repeated training."""
     groups = [group for group in groups if group]
@@ -66,8 +76,8 @@ def one_way_anova(groups: Sequence[Sequence[float]]) -> Anova | None:
     k, total = len(groups), sum(sizes)
     if k < 2 or total == k:
         return None
-    mean = math.fsum(math.fsum(group) for group in groups) / total
-    means = [math.fsum(group) / len(group) for group in groups]
+    mean = mean_of([x for group in groups for x in group])
+    means = [mean_of(group) for group in groups]
     between = math.fsum(n * (m - mean) ** 2 for n, m in zip(sizes, means, strict=True))
     within = math.fsum((x - m) ** 2 for group, m in zip(groups, means, strict=True) for x in group)
     n0 = (total - sum(n * n for n in sizes) / total) / (k - 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from scipy import special
 
-from scalesearch.analysis.noise import Anova, one_way_anova
+from scalesearch.analysis.noise import Anova, mean_of, one_way_anova
 from scalesearch.record import NetworkRecord, TrialRecord
 
 
@@ -58,7 +58,7 @@ def _collect(records: Sequence[TrialRecord]) -> NetworkSummary:
     done = [o for o in outcomes if o.status == "complete"]
     accuracies = tuple(o.accuracy for o in done if o.accuracy is not None)
     n = len(accuracies)
-    mean = math.fsum(accuracies) / n if n else None
+    mean = mean_of(accuracies) if n else None
     sd = math.sqrt(math.fsum((a - mean) ** 2 for a in accuracies) / (n - 1)) if mean is not None and n > 1 else None
     return NetworkSummary(
         network=records[0].network,

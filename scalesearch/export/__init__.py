@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
-from scalesearch.errors import StorageError, StudyError, choice_error
+from scalesearch.errors import StudyError, choice_error
 from scalesearch.export.card import network_card
 from scalesearch.export.python import python_module
+from scalesearch.files import write_atomic
 
 __all__ = ["EXPORTS", "export_result", "file_stem", "network_card", "python_module"]
 
@@ -40,7 +40,7 @@ def export_result(result: StudyResult, to: str, out: Path, budget: str | None = 
     chosen = _with_best(result, budget)
     texts = {out / f"{file_stem(result, b)}{_SUFFIXES[to]}": _text(result, b, to) for b in chosen}
     for path, text in texts.items():
-        _write(path, text)
+        write_atomic(path, text)
     return tuple(texts)
 
 
@@ -66,15 +66,3 @@ def file_stem(result: StudyResult, budget: BudgetResult) -> str:
     """Study and budget as a name that is safe for files and that Python can import."""
     stem = re.sub(r"[^A-Za-z0-9]+", "_", f"{result.manifest.study}_{budget.facts.text}")
     return stem if stem[0].isalpha() else f"study_{stem.lstrip('_')}"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError(f"export {str(path)!r} cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)

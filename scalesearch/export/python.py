@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import pprint
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,9 @@ Found by scalesearch {version} in the study {study} with:
 
 alpha {alpha:.4g}, beta {beta:.4g}, gamma {gamma:.4g}; {evidence}
 {advice}
-The accuracy is that of a short training on {data}; `CARD` has the whole record. This file needs torch alone:
+
+The accuracy is that of a short training on {data}; `CARD` has the whole record.
+This file needs torch alone:
 
     network = build(num_classes=1000, in_channels=3)
     logits = network(images)  # [N, in_channels, {px}, {px}] to [N, num_classes]
@@ -78,14 +81,11 @@ def python_module(card: Mapping[str, Any]) -> str:
     """
     baseline, spec = _baseline(card["base"]), spec_from_dict(card["network"])
     found = collect(_START)
-    imports = sorted(
-        {*found.imports, "import dataclasses", "import torch"}, key=lambda line: (line.split()[::-1], line)
-    )
     build = _BUILD.format(num_classes=card["data"]["classes"], in_channels=card["data"]["channels"])
     parts = [
         _docstring(card),
         "from __future__ import annotations\n",
-        "\n".join(imports) + "\n",
+        _import_block({*found.imports, "import dataclasses", "import torch"}),
         f"CARD = {pprint.pformat(dict(card), width=100, sort_dicts=False)}",
         f'"""What was found, how, and how sure it is."""\n\nRESOLUTION_PX = {spec.resolution_px}\n\n',
         *(f"{text}\n\n" for text in sources(found)),
@@ -93,6 +93,15 @@ def python_module(card: Mapping[str, Any]) -> str:
         build,
     ]
     return "\n".join(parts)
+
+
+def _import_block(lines: Iterable[str]) -> str:
+    """Imports as people order them: plain before `from`, the standard library before torch."""
+    of_torch = {line for line in lines if line.split()[1].split(".")[0] == "torch"}
+    groups = (set(lines) - of_torch, of_torch)
+    return "\n".join(
+        "\n".join(sorted(group, key=lambda line: (line.startswith("from"), line))) + "\n" for group in groups
+    )
 
 
 def _baseline(name: str) -> EfficientNetBaseline:
@@ -118,6 +127,7 @@ def _docstring(card: Mapping[str, Any]) -> str:
         "data": data["spec"],
     }
     safe = {name: " ".join(str(value).replace("\\", "\\\\").replace('"', "'").split()) for name, value in text.items()}
+    safe["advice"] = textwrap.fill(safe["advice"], 110, break_long_words=False)
     return _DOCSTRING.format(
         **safe, **card["coefficients"], evidence=evidence, macs=card["macs"], params=card["params"],
         px=card["network"]["resolution_px"],

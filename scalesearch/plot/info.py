@@ -155,8 +155,10 @@ def pareto_info(result: StudyResult, budget: str | None = None) -> ParetoInfo:
     """
     panels = tuple(_panel(b) for b in _chosen(result, budget))
     baseline = _mark(result.baseline, None) if result.baseline else None
-    front = tuple((s.network.macs, 100 * s.mean) for s in result.pareto if s.mean is not None)
-    return ParetoInfo(_title(result), baseline, panels, front)
+    shown = {panel.budget for panel in panels} | ({result.baseline.network.budget} if result.baseline else set())
+    front = [s for s in result.pareto if s.network.budget in shown]
+    points = tuple((s.network.macs, 100 * s.mean) for s in front if s.mean is not None)
+    return ParetoInfo(_title(result), baseline, panels, points)
 
 
 def simplex_info(result: StudyResult, budget: str | None = None) -> SimplexInfo:

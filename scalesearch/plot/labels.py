@@ -93,7 +93,7 @@ def place_labels(ax: Axes, labels: Sequence[Label], taken: Boxes, renderer: Rend
         renderer: measures the texts.
 
     Returns:
-        `taken` with the boxes of the labels that were written.
+        `taken` with the boxes of the labels that were written, and of their leader lines.
     """
     room = boxes([ax.get_window_extent().extents])
     for label in labels:
@@ -107,15 +107,16 @@ def place_labels(ax: Axes, labels: Sequence[Label], taken: Boxes, renderer: Rend
             continue
         centre = (box[0, :2] + box[0, 2:]) / 2
         text.set_position(tuple(ax.transData.inverted().transform(centre)))
-        _draw_leader(ax, _nearest(box, (x, y)), (x, y), label)
+        end = _nearest(box, (x, y))
         taken = np.vstack([taken, box])
+        if math.dist((x, y), end) > label.radius_px + _GAPS_PX[1]:
+            _draw_leader(ax, end, (x, y), label)
+            taken = np.vstack([taken, along((x, y), end, 24)])
     return taken
 
 
 def _draw_leader(ax: Axes, end: Point, at: Point, label: Label) -> None:
     length = math.dist(at, end)
-    if length <= label.radius_px + _GAPS_PX[1]:
-        return
     start = tuple(a + (e - a) * (label.radius_px + 1) / length for a, e in zip(at, end, strict=True))
     (x0, y0), (x1, y1) = ax.transData.inverted().transform([start, end])
     line = ax.plot([x0, x1], [y0, y1], color=label.style.get("color", "black"), linewidth=0.8, zorder=5)

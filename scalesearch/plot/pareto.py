@@ -208,7 +208,7 @@ def _ranked(ax: Axes, panel: Panel) -> None:
 
 
 def _row_name(mark: Mark) -> str:
-    names = " = ".join(mark.names)
+    names = " = ".join(mark.names[:2]) + (f" = +{len(mark.names) - 2}" if len(mark.names) > 2 else "")
     return f"{names}\u2003{mark.label}" if names else mark.label
 
 

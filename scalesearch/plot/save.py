@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from html import escape
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from scalesearch.errors import StorageError, UsageError
+from scalesearch.errors import UsageError
+from scalesearch.files import write_atomic
 
 SUFFIXES = ("png", "svg", "pdf")
 _FONTS = ["DejaVu Sans", "Verdana", "sans-serif"]
@@ -35,19 +35,12 @@ def save_figure(fig: Figure, path: Path) -> None:
 
     Raises:
         UsageError: another suffix.
-        StorageError: the folder is missing or cannot be written.
+        StorageError: the folder cannot be written.
     """
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES:
         raise UsageError(f"figure file {str(path)!r} ends in {path.suffix!r}; allowed: .png, .svg, .pdf")
-    content = _encode(fig, suffix)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"figure {str(path)!r} cannot be written: {error.strerror}") from None
+    write_atomic(path, _encode(fig, suffix))
 
 
 def svg_text(fig: Figure, label: str) -> str:

@@ -78,7 +78,7 @@ def _placed(panel: Panel) -> list[tuple[Mark, Point]]:
 
 
 def _triangle(ax: Axes, panel: Panel, large: bool) -> None:
-    ax.set_aspect("equal")
+    ax.set_aspect("equal", anchor="N")
     ax.set_axis_off()
     reserve_headline(ax)
     _frame(ax)
@@ -93,13 +93,14 @@ def _triangle(ax: Axes, panel: Panel, large: bool) -> None:
         return
     values = [mark.percent or 0.0 for mark, _ in scored]
     room = max(0.0, 0.05 - (max(values) - min(values)) / 2)
-    scale = Normalize(min(values) - room, max(values) + room)
+    low, high = min(values) - room, max(values) + room
+    scale = Normalize(low, high)
     for mark, (x, y) in scored:
         ax.scatter(x, y, s=_area(mark, large), c=[mark.percent or 0.0], cmap=COLOURS, norm=scale, zorder=3,
                    edgecolors="white", linewidths=0.8)  # fmt: skip
         if mark.best:
             ax.scatter(x, y, s=2.4 * _area(mark, large), facecolors="none", edgecolors=BEST, linewidths=2.2, zorder=4)
-    _colour_bar(ax, scale, large)
+    _colour_bar(ax, scale, large, narrow=high - low < 0.5)
 
 
 def _frame(ax: Axes) -> None:
@@ -127,17 +128,23 @@ def _area(mark: Mark, large: bool) -> float:
     return (110 if large else 60) * (0.7 + 0.3 * min(mark.seeds, 8))
 
 
-def _colour_bar(ax: Axes, scale: Normalize, large: bool) -> None:
+def _colour_bar(ax: Axes, scale: Normalize, large: bool, *, narrow: bool) -> None:
     figure = ax.get_figure(root=True)
     if figure is None:
         return
     width = 0.45 if large else 0.8
     bar = figure.colorbar(
-        ScalarMappable(scale, COLOURS), ax=ax, location="bottom", shrink=width, pad=0.02, aspect=40 * width
+        ScalarMappable(scale, COLOURS),
+        ax=ax,
+        location="bottom",
+        panchor=False,
+        shrink=width,
+        pad=0.02,
+        aspect=40 * width,
     )
     bar.set_label("mean validation accuracy (%)", fontsize=10)
-    bar.locator = MaxNLocator(5, steps=[1, 2, 5, 10])
-    bar.formatter = FormatStrFormatter("%.1f")
+    bar.locator = MaxNLocator(7, steps=[1, 2, 5, 10])
+    bar.formatter = FormatStrFormatter("%.2f" if narrow else "%.1f")
     bar.ax.tick_params(labelsize=9)
     bar.outline.set_visible(False)
 

@@ -78,7 +78,7 @@ def tidy(ax: Axes) -> None:
 
 def reserve_headline(ax: Axes) -> None:
     """Keep two lines free above the axes for `headline`."""
-    ax.set_title(" \n ", fontsize=11)
+    ax.set_title(" \n ", fontsize=11, pad=12)
 
 
 def headline(ax: Axes, title: str, caption: str, left_px: float) -> None:

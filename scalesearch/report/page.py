@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -12,7 +11,7 @@ from markupsafe import Markup
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.config import config_to_dict, dump_toml
-from scalesearch.errors import StorageError
+from scalesearch.files import write_atomic
 from scalesearch.report import text
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -56,12 +55,6 @@ def write_report(path: Path, html: str) -> None:
     """Write the page; the file is whole or not there.
 
     Raises:
-        StorageError: the folder is missing or cannot be written.
+        StorageError: the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(html, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"report {str(path)!r} cannot be written: {error.strerror}") from None
+    write_atomic(path, html)
