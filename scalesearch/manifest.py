@@ -43,6 +43,7 @@ class BudgetFacts:
         networks_on_surface: distinct networks that a dense lattice of the surface rounds to.
         residual_median: median of |macs / target - 1| over them.
         within_tolerance: how many of them meet the budget.
+        planned: networks that the study will propose on it; 0 where the baseline is the only one.
     """
 
     text: str
@@ -50,6 +51,7 @@ class BudgetFacts:
     networks_on_surface: int
     residual_median: float
     within_tolerance: int
+    planned: int
 
 
 @dataclass(frozen=True, slots=True)

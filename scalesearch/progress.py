@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from scalesearch.executors.base import Job
-from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
-from scalesearch.report.text import architecture, coefficients, duration, engineering
+from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome, engineering
+from scalesearch.report.text import architecture, coefficients, duration
 from scalesearch.search.listener import BudgetPlan, Preflight
 
 

@@ -146,6 +146,20 @@ TIME_COLUMNS = ("seconds", "finished_at")
 """The only columns that differ between two runs of one study on one machine."""
 
 
+def engineering(value: float) -> str:
+    """A count with a unit, three digits.
+
+    Example:
+        >>> engineering(385_814_752), engineering(1_204_000), engineering(512)
+        ('386M', '1.20M', '512')
+    """
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f}{unit}"
+    return f"{value:.0f}"
+
+
 def finite_or_none(value: float) -> float | None:
     """JSON has no NaN: a value that is not finite becomes None."""
     return float(value) if math.isfinite(value) else None

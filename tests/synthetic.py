@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -148,8 +149,10 @@ def records_of(plan: Plan) -> Iterator[TrialRecord]:
 
 def manifest_of(plan: Plan) -> Manifest:
     """The facts that such a study would have recorded."""
+    counts = Counter(network.budget for network in networks_of(plan))
     budgets = tuple(
-        BudgetFacts(text, parse_budget(text).target_macs(BASELINE_MACS), 61, 0.006, 58) for text in plan.budgets
+        BudgetFacts(text, parse_budget(text).target_macs(BASELINE_MACS), 61, 0.006, 58, counts[text])
+        for text in plan.budgets
     )
     config = StudyConfig(
         base=plan.base, data=plan.data, budgets=plan.budgets, trials=plan.networks, seeds=plan.seeds,

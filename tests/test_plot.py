@@ -20,7 +20,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StorageError, UnknownNameError, UsageError
 from scalesearch.plot import FIGURES, figure, pareto_info, save_figure, simplex_info, svg_text
 from scalesearch.plot.simplex import HEIGHT, at
-from scalesearch.plot.style import plain, short_macs
+from scalesearch.plot.style import plain
 from scalesearch.space import REFERENCES, Shares
 
 HOSTILE = "folder:/data/$a$_x/<b>[red]\\frac{é漢字}\n" + "very/long/" * 20
@@ -191,10 +191,6 @@ def test_user_text_is_shown_as_it_is_and_shortened():
     assert plain("a$b$") == r"a\$b\$"
     assert plain("漢\n") == "??"
     assert len(plain("x" * 500)) < 100
-
-
-def test_macs_have_three_digits_and_a_unit():
-    assert [short_macs(n) for n in (999, 9_999_600, 385_814_752)] == ["999", "10.0M", "386M"]
 
 
 @pytest.mark.parametrize("name", ["typical", "hostile text"])

@@ -17,6 +17,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.config import config_from_dict
 from scalesearch.errors import StorageError
+from scalesearch.record import engineering
 from scalesearch.report import (
     StudyRow,
     count_table,
@@ -26,7 +27,7 @@ from scalesearch.report import (
     studies_table,
     write_report,
 )
-from scalesearch.report.text import coefficients, duration, engineering, span
+from scalesearch.report.text import coefficients, duration, span
 from scalesearch.space import REFERENCES
 
 HOSTILE = "</pre><script>alert(1)</script>[bold red]{{ 7*7 }}&amp;"
@@ -268,6 +269,7 @@ def test_writing_replaces_the_page_and_leaves_nothing_else(tmp_path):
 
 
 def test_numbers_as_people_read_them():
-    assert [engineering(n) for n in (0, 999, 999_600, 385_814_752)] == ["0", "999", "1.00M", "386M"]
+    texts = [engineering(n) for n in (0, 999, 999_600, 9_999_600, 385_814_752)]
+    assert texts == ["0", "999", "1.00M", "10.0M", "386M"]
     assert [span(r) for r in ((1.0, 1.0), (1.001, 1.004), (1.19, 1.31))] == ["1.00", "1.00", "1.19-1.31"]
     assert [duration(s) for s in (0, 89, 90, 7260)] == ["0 s", "89 s", "2 min", "2 h 1 min"]

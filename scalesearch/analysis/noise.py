@@ -120,7 +120,7 @@ def _interval(anova: Anova) -> tuple[float, float]:
 
 
 def _words(icc: float, seeds: float, needed: int | None) -> str:
-    share = f"{icc:.0%} of the spread of one training comes from the network, the rest from its seed"
+    share = f"{100 * icc:.0f} % of the spread of one training comes from the network, the rest from its seed"
     if needed is None:
         return f"{share}: this study cannot tell its networks apart, and its ranking is luck."
     if icc >= 0.8:

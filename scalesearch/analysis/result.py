@@ -98,8 +98,15 @@ def compute_result(manifest: Manifest, records: Iterable[TrialRecord]) -> StudyR
         networks=sum(1 for s in summaries if s.seeds or s.failed),
         trainings=len(outcomes),
         seconds=math.fsum(o.seconds for o in outcomes),
-        complete=bool(summaries) and all(_trained_in_full(s, manifest.config.seeds) for s in summaries),
+        complete=_complete(manifest, summaries, baseline),
     )
+
+
+def _complete(manifest: Manifest, summaries: Sequence[NetworkSummary], baseline: NetworkSummary | None) -> bool:
+    seeds = manifest.config.seeds
+    whole = [s.network.budget for s in summaries if _trained_in_full(s, seeds)]
+    planned = all(whole.count(facts.text) >= facts.planned for facts in manifest.budgets)
+    return planned and len(whole) == len(summaries) and baseline is not None
 
 
 def _trained_in_full(summary: NetworkSummary, seeds: int) -> bool:

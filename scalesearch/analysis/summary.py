@@ -21,8 +21,8 @@ class NetworkSummary:
         failed: trainings whose loss was not finite; a network with one is never ranked.
         mean: mean accuracy; None without a finished training.
         sd: over this network's seeds; None with fewer than two.
-        ci95: interval of the mean from the seed spread pooled over the budget's networks; None when it cannot be had.
-        shrunk: the mean drawn towards the mean of all networks by its reliability (best linear prediction).
+        ci95: interval of the mean from the seed spread pooled over all networks of the study; None with one seed each.
+        shrunk: the mean drawn towards the mean of the budget's networks by its reliability (best linear prediction).
         rank: 1 is the highest mean among the ranked networks of the budget; None when not ranked.
     """
 
@@ -72,15 +72,20 @@ def _collect(records: Sequence[TrialRecord]) -> NetworkSummary:
     )
 
 
-def _with_interval(summary: NetworkSummary, anova: Anova | None) -> NetworkSummary:
-    if anova is None or summary.mean is None:
+def _with_interval(summary: NetworkSummary, study: Anova | None) -> NetworkSummary:
+    if study is None or summary.mean is None:
         return summary
-    n = len(summary.accuracies)
-    half = float(special.stdtrit(anova.df_within, 0.975)) * math.sqrt(anova.ms_within / n)
-    variance = max(0.0, (anova.ms_between - anova.ms_within) / anova.n0)
-    total = variance + anova.ms_within / n
-    shrunk = anova.mean + (variance / total if total else 0.0) * (summary.mean - anova.mean)
-    return replace(summary, ci95=(summary.mean - half, summary.mean + half), shrunk=shrunk)
+    half = float(special.stdtrit(study.df_within, 0.975)) * math.sqrt(study.ms_within / len(summary.accuracies))
+    return replace(summary, ci95=(summary.mean - half, summary.mean + half))
+
+
+def _with_shrinkage(summary: NetworkSummary, budget: Anova | None) -> NetworkSummary:
+    if budget is None or summary.mean is None:
+        return summary
+    variance = max(0.0, (budget.ms_between - budget.ms_within) / budget.n0)
+    total = variance + budget.ms_within / len(summary.accuracies)
+    shrunk = budget.mean + (variance / total if total else 0.0) * (summary.mean - budget.mean)
+    return replace(summary, shrunk=shrunk)
 
 
 def _with_ranks(summaries: Sequence[NetworkSummary]) -> list[NetworkSummary]:
@@ -91,18 +96,19 @@ def _with_ranks(summaries: Sequence[NetworkSummary]) -> list[NetworkSummary]:
 
 
 def summarize(records: Iterable[TrialRecord]) -> tuple[NetworkSummary, ...]:
-    """Group trainings by network; intervals, shrinkage and ranks are within each budget. Ordered by trial."""
+    """Group trainings by network, ordered by trial. Ranks and shrinkage are within a budget."""
     by_trial: dict[int, list[TrialRecord]] = {}
     for record in records:
         by_trial.setdefault(record.network.trial, []).append(record)
+    collected = [_collect(group) for _, group in sorted(by_trial.items())]
+    study = pooled_anova(collected)
     by_budget: dict[str, list[NetworkSummary]] = {}
-    for _, group in sorted(by_trial.items()):
-        summary = _collect(group)
-        by_budget.setdefault(summary.network.budget, []).append(summary)
+    for summary in collected:
+        by_budget.setdefault(summary.network.budget, []).append(_with_interval(summary, study))
     result: list[NetworkSummary] = []
     for summaries in by_budget.values():
         anova = pooled_anova(summaries)
-        result += _with_ranks([_with_interval(s, anova) for s in summaries])
+        result += _with_ranks([_with_shrinkage(s, anova) for s in summaries])
     return tuple(sorted(result, key=lambda s: s.network.trial))
 
 

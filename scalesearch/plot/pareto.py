@@ -36,10 +36,10 @@ from scalesearch.plot.style import (
     plain,
     reserve_headline,
     say_empty,
-    short_macs,
     spread,
     tidy,
 )
+from scalesearch.record import engineering
 
 ROWS = 24
 """Networks that a ranked panel shows; references are always shown."""
@@ -122,7 +122,7 @@ def _cost_axis(ax: Axes, macs: Sequence[int]) -> None:
         room = max(0.15 * (high - low), 0.05 * high)
         ax.set_xlim(low - room, high + room)
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_macs(value)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value)))
     ax.set_xlabel("FLOPs (multiply-adds of one image)", fontsize=10)
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from scalesearch.plot.info import Mark, Panel
+from scalesearch.record import engineering
 
 DPI = 100
 WIDTH_IN = 12.0
@@ -22,20 +23,6 @@ Look = tuple[str, str, float]
 """Colour, marker, and its size in points."""
 
 FAINT, QUIET, INK = "#d9d9d9", "#5f5f5f", "#222222"
-
-
-def short_macs(macs: float) -> str:
-    """Multiply-adds with a unit, three digits.
-
-    Example:
-        >>> short_macs(1_204_000), short_macs(385_814_752)
-        ('1.20M', '386M')
-    """
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if macs >= 0.9995 * size:
-            value = macs / size
-            return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}{unit}"
-    return f"{macs:.0f}"
 
 
 @cache
@@ -102,7 +89,7 @@ def left_edge(ax: Axes, renderer: RendererAgg) -> float:
 
 def panel_title(panel: Panel) -> str:
     """The budget as text and as a number of multiply-adds."""
-    return f"At {panel.budget}: {short_macs(panel.target_macs)} FLOPs"
+    return f"At {panel.budget}: {engineering(panel.target_macs)} FLOPs"
 
 
 def look(mark: Mark) -> Look:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import ScaleSearchError
 from scalesearch.report.tables import StudyRow
 from scalesearch.study import StudyPaths, is_locked, list_studies, load_result
@@ -21,6 +20,7 @@ def _row(paths: StudyPaths) -> StudyRow:
     except ScaleSearchError as error:
         return StudyRow(paths.name, "", "", (), 0, 0, None, str(error))
     config = result.manifest.config
+    networks = 1 + sum(budget.planned for budget in result.manifest.budgets)
     means = [budget.best.mean for budget in result.budgets if budget.best and budget.best.mean is not None]
     state = "complete" if result.complete else "running" if is_locked(paths) else "stopped"
     return StudyRow(
@@ -29,15 +29,7 @@ def _row(paths: StudyPaths) -> StudyRow:
         data=config.data,
         budgets=config.budgets,
         trained=result.trainings,
-        planned=_planned(result),
+        planned=result.trainings if result.complete else networks * config.seeds,
         best=max(means, default=None),
         state=state,
     )
-
-
-def _planned(result: StudyResult) -> int:
-    """Trainings in all; until every network has been proposed this is the least that is still to come."""
-    config = result.manifest.config
-    budgets = [b for b in result.manifest.budgets if b.target_macs != result.manifest.baseline_macs]
-    networks = 1 + sum(min(config.trials, b.networks_on_surface) for b in budgets)
-    return result.trainings if result.complete else max(result.trainings, networks * config.seeds)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from scalesearch.analysis.result import StudyResult
 from scalesearch.config import config_to_dict, dump_toml
 from scalesearch.files import write_atomic
+from scalesearch.record import engineering
 from scalesearch.report import text
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -30,7 +31,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["text"] = text
+    environment.globals |= {"text": text, "engineering": engineering}
     return environment.get_template("report.html.j2")
 
 

@@ -15,10 +15,10 @@ from rich.text import Text
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
+from scalesearch.record import engineering
 from scalesearch.report.text import (
     NONE,
     accuracy,
-    engineering,
     listed,
     note,
     points,

@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.record import engineering
 from scalesearch.report.tables import FittedTable, front_table, verdict_table
-from scalesearch.report.text import architecture, coefficients, engineering, noise_line, progress, score
+from scalesearch.report.text import architecture, coefficients, noise_line, progress, score
 
 
 def render_result(result: StudyResult) -> Group:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from scalesearch.executors.base import Executor
 from scalesearch.manifest import Manifest
-from scalesearch.samplers import ADAPTIVE, Proposal
+from scalesearch.samplers import Proposal
 from scalesearch.search.listener import BudgetPlan, Preflight
-from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts, proposals
+from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts, planned_networks, proposals
 from scalesearch.space import REFERENCES
 from scalesearch.spec import NetworkSpec
 
@@ -45,12 +45,11 @@ def _uniform(space: BudgetSpace) -> NetworkSpec:
 def _plan(prepared: Prepared, space: BudgetSpace) -> BudgetPlan:
     points = [] if space.is_baseline else proposals(prepared.config, space)
     off = [p for p in points if not space.candidate(p.shares).within_tolerance]
-    learns = prepared.config.sampler in ADAPTIVE and not space.is_baseline
     return BudgetPlan(
         text=space.text,
         target_macs=space.surface.target_macs,
         networks_on_surface=len(space.dense),
-        planned=max(len(points), min(prepared.config.trials, len(space.dense))) if learns else len(points),
+        planned=planned_networks(prepared.config, space),
         same=_same(points),
         off_budget=len(off),
     )

@@ -43,7 +43,7 @@ class BudgetSpace:
         """The network of a point: two points with one key are one network."""
         return self.candidate(shares).spec
 
-    def facts(self) -> BudgetFacts:
+    def facts(self, planned: int) -> BudgetFacts:
         """What the manifest keeps of it."""
         candidates = list(self.dense.values())
         return BudgetFacts(
@@ -52,6 +52,7 @@ class BudgetSpace:
             networks_on_surface=len(candidates),
             residual_median=statistics.median(abs(c.residual) for c in candidates),
             within_tolerance=sum(c.within_tolerance for c in candidates),
+            planned=planned,
         )
 
 
@@ -132,7 +133,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         config=prepared.config,
         data=data_facts(prepared.dataset),
         baseline_macs=prepared.baseline.macs(prepared.baseline.spec, prepared.task),
-        budgets=tuple(space.facts() for space in prepared.budgets),
+        budgets=tuple(space.facts(planned_networks(prepared.config, space)) for space in prepared.budgets),
         device=prepared.device,
         workers=prepared.workers,
         versions=library_versions(),
@@ -157,6 +158,14 @@ def proposals(config: StudyConfig, space: BudgetSpace) -> list[Proposal]:
         grid_step=config.grid_step,
     )
     return found + [Proposal(shares) for shares in own]
+
+
+def planned_networks(config: StudyConfig, space: BudgetSpace) -> int:
+    """How many networks a study will propose on a budget, the references included."""
+    if space.is_baseline:
+        return 0
+    known = len(proposals(config, space))
+    return max(known, min(config.trials, len(space.dense))) if config.sampler in ADAPTIVE else known
 
 
 def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:

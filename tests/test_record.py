@@ -1,0 +1,199 @@
+"""Evidence: JSON there and back to equal values, and one row of a table a training."""
+
+import io
+import json
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic import Plan, manifest_of, networks_of, records_of
+
+from scalesearch.manifest import manifest_from_dict, manifest_to_dict
+from scalesearch.record import (
+    COLUMNS,
+    TIME_COLUMNS,
+    EpochPoint,
+    NetworkRecord,
+    TrainingOutcome,
+    TrialRecord,
+    finite_or_none,
+    network_from_dict,
+    network_to_dict,
+    outcome_from_dict,
+    outcome_to_dict,
+    spec_from_dict,
+    spec_to_dict,
+    to_frame,
+)
+from scalesearch.space import Coefficients, Shares
+from scalesearch.spec import NetworkSpec
+
+modest = settings(deadline=None, derandomize=True, max_examples=40)
+NAMES = [column.name for column in COLUMNS]
+finite = st.floats(allow_nan=False, allow_infinity=False)
+positive = st.floats(0.01, 100.0)
+ranges = st.tuples(positive, positive)
+specs = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 4000)), min_size=1, max_size=8).flatmap(
+    lambda stages: st.builds(
+        NetworkSpec,
+        st.just(tuple(d for d, _ in stages)),
+        st.just(tuple(w for _, w in stages)),
+        st.integers(1, 1000),
+        st.sampled_from([0, 32]),
+        st.sampled_from([0, 1280]),
+    )
+)
+networks = st.builds(
+    NetworkRecord,
+    trial=st.integers(0, 10**6),
+    budget=st.text(max_size=8),
+    roles=st.lists(st.text(max_size=8), max_size=3).map(tuple),
+    coefficients=st.builds(Coefficients, positive, positive, positive),
+    shares=st.none() | st.just(Shares(0.1, 0.2, 0.7)),
+    alpha_range=ranges,
+    beta_range=ranges,
+    gamma_range=ranges,
+    spec=specs,
+    macs=st.integers(1, 10**13),
+    target_macs=st.integers(1, 10**13),
+    params=st.integers(1, 10**12),
+    activations=st.integers(1, 10**12),
+    within_tolerance=st.booleans(),
+)
+outcomes = st.builds(
+    TrainingOutcome,
+    seed=st.integers(0, 2**31),
+    status=st.sampled_from(["complete", "failed"]),
+    accuracy=st.none() | st.floats(0.0, 1.0),
+    loss=st.none() | finite,
+    seconds=st.floats(0.0, 1e6),
+    curve=st.lists(st.builds(EpochPoint, st.integers(1, 999), finite, finite, st.floats(0.0, 1.0)), max_size=3).map(
+        tuple
+    ),
+    finished_at=st.just("2026-11-24T10:00:00Z"),
+    note=st.text(max_size=20),
+)
+
+
+def through_json(value):
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+@modest
+@given(networks)
+def test_a_network_comes_back_from_json_equal(network):
+    assert network_from_dict(through_json(network_to_dict(network))) == network
+
+
+@modest
+@given(outcomes)
+def test_a_training_comes_back_from_json_equal(outcome):
+    assert outcome_from_dict(through_json(outcome_to_dict(outcome))) == outcome
+
+
+@modest
+@given(specs)
+def test_a_spec_comes_back_from_json_equal_and_hashes_alike(spec):
+    back = spec_from_dict(through_json(spec_to_dict(spec)))
+    assert (back, hash(back)) == (spec, hash(spec))
+
+
+def test_a_manifest_comes_back_equal_and_is_itself_a_definition():
+    manifest = manifest_of(Plan(budgets=("2x", "800k")))
+    values = through_json(manifest_to_dict(manifest))
+    assert manifest_from_dict(values, "x") == manifest
+    assert values["trials"] == manifest.config.trials
+
+
+@pytest.mark.parametrize(("value", "expected"), [(1.5, 1.5), (0, 0.0), (math.nan, None), (math.inf, None)])
+def test_a_number_that_json_lacks_becomes_null(value, expected):
+    assert finite_or_none(value) == expected
+
+
+@pytest.fixture(scope="module")
+def study():
+    return list(records_of(Plan(budgets=("2x",), networks=7, seeds=3, failed=True, off_budget=True)))
+
+
+@pytest.fixture(scope="module")
+def frame(study):
+    return to_frame(study)
+
+
+def test_the_columns_are_those_promised_in_their_order(frame):
+    assert list(frame.columns) == NAMES
+    assert {
+        *("trial", "budget", "alpha", "beta", "gamma", "depths", "widths", "resolution_px", "macs", "seed", "status"),
+        *("accuracy", "loss", "seconds"),
+    } <= set(NAMES)
+    assert set(TIME_COLUMNS) <= set(NAMES)
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_every_column_has_a_label_for_people_and_scores_say_which_way_is_better():
+    assert all(column.label for column in COLUMNS)
+    directions = {column.name: column.direction for column in COLUMNS}
+    assert (directions["accuracy"], directions["loss"], directions["macs"]) == ("maximize", "minimize", "minimize")
+
+
+def test_a_study_without_trainings_is_an_empty_table_with_all_columns():
+    frame = to_frame([])
+    assert (len(frame), list(frame.columns)) == (0, NAMES)
+
+
+def test_rows_are_ordered_by_trial_and_seed_whatever_order_they_finished_in(study, frame):
+    assert list(zip(frame["trial"], frame["seed"].fillna(-1), strict=True)) == sorted(
+        (r.network.trial, r.outcome.seed if r.outcome else -1) for r in study
+    )
+    pd.testing.assert_frame_equal(to_frame(reversed(study)), frame)
+
+
+def test_lists_are_json_in_one_cell(study, frame):
+    by_row = {(r.network.trial, r.outcome.seed): r for r in study if r.outcome}
+    for row in frame.dropna(subset="seed").to_dict("records"):
+        record = by_row[row["trial"], row["seed"]]
+        assert json.loads(row["depths"]) == list(record.network.spec.depths)
+        assert json.loads(row["widths"]) == list(record.network.spec.widths)
+        assert json.loads(row["alpha_range"]) == list(record.network.alpha_range)
+        assert len(json.loads(row["curve"])) == len(record.outcome.curve)
+
+
+def test_a_failed_training_has_no_score_but_a_reason(frame):
+    (failed,) = frame[frame["status"] == "failed"].to_dict("records")
+    assert math.isnan(failed["accuracy"])
+    assert math.isnan(failed["loss"])
+    assert failed["note"] == "loss is nan at step 12"
+    assert failed["seconds"] > 0
+
+
+def test_a_network_off_budget_is_one_row_without_a_training(frame):
+    (off,) = frame[frame["status"] == "off_budget"].to_dict("records")
+    assert pd.isna(off["seed"])
+    assert math.isnan(off["accuracy"])
+    assert not off["within_tolerance"]
+    assert off["macs"] > off["target_macs"]
+
+
+def test_the_baseline_has_coefficients_one_and_no_shares(frame):
+    first = frame.iloc[0]
+    assert (first["roles"], first["budget"]) == ("baseline", "1x")
+    assert (first["alpha"], first["beta"], first["gamma"]) == (1.0, 1.0, 1.0)
+    assert math.isnan(first["share_depth"])
+
+
+def test_a_network_proposed_under_two_names_says_both():
+    network = replace(networks_of(Plan())[1], roles=("depth", "uniform"))
+    assert to_frame([TrialRecord(network, None)])["roles"].tolist() == ["depth+uniform"]
+
+
+def test_the_table_comes_back_from_csv_with_the_same_numbers(frame):
+    text = frame.to_csv(index=False)
+    back = pd.read_csv(io.StringIO(text), dtype={"seed": "Int64"})
+    assert list(back.columns) == NAMES
+    assert back.to_csv(index=False) == text
+    for name in ("trial", "alpha", "macs", "accuracy", "loss", "seconds", "within_tolerance", "seed"):
+        pd.testing.assert_series_equal(back[name], frame[name])
+    assert [json.loads(cell) for cell in back["depths"]] == [json.loads(cell) for cell in frame["depths"]]
