@@ -126,9 +126,10 @@ def _words(icc: float, seeds: float, needed: int | None) -> str:
     if icc >= 0.8:
         return f"{share}: one training per network already ranks them well."
     if needed <= seeds + 1e-9:
-        return f"{share}: the means over {seeds:.3g} seeds rank the networks reliably."
+        reliability = spearman_brown(icc, seeds)
+        return f"{share}: means over {seeds:.3g} seeds rank the networks with a reliability of {reliability:.2f}."
     if icc >= 0.4:
-        return f"{share}: the ranking is indicative; {needed} seeds per network would make it reliable."
+        return f"{share}: the ranking is indicative; {needed} seeds per network would give a reliability of 0.8."
     return f"{share}: the ranking is mostly luck; {needed} seeds per network would be needed."
 
 
