@@ -17,7 +17,7 @@ from scalesearch.report import text
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 CAPTIONS = {
-    "pareto": "Accuracy against FLOPs. Intervals come from the seed spread pooled over the networks of a budget.",
+    "pareto": "Accuracy against FLOPs. Intervals come from the seed spread pooled over all networks of the study.",
     "simplex": "Where the extra compute went, and the accuracy it gave.",
 }
 
