@@ -160,11 +160,6 @@ def engineering(value: float) -> str:
     return f"{value:.0f}"
 
 
-def finite_or_none(value: float) -> float | None:
-    """JSON has no NaN: a value that is not finite becomes None."""
-    return float(value) if math.isfinite(value) else None
-
-
 def outcome_to_dict(outcome: TrainingOutcome) -> dict[str, Any]:
     """A plain mapping for JSON, which `outcome_from_dict` reads back to an equal value."""
     return {

@@ -477,6 +477,14 @@ def test_a_study_that_was_stopped_has_a_result_and_is_not_complete(part):
     assert document["trainings"] > 0
 
 
+def test_a_study_whose_last_network_was_not_yet_proposed_is_not_complete():
+    rows = list(records_of(Plan()))
+    last = max(r.network.trial for r in rows)
+    kept = [r for r in rows if r.network.trial < last]
+    assert compute_result(manifest_of(Plan()), rows).complete
+    assert not compute_result(manifest_of(Plan()), kept).complete
+
+
 def test_planted_accuracy_is_found_when_seeds_are_quiet():
     document = as_json(study(sd_seed=0.0001, networks=20, seeds=3))
     best = document["best"][0]

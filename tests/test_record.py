@@ -19,7 +19,6 @@ from scalesearch.record import (
     NetworkRecord,
     TrainingOutcome,
     TrialRecord,
-    finite_or_none,
     network_from_dict,
     network_to_dict,
     outcome_from_dict,
@@ -106,11 +105,6 @@ def test_a_manifest_comes_back_equal_and_is_itself_a_definition():
     values = through_json(manifest_to_dict(manifest))
     assert manifest_from_dict(values, "x") == manifest
     assert values["trials"] == manifest.config.trials
-
-
-@pytest.mark.parametrize(("value", "expected"), [(1.5, 1.5), (0, 0.0), (math.nan, None), (math.inf, None)])
-def test_a_number_that_json_lacks_becomes_null(value, expected):
-    assert finite_or_none(value) == expected
 
 
 @pytest.fixture(scope="module")

@@ -121,9 +121,11 @@ def prepare(config: StudyConfig, device: str | None = None) -> Prepared:
     )
     task = Task(len(dataset.classes), dataset.channels)
     spaces = [budget_space(baseline, task, text, config.tolerance) for text in config.budgets]
-    unique = tuple({space.text: space for space in spaces}.values())
+    unique: dict[int, BudgetSpace] = {}
+    for space in spaces:  # 800M and 0.8G are one budget
+        unique.setdefault(space.surface.target_macs, space)
     workers = config.workers or default_workers(chosen)
-    return Prepared(config, dataset, baseline, task, chosen, workers, unique)
+    return Prepared(config, dataset, baseline, task, chosen, workers, tuple(unique.values()))
 
 
 def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:

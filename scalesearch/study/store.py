@@ -1,4 +1,4 @@
-"""An Optuna study on disk <-> records. `StudyPaths` owns every file name of a study folder.
+"""The Optuna database of a study <-> records.
 
 One Optuna study a budget (plus one for the baseline) in one database; one Optuna trial a proposed point. A network that
 is trained keeps its description and each finished training as attributes of its trial, so nothing is lost when the
@@ -8,24 +8,18 @@ process is killed: a trial that was running is taken up again where it stopped.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from scalesearch.analysis.result import StudyResult, compute_result
-from scalesearch.config import StudyConfig, check_study_name, dump_toml, read_toml
-from scalesearch.errors import StorageError, StudyError, choice_error
+from scalesearch.errors import StorageError
 from scalesearch.files import write_atomic, writing_errors
-from scalesearch.manifest import Manifest, manifest_from_dict, manifest_to_dict
 from scalesearch.record import (
     NetworkRecord,
     TrainingOutcome,
@@ -36,64 +30,12 @@ from scalesearch.record import (
     outcome_to_dict,
     to_frame,
 )
+from scalesearch.study.folder import StudyPaths, load_manifest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-DEFAULT_ROOT = Path("studies")
 BASELINE_STUDY = "baseline"
 _NETWORK, _TRAINING = "network", "training:"
-
-
-@dataclass(frozen=True, slots=True)
-class StudyPaths:
-    """Every file of one study folder."""
-
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The study's name."""
-        return self.folder.name
-
-    @property
-    def definition(self) -> Path:
-        """The frozen definition with versions, host and device."""
-        return self.folder / "study.toml"
-
-    @property
-    def database(self) -> Path:
-        """The Optuna storage (SQLite)."""
-        return self.folder / "study.db"
-
-    @property
-    def trials(self) -> Path:
-        """One row a training."""
-        return self.folder / "trials.csv"
-
-    @property
-    def result(self) -> Path:
-        """The result as JSON."""
-        return self.folder / "result.json"
-
-    @property
-    def report(self) -> Path:
-        """The result as a page."""
-        return self.folder / "report.html"
-
-    @property
-    def figures(self) -> Path:
-        """Folder of the figures."""
-        return self.folder / "figures"
-
-    @property
-    def exports(self) -> Path:
-        """Folder of the exports."""
-        return self.folder / "exports"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that is running the study."""
-        return self.folder / ".lock"
 
 
 @contextlib.contextmanager
@@ -111,121 +53,6 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(
             f"the study database in {str(path)!r} failed: {reason}; what was saved before is kept"
         ) from error
-
-
-def find_study(name: str, root: Path) -> StudyPaths:
-    """The folder of an existing study.
-
-    Raises:
-        UnknownNameError: there is none of this name (near matches are suggested).
-    """
-    paths = StudyPaths(root / check_study_name(name))
-    if not paths.definition.is_file():
-        known = [p.name for p in list_studies(root)]
-        if not known:
-            raise StudyError(
-                f"unknown study {name!r}; there are none in {str(root)!r} yet: start one with 'scalesearch run'"
-            )
-        raise choice_error("study", name, known)
-    return paths
-
-
-def list_studies(root: Path) -> list[StudyPaths]:
-    """Every study under `root`, by name."""
-    if not root.is_dir():
-        return []
-    return [StudyPaths(p) for p in sorted(root.iterdir()) if (p / "study.toml").is_file()]
-
-
-def default_name(config: StudyConfig) -> str:
-    """A study name made from baseline, data and budgets, such as `efficientnet_micro-cifar10-2x`."""
-    parts = (config.base, Path(config.data).name, *config.budgets)
-    safe = (re.sub(r"[^A-Za-z0-9._+-]+", "_", part).strip("._-") or "x" for part in parts)
-    return _shortened("-".join(safe))
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= 56 else f"{name[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def free_name(wanted: str, root: Path) -> str:
-    """`wanted`, or the first of `wanted-2`, `wanted-3` ... that is not taken."""
-    names = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, 1_000_000))
-    return next(name for name in names if not (root / name).exists())
-
-
-def load_manifest(paths: StudyPaths) -> Manifest:
-    """Read a study's definition.
-
-    Raises:
-        StudyError: the file is damaged, or was written by a version that this one cannot read.
-    """
-    try:
-        return manifest_from_dict(read_toml(paths.definition), str(paths.definition))
-    except (KeyError, TypeError) as error:
-        raise StudyError(f"{paths.definition} is not a study that this version can read ({error!r})") from None
-
-
-def create_folder(paths: StudyPaths, manifest: Manifest) -> None:
-    """Make a study folder with its definition; it appears whole or not at all.
-
-    Raises:
-        StudyError: the name is taken.
-        StorageError: the place cannot be written.
-    """
-    if paths.folder.exists():
-        raise taken(paths)
-    with storage_errors(paths.folder.parent):
-        paths.folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=paths.folder.parent, prefix=f".{paths.name}.") as temporary:
-            draft = StudyPaths(Path(temporary) / "draft")
-            write_atomic(draft.definition, dump_toml(manifest_to_dict(manifest)))
-            try:
-                draft.folder.rename(paths.folder)
-            except OSError:
-                if paths.folder.exists():
-                    raise taken(paths) from None
-                raise
-
-
-def taken(paths: StudyPaths) -> StudyError:
-    """The error for a study name that exists already."""
-    return StudyError(
-        f"study {paths.name!r} exists already; "
-        f"go on with it by 'scalesearch resume {paths.name}', or give another --name"
-    )
-
-
-@contextlib.contextmanager
-def locked(paths: StudyPaths) -> Iterator[None]:
-    """Keep every other process from running the study meanwhile.
-
-    Raises:
-        StudyError: another process is running it.
-    """
-    lock = FileLock(paths.lock)
-    try:
-        with storage_errors(paths.folder):
-            lock.acquire(timeout=0)
-    except Timeout:
-        raise StudyError(f"study {paths.name!r} is being run by another process; wait for it, or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def is_locked(paths: StudyPaths) -> bool:
-    """Whether a process is running the study now."""
-    if not paths.lock.exists():
-        return False
-    lock = FileLock(paths.lock)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False
 
 
 class StudyStore:

@@ -1,0 +1,49 @@
+"""A study on disk: its folder (`folder`) and its Optuna database (`store`)."""
+
+from __future__ import annotations
+
+from scalesearch.study.folder import (
+    DEFAULT_ROOT,
+    StudyPaths,
+    create_folder,
+    default_name,
+    find_study,
+    free_name,
+    is_locked,
+    list_studies,
+    load_manifest,
+    locked,
+    taken,
+)
+from scalesearch.study.store import (
+    BASELINE_STUDY,
+    BudgetStore,
+    Interrupted,
+    StudyStore,
+    load_result,
+    records_of,
+    storage_errors,
+    write_result,
+)
+
+__all__ = [
+    "BASELINE_STUDY",
+    "DEFAULT_ROOT",
+    "BudgetStore",
+    "Interrupted",
+    "StudyPaths",
+    "StudyStore",
+    "create_folder",
+    "default_name",
+    "find_study",
+    "free_name",
+    "is_locked",
+    "list_studies",
+    "load_manifest",
+    "load_result",
+    "locked",
+    "records_of",
+    "storage_errors",
+    "taken",
+    "write_result",
+]
