@@ -3,9 +3,9 @@
 For every combination of baseline, recipe and data: trains the references and a lattice of 2x networks with several
 seeds and prints seed sd, network sd, ICC with its interval, and CPU seconds. The default study takes the best one.
 
-    python benchmarks/signal.py                                    # all combinations on the embedded images
-    python benchmarks/signal.py --cifar folder:PATH                # and those on CIFAR-10
-    python benchmarks/signal.py --only "mini, 10 px" --seeds 4
+    python benchmarks/icc.py                                    # all combinations on the embedded images
+    python benchmarks/icc.py --cifar folder:PATH                # and those on CIFAR-10
+    python benchmarks/icc.py --only "mini, 10 px" --seeds 4
 """
 
 from __future__ import annotations
