@@ -66,10 +66,11 @@ class LocalExecutor:
 
     def stop(self) -> None:
         """See `Executor.stop`."""
+        own = list((self._pool._processes or {}).values())  # not active_children: the caller may have others
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
+        for process in own:
             process.terminate()
-        for process in multiprocessing.active_children():
+        for process in own:
             process.join(timeout=5)
         self._reports.close()
         self._reports.join_thread()

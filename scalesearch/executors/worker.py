@@ -5,6 +5,7 @@ This module is the only part of the executors that loads torch, and it does so i
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -82,7 +83,7 @@ class ProxyWorker:
         return seconds(TIMED_STEPS) * recipe.epochs * images / timed
 
 
-_worker: ProxyWorker | None = None
+_setup: WorkerSetup | None = None
 _reports: Any = None
 
 
@@ -95,17 +96,19 @@ def _leave_with_parent() -> None:
 
 def start(setup: WorkerSetup, reports: Any) -> None:
     """Initialise a worker process: it ignores Ctrl-C (the parent decides) and ends when the parent dies."""
-    global _worker, _reports
+    global _setup, _reports
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _worker, _reports = ProxyWorker(setup), reports
+    _setup, _reports = setup, reports
 
 
+@functools.cache
 def _current() -> ProxyWorker:
-    if _worker is None:
+    """Made by the first job: what goes wrong is then that job's error, and not a traceback of the process's start."""
+    if _setup is None:
         raise RuntimeError("the worker was not started")
-    return _worker
+    return ProxyWorker(_setup)
 
 
 def run_job(job: Job) -> TrainingOutcome:

@@ -138,11 +138,7 @@ class BudgetSource:
         self.learns = self.config.sampler in ADAPTIVE
         self.budget = store.budget(space.text)
         self._enqueue_missing()
-        self._values: dict[NetworkSpec, float | None] = {}
-        for record in store.records():
-            if record.network.budget == space.text:
-                self._values[record.network.spec] = None
-        self._values |= self._told_values()
+        self._values = self._known()
 
     def _sampler(self, trials: int) -> BaseSampler:
         return adaptive_sampler(self.config.sampler, self.config.seed, trials)
@@ -159,9 +155,10 @@ class BudgetSource:
         kept = [shares.depth, shares.width, shares.resolution]
         self.budget.enqueue({"u": u, "v": v}, {**attributes, "shares": kept})
 
-    def _told_values(self) -> dict[NetworkSpec, float | None]:
-        told = ((self.budget.network(t), t.value) for t in self.budget.trials() if t.state is TrialState.COMPLETE)
-        return {network.spec: value for network, value in told if network}
+    def _known(self) -> dict[NetworkSpec, float | None]:
+        """Every network of the budget with the value Optuna was told; None while it is open, and when it failed."""
+        found = ((self.budget.network(t), t) for t in self.budget.trials())
+        return {network.spec: t.value if t.state is TrialState.COMPLETE else None for network, t in found if network}
 
     def _waiting(self) -> bool:
         return any(t.state is TrialState.WAITING for t in self.budget.trials())

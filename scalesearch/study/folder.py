@@ -121,7 +121,7 @@ def load_manifest(paths: StudyPaths) -> Manifest:
     """
     try:
         return manifest_from_dict(read_toml(paths.definition), str(paths.definition))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise StudyError(f"{paths.definition} is not a study that this version can read ({error!r})") from None
 
 
@@ -163,11 +163,11 @@ def locked(paths: StudyPaths) -> Iterator[None]:
         StudyError: another process is running it.
     """
     lock = FileLock(paths.lock)
-    try:
-        with writing_errors(paths.folder):
+    with writing_errors(paths.folder):
+        try:
             lock.acquire(timeout=0)
-    except Timeout:
-        raise StudyError(f"study {paths.name!r} is being run by another process; wait for it, or stop it") from None
+        except Timeout:  # an OSError too
+            raise StudyError(f"study {paths.name!r} is being run by another process; wait for it, or stop it") from None
     try:
         yield
     finally:

@@ -1,0 +1,325 @@
+"""The search loop with planted accuracies: nothing is trained, everything else is real."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_executor import World, planted
+
+from scalesearch.config import StudyConfig, config_from_dict
+from scalesearch.cost import closed_form, count
+from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError
+from scalesearch.networks import registry
+from scalesearch.networks.base import Task
+from scalesearch.networks.efficientnet import EfficientNetConfig, make_baseline, stage_table
+from scalesearch.record import TIME_COLUMNS
+from scalesearch.search import Silent, resume, run, sources
+from scalesearch.space import REFERENCES
+from scalesearch.spec import RoundingRules
+from scalesearch.study import StudyPaths, load_result
+
+TINY = {"proxy": {"train_images": 20, "val_images": 20}}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def counted_in_closed_form():
+    """fvcore takes a tenth of a second a network; that both agree is tested with the cost room, and once below."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "count", closed_form)
+        yield
+
+
+def definition(**changes) -> StudyConfig:
+    return config_from_dict({**TINY, "trials": 8, "seeds": 2, "workers": 2, **changes})
+
+
+def table(paths: StudyPaths) -> pd.DataFrame:
+    return pd.read_csv(paths.trials).drop(columns=list(TIME_COLUMNS))
+
+
+def studied(tmp_path, config: StudyConfig, world: World | None = None, name: str = "s"):
+    paths = StudyPaths(tmp_path / name)
+    result = run(config, paths, make_executor=(world or World()).executor)
+    return paths, result
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return studied(tmp_path_factory.mktemp("whole"), definition(trials=12))
+
+
+def test_the_planted_optimum_is_found(whole):
+    _, result = whole
+    budget = result.budgets[0]
+    assert budget.best.network.spec.resolution_px == 14
+    trained = [s.network.spec for s in budget.networks]
+    assert budget.best.network.spec == max(trained, key=lambda spec: planted(spec, 0) + planted(spec, 1))
+
+
+def test_the_baseline_and_the_five_references_are_always_there(whole):
+    _, result = whole
+    assert result.baseline.network.roles == ("baseline",)
+    assert {name for name, _ in result.budgets[0].references} == set(REFERENCES)
+
+
+def test_every_network_meets_the_budget_as_counted_by_fvcore(whole):
+    paths, result = whole
+    rows = pd.read_csv(paths.trials)
+    assert (abs(rows.macs / rows.target_macs - 1) <= 0.02).all()
+    baseline = registry.get_baseline("efficientnet_micro")
+    for summary in result.budgets[0].networks[:3]:
+        assert count(baseline, summary.network.spec, Task(10, 1)).macs == summary.network.macs
+
+
+def test_files_agree_with_each_other(whole):
+    paths, result = whole
+    stored = json.loads(paths.result.read_text())
+    rows = pd.read_csv(paths.trials)
+    assert stored["trainings"] == len(rows) == 2 * 13
+    assert stored["networks"] == rows.trial.nunique() == 13
+    assert stored["complete"]
+    best = rows[rows.trial == result.budgets[0].best.network.trial]
+    assert stored["best"][0]["accuracy_mean"] == pytest.approx(best.accuracy.mean())
+    assert load_result(paths) == result
+
+
+@pytest.mark.parametrize("sampler", ["lattice", "grid", "random", "qmc", "tpe"])
+def test_a_sampler_trains_as_many_distinct_networks_as_asked(tmp_path, sampler):
+    paths, _ = studied(tmp_path, definition(sampler=sampler, trials=9, seeds=1))
+    rows = table(paths)
+    own = rows[rows.budget == "2x"]
+    assert own.trial.nunique() == 9
+    assert len(own.drop_duplicates(["depths", "widths", "resolution_px", "stem_width", "head_width"])) == 9
+    assert sorted(rows.trial.unique()) == list(range(10))
+
+
+@pytest.mark.slow
+def test_gp_trains_as_many_distinct_networks_as_asked(tmp_path):
+    paths, _ = studied(tmp_path, definition(sampler="gp", trials=8, seeds=1))
+    assert table(paths).trial.nunique() == 9
+
+
+@pytest.mark.parametrize("sampler", ["lattice", "tpe"])
+def test_more_networks_than_the_surface_has_ends_with_all_of_them(tmp_path, sampler):
+    _, result = studied(tmp_path, definition(sampler=sampler, trials=500, seeds=1))
+    assert len(result.budgets[0].networks) >= result.manifest.budgets[0].networks_on_surface
+    assert result.complete
+
+
+def test_several_budgets_in_one_study(tmp_path):
+    paths, result = studied(tmp_path, definition(budgets=["1x", "2x", "4x", "0.5x"], seeds=1))
+    rows = table(paths)
+    assert Counter(rows.budget) == {"1x": 1, "2x": 8, "4x": 8, "0.5x": 8}
+    assert [b.facts.text for b in result.budgets] == ["1x", "2x", "4x", "0.5x"]
+    assert rows.trial.is_unique
+    assert all(b.best for b in result.budgets)
+    assert result.complete
+
+
+def test_one_budget_in_two_units_is_searched_once(tmp_path):
+    _, result = studied(tmp_path, definition(budgets=["1.2M", "1200k"], seeds=1))
+    assert len(result.budgets) == 1
+
+
+def test_a_budget_under_the_smallest_network_writes_nothing(tmp_path):
+    with pytest.raises(InfeasibleError, match=r"0\.001x .* allowed: "):
+        studied(tmp_path, definition(budgets=["0.001x"]))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def coarse():
+    """A baseline whose channels come in steps far coarser than the tolerance."""
+    config = EfficientNetConfig(stage_table((1, 3, 1, 64, 1), (2, 3, 2, 64, 2)), 64, 64, stem_stride=1)
+    rules = RoundingRules(width_divisor=64, resolution_step_px=8, min_resolution_px=8)
+    registry.register("coarse_test", lambda: make_baseline("coarse_test", config, 16, rules=rules, task=Task(10, 1)))
+    yield "coarse_test"
+    del registry.BASELINES["coarse_test"]
+
+
+def test_a_network_off_the_budget_is_kept_and_never_trained(tmp_path, coarse):
+    world = World()
+    paths, result = studied(tmp_path, definition(base=coarse, budgets=["2x"], seeds=1), world)
+    off = pd.read_csv(paths.trials).query("status == 'off_budget'")
+    assert len(off) > 0
+    assert off.accuracy.isna().all()
+    assert (abs(off.macs / off.target_macs - 1) > 0.02).all()
+    assert not {job.trial for job in world.done} & set(off.trial)
+    assert result.complete
+
+
+def test_a_wider_tolerance_trains_it(tmp_path, coarse):
+    paths, _ = studied(tmp_path, definition(base=coarse, budgets=["2x"], seeds=1, tolerance=0.9))
+    assert (table(paths).status == "complete").all()
+
+
+def test_a_network_with_a_failed_training_is_never_best(tmp_path):
+    best_first = World(
+        accuracy=lambda spec, seed: None if spec.resolution_px == 14 and seed == 1 else planted(spec, seed)
+    )
+    paths, result = studied(tmp_path, definition(), best_first)
+    failed = [s for s in result.budgets[0].networks if s.status == "failed"]
+    assert failed
+    assert all(s.rank is None for s in failed)
+    assert result.budgets[0].best.network.spec.resolution_px != 14
+    assert set(table(paths).status) == {"complete", "failed"}
+    json.loads(paths.result.read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("sampler", ["lattice", "random", "tpe"])
+def test_two_runs_with_one_seed_are_identical(tmp_path, sampler):
+    first, _ = studied(tmp_path, definition(sampler=sampler), name="a")
+    second, _ = studied(tmp_path, definition(sampler=sampler), World(newest_first=True), name="b")
+    pd.testing.assert_frame_equal(table(first), table(second))
+
+
+def test_another_seed_draws_other_points(tmp_path):
+    first, _ = studied(tmp_path, definition(sampler="random", seed=1), name="a")
+    second, _ = studied(tmp_path, definition(sampler="random", seed=2), name="b")
+    assert set(table(first).alpha) != set(table(second).alpha)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_number_of_workers_changes_nothing_for_a_fixed_plan(tmp_path, workers):
+    two, _ = studied(tmp_path, definition(), name="a")
+    other, _ = studied(tmp_path, definition(workers=workers), name="b")
+    pd.testing.assert_frame_equal(table(two), table(other))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "workers", "seeds"), [("lattice", 2, 2), ("tpe", 1, 2), ("tpe", 2, 1), ("tpe", 3, 1)]
+)
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_interrupted_anywhere_and_resumed_equals_the_uninterrupted_study(
+    tmp_path, sampler, workers, seeds, newest_first
+):
+    config = definition(sampler=sampler, workers=workers, seeds=seeds, trials=7)
+    whole, result = studied(tmp_path, config, name="whole")
+    for stop in range(0, result.trainings, 1 if sampler == "tpe" else 3):
+        world = World(stop_after=stop, newest_first=newest_first)
+        paths = StudyPaths(tmp_path / f"cut{stop}")
+        with pytest.raises(KeyboardInterrupt):
+            run(config, paths, make_executor=world.executor)
+        assert len(pd.read_csv(paths.trials)) == stop
+        world.stop_after = None
+        resume(paths, make_executor=world.executor)
+        pd.testing.assert_frame_equal(table(paths), table(whole))
+        assert len({(job.trial, job.seed) for job in world.done}) == len(world.done) == result.trainings
+
+
+def test_resuming_again_and_again_gets_there(tmp_path):
+    config = definition()
+    whole, result = studied(tmp_path, config, name="whole")
+    paths, world = StudyPaths(tmp_path / "often"), World(stop_after=0)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, paths, make_executor=world.executor)
+    for stop in itertools.count(3, 3):
+        world.stop_after = stop
+        try:
+            resume(paths, make_executor=world.executor)
+            break
+        except KeyboardInterrupt:
+            continue
+    pd.testing.assert_frame_equal(table(paths), table(whole))
+    assert len(world.done) == result.trainings
+
+
+def test_a_finished_study_resumes_to_itself(tmp_path):
+    paths, result = studied(tmp_path, definition())
+    world = World()
+    assert resume(paths, make_executor=world.executor) == result
+    assert world.done == []
+
+
+def test_the_time_limit_stops_and_resume_completes(tmp_path):
+    world = World(before_job=lambda: time.sleep(0.06))
+    paths, result = studied(tmp_path, definition(time_limit=0.5), world)
+    assert not result.complete
+    assert 0 < result.trainings < 18
+    done = resume(paths, time_limit=1000.0, make_executor=World().executor)
+    assert done.complete
+    assert done.trainings == 18
+
+
+def test_nothing_finished_is_lost_when_the_database_disappears_under_the_loop(tmp_path):
+    def breaks(job_count=[0]):  # noqa: B006 (counts the calls)
+        job_count[0] += 1
+        if job_count[0] == 6:
+            raise ScaleSearchError("the machine is on fire")
+
+    paths = StudyPaths(tmp_path / "s")
+    with pytest.raises(ScaleSearchError, match="on fire"):
+        run(definition(), paths, make_executor=World(before_job=breaks).executor)
+    assert len(table(paths)) == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"budgets": ("4x",)}, r"budgets is 2x, not 4x"),
+        ({"base": "efficientnet_b0"}, r"base is efficientnet_micro, not efficientnet_b0"),
+        ({"data": "cifar10"}, r"data is fashion-mnist-mini, not cifar10"),
+    ],
+)
+def test_resuming_as_something_else_says_what_differs(whole, asked, said):
+    with pytest.raises(StudyError, match=said):
+        resume(whole[0], asked=asked, make_executor=World().executor)
+
+
+def write_npz(path, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    np.savez(path, x=draw.integers(0, 255, (60, 16, 16), dtype=np.uint8), y=np.arange(60) % 3)
+
+
+def test_data_that_changed_on_the_disk_is_refused(tmp_path):
+    write_npz(tmp_path / "d.npz", 1)
+    config = replace(definition(), data=f"npz:{tmp_path / 'd.npz'}")
+    paths, _ = studied(tmp_path, config)
+    write_npz(tmp_path / "d.npz", 2)
+    with pytest.raises(StudyError, match="has changed"):
+        resume(paths, make_executor=World().executor)
+
+
+def test_a_taken_name_is_refused(whole):
+    with pytest.raises(StudyError, match=r"exists already.*resume"):
+        run(definition(), whole[0], make_executor=World().executor)
+
+
+def test_two_processes_cannot_run_one_study(tmp_path):
+    paths = StudyPaths(tmp_path / "s")
+    world = World(stop_after=0)
+    with pytest.raises(KeyboardInterrupt):
+        run(definition(), paths, make_executor=world.executor)
+    world.stop_after = None
+    world.before_job = lambda: resume(paths, make_executor=World().executor)
+    with pytest.raises(StudyError, match="another process"):
+        resume(paths, make_executor=world.executor)
+
+
+def test_a_listener_hears_the_plan_and_every_training(tmp_path):
+    class Heard(Silent):
+        def __init__(self):
+            self.plans, self.started_, self.finished_ = [], [], []
+
+        def preflight(self, plan):
+            self.plans.append(plan)
+
+        def started(self, job, network):
+            self.started_.append(job)
+
+        def finished(self, job, network, outcome):
+            self.finished_.append(job)
+
+    heard = Heard()
+    run(definition(), StudyPaths(tmp_path / "s"), listener=heard, make_executor=World().executor)
+    (plan,) = heard.plans
+    assert plan.trainings == len(heard.started_) == len(heard.finished_) == 18
+    assert plan.estimate_seconds == pytest.approx(1.0 * 2 * (8 + 0.5) / 2, rel=0.01)
+    assert plan.budgets[0].same == (("uniform", "efficientnet"),)
