@@ -26,11 +26,23 @@ def default_workers(device: str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
+def _context() -> multiprocessing.context.BaseContext:
+    """Where processes come from: where it exists, a server that has loaded torch once, so that they share its memory.
+
+    The server only imports; forking a process that has run torch's threads or CUDA would not be safe.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([worker.__name__, "scalesearch.proxy", "torch._dynamo"])
+    return context
+
+
 class LocalExecutor:
-    """A pool of spawned processes, each with its own copy of the data."""
+    """A pool of processes of their own, each with its own copy of the data."""
 
     def __init__(self, setup: WorkerSetup, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = _context()
         self.workers = workers
         self._reports = context.Queue()
         self._pool = ProcessPoolExecutor(
