@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from scalesearch.cost import count
-from scalesearch.errors import InfeasibleError, choice_error
+from scalesearch.errors import InfeasibleError, UsageError, choice_error
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.space import Budget, Coefficients, Shares, coefficients_from_shares, lattice_with
@@ -40,6 +40,9 @@ MAX_COMBINATIONS = 4096
 
 MAX_RATIO = 10_000.0
 """Largest budget in baselines: networks of a million blocks would only exhaust memory."""
+
+MAX_MULTIPLIER = 100.0
+"""Largest multiplier that `count_scaled` builds."""
 
 DENSE_POINTS = 496
 """Points of the lattice that tells which coefficients are one network (order 30)."""
@@ -247,11 +250,14 @@ def count_scaled(
 
     Raises:
         UnknownNameError: no such baseline or rule.
+        UsageError: a multiplier over `MAX_MULTIPLIER`.
         InfeasibleError: a resolution under what the strides can take.
     """
     baseline = get_baseline(base)
     if rounding not in DEPTH_RULES:
         raise choice_error("rounding rule", rounding, DEPTH_RULES)
+    if (largest := max(multipliers.alpha, multipliers.beta, multipliers.gamma)) > MAX_MULTIPLIER:
+        raise UsageError(f"a multiplier of {largest:g} is too large to count; allowed: {MAX_MULTIPLIER:g} or less")
     own = baseline.task
     task = Task(own.num_classes if num_classes is None else num_classes, in_channels or own.in_channels)
     rules = replace(baseline.rules, depth_rule=cast(DepthRule, rounding))
