@@ -7,6 +7,7 @@ Results go to stdout; progress, notes and errors to stderr. Exit codes: 0 done, 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -74,7 +75,7 @@ def _main(
 @app.command()
 def run(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="Definition: a name (default, cifar10 ...) or a TOML file.")
+        str | None, typer.Argument(metavar="STUDY", help="Definition: a name (default, cifar10 ...) or a TOML file.")
     ] = None,
     budget: Budgets = None,
     base: Base = None,
@@ -195,7 +196,7 @@ def count(
     alpha: Annotated[float | None, typer.Option(help="Depth multiplier at phi = 1.")] = None,
     beta: Annotated[float | None, typer.Option(help="Width multiplier at phi = 1.")] = None,
     gamma: Annotated[float | None, typer.Option(help="Resolution multiplier at phi = 1.")] = None,
-    phi: Annotated[float, typer.Option(help="Compound coefficient.")] = 1.0,
+    phi: Annotated[float | None, typer.Option(help="Compound coefficient [1].")] = None,
     rounding: Annotated[str, typer.Option(help="Depth rule: proportional, official or round.")] = "proportional",
     num_classes: Annotated[int | None, typer.Option("--classes", help="Outputs of the classifier.")] = None,
     in_channels: Annotated[int | None, typer.Option("--in-channels", help="Channels of the image.")] = None,
@@ -209,9 +210,11 @@ def count(
     direct, compound = (depth, width, resolution), (alpha, beta, gamma)
     if any(v is not None for v in direct) and any(v is not None for v in compound):
         raise UsageError("--depth, --width, --resolution and --alpha, --beta, --gamma exclude each other; give one set")
+    if phi is not None and all(v is None for v in compound):
+        raise UsageError(f"--phi {phi:g} has nothing to raise; give --alpha, --beta or --gamma with it")
     given = Coefficients(*(1.0 if v is None else v for v in (alpha, beta, gamma)))
     plain = Coefficients(1.0 if depth is None else depth, 1.0 if width is None else width, 1.0)
-    multipliers = given.at(phi) if any(v is not None for v in compound) else plain
+    multipliers = given.at(1.0 if phi is None else phi) if any(v is not None for v in compound) else plain
     found = count_scaled(
         base,
         multipliers,
@@ -277,11 +280,24 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
+def _run(arguments: list[str]) -> int:
+    """One command; a reader that has seen enough (`| head`) is no error."""
+    try:
+        code = app(arguments or ["--help"], prog_name="scalesearch", standalone_mode=False)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as error:  # rich turns the one into the other
+        if not isinstance(error if isinstance(error, BrokenPipeError) else error.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        return 0
+    return code if isinstance(code, int) else 0
+
+
 def invoke(arguments: list[str]) -> int:
     """Run one command line and give its exit code; every error is one line on stderr."""
     _options["debug"] = "--debug" in arguments
     try:
-        code = app(arguments, standalone_mode=False)
+        return _run(arguments)
     except ScaleSearchError as error:
         if _options["debug"]:
             raise
@@ -290,14 +306,10 @@ def invoke(arguments: list[str]) -> int:
         return _fail(f"{error.format_message()} (see: scalesearch --help)", getattr(error, "exit_code", 2))
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     except Exception as error:
         if _options["debug"]:
             raise
         return _fail(f"unexpected {type(error).__name__}: {error}; run with --debug and report it, please", 1)
-    return code if isinstance(code, int) else 0
 
 
 def main() -> NoReturn:

@@ -259,7 +259,10 @@ def count_scaled(
     if (largest := max(multipliers.alpha, multipliers.beta, multipliers.gamma)) > MAX_MULTIPLIER:
         raise UsageError(f"a multiplier of {largest:g} is too large to count; allowed: {MAX_MULTIPLIER:g} or less")
     own = baseline.task
-    task = Task(own.num_classes if num_classes is None else num_classes, in_channels or own.in_channels)
+    task = Task(
+        own.num_classes if num_classes is None else num_classes,
+        own.in_channels if in_channels is None else in_channels,
+    )
     rules = replace(baseline.rules, depth_rule=cast(DepthRule, rounding))
     spec = round_spec(baseline.spec, multipliers, rules)
     spec = spec if resolution_px is None else replace(spec, resolution_px=resolution_px)

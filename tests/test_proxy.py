@@ -114,9 +114,7 @@ def test_every_candidate_sees_the_images_in_the_same_order():
 def test_the_learning_rate_rises_linearly_and_falls_as_a_cosine(warmup):
     steps, warm = 40, round(40 * warmup)
     for step in range(steps):
-        wanted = (
-            (step + 1) / warm if step < warm else math.cos(math.pi / 2 * (step - warm) / max(1, steps - warm)) ** 2
-        )
+        wanted = (step + 1) / warm if step < warm else math.cos(math.pi / 2 * (step - warm) / max(1, steps - warm)) ** 2
         assert learning_rate_factor(step, steps, warmup) == pytest.approx(wanted)
 
 

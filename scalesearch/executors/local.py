@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import queue
+import signal
 import statistics
+import threading
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver, resource_tracker
 from typing import TypeVar
 
 from scalesearch.errors import ScaleSearchError
@@ -35,7 +40,40 @@ def _context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([worker.__name__, "scalesearch.proxy", "torch._dynamo"])
+    _start_server()
     return context
+
+
+def _start_server() -> None:
+    """Start the server with Ctrl-C blocked: while it imports, it would answer one with a traceback."""
+    resource_tracker.ensure_running()  # before the block, which it would lift
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C and SIGTERM back for a moment, in the main thread (no other gets them).
+
+    Processes start in the first `submit`, which waits for the server's imports. Interrupted in there, the pool would
+    not know a process that is about to start, and it could not be ended.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
 
 
 class LocalExecutor:
@@ -49,13 +87,15 @@ class LocalExecutor:
             workers, mp_context=context, initializer=worker.start, initargs=(setup, self._reports)
         )
         self._running: dict[Future[TrainingOutcome], Job] = {}
+        self._told: dict[Job, int] = {}
 
     def submit(self, job: Job) -> None:
         """See `Executor.submit`."""
-        self._running[self._pool.submit(worker.run_job, job)] = job
+        with _interrupts_held():
+            self._running[self._pool.submit(worker.run_job, job)] = job
 
-    def _epochs(self) -> list[Event]:
-        found: list[Event] = []
+    def _epochs(self) -> list[EpochDone]:
+        found: list[EpochDone] = []
         while True:
             try:
                 found.append(EpochDone(*self._reports.get_nowait()))
@@ -65,15 +105,24 @@ class LocalExecutor:
     def events(self, timeout: float) -> list[Event]:
         """See `Executor.events`."""
         done, _ = wait(self._running, timeout=timeout, return_when=FIRST_COMPLETED)
-        found = self._epochs()
+        running = set(self._running.values())
+        found: list[Event] = []
+        for event in self._epochs():
+            if event.job in running:  # the others were told with the end of their job
+                self._told[event.job] = event.point.epoch
+                found.append(event)
         for future in done:
-            job = self._running.pop(future)
-            found.append(JobDone(job, _result(future)))
+            job, outcome = self._running.pop(future), _result(future)
+            # A result can overtake the reports of its last epochs, which go through another pipe.
+            told = self._told.pop(job, 0)
+            found += [EpochDone(job, point) for point in outcome.curve if point.epoch > told]
+            found.append(JobDone(job, outcome))
         return found
 
     def training_seconds(self, spec: NetworkSpec) -> float:
         """See `Executor.training_seconds`."""
-        futures = [self._pool.submit(worker.run_estimate, spec) for _ in range(self.workers)]
+        with _interrupts_held():
+            futures = [self._pool.submit(worker.run_estimate, spec) for _ in range(self.workers)]
         return statistics.fmean(_result(future) for future in futures)
 
     def stop(self) -> None:
