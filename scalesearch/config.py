@@ -114,8 +114,7 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if not self.budgets:
             raise ConfigError("budgets is empty; allowed: one or more, such as ['2x']")
-        for text in self.budgets:
-            parse_budget(text)
+        object.__setattr__(self, "budgets", tuple(parse_budget(text).text for text in self.budgets))
 
 
 _ADAPTER = TypeAdapter(StudyConfig)
@@ -177,8 +176,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def load_config(path: Path) -> StudyConfig:
-    """Read a study definition from a TOML file."""
-    return config_from_dict(read_toml(path), source=str(path))
+    """Read a study definition from a TOML file; a finished study's own `study.toml` is one too."""
+    values = read_toml(path)
+    values.pop("made", None)
+    return config_from_dict(values, source=str(path))
 
 
 def definitions() -> dict[str, Path]:

@@ -50,13 +50,24 @@ def preflight_lines(plan: Preflight) -> list[str]:
     return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, measured)"]
 
 
+class QuietWhenClosed(Console):
+    """A console on stderr that falls silent when nobody reads it any more: a study must not end with its onlooker."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        """Go on without saying anything; rich would leave the program."""
+        self.quiet = True
+
+
 class Progress:
     """Counts trainings and remembers the best; the two views draw from it."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.total, self.done, self.seeds = 0, 0, 1
-        self._started = time.monotonic()
+        self._started: float | None = None
         self._estimate: float | None = None
         self._accuracies: dict[int, list[float]] = defaultdict(list)
         self._networks: dict[int, NetworkRecord] = {}
@@ -64,13 +75,14 @@ class Progress:
     def preflight(self, plan: Preflight) -> None:
         """See `Listener.preflight`."""
         self.total, self.seeds, self._estimate = plan.trainings, plan.seeds, plan.estimate_seconds
-        self._started = time.monotonic()
         for line in preflight_lines(plan):
             self.console.print(line, markup=False, highlight=False)
 
     def started(self, job: Job, network: NetworkRecord) -> None:
         """See `Listener.started`."""
         self._networks[job.trial] = network
+        if self._started is None:
+            self._started = time.monotonic()
 
     def epoch(self, job: Job, point: EpochPoint) -> None:
         """See `Listener.epoch`."""
@@ -87,7 +99,7 @@ class Progress:
 
     def time_left(self) -> str:
         """From what has been trained so far; before the first training ends, from the estimate."""
-        elapsed = time.monotonic() - self._started
+        elapsed = time.monotonic() - (self._started or time.monotonic())
         if self.done:
             return f"{duration(elapsed / self.done * max(0, self.total - self.done))} left"
         return f"about {duration(max(0.0, self._estimate - elapsed))} left" if self._estimate else ""
@@ -98,7 +110,7 @@ class Progress:
         if not means:
             return ""
         trial = max(means, key=lambda t: means[t])
-        return f"best so far {means[trial]:.2%}: {coefficients(self._networks[trial])}"
+        return f"best so far {100 * means[trial]:.2f} %: {coefficients(self._networks[trial])}"
 
 
 class PlainProgress(Progress):
@@ -107,7 +119,7 @@ class PlainProgress(Progress):
     def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
         """See `Listener.finished`."""
         super().finished(job, network, outcome)
-        score = outcome.note if outcome.accuracy is None else f"accuracy {outcome.accuracy:.2%}"
+        score = outcome.note if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.2f} %"
         names = f" ({', '.join(network.roles)})" if network.roles else ""
         self.console.print(
             f"[{self.done}/{self.total}] network {job.trial}{names} at {network.budget}, seed {job.seed}: {score}, "
@@ -159,7 +171,7 @@ class LiveProgress(Progress):
         rows = Table.grid(padding=(0, 2))
         for job, point in self._running.items():
             network = self._networks[job.trial]
-            state = f"epoch {point.epoch}, accuracy {point.accuracy:.2%}" if point else "first epoch"
+            state = f"epoch {point.epoch}, accuracy {100 * point.accuracy:.2f} %" if point else "first epoch"
             names = f" ({', '.join(network.roles)})" if network.roles else ""
             rows.add_row(f"network {job.trial}{names}", Text(architecture(network)), f"seed {job.seed}", state)
         return Group(head, rows, Text(self.best(), style="green"))

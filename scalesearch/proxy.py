@@ -151,7 +151,8 @@ def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]
 def evaluate(module: nn.Module, batches: _Batches, device: torch.device) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy (0 to 1) over a split, in eval mode."""
     module.eval()
-    loss = torch.zeros((), device=device, dtype=torch.float64)
+    precise = torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
+    loss = torch.zeros((), device=device, dtype=precise)
     correct = torch.zeros((), device=device, dtype=torch.int64)
     with torch.inference_mode(), _autocast(device):
         for images, labels in batches.evaluation():

@@ -15,10 +15,10 @@ from rich.console import Console
 from scalesearch.analysis.result import StudyResult, result_to_dict
 from scalesearch.config import StudyConfig, check_study_name
 from scalesearch.outputs import write_outputs
-from scalesearch.progress import LiveProgress, PlainProgress
+from scalesearch.progress import LiveProgress, PlainProgress, QuietWhenClosed
 from scalesearch.report import render_result
 from scalesearch.search import Listener, resume, run
-from scalesearch.study import DEFAULT_ROOT, StudyPaths, default_name, free_name
+from scalesearch.study import StudyPaths, default_name, free_name, resume_command
 
 Search = Callable[[Listener], StudyResult]
 
@@ -43,7 +43,7 @@ def go_on(
 
 def _watch(paths: StudyPaths, as_json: bool, search: Search) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(stderr=True)
+    console = QuietWhenClosed()
     try:
         if console.is_terminal and not as_json:
             with LiveProgress(console) as view:
@@ -58,9 +58,7 @@ def _watch(paths: StudyPaths, as_json: bool, search: Search) -> None:
 def _interrupted(paths: StudyPaths) -> NoReturn:
     saved = "nothing had been started"
     if paths.definition.is_file():
-        root = paths.folder.parent
-        place = "" if root == DEFAULT_ROOT else f" --studies-dir {shlex.quote(str(root))}"
-        saved = f"what was finished is saved; go on with: scalesearch resume {paths.name}{place}"
+        saved = f"what was finished is saved; go on with: {resume_command(paths)}"
     sys.stderr.write(f"scalesearch: interrupted; {saved}\n")
     raise SystemExit(130)
 

@@ -135,7 +135,13 @@ def test_resume_completes_to_the_same_total_and_changes_no_row(stopped):
 
 
 @pytest.mark.parametrize(
-    "after", [0.0, 0.5, pytest.param(1.5, marks=pytest.mark.slow), pytest.param(3.0, marks=pytest.mark.slow)]
+    "after",
+    [
+        pytest.param(0.0, marks=pytest.mark.slow),
+        0.5,
+        pytest.param(1.5, marks=pytest.mark.slow),
+        pytest.param(3.0, marks=pytest.mark.slow),
+    ],
 )
 def test_ctrl_c_before_the_first_training_shows_no_traceback(first, after):
     """Worker processes are starting up at this moment, and the terminal tells them too."""
@@ -213,6 +219,7 @@ def bright():
 """
 
 
+@pytest.mark.slow
 def test_a_users_own_function_and_its_planted_classes(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "__init__.py").touch()

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from fake_executor import World, planted
 
-from scalesearch.config import StudyConfig, config_from_dict
+from scalesearch.config import StudyConfig, config_from_dict, load_config
 from scalesearch.cost import closed_form, count
 from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError
 from scalesearch.networks import registry
@@ -323,3 +323,44 @@ def test_a_listener_hears_the_plan_and_every_training(tmp_path):
     assert plan.trainings == len(heard.started_) == len(heard.finished_) == 18
     assert plan.estimate_seconds == pytest.approx(1.0 * 2 * (8 + 0.5) / 2, rel=0.01)
     assert plan.budgets[0].same == (("uniform", "efficientnet"),)
+
+
+@pytest.mark.parametrize("folder", ["a?b", "a#b", "a%20b", "a b", "ü"])
+def test_a_study_stays_in_its_own_folder_whatever_its_path_is_called(tmp_path, folder):
+    root = tmp_path / folder
+    root.mkdir()
+    first, _ = studied(root, definition(seeds=1), name="first")
+    world = World()
+    studied(root, definition(seeds=1), world, name="second")
+    assert first.database.is_file()
+    assert len(world.done) == 9
+    assert sorted(p.name for p in tmp_path.iterdir()) == [folder]
+
+
+def test_a_study_on_relative_data_resumes_from_another_folder(tmp_path, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir(), there.mkdir()
+    write_npz(here / "d.npz", 1)
+    monkeypatch.chdir(here)
+    paths, _ = studied(tmp_path, replace(definition(), data="npz:d.npz"))
+    resume(paths, asked={"data": "npz:d.npz"}, make_executor=World().executor)
+    monkeypatch.chdir(there)
+    assert resume(paths, make_executor=World().executor).complete
+
+
+def test_a_finished_study_s_own_definition_can_be_run_again(tmp_path):
+    first, _ = studied(tmp_path, definition(), name="a")
+    second, _ = studied(tmp_path, load_config(first.definition), name="b")
+    pd.testing.assert_frame_equal(table(first), table(second))
+
+
+def test_a_budget_that_the_baseline_itself_meets_trains_the_baseline_alone(tmp_path):
+    _, result = studied(tmp_path, definition(budgets=["570k"], seeds=1))
+    assert result.networks == 1
+    assert "only network" in result.budgets[0].advice
+
+
+def test_studies_of_different_seeds_share_no_training(tmp_path):
+    first, _ = studied(tmp_path, definition(seed=0), name="a")
+    second, _ = studied(tmp_path, definition(seed=1), name="b")
+    assert not set(table(first).seed) & set(table(second).seed)

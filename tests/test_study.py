@@ -164,7 +164,7 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_a_taken_name_is_refused_and_left_alone(tmp_path):
     paths = made(tmp_path)
     before = paths.definition.read_bytes()
-    with pytest.raises(StudyError, match="'s' exists already; go on with it by 'scalesearch resume s'"):
+    with pytest.raises(StudyError, match="'s' exists already; go on with it by 'scalesearch resume s"):
         made(tmp_path)
     assert paths.definition.read_bytes() == before
     assert leftovers(tmp_path) == ["s"]

@@ -73,8 +73,16 @@ def _budget_result(
         references=tuple((name, summary) for name, summary in found if summary),
         reliability=reliability([s.accuracies for s in own if s.ranked]),
         comparisons=comparisons,
-        advice=advice(best, comparisons) if best else "Nothing was trained on this budget yet.",
+        advice=_advice(best, baseline, comparisons),
     )
+
+
+def _advice(best: NetworkSummary | None, baseline: NetworkSummary | None, comparisons: Sequence[Comparison]) -> str:
+    if best is None:
+        return "Nothing was trained on this budget yet."
+    if best.network.spec == (baseline.network.spec if baseline else None):
+        return "This budget is the baseline's own cost: the baseline is its only network."
+    return advice(comparisons, costs_more=baseline is not None and best.network.macs > baseline.network.macs)
 
 
 def _front(summaries: Iterable[NetworkSummary]) -> tuple[NetworkSummary, ...]:

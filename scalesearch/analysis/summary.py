@@ -76,7 +76,7 @@ def _with_interval(summary: NetworkSummary, study: Anova | None) -> NetworkSumma
     if study is None or summary.mean is None:
         return summary
     half = float(special.stdtrit(study.df_within, 0.975)) * math.sqrt(study.ms_within / len(summary.accuracies))
-    return replace(summary, ci95=(summary.mean - half, summary.mean + half))
+    return replace(summary, ci95=(max(0.0, summary.mean - half), min(1.0, summary.mean + half)))
 
 
 def _with_shrinkage(summary: NetworkSummary, budget: Anova | None) -> NetworkSummary:

@@ -91,15 +91,32 @@ def compare_best(
     return tuple(compare(best, other, name, family) for name, other in others if other is not None and other.ranked)
 
 
-def advice(best: NetworkSummary, comparisons: Sequence[Comparison]) -> str:
-    """What to do with the result, in one sentence."""
+def advice(comparisons: Sequence[Comparison], *, costs_more: bool = True) -> str:
+    """What to do with the result, in a sentence or two.
+
+    Args:
+        comparisons: of the best network.
+        costs_more: whether the budget is above the baseline's own cost.
+    """
+    text = _against_uniform(comparisons)
+    baseline = next((c for c in comparisons if c.against == "baseline"), None)
+    if costs_more and baseline and baseline.words != "better":
+        text += " It is not shown to beat the baseline, which costs less."
+    return text
+
+
+def _against_uniform(comparisons: Sequence[Comparison]) -> str:
     uniform = next((c for c in comparisons if c.against == "uniform"), None)
     if uniform is None:
         return "Uniform scaling was not trained on this budget, so the gain over it is not known."
     if uniform.words == "better":
         return "The best network beats uniform scaling by more than the seeds explain: use it."
     if uniform.words == "the same network":
-        return "Uniform scaling itself came first: use it."
+        others = [
+            c.against for c in comparisons if c.words not in {"better", "the same network"} and c.against != "baseline"
+        ]
+        hedge = f", with no evidence that it beats {', '.join(others)}" if others else ""
+        return f"Uniform scaling itself came first{hedge}: use it."
     if uniform.ci95 is None:
         return "One seed per network shows no interval: use uniform scaling, or run again with --seeds 2 or more."
     low, high = (100 * bound for bound in uniform.ci95)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from scalesearch.data.images import Dataset, ImageSet
-from scalesearch.data.load import DATASETS, load_dataset
+from scalesearch.data.load import DATASETS, absolute_spec, load_dataset
 from scalesearch.data.splits import stratified
 
-__all__ = ["DATASETS", "Dataset", "ImageSet", "load_dataset", "stratified"]
+__all__ = ["DATASETS", "Dataset", "ImageSet", "absolute_spec", "load_dataset", "stratified"]

@@ -61,6 +61,18 @@ def load_dataset(
     return array_dataset(spec, limited(completed(arrays, with_test), train_images, val_images))
 
 
+def absolute_spec(spec: str) -> str:
+    """The SPEC with an absolute path, so that it means the same from another folder; others come back as they are.
+
+    Example:
+        >>> absolute_spec("npz:/data/x.npz"), absolute_spec("cifar10")
+        ('npz:/data/x.npz', 'cifar10')
+    """
+    kind, colon, rest = spec.partition(":")
+    names_path = rest and "\0" not in rest and (kind in ("folder", "npz") or kind in DATASETS)
+    return f"{kind}{colon}{Path(rest).expanduser().absolute()}" if names_path else spec
+
+
 def _arrays(spec: str, kind: str, rest: str, with_test: bool, root: Path | None) -> Parts[ArrayImages]:
     if spec == "fashion-mnist-mini":
         return read_mini(with_test)

@@ -15,6 +15,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.executors.base import Job, WorkerSetup
+from scalesearch.manifest import utc_now
 from scalesearch.record import EpochPoint, TrainingOutcome
 from scalesearch.spec import NetworkSpec
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from scalesearch.proxy import ProxyData
 
 WARM_STEPS, TIMED_STEPS = 3, 8
+CACHE_BYTES = 2**30
+"""Images of other resolutions are let go when they take more than this."""
+
+
+def _size(data: ProxyData) -> int:
+    return data.train.images.nbytes + data.val.images.nbytes
 
 
 class ProxyWorker:
@@ -46,6 +53,8 @@ class ProxyWorker:
         from scalesearch.proxy import ProxyData
 
         if px not in self._splits:
+            while self._splits and sum(map(_size, self._splits.values())) > CACHE_BYTES:
+                del self._splits[next(iter(self._splits))]
             train = to_device(self.setup.dataset.train, px, self.device)
             val = to_device(self.setup.dataset.val, px, self.device)
             self._splits[px] = ProxyData(train, val, normalization(train.images.cpu().numpy()))
@@ -53,9 +62,16 @@ class ProxyWorker:
 
     def train(self, spec: NetworkSpec, seed: int, on_epoch: Any = None) -> TrainingOutcome:
         """One seeded training of one network."""
+        import torch
+
         from scalesearch.proxy import train_proxy
 
-        return train_proxy(lambda: self._build(spec), self.data(spec.resolution_px), self.setup.recipe, seed, on_epoch)
+        try:
+            data = self.data(spec.resolution_px)
+            return train_proxy(lambda: self._build(spec), data, self.setup.recipe, seed, on_epoch)
+        except torch.OutOfMemoryError as error:
+            note = f"out of memory on {self.device}: {str(error).splitlines()[0]}"
+            return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note)
 
     def _build(self, spec: NetworkSpec) -> Any:
         recipe = self.setup.recipe

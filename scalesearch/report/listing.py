@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scalesearch.errors import ScaleSearchError
 from scalesearch.report.tables import StudyRow
+from scalesearch.report.text import planned_trainings
 from scalesearch.study import StudyPaths, is_locked, list_studies, load_result
 
 
@@ -20,7 +21,6 @@ def _row(paths: StudyPaths) -> StudyRow:
     except ScaleSearchError as error:
         return StudyRow(paths.name, "", "", (), 0, 0, None, str(error))
     config = result.manifest.config
-    networks = 1 + sum(budget.planned for budget in result.manifest.budgets)
     means = [budget.best.mean for budget in result.budgets if budget.best and budget.best.mean is not None]
     state = "complete" if result.complete else "running" if is_locked(paths) else "stopped"
     return StudyRow(
@@ -29,7 +29,7 @@ def _row(paths: StudyPaths) -> StudyRow:
         data=config.data,
         budgets=config.budgets,
         trained=result.trainings,
-        planned=result.trainings if result.complete else networks * config.seeds,
+        planned=result.trainings if result.complete else planned_trainings(result),
         best=max(means, default=None),
         state=state,
     )

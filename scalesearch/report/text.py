@@ -114,11 +114,15 @@ def progress(result: StudyResult) -> str:
     """How far the study is; empty when it is complete."""
     if result.complete:
         return ""
-    config = result.manifest.config
-    planned = (len(config.budgets) * config.trials + 1) * config.seeds
+    planned = planned_trainings(result)
     return (
         f"This study is not finished: {result.trainings} of up to {planned} trainings are done. All of this may change."
     )
+
+
+def planned_trainings(result: StudyResult) -> int:
+    """Trainings in all; networks that turn out to be off the budget will not be trained."""
+    return result.manifest.config.seeds * (1 + sum(budget.planned for budget in result.manifest.budgets))
 
 
 def duration(seconds: float) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import multiprocessing
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from scalesearch.analysis.result import StudyResult, compute_result, result_to_dict
 from scalesearch.config import StudyConfig, check_study_name
+from scalesearch.errors import ScaleSearchError, StorageError
 from scalesearch.executors.base import Executor, WorkerSetup
 from scalesearch.executors.local import LocalExecutor
 from scalesearch.manifest import Manifest
@@ -21,13 +24,16 @@ from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.study import (
     StudyPaths,
     StudyStore,
-    create_folder,
+    create_study,
     load_manifest,
     locked,
-    storage_errors,
+    resume_command,
     taken,
     write_result,
 )
+
+SEED_STRIDE = 10_000
+"""Training k has seed `study seed * SEED_STRIDE + k`, so that studies of different seeds share no training."""
 
 MakeExecutor = Callable[[WorkerSetup, int], Executor]
 
@@ -44,6 +50,8 @@ def run(
 ) -> StudyResult:
     """Run a new study to its end, or to its time limit.
 
+    Trainings run in processes that import the calling script: a script calls this under `if __name__ == "__main__":`.
+
     Args:
         paths: of a folder that does not exist yet.
         command: kept in the manifest.
@@ -53,12 +61,14 @@ def run(
         ScaleSearchError: anything wrong in the definition, the data or the place; then nothing has been written.
         KeyboardInterrupt: everything finished has been saved.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ScaleSearchError("a script that runs a study must do so under: if __name__ == '__main__':")
     check_study_name(paths.name)
     if paths.folder.exists():
         raise taken(paths)
     prepared = prepare(config)
     manifest = make_manifest(prepared, paths.name, command)
-    create_folder(paths, manifest)
+    create_study(paths, manifest)
     return _search(prepared, manifest, paths, listener or Silent(), make_executor, new=True)
 
 
@@ -110,17 +120,22 @@ def _search(
 ) -> StudyResult:
     limit = time_limit or prepared.config.time_limit
     deadline = time.monotonic() + limit if limit else None
-    with locked(paths), storage_errors(paths.folder):
-        store = StudyStore(paths)
+    with locked(paths), contextlib.closing(StudyStore(paths)) as store:
         executor = make_executor(prepared.setup(), workers or manifest.workers)
         try:
+            if new:
+                listener.note("measuring the time of a few steps")
             listener.preflight(preflight(prepared, manifest, executor if new else None))
-            _train(prepared, manifest, store, executor, listener, deadline)
-        finally:
+            in_time = _train(prepared, manifest, store, executor, listener, deadline)
+        except BaseException:
             executor.stop()
-            result = _save(store, manifest)
-            store.close()
-    return result
+            with contextlib.suppress(StorageError):  # the first error is the one to tell; the database holds everything
+                _save(store, manifest)
+            raise
+        executor.stop()
+        if not in_time:
+            listener.note(f"the time limit was reached; go on with: {resume_command(paths)}")
+        return _save(store, manifest)
 
 
 def _window(manifest: Manifest) -> int:
@@ -136,16 +151,17 @@ def _train(
     executor: Executor,
     listener: Listener,
     deadline: float | None,
-) -> None:
+) -> bool:
+    """Train everything; False when the time was up before the end."""
     config = prepared.config
-    seeds = range(config.seed, config.seed + config.seeds)
+    first = config.seed * SEED_STRIDE
+    seeds = range(first, first + config.seeds)
     loop = Loop(store, executor, listener, seeds=seeds, window=_window(manifest), deadline=deadline)
     in_time = loop.run(BaselineSource(prepared, store))
     for space in prepared.budgets:
         if in_time and not space.is_baseline:
             in_time = loop.run(BudgetSource(prepared, store, space))
-    if not in_time:
-        listener.note(f"the time limit was reached; go on with: scalesearch resume {manifest.study}")
+    return in_time
 
 
 def _save(store: StudyStore, manifest: Manifest) -> StudyResult:

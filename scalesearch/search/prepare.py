@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scalesearch.config import StudyConfig
-from scalesearch.data import Dataset, load_dataset
+from scalesearch.data import Dataset, absolute_spec, load_dataset
 from scalesearch.errors import StudyError
 from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.local import default_workers
@@ -96,8 +96,10 @@ def budget_space(baseline: Baseline, task: Task, text: str, tolerance: float) ->
     """
     budget = parse_budget(text)
     surface = make_surface(baseline, task, budget, tolerance)
-    name = "1x" if surface.ratio == 1.0 else budget.text
-    return BudgetSpace(name, surface, dense_map(surface))
+    if abs(surface.ratio - 1) <= tolerance:  # the baseline itself meets the budget
+        budget = parse_budget("1x")
+        surface = make_surface(baseline, task, budget, tolerance)
+    return BudgetSpace(budget.text, surface, dense_map(surface))
 
 
 def prepare(config: StudyConfig, device: str | None = None) -> Prepared:
@@ -132,7 +134,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
     """The frozen definition of a new study."""
     return Manifest(
         study=name,
-        config=prepared.config,
+        config=replace(prepared.config, data=absolute_spec(prepared.config.data)),
         data=data_facts(prepared.dataset),
         baseline_macs=prepared.baseline.macs(prepared.baseline.spec, prepared.task),
         budgets=tuple(space.facts(planned_networks(prepared.config, space)) for space in prepared.budgets),
@@ -180,8 +182,9 @@ def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
         StudyError: naming each field that differs, with both values.
     """
     differing = []
-    for field, value in asked.items():
+    for field, given in asked.items():
         kept = getattr(manifest.config, field)
+        value = absolute_spec(given) if field == "data" and given is not None else given
         if value is not None and value != kept:
             differing.append(f"{field} is {_plain(kept)}, not {_plain(value)}")
     if differing:

@@ -197,7 +197,7 @@ class BudgetSource:
 
     def _open(self, trial: Trial) -> OpenTrial | None:
         """Realize a trial's point. None when there is nothing to train: a known network, or one off the budget."""
-        u, v = trial.suggest_float("u", 0.0, 1.0), trial.suggest_float("v", 0.0, 1.0)
+        u, v = self.budget.point(trial)
         kept = trial.user_attrs.get("shares")
         shares = Shares(*kept) if kept else shares_from_square(u, v)
         candidate = self.space.candidate(shares)

@@ -13,6 +13,7 @@ from scalesearch.study.folder import (
     list_studies,
     load_manifest,
     locked,
+    resume_command,
     taken,
 )
 from scalesearch.study.store import (
@@ -20,6 +21,7 @@ from scalesearch.study.store import (
     BudgetStore,
     Interrupted,
     StudyStore,
+    create_study,
     load_result,
     records_of,
     storage_errors,
@@ -34,6 +36,7 @@ __all__ = [
     "StudyPaths",
     "StudyStore",
     "create_folder",
+    "create_study",
     "default_name",
     "find_study",
     "free_name",
@@ -43,6 +46,7 @@ __all__ = [
     "load_result",
     "locked",
     "records_of",
+    "resume_command",
     "storage_errors",
     "taken",
     "write_result",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -150,9 +151,15 @@ def create_folder(paths: StudyPaths, manifest: Manifest) -> None:
 def taken(paths: StudyPaths) -> StudyError:
     """The error for a study name that exists already."""
     return StudyError(
-        f"study {paths.name!r} exists already; "
-        f"go on with it by 'scalesearch resume {paths.name}', or give another --name"
+        f"study {paths.name!r} exists already; go on with it by '{resume_command(paths)}', or give another --name"
     )
+
+
+def resume_command(paths: StudyPaths) -> str:
+    """What to type to go on with a study."""
+    root = paths.folder.parent
+    place = "" if root == DEFAULT_ROOT else f" --studies-dir {shlex.quote(str(root))}"
+    return f"scalesearch resume {paths.name}{place}"
 
 
 @contextlib.contextmanager

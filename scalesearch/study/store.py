@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.errors import StorageError
 from scalesearch.files import write_atomic, writing_errors
+from scalesearch.manifest import Manifest
 from scalesearch.record import (
     NetworkRecord,
     TrainingOutcome,
@@ -30,7 +33,7 @@ from scalesearch.record import (
     outcome_to_dict,
     to_frame,
 )
-from scalesearch.study.folder import StudyPaths, load_manifest
+from scalesearch.study.folder import StudyPaths, create_folder, load_manifest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -61,7 +64,7 @@ class StudyStore:
     def __init__(self, paths: StudyPaths) -> None:
         self.paths = paths
         with storage_errors(paths.folder):
-            url = f"sqlite:///{paths.database.absolute()}"
+            url = "sqlite:///" + urllib.parse.quote(str(paths.database.absolute()))
             self._storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
 
     def close(self) -> None:
@@ -139,13 +142,17 @@ class BudgetStore:
         Args:
             sampler: of a trial number, for a trial that was stopped before its point was stored.
         """
-        found = []
-        for frozen in self.trials():
-            if frozen.state is TrialState.RUNNING:
-                network, outcomes = _content(frozen)
-                self.study.sampler = sampler(frozen.number)
-                found.append(Interrupted(Trial(self.study, frozen._trial_id), network, outcomes))
-        return found
+        return [self._take_up(t, sampler(t.number)) for t in self.trials() if t.state is TrialState.RUNNING]
+
+    def _take_up(self, frozen: FrozenTrial, sampler: optuna.samplers.BaseSampler) -> Interrupted:
+        self.study.sampler = sampler
+        with storage_errors(self._folder):
+            return Interrupted(Trial(self.study, frozen._trial_id), *_content(frozen))
+
+    def point(self, trial: Trial) -> tuple[float, float]:
+        """The trial's point of the unit square: from the queue, or drawn by the sampler it was asked with."""
+        with storage_errors(self._folder):
+            return trial.suggest_float("u", 0.0, 1.0), trial.suggest_float("v", 0.0, 1.0)
 
     def save_network(self, trial: Trial, network: NetworkRecord) -> None:
         """Keep what a trial was realized to."""
@@ -181,6 +188,22 @@ def records_of(trial: FrozenTrial) -> list[TrialRecord]:
     if not outcomes:
         return [] if network.within_tolerance else [TrialRecord(network, None)]
     return [TrialRecord(network, outcome) for outcome in outcomes]
+
+
+def create_study(paths: StudyPaths, manifest: Manifest) -> None:
+    """Make a study's folder with its definition and an empty database; all of it or nothing.
+
+    Raises:
+        StudyError: the name is taken.
+        StorageError: the place cannot be written.
+    """
+    create_folder(paths, manifest)
+    try:
+        with contextlib.closing(StudyStore(paths)) as store:
+            store.budget(BASELINE_STUDY)
+    except StorageError:
+        shutil.rmtree(paths.folder, ignore_errors=True)
+        raise
 
 
 def load_result(paths: StudyPaths) -> StudyResult:
