@@ -36,12 +36,18 @@ def table(folder: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(folder / "studies" / name / "trials.csv").drop(columns=list(TIME_COLUMNS))
 
 
+def hear_ctrl_c() -> None:
+    """A shell starts background jobs deaf to Ctrl-C, and they hand that on: the tests may be running in one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(folder: Path, *arguments: str):
     """A run in a process group of its own, as a terminal starts it."""
     process = subprocess.Popen(
         [*COMMAND, *arguments],
         cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=hear_ctrl_c,  # noqa: PLW1509 (the tests start no threads before)
     )  # fmt: skip
     try:
         yield process
