@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
 from scalesearch.analysis.result import BASELINE_BUDGET
-from scalesearch.cost import count
+from scalesearch.cost import Cost, count
 from scalesearch.realize import coefficient_ranges
 from scalesearch.record import NetworkRecord, TrainingOutcome
 from scalesearch.samplers import ADAPTIVE, adaptive_sampler, derived_seed
@@ -95,23 +96,9 @@ class BaselineSource:
 
     def _record(self) -> NetworkRecord:
         baseline, task = self.prepared.baseline, self.prepared.task
-        cost = count(baseline, baseline.spec, task)
-        one = (1.0, 1.0)
-        return NetworkRecord(
-            trial=self.store.networks(),
-            budget=BASELINE_BUDGET,
-            roles=("baseline",),
-            coefficients=Coefficients(1.0, 1.0, 1.0),
-            shares=None,
-            alpha_range=one,
-            beta_range=one,
-            gamma_range=one,
-            spec=baseline.spec,
-            macs=cost.macs,
-            target_macs=cost.macs,
-            params=cost.params,
-            activations=cost.activations,
-            within_tolerance=True,
+        cost, one = count(baseline, baseline.spec, task), Coefficients(1.0, 1.0, 1.0)
+        return _network_record(
+            self.store, BASELINE_BUDGET, ("baseline",), None, (one,), baseline.spec, cost, cost.macs, within=True
         )
 
     def closed(self, done: OpenTrial) -> None:
@@ -216,20 +203,40 @@ class BudgetSource:
         surface, dense = self.space.surface, self.space.dense
         cost = count(surface.baseline, spec, surface.task)
         triples = (own, *dense[spec].coefficients) if spec in dense else (own,)
-        alpha, beta, gamma = coefficient_ranges(triples)
-        return NetworkRecord(
-            trial=self.store.networks(),
-            budget=self.space.text,
-            roles=tuple(roles),
-            coefficients=own,
-            shares=shares,
-            alpha_range=alpha,
-            beta_range=beta,
-            gamma_range=gamma,
-            spec=spec,
-            macs=cost.macs,
-            target_macs=surface.target_macs,
-            params=cost.params,
-            activations=cost.activations,
-            within_tolerance=abs(cost.macs / surface.target_macs - 1) <= surface.tolerance,
+        target = surface.target_macs
+        within = abs(cost.macs / target - 1) <= surface.tolerance
+        return _network_record(
+            self.store, self.space.text, tuple(roles), shares, triples, spec, cost, target, within=within
         )
+
+
+def _network_record(
+    store: StudyStore,
+    budget: str,
+    roles: tuple[str, ...],
+    shares: Shares | None,
+    triples: Sequence[Coefficients],
+    spec: NetworkSpec,
+    cost: Cost,
+    target_macs: int,
+    *,
+    within: bool,
+) -> NetworkRecord:
+    """The next network of the study; the first of `triples` proposed it, all of them round to it."""
+    alpha, beta, gamma = coefficient_ranges(triples)
+    return NetworkRecord(
+        trial=store.networks(),
+        budget=budget,
+        roles=roles,
+        coefficients=triples[0],
+        shares=shares,
+        alpha_range=alpha,
+        beta_range=beta,
+        gamma_range=gamma,
+        spec=spec,
+        macs=cost.macs,
+        target_macs=target_macs,
+        params=cost.params,
+        activations=cost.activations,
+        within_tolerance=within,
+    )
