@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from scalesearch.errors import InfeasibleError, ScaleSearchError, UsageError
-from scalesearch.networks.base import Baseline, LayerCost, Task
+from scalesearch.networks.base import Baseline, ClosedFormBaseline, LayerCost, Task
 from scalesearch.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ MULTIPLY_ADD_OPERATORS = frozenset(
     {"conv", "linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "scaled_dot_product_attention"}
 )
 ELEMENTWISE_OPS_IGNORED_BY_FVCORE = ("aten::relu", "aten::relu_", "aten::clamp", "aten::clamp_", "aten::max")
+
+
+@runtime_checkable
+class HasStages(Protocol):
+    """A module that says which of its submodules make up each stage."""
+
+    def stage_paths(self) -> dict[str, list[str]]:
+        """Stage name -> paths of the submodules in it, in the order they run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Cost:
         return asdict(self) | pairs | {"stages": [asdict(stage) for stage in self.stages]}
 
 
-def closed_form(baseline: Baseline, spec: NetworkSpec, task: Task) -> Cost:
+def closed_form(baseline: ClosedFormBaseline, spec: NetworkSpec, task: Task) -> Cost:
     """The cost by arithmetic alone: nothing is built.
 
     Raises:
@@ -106,7 +114,7 @@ def _total(stages: Iterable[StageCost], resolution_px: int) -> Cost:
 
 
 def count(baseline: Baseline, spec: NetworkSpec, task: Task) -> Cost:
-    """Build the network, count it with fvcore, and check the closed form against it.
+    """Build the network, count it with fvcore, and check the closed form against it where the family has one.
 
     torch's global generator is left as it was.
 
@@ -119,7 +127,8 @@ def count(baseline: Baseline, spec: NetworkSpec, task: Task) -> Cost:
     with torch.random.fork_rng(devices=[]):
         module = baseline.build(spec, task)
     counted = count_module(module, spec.resolution_px, task.in_channels)
-    _check_agreement(baseline.name, closed_form(baseline, spec, task), counted)
+    if isinstance(baseline, ClosedFormBaseline):
+        _check_agreement(baseline.name, closed_form(baseline, spec, task), counted)
     return counted
 
 
@@ -135,9 +144,9 @@ def _check_agreement(name: str, closed: Cost, counted: Cost) -> None:
 def count_module(module: nn.Module, resolution_px: int, in_channels: int) -> Cost:
     """Count any network on one image, in eval mode and without gradients; its modes are put back afterwards.
 
-    The network is executed, where its weights lie (about 1 s for EfficientNet-B0 on a CPU). Stages are its child
-    modules; where there is a list called `blocks`, stages are its items, with `stem` before and `head` after them.
-    What runs in the network's own `forward`, outside any child, is the stage `other`.
+    The network is executed, where its weights lie (about 1 s for EfficientNet-B0 on a CPU). Stages are what the
+    network's own `stage_paths()` says; without one, its child modules, or where there is a list called `blocks` that
+    list's items, with `stem` before and `head` after them. What runs outside all of them is the stage `other`.
 
     Args:
         module: takes [1, in_channels, resolution_px, resolution_px].
@@ -245,6 +254,8 @@ def _stage_paths(module: nn.Module) -> dict[str, list[str]]:
     """Stage name -> paths of the modules in it."""
     from torch import nn
 
+    if isinstance(module, HasStages):
+        return module.stage_paths()
     children = dict(module.named_children())
     blocks = children.get("blocks")
     if not isinstance(blocks, nn.Sequential | nn.ModuleList):

@@ -28,7 +28,7 @@ from scalesearch.spec import (
     NetworkSpec,
     round_spec,
     round_width,
-    scale_depths,
+    round_widths,
     snap_resolution,
 )
 
@@ -93,14 +93,12 @@ def make_surface(baseline: Baseline, task: Task, budget: Budget, tolerance: floa
 
 def crossing_multiplier(surface: Surface, base: NetworkSpec) -> float:
     """The width multiplier at which the rounded network's cost crosses the target (bisection on a step function)."""
-    divisor = surface.baseline.rules.width_divisor
-    channels = base.channels
+    rules = surface.baseline.rules
 
     def macs(multiplier: float) -> int:
-        spec = base.with_channels([round_width(c * multiplier, divisor) for c in channels])
-        return surface.baseline.macs(spec, surface.task)
+        return surface.baseline.macs(base.with_channels(round_widths(base, multiplier, rules)), surface.task)
 
-    low, high = divisor / (4 * max(channels)), 1.0
+    low, high = min(rules.divisors(base)) / (4 * max(base.channels)), 1.0
     while macs(high) < surface.target_macs and high < 1e4:
         low, high = high, 2 * high
     for _ in range(40):
@@ -127,24 +125,24 @@ def distortion(channels: Sequence[int], ideals: Sequence[float]) -> float:
     return math.fsum(math.log(c / ideal) ** 2 for c, ideal in zip(channels, ideals, strict=True))
 
 
-def _combinations(ideals: Sequence[float], divisor: int) -> list[tuple[int, ...]]:
+def _combinations(ideals: Sequence[float], divisors: Sequence[int]) -> list[tuple[int, ...]]:
     """Choices of neighbours, least distortion first; a long table varies only its costliest roundings."""
-    options = [neighbours(ideal, divisor) for ideal in ideals]
+    options = [neighbours(ideal, divisor) for ideal, divisor in zip(ideals, divisors, strict=True)]
     free = sorted(range(len(ideals)), key=lambda i: (-len(options[i]), ideals[i]))
     while math.prod(len(o) for o in options) > MAX_COMBINATIONS:
         index = free.pop(0)
-        options[index] = (round_width(ideals[index], divisor),)
+        options[index] = (round_width(ideals[index], divisors[index]),)
     return sorted(itertools.product(*options), key=lambda c: (distortion(c, ideals), c))
 
 
-def _moves(channels: tuple[int, ...], divisor: int, size: int) -> Iterator[tuple[int, ...]]:
+def _moves(channels: tuple[int, ...], divisors: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
     """Every choice of `size` channels moved by one step, up or down."""
     for indices in itertools.combinations(range(len(channels)), size):
-        for steps in itertools.product((-divisor, divisor), repeat=size):
+        for signs in itertools.product((-1, 1), repeat=size):
             moved = list(channels)
-            for index, step in zip(indices, steps, strict=True):
-                moved[index] += step
-            if min(moved) >= divisor:
+            for index, sign in zip(indices, signs, strict=True):
+                moved[index] += sign * divisors[index]
+            if min(moved) > 0:
                 yield tuple(moved)
 
 
@@ -158,7 +156,7 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
         The network with least distortion within a quarter of the tolerance; without one, the closest that steps of one
         or two channels reach.
     """
-    divisor = surface.baseline.rules.width_divisor
+    divisors = surface.baseline.rules.divisors(base)
     multiplier = crossing_multiplier(surface, base)
     ideals = [c * multiplier for c in base.channels]
     goal = surface.tolerance * GOAL
@@ -168,14 +166,14 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
 
     best: tuple[int, ...] = ()
     error = math.inf
-    for channels in _combinations(ideals, divisor):
+    for channels in _combinations(ideals, divisors):
         if (found := miss(channels)) < error:
             best, error = channels, found
         if error <= goal:
             return base.with_channels(best)
     sizes = range(1, min(2, len(best)) + 1)  # two at once where one alone has no way left
     while error > surface.tolerance * GOOD_ENOUGH:
-        nearest = (min((miss(c), c) for c in _moves(best, divisor, size)) for size in sizes)
+        nearest = (min((miss(c), c) for c in _moves(best, divisors, size)) for size in sizes)
         found, channels = next((near for near in nearest if near[0] < error), (error, best))
         if found >= error:
             break
@@ -192,15 +190,17 @@ def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
         The candidate; `within_tolerance` is False where no channels meet the budget (a very coarse baseline).
     """
     baseline = surface.baseline
-    depths = scale_depths(baseline.spec.depths, coefficients.alpha, baseline.rules.depth_rule)
+    depths = baseline.depths(coefficients.alpha)
     native = baseline.spec.resolution_px
     px = snap_resolution(native * coefficients.gamma, native, baseline.rules)
+    base = replace(baseline.spec, depths=depths, resolution_px=px)
     if (depths, px) not in surface._widths:
-        surface._widths[depths, px] = fit_channels(surface, replace(baseline.spec, depths=depths, resolution_px=px))
+        surface._widths[depths, px] = fit_channels(surface, base)
     spec = surface._widths[depths, px]
     macs = baseline.macs(spec, surface.task)
     within = abs(macs / surface.target_macs - 1) <= surface.tolerance
-    before = baseline.macs(round_spec(baseline.spec, coefficients, baseline.rules), surface.task)
+    plain = base.with_channels(round_widths(base, coefficients.beta, baseline.rules))
+    before = baseline.macs(plain, surface.task)
     return Candidate(spec, (coefficients,), macs, surface.target_macs, before, within)
 
 

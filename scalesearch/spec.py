@@ -9,13 +9,14 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from scalesearch.errors import UsageError, choice_error
 from scalesearch.space import Coefficients
 
 DepthRule = Literal["proportional", "official", "round"]
+Unit = Literal["block", "thousandth"]
 DEPTH_RULES: tuple[str, ...] = get_args(DepthRule)
 
 
@@ -25,10 +26,13 @@ class NetworkSpec:
 
     Attributes:
         depths: blocks of each stage.
-        widths: output channels of each stage.
+        widths: channels of each stage, as its family counts them: output channels (EfficientNet), inner channels
+            (ResNet), growth rate (DenseNet), channels of the MLP (ViT).
         resolution_px: side of the square input, in pixels.
-        stem_width: channels after the stem; 0 where the family has no stem of its own.
+        stem_width: channels after the stem (ViT: of the tokens); 0 where the family has no stem of its own.
         head_width: channels before the classifier; 0 where the family has none.
+        unit: `block`, or `thousandth`: then the only depth and width are multipliers in thousandths, for a network
+            that is a function of multipliers and does not tell its stages.
     """
 
     depths: tuple[int, ...]
@@ -36,6 +40,7 @@ class NetworkSpec:
     resolution_px: int
     stem_width: int = 0
     head_width: int = 0
+    unit: Unit = "block"
 
     def __post_init__(self) -> None:
         if len(self.depths) != len(self.widths) or not self.depths:
@@ -54,7 +59,7 @@ class NetworkSpec:
         values = list(channels)
         stem = values.pop(0) if self.stem_width else 0
         head = values.pop() if self.head_width else 0
-        return NetworkSpec(self.depths, tuple(values), self.resolution_px, stem, head)
+        return NetworkSpec(self.depths, tuple(values), self.resolution_px, stem, head, self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class RoundingRules:
 
     Attributes:
         width_divisor: channels are multiples of this.
+        stem_divisor: the same for the stem; 0: as for the stages.
         resolution_step_px: resolutions differ from the native one by multiples of this.
         min_resolution_px: the smallest input the strides can take.
         depth_rule: `proportional` (default), `official` (ceil) or `round`.
@@ -72,6 +78,12 @@ class RoundingRules:
     resolution_step_px: int = 8
     min_resolution_px: int = 32
     depth_rule: DepthRule = "proportional"
+    stem_divisor: int = 0
+
+    def divisors(self, spec: NetworkSpec) -> tuple[int, ...]:
+        """What each of `spec.channels` is a multiple of."""
+        stem = (self.stem_divisor or self.width_divisor,) if spec.stem_width else ()
+        return stem + (self.width_divisor,) * (len(spec.channels) - len(stem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,11 @@ def round_width(channels: float, divisor: int) -> int:
     """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def round_widths(base: NetworkSpec, beta: float, rules: RoundingRules) -> list[int]:
+    """Every channel count of `base` at width multiplier `beta`, rounded to its own divisor."""
+    return [round_width(c * beta, d) for c, d in zip(base.channels, rules.divisors(base), strict=True)]
 
 
 def share_blocks(base: Sequence[int], total: int) -> tuple[int, ...]:
@@ -183,5 +200,5 @@ def round_spec(base: NetworkSpec, coefficients: Coefficients, rules: RoundingRul
     """
     depths = scale_depths(base.depths, coefficients.alpha, rules.depth_rule)
     px = snap_resolution(base.resolution_px * coefficients.gamma, base.resolution_px, rules)
-    scaled = NetworkSpec(depths, base.widths, px, base.stem_width, base.head_width)
-    return scaled.with_channels([round_width(c * coefficients.beta, rules.width_divisor) for c in base.channels])
+    scaled = replace(base, depths=depths, resolution_px=px)
+    return scaled.with_channels(round_widths(base, coefficients.beta, rules))

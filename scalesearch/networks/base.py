@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scalesearch.errors import InfeasibleError, UsageError
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.spec import NetworkSpec, RoundingRules, scale_depths
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,19 +39,36 @@ IMAGENET = Task(num_classes=1000, in_channels=3)
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Figures printed in a paper, rounded as printed there.
+    """Figures as a paper prints them: the text keeps the precision, which a number would lose ("1.0B").
 
     Attributes:
-        params: weights.
-        macs: multiply-adds (the paper's "FLOPs") at the native resolution.
-        top1_percent: single-crop ImageNet accuracy, 0 to 100.
+        params_text: weights, such as "5.3M"; empty where the paper does not say.
+        macs_text: multiply-adds (the paper's "FLOPs") at the native resolution, such as "0.39B".
+        top1_percent: single-crop ImageNet accuracy, 0 to 100; None where the paper does not say.
         source: where the figures are printed.
+        note: what a reader must know to compare them, such as another unit or another resolution.
     """
 
-    params: int
-    macs: int
-    top1_percent: float
+    params_text: str
+    macs_text: str
+    top1_percent: float | None
     source: str
+    note: str = ""
+
+    @property
+    def params(self) -> int | None:
+        """Weights as a number; None where the paper does not say."""
+        return _number(self.params_text)
+
+    @property
+    def macs(self) -> int | None:
+        """Multiply-adds as a number; None where the paper does not say."""
+        return _number(self.macs_text)
+
+
+def _number(text: str) -> int | None:
+    """A printed count as a number: "0.39B" is 390 million."""
+    return round(float(text[:-1]) * {"M": 1e6, "B": 1e9}[text[-1]]) if text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +77,12 @@ class LayerCost:
 
     Attributes:
         stage: `stem`, `0`, `1` ..., `head`.
-        op: `conv`, `linear`, `matmul`, `batch_norm` or `pool`.
-        macs: multiply-adds; 0 for batch_norm and pool.
+        op: `conv`, `linear`, `matmul`, `batch_norm`, `layer_norm`, `pool`, or `weight` for a parameter that no operator
+            above uses (a class token, a layer scale).
+        macs: multiply-adds; 0 for normalisation and pooling.
         other: what fvcore's own total adds beyond multiply-adds: 2 per element of batch-norm, 1 per pooled input.
         params: weights.
-        activations: output elements of conv and linear, as fvcore counts them.
+        activations: output elements of conv, linear and matmul, as fvcore counts them.
         count: how many such layers the stage has.
     """
 
@@ -75,6 +93,10 @@ class LayerCost:
     params: int
     activations: int
     count: int = 1
+
+
+QUANTITIES = ("macs", "params", "activations")
+"""What a baseline can say about any of its networks without running it."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +126,8 @@ class Baseline(ABC):
         Args:
             spec: the whole-number network.
             task: classes and input channels.
-            dropout: rate before the classifier; None takes the family's own.
-            stochastic_depth: rate the deepest blocks approach; None takes the family's own.
+            dropout: rate before the classifier; None takes the family's own. A family without one ignores it.
+            stochastic_depth: rate the deepest blocks approach; None takes the family's own. As above.
 
         Raises:
             UsageError: a spec of another number of stages.
@@ -113,17 +135,21 @@ class Baseline(ABC):
         """
 
     @abstractmethod
-    def layers(self, spec: NetworkSpec, task: Task) -> Iterable[LayerCost]:
-        """The closed form: every layer that costs something, for one image. Raises as `build` does."""
+    def amount(self, quantity: str, spec: NetworkSpec, task: Task) -> int:
+        """One of `QUANTITIES` for one image, without running the network. Raises as `build` does."""
 
-    @abstractmethod
     def macs(self, spec: NetworkSpec, task: Task) -> int:
-        """Multiply-adds for one image: the same number as the sum over `layers`, fast. Raises as `build` does."""
+        """Multiply-adds for one image. Raises as `build` does."""
+        return self.amount("macs", spec, task)
+
+    def depths(self, alpha: float) -> tuple[int, ...]:
+        """Blocks of each stage at depth multiplier `alpha`; monotone in alpha, stage by stage."""
+        return scale_depths(self.spec.depths, alpha, self.rules.depth_rule)
 
     def smallest(self) -> NetworkSpec:
         """The least network the family makes: one block a stage, one divisor wide, the smallest resolution."""
         least = replace(self.spec, depths=(1,) * len(self.spec.depths), resolution_px=self.rules.min_resolution_px)
-        return least.with_channels([self.rules.width_divisor] * len(least.channels))
+        return least.with_channels(self.rules.divisors(least))
 
     def check(self, spec: NetworkSpec) -> None:
         """Refuse a spec that is not of this family.
@@ -142,3 +168,20 @@ class Baseline(ABC):
             raise InfeasibleError(
                 f"resolution {spec.resolution_px} px is too small for {self.name}; allowed: {least} px or more"
             )
+
+
+@dataclass(frozen=True)
+class ClosedFormBaseline(Baseline):
+    """A family whose cost is arithmetic: nothing is built to know it, and fvcore must give the same numbers.
+
+    The modules of such a family have a method `stage_paths() -> dict[str, list[str]]`, the submodules that make up each
+    stage, so that the two counts are compared stage by stage; EfficientNet's need none (see `cost.count_module`).
+    """
+
+    @abstractmethod
+    def layers(self, spec: NetworkSpec, task: Task) -> Iterable[LayerCost]:
+        """The closed form: every layer that costs something, for one image. Raises as `build` does."""
+
+    def amount(self, quantity: str, spec: NetworkSpec, task: Task) -> int:
+        """The sum over `layers`; see `Baseline.amount`."""
+        return sum(getattr(layer, quantity) * layer.count for layer in self.layers(spec, task))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from scalesearch.networks.base import IMAGENET, Baseline, LayerCost, Published, Task
+from scalesearch.networks.base import IMAGENET, ClosedFormBaseline, LayerCost, Published, Task
 from scalesearch.networks.efficientnet_config import (
     EfficientNetConfig,
     StageConfig,
@@ -37,7 +37,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class EfficientNetBaseline(Baseline):
+class EfficientNetBaseline(ClosedFormBaseline):
     """A baseline made of MBConv stages; `spec` replaces the channels and repeats of `config`."""
 
     config: EfficientNetConfig
@@ -119,14 +119,14 @@ class Member:
 
 MEMBERS = (
     # width, depth, px, dropout, (params, multiply-adds, top-1); widths and depths are not alpha^phi of any one phi
-    Member(1.0, 1.0, 224, 0.2, Published(5_300_000, 390_000_000, 77.1, PAPER)),
-    Member(1.0, 1.1, 240, 0.2, Published(7_800_000, 700_000_000, 79.1, PAPER)),
-    Member(1.1, 1.2, 260, 0.3, Published(9_200_000, 1_000_000_000, 80.1, PAPER)),
-    Member(1.2, 1.4, 300, 0.3, Published(12_000_000, 1_800_000_000, 81.6, PAPER)),
-    Member(1.4, 1.8, 380, 0.4, Published(19_000_000, 4_200_000_000, 82.9, PAPER)),
-    Member(1.6, 2.2, 456, 0.4, Published(30_000_000, 9_900_000_000, 83.6, PAPER)),
-    Member(1.8, 2.6, 528, 0.5, Published(43_000_000, 19_000_000_000, 84.0, PAPER)),
-    Member(2.0, 3.1, 600, 0.5, Published(66_000_000, 37_000_000_000, 84.3, PAPER)),
+    Member(1.0, 1.0, 224, 0.2, Published("5.3M", "0.39B", 77.1, PAPER)),
+    Member(1.0, 1.1, 240, 0.2, Published("7.8M", "0.70B", 79.1, PAPER)),
+    Member(1.1, 1.2, 260, 0.3, Published("9.2M", "1.0B", 80.1, PAPER)),
+    Member(1.2, 1.4, 300, 0.3, Published("12M", "1.8B", 81.6, PAPER)),
+    Member(1.4, 1.8, 380, 0.4, Published("19M", "4.2B", 82.9, PAPER)),
+    Member(1.6, 2.2, 456, 0.4, Published("30M", "9.9B", 83.6, PAPER)),
+    Member(1.8, 2.6, 528, 0.5, Published("43M", "19B", 84.0, PAPER)),
+    Member(2.0, 3.1, 600, 0.5, Published("66M", "37B", 84.3, PAPER)),
 )
 """B0 to B7, in order. Multipliers, resolution and dropout: `efficientnet_builder.py` of the official code."""
 
