@@ -1,0 +1,66 @@
+"""The command line: parse, one library call, render, exit code. Heavy libraries load inside the commands.
+
+Results go to stdout; progress, notes and errors to stderr. Exit codes: 0 done, 1 a ScaleSearchError, 2 wrong usage,
+130 interrupted. Each module holds the commands that its name says; they are listed in the order of import.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import typer
+
+from scalesearch.cli.app import OPTIONS, app
+from scalesearch.errors import ScaleSearchError
+
+from scalesearch.cli import studies, count  # isort: skip
+
+__all__ = ["app", "count", "invoke", "main", "studies"]
+
+_CLICK_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+"""typer carries its own copy of click in some versions, so the class is found through typer's own errors."""
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    sys.stderr.write(f"scalesearch: error: {line}\n")
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    """One command; a reader that has seen enough (`| head`) is no error."""
+    try:
+        code = app(arguments or ["--help"], prog_name="scalesearch", standalone_mode=False)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit) as error:  # rich turns the one into the other
+        if not isinstance(error if isinstance(error, BrokenPipeError) else error.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run one command line and give its exit code; every error is one line on stderr."""
+    OPTIONS["debug"] = "--debug" in arguments
+    try:
+        return _run(arguments)
+    except ScaleSearchError as error:
+        if OPTIONS["debug"]:
+            raise
+        return _fail(str(error), error.exit_code)
+    except _CLICK_ERROR as error:
+        return _fail(f"{error.format_message()} (see: scalesearch --help)", getattr(error, "exit_code", 2))
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except Exception as error:
+        if OPTIONS["debug"]:
+            raise
+        return _fail(f"unexpected {type(error).__name__}: {error}; run with --debug and report it, please", 1)
+
+
+def main() -> NoReturn:
+    """Entry point of the command `scalesearch`."""
+    raise SystemExit(invoke(sys.argv[1:]))

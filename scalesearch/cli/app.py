@@ -1,0 +1,65 @@
+"""The typer application, the options that several commands share, and how a command prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from scalesearch import __version__
+
+app = typer.Typer(
+    name="scalesearch",
+    help="Find how to spend a compute budget on depth, width and resolution, for your own network and data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudiesDir = Annotated[
+    Path, typer.Option("--studies-dir", envvar="SCALESEARCH_STUDIES", help="Folder that holds the studies.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study (see: scalesearch list).")]
+Budgets = Annotated[
+    str | None, typer.Option("--budget", "-b", help="Target cost: 2x, 0.5x, 800M, 4e8; several as 1x,2x,4x.")
+]
+Base = Annotated[str | None, typer.Option("--base", help="Baseline network, e.g. efficientnet_b0.")]
+Data = Annotated[
+    str | None, typer.Option("--data", help="fashion-mnist-mini, cifar10, folder:PATH, npz:PATH, module:function ...")
+]
+TimeLimit = Annotated[str | None, typer.Option("--time-limit", help="Start no training after e.g. 90s, 15m, 2h.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
+
+OPTIONS: dict[str, bool] = {"debug": False}
+
+
+def show(content: Any) -> None:
+    """Print on stdout, as wide as the terminal."""
+    Console().print(content)
+
+
+def show_json(content: Any) -> None:
+    """Print one JSON document on stdout."""
+    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"scalesearch {__version__}\n")
+        raise typer.Exit()
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    OPTIONS["debug"] = debug
