@@ -42,6 +42,10 @@ class InfeasibleError(ScaleSearchError):
     """A network that cannot be made: a resolution under the total stride, a budget under the smallest network."""
 
 
+class BaseError(ScaleSearchError):
+    """A user's network that cannot be imported, called, built or run."""
+
+
 class DataError(ScaleSearchError):
     """A dataset that is missing, empty, corrupt or of the wrong shape."""
 

@@ -21,14 +21,27 @@ BASELINES: dict[str, Callable[[], Baseline]] = {
 """Every known name, and what makes its baseline."""
 
 
-def get_baseline(name: str) -> Baseline:
-    """The baseline called `name`.
+def get_baseline(name: str, native_px: int | None = None) -> Baseline:
+    """The baseline called `name`: a built-in, `timm:NAME`, or `package.module:function`.
+
+    Args:
+        native_px: resolution of the unscaled network, for a user's function that does not say its own; None takes 32.
 
     Raises:
         UnknownNameError: no such baseline; the message names the nearest and lists them all.
+        BaseError: a user's network that cannot be imported or used.
+        MissingExtraError: timm is not installed.
     """
+    if name.startswith("timm:"):
+        from scalesearch.networks.timm_adapter import timm_baseline
+
+        return timm_baseline(name.removeprefix("timm:"))
+    if ":" in name:
+        from scalesearch.networks.user import user_baseline
+
+        return user_baseline(name, native_px)
     if name not in BASELINES:
-        raise choice_error("baseline", name, BASELINES)
+        raise choice_error("baseline", name, [*BASELINES, "timm:NAME", "package.module:function"])
     return BASELINES[name]()
 
 

@@ -1,0 +1,110 @@
+"""Count a network without running it: shapes alone pass through it, on torch's meta device.
+
+For networks whose cost nobody wrote down. About as fast as building them, at any resolution; fvcore, which runs the
+network, stays the judge of what is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from scalesearch.errors import InfeasibleError, ScaleSearchError
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """Cost of one image: multiply-adds, weights, output elements of convolution, linear and matmul operators."""
+
+    macs: int
+    params: int
+    activations: int
+
+
+class _Tally(TorchDispatchMode):
+    """Adds up multiply-adds and outputs of every operator that torch has a formula for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = self.activations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.macs += formula(*args, **(kwargs or {}), out_val=found) // 2
+            self.activations += found.numel()
+        elif func._overloadpacket in _ATTENTION:
+            self._attention(*args[:3])
+        return found
+
+    def _attention(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        """softmax(Q K^T) V as two matmuls, as `scalesearch.cost` counts it under fvcore."""
+        rows, keys = query.shape[:-1].numel(), key.shape[-2]
+        self.macs += rows * keys * (query.shape[-1] + value.shape[-1])
+        self.activations += rows * (keys + value.shape[-1])
+
+
+_ATTENTION = {
+    packet
+    for name in (
+        "_scaled_dot_product_flash_attention_for_cpu",
+        "_scaled_dot_product_fused_attention_overrideable",
+    )
+    if (packet := getattr(torch.ops.aten, name, None)) is not None
+}
+
+
+def count_shapes(build: Callable[[], nn.Module], resolution_px: int, in_channels: int) -> Amounts:
+    """Build a network and count one image: on the meta device, or on the CPU where it needs values of its own.
+
+    torch's global generator is left as it was.
+
+    Args:
+        build: makes the network from torch's own factories, which on the meta device take no memory.
+        resolution_px: side of the square input.
+        in_channels: channels of the input.
+
+    Raises:
+        ScaleSearchError: `build` raised one.
+        InfeasibleError: the network does not run on such an image.
+    """
+    try:
+        return _count(build, resolution_px, in_channels, "meta")
+    except ScaleSearchError:
+        raise
+    except Exception:  # reads values, or mixes in tensors of the CPU: the real run tells
+        pass
+    return _count_really(build, resolution_px, in_channels)
+
+
+def _count_really(build: Callable[[], nn.Module], resolution_px: int, in_channels: int) -> Amounts:
+    try:
+        return _count(build, resolution_px, in_channels, "cpu")
+    except ScaleSearchError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        shape = f"{in_channels} x {resolution_px} x {resolution_px}"
+        raise InfeasibleError(f"the network does not run on an image of {shape}: {reason}") from error
+
+
+def _count(build: Callable[[], nn.Module], resolution_px: int, in_channels: int, device: str) -> Amounts:
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        module = build().to(device).eval()
+        image = torch.zeros(1, in_channels, resolution_px, resolution_px)
+    fast_attention = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one fused operator, in which nothing can be counted
+    try:
+        with torch.no_grad(), _Tally() as tally:
+            module(image)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_attention)
+    params = sum(p.numel() for p in module.parameters())
+    return Amounts(tally.macs, params, tally.activations)
