@@ -33,7 +33,7 @@ def row(name: str, text: str) -> None:
     found = realize_all(make_surface(baseline, baseline.task, parse_budget(text), 0.02), lattice).values()
     milliseconds = 1000 * (time.perf_counter() - begun) / len(lattice)
     misses = [abs(c.residual) for c in found]
-    before = [c.macs_before_repair / c.target_macs for c in found]
+    before = [c.cost_before_repair / c.target for c in found]
     shares = [sum(m <= limit for m in misses) / len(misses) for limit in (0.01, 0.02)]
     spread = f"{min(before):.2f}, {statistics.median(before):.2f}, {max(before):.2f}"
     print(

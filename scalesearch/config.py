@@ -17,12 +17,14 @@ import tomli_w
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from scalesearch.currency import CURRENCIES, CurrencyName
 from scalesearch.errors import ConfigError, StudyError, UsageError, choice_error, nearest
 from scalesearch.space import parse_budget
 from scalesearch.spec import DEPTH_RULES, DepthRule
 
 SamplerName = Literal["lattice", "grid", "random", "qmc", "tpe", "gp"]
 SAMPLERS: tuple[str, ...] = get_args(SamplerName)
+ExponentsName = Literal["nominal", "measured"]
 Optimizer = Literal["sgd", "adamw", "rmsprop"]
 Augmentation = Literal["none", "flip", "shift", "flip+shift"]
 
@@ -86,6 +88,11 @@ class StudyConfig:
         seeds: trainings of each network.
         seed: of the study; the same seed gives the same study on the same machine.
         tolerance: allowed |macs / target - 1|.
+        cost: what the budget is counted in.
+        exponents: of the surface: `nominal` (1, 2, 2), or `measured` on the baseline.
+        max_params: networks with more weights are kept and never trained; 0 has no limit. The same for
+            max_latency (seconds a batch of `latency_batch`, on the device) and max_memory (bytes of a training step).
+        latency_batch: images in the batch whose latency is measured.
         rounding: depth rule.
         grid_step: step of the `grid` sampler.
         workers: processes; 0 takes one a core on CPU and one on a GPU.
@@ -103,6 +110,12 @@ class StudyConfig:
     seeds: Annotated[int, Field(ge=1, le=10_000)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     tolerance: Annotated[float, Field(gt=0, le=1)] = 0.02
+    cost: CurrencyName = "macs"
+    exponents: ExponentsName = "nominal"
+    max_params: Annotated[float, Field(ge=0)] = 0.0
+    max_latency: Annotated[float, Field(ge=0)] = 0.0
+    max_memory: Annotated[float, Field(ge=0)] = 0.0
+    latency_batch: Annotated[int, Field(ge=1, le=65_536)] = 1
     rounding: DepthRule = "proportional"
     grid_step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
@@ -114,11 +127,25 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if not self.budgets:
             raise ConfigError("budgets is empty; allowed: one or more, such as ['2x']")
-        object.__setattr__(self, "budgets", tuple(parse_budget(text).text for text in self.budgets))
+        budgets = [parse_budget(text) for text in self.budgets]
+        wanted = CURRENCIES[self.cost].kind
+        for budget in budgets:
+            if budget.kind not in (None, wanted):
+                raise ConfigError(
+                    f"budget {budget.text!r} is in {budget.kind}, but cost is {self.cost!r}; allowed: a multiple such "
+                    f"as 2x, or {_KINDS[wanted]}"
+                )
+        object.__setattr__(self, "budgets", tuple(budget.text for budget in budgets))
 
 
+_KINDS = {"count": "a number such as 800M", "seconds": "seconds such as 5ms", "bytes": "bytes such as 2GB"}
 _ADAPTER = TypeAdapter(StudyConfig)
-_CHOICES = {"sampler": ("sampler", SAMPLERS), "rounding": ("rounding rule", DEPTH_RULES)}
+_CHOICES = {
+    "sampler": ("sampler", SAMPLERS),
+    "rounding": ("rounding rule", DEPTH_RULES),
+    "cost": ("cost", tuple(CURRENCIES)),
+    "exponents": ("kind of exponents", get_args(ExponentsName)),
+}
 
 
 def _unknown_key(key: str, allowed: list[str], source: str) -> ConfigError:

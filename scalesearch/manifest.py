@@ -12,6 +12,7 @@ from typing import Any
 
 from scalesearch import __version__
 from scalesearch.config import StudyConfig, config_from_dict, config_to_dict
+from scalesearch.space import NOMINAL, Exponents
 
 SCHEMA = 1
 """Version of `study.toml` and `result.json`; raised when a field changes its meaning."""
@@ -39,24 +40,32 @@ class BudgetFacts:
 
     Attributes:
         text: as given.
-        target_macs: in multiply-adds.
+        target: in the study's currency.
         networks_on_surface: distinct networks that a dense lattice of the surface rounds to.
-        residual_median: median of |macs / target - 1| over them.
-        within_tolerance: how many of them meet the budget.
+        residual_median: median of |cost / target - 1| over those that were realized: all of them where cost is
+            arithmetic, else the planned ones.
+        within_tolerance: how many of the realized meet the budget.
+        realized: how many were.
         planned: networks that the study will propose on it; 0 where the baseline is the only one.
     """
 
     text: str
-    target_macs: int
+    target: float
     networks_on_surface: int
     residual_median: float
     within_tolerance: int
     planned: int
+    realized: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything needed to run a study again, or to go on with it."""
+    """Everything needed to run a study again, or to go on with it.
+
+    Attributes:
+        baseline_cost: of the unscaled network in the study's currency.
+        exponents: of cost in depth, width and resolution, which lay out the surface.
+    """
 
     study: str
     config: StudyConfig
@@ -69,6 +78,14 @@ class Manifest:
     host: Mapping[str, str]
     created_at: str
     command: str
+    baseline_cost: float
+    exponents: Exponents = NOMINAL
+
+    @property
+    def target_macs(self) -> Mapping[str, int | None]:
+        """Budget -> its target in multiply-adds; None where the study counts something else."""
+        macs = self.config.cost == "macs"
+        return {budget.text: round(budget.target) if macs else None for budget in self.budgets}
 
 
 def library_versions() -> dict[str, str]:
@@ -113,5 +130,12 @@ def manifest_from_dict(values: Mapping[str, Any], source: str) -> Manifest:
     made = dict(values["made"])
     made.pop("schema")
     made["data"] = DataFacts(**{**made["data"], "notes": tuple(made["data"]["notes"])})
-    made["budgets"] = tuple(BudgetFacts(**budget) for budget in made["budgets"])
+    made["budgets"] = tuple(BudgetFacts(**_renamed(budget)) for budget in made["budgets"])
+    made["exponents"] = Exponents(**made["exponents"]) if "exponents" in made else NOMINAL
+    made.setdefault("baseline_cost", made["baseline_macs"])
     return Manifest(config=config_from_dict(definition, source), **made)
+
+
+def _renamed(budget: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a budget, also as they were written before budgets had other currencies."""
+    return {{"target_macs": "target"}.get(name, name): value for name, value in budget.items()}

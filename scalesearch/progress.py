@@ -11,19 +11,22 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from scalesearch.currency import amount, engineering
 from scalesearch.executors.base import Job
-from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome, engineering
+from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
 from scalesearch.report.text import architecture, coefficients, duration
 from scalesearch.search.listener import BudgetPlan, Preflight
 
 
-def _budget_line(plan: BudgetPlan) -> str:
+def _budget_line(plan: BudgetPlan, currency: str) -> str:
     text = (
-        f"budget {plan.text}: target {engineering(plan.target_macs)} multiply-adds; "
+        f"budget {plan.text}: target {amount(plan.target, currency)}; "
         f"{plan.networks_on_surface} distinct networks on the surface, {plan.planned} to train"
     )
     if plan.off_budget:
         text += f" ({plan.off_budget} miss the tolerance and will not be trained)"
+    if plan.infeasible:
+        text += f" ({plan.infeasible} over a limit, not to be trained)"
     for names in plan.same:
         text += f"; {' and '.join(names)} are one network"
     return text
@@ -32,13 +35,14 @@ def _budget_line(plan: BudgetPlan) -> str:
 def preflight_lines(plan: Preflight) -> list[str]:
     """The one screen before training, line by line."""
     data = plan.data
+    own = "" if plan.currency == "macs" else f", {amount(plan.baseline_cost, plan.currency)}"
     pixels = f"{data.channels} channel{'s' if data.channels > 1 else ''}, {data.native_px} px"
     lines = [
-        f"study {plan.study}: baseline {plan.baseline}, {engineering(plan.baseline_macs)} multiply-adds",
+        f"study {plan.study}: baseline {plan.baseline}, {engineering(plan.baseline_macs)} multiply-adds{own}",
         f"data {data.spec}: {data.train_images} training and {data.val_images} validation images, "
         f"{data.classes} classes, {pixels}",
         *(f"  note: {note}" for note in data.notes),
-        *map(_budget_line, plan.budgets),
+        *(_budget_line(budget, plan.currency) for budget in plan.budgets),
     ]
     if not any(budget.planned for budget in plan.budgets):
         lines.append("note: at 1x every coefficient is 1, so the baseline is the only network")

@@ -17,10 +17,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from scalesearch.cost import count
+from scalesearch.currency import Currency, amount
 from scalesearch.errors import InfeasibleError, UsageError, choice_error
+from scalesearch.gauge import Gauge
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.space import Budget, Coefficients, Shares, coefficients_from_shares, lattice_with
+from scalesearch.space import NOMINAL, Budget, Coefficients, Exponents, Shares, coefficients_from_shares, lattice_with
 from scalesearch.spec import (
     DEPTH_RULES,
     Candidate,
@@ -36,7 +38,8 @@ GOAL, GOOD_ENOUGH = 0.25, 0.5
 """Parts of the tolerance: the least distorted network within the first is taken (half a percent at 2 %); when there is
 none, channels are moved further only if even the closest network misses by more than the second."""
 
-MAX_COMBINATIONS = 4096
+MAX_COMBINATIONS, FEW_COMBINATIONS = 4096, 16
+"""Choices of channels that are tried where a cost is arithmetic, and where it must be counted or measured."""
 
 MAX_RATIO = 10_000.0
 """Largest budget in baselines: networks of a million blocks would only exhaust memory."""
@@ -53,57 +56,104 @@ class Surface:
     """A baseline, a task and a budget: everything needed to realize a point.
 
     Attributes:
-        target_macs: the budget in multiply-adds.
+        gauge: what a network of the baseline costs, in the currency of the budget.
+        target: the budget in that currency.
         ratio: the budget as a multiple of the baseline.
-        tolerance: allowed |macs / target_macs - 1|.
+        tolerance: allowed |cost / target - 1|.
+        exponents: of cost in depth, width and resolution, which turn shares into coefficients.
     """
 
-    baseline: Baseline
-    task: Task
-    target_macs: int
+    gauge: Gauge
+    target: float
     ratio: float
     tolerance: float
-    _widths: dict[tuple[tuple[int, ...], int], NetworkSpec] = field(default_factory=dict, repr=False, compare=False)
+    exponents: Exponents = NOMINAL
+    _widths: dict[NetworkSpec, NetworkSpec] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def baseline(self) -> Baseline:
+        """The unscaled network."""
+        return self.gauge.baseline
+
+    @property
+    def task(self) -> Task:
+        """Classes and input channels."""
+        return self.gauge.task
 
     def coefficients(self, shares: Shares) -> Coefficients:
-        """The point of the surface with these shares (nominal exponents 1, 2, 2)."""
-        return coefficients_from_shares(shares, self.ratio)
+        """The point of the surface with these shares."""
+        return coefficients_from_shares(shares, self.ratio, self.exponents)
+
+    def skeleton(self, coefficients: Coefficients) -> NetworkSpec:
+        """Rounded depths and resolution with the baseline's own channels: points with one skeleton are one network."""
+        spec = self.baseline.spec
+        px = snap_resolution(spec.resolution_px * coefficients.gamma, spec.resolution_px, self.baseline.rules)
+        return replace(spec, depths=self.baseline.depths(coefficients.alpha), resolution_px=px)
+
+    def skeleton_of(self, spec: NetworkSpec) -> NetworkSpec:
+        """The skeleton that a realized network was made from."""
+        return replace(self.baseline.spec, depths=spec.depths, resolution_px=spec.resolution_px)
 
 
-def make_surface(baseline: Baseline, task: Task, budget: Budget, tolerance: float) -> Surface:
+def make_surface(
+    baseline: Baseline,
+    task: Task,
+    budget: Budget,
+    tolerance: float,
+    *,
+    gauge: Gauge | None = None,
+    exponents: Exponents = NOMINAL,
+) -> Surface:
     """The surface of one budget.
+
+    Args:
+        gauge: of this baseline and task; None counts multiply-adds.
 
     Raises:
         InfeasibleError: the budget is under the smallest network that the family can make, or over `MAX_RATIO`.
+        UsageError: an amount of another kind than the currency's.
     """
-    baseline_macs = baseline.macs(baseline.spec, task)
-    target = budget.target_macs(baseline_macs)
-    least = baseline.macs(baseline.smallest(), task)
+    gauge = gauge or Gauge(baseline, task)
+    unit = gauge.unit
+    if budget.kind not in (None, unit.kind):
+        raise UsageError(f"budget {budget.text!r} is in {budget.kind}; allowed for {unit.name}: {unit.kind}, or 2x")
+    own = gauge.cost(baseline.spec)
+    target = budget.target(own)
+    least = gauge.cost(baseline.smallest())
     if target < least * (1 - tolerance):
+        exact = _exact(least, unit).removesuffix(f" {unit.unit}")
         raise InfeasibleError(
-            f"budget {budget.text} is {target:,} multiply-adds, under the smallest {baseline.name}; "
-            f"allowed: {least:,} ({least / baseline_macs:.3g}x) or more"
+            f"budget {budget.text} is {_exact(target, unit)}, under the smallest {baseline.name}; "
+            f"allowed: {exact} ({least / own:.3g}x) or more"
         )
-    ratio = budget.ratio(baseline_macs)
+    ratio = budget.ratio(own)
     if ratio > MAX_RATIO:
         given = f"budget {budget.text} is {ratio:.3g}x {baseline.name}"
         raise InfeasibleError(f"{given}; allowed: {MAX_RATIO:,.0f}x or less")
-    return Surface(baseline, task, target, ratio, tolerance)
+    return Surface(gauge, target, ratio, tolerance, exponents)
+
+
+def _exact(value: float, unit: Currency) -> str:
+    return f"{value:,.0f} {unit.unit}" if unit.counted else amount(value, unit.name)
 
 
 def crossing_multiplier(surface: Surface, base: NetworkSpec) -> float:
     """The width multiplier at which the rounded network's cost crosses the target (bisection on a step function)."""
-    rules = surface.baseline.rules
+    rules, cost = surface.baseline.rules, surface.gauge.cost
+    steps: dict[tuple[int, ...], float] = {}
 
-    def macs(multiplier: float) -> int:
-        return surface.baseline.macs(base.with_channels(round_widths(base, multiplier, rules)), surface.task)
+    def costs(multiplier: float) -> float:
+        channels = tuple(round_widths(base, multiplier, rules))
+        if channels not in steps:
+            steps[channels] = cost(base.with_channels(channels))
+        return steps[channels]
 
     low, high = min(rules.divisors(base)) / (4 * max(base.channels)), 1.0
-    while macs(high) < surface.target_macs and high < 1e4:
+    while costs(high) < surface.target and high < 1e4:
         low, high = high, 2 * high
     for _ in range(40):
         middle = math.sqrt(low * high)
-        low, high = (middle, high) if macs(middle) < surface.target_macs else (low, middle)
+        low, high = (middle, high) if costs(middle) < surface.target else (low, middle)
     return high
 
 
@@ -125,11 +175,11 @@ def distortion(channels: Sequence[int], ideals: Sequence[float]) -> float:
     return math.fsum(math.log(c / ideal) ** 2 for c, ideal in zip(channels, ideals, strict=True))
 
 
-def _combinations(ideals: Sequence[float], divisors: Sequence[int]) -> list[tuple[int, ...]]:
+def _combinations(ideals: Sequence[float], divisors: Sequence[int], limit: int) -> list[tuple[int, ...]]:
     """Choices of neighbours, least distortion first; a long table varies only its costliest roundings."""
     options = [neighbours(ideal, divisor) for ideal, divisor in zip(ideals, divisors, strict=True)]
     free = sorted(range(len(ideals)), key=lambda i: (-len(options[i]), ideals[i]))
-    while math.prod(len(o) for o in options) > MAX_COMBINATIONS:
+    while math.prod(len(o) for o in options) > limit:
         index = free.pop(0)
         options[index] = (round_width(ideals[index], divisors[index]),)
     return sorted(itertools.product(*options), key=lambda c: (distortion(c, ideals), c))
@@ -156,22 +206,24 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
         The network with least distortion within a quarter of the tolerance; without one, the closest that steps of one
         or two channels reach.
     """
+    gauge = surface.gauge
     divisors = surface.baseline.rules.divisors(base)
     multiplier = crossing_multiplier(surface, base)
     ideals = [c * multiplier for c in base.channels]
     goal = surface.tolerance * GOAL
 
     def miss(channels: Sequence[int]) -> float:
-        return abs(surface.baseline.macs(base.with_channels(channels), surface.task) / surface.target_macs - 1)
+        return abs(gauge.cost(base.with_channels(channels)) / surface.target - 1)
 
     best: tuple[int, ...] = ()
     error = math.inf
-    for channels in _combinations(ideals, divisors):
+    for channels in _combinations(ideals, divisors, MAX_COMBINATIONS if gauge.arithmetic else FEW_COMBINATIONS):
         if (found := miss(channels)) < error:
             best, error = channels, found
         if error <= goal:
             return base.with_channels(best)
-    sizes = range(1, min(2, len(best)) + 1)  # two at once where one alone has no way left
+    # Two at once where one alone has no way left, unless every look costs time.
+    sizes = range(1, min(2 if gauge.arithmetic else 1, len(best)) + 1)
     while error > surface.tolerance * GOOD_ENOUGH:
         nearest = (min((miss(c), c) for c in _moves(best, divisors, size)) for size in sizes)
         found, channels = next((near for near in nearest if near[0] < error), (error, best))
@@ -182,26 +234,22 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
 
 
 def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
-    """The network on budget for one point of the surface, deterministic and monotone.
+    """The network on budget for one point of the surface: deterministic where costs are, and monotone.
 
     A larger alpha never gives fewer blocks in any stage, a larger gamma never a smaller image.
 
     Returns:
         The candidate; `within_tolerance` is False where no channels meet the budget (a very coarse baseline).
     """
-    baseline = surface.baseline
-    depths = baseline.depths(coefficients.alpha)
-    native = baseline.spec.resolution_px
-    px = snap_resolution(native * coefficients.gamma, native, baseline.rules)
-    base = replace(baseline.spec, depths=depths, resolution_px=px)
-    if (depths, px) not in surface._widths:
-        surface._widths[depths, px] = fit_channels(surface, base)
-    spec = surface._widths[depths, px]
-    macs = baseline.macs(spec, surface.task)
-    within = abs(macs / surface.target_macs - 1) <= surface.tolerance
-    plain = base.with_channels(round_widths(base, coefficients.beta, baseline.rules))
-    before = baseline.macs(plain, surface.task)
-    return Candidate(spec, (coefficients,), macs, surface.target_macs, before, within)
+    gauge, base = surface.gauge, surface.skeleton(coefficients)
+    if base not in surface._widths:
+        surface._widths[base] = fit_channels(surface, base)
+    spec = surface._widths[base]
+    cost = gauge.settled(spec)
+    within = abs(cost / surface.target - 1) <= surface.tolerance
+    plain = base.with_channels(round_widths(base, coefficients.beta, surface.baseline.rules))
+    before = gauge.cost(plain)
+    return Candidate(spec, (coefficients,), cost, surface.target, before, within)
 
 
 def merge(candidates: Iterable[Candidate]) -> dict[NetworkSpec, Candidate]:
@@ -222,6 +270,15 @@ def realize_all(surface: Surface, shares: Iterable[Shares]) -> dict[NetworkSpec,
 def dense_map(surface: Surface, points: int = DENSE_POINTS) -> dict[NetworkSpec, Candidate]:
     """Every network of a dense lattice of the surface, with all the coefficients of the lattice that give it."""
     return realize_all(surface, lattice_with(points))
+
+
+def skeleton_map(surface: Surface, points: int = DENSE_POINTS) -> dict[NetworkSpec, tuple[Coefficients, ...]]:
+    """As `dense_map`, by skeleton and without realizing any: for costs that are measured."""
+    found: dict[NetworkSpec, list[Coefficients]] = {}
+    for shares in lattice_with(points):
+        coefficients = surface.coefficients(shares)
+        found.setdefault(surface.skeleton(coefficients), []).append(coefficients)
+    return {skeleton: tuple(dict.fromkeys(triples)) for skeleton, triples in found.items()}
 
 
 def coefficient_ranges(triples: Sequence[Coefficients]) -> tuple[tuple[float, float], ...]:

@@ -17,8 +17,9 @@ from scalesearch.spec import NetworkSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-Status = Literal["complete", "failed", "off_budget"]
+Status = Literal["complete", "failed", "off_budget", "infeasible"]
 Range = tuple[float, float]
+Excess = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,14 @@ class NetworkRecord:
         coefficients: the triple that proposed it.
         shares: of log-cost; None for the baseline, which spends nothing.
         alpha_range: smallest and largest alpha that round to this network; the same for beta and gamma.
+        macs: counted multiply-adds, whatever the budget is counted in; the same for params and activations.
+        currency: what the budget is counted in.
+        cost: in that currency, after rounding and repair: counted, or measured before the training.
+        target: the budget in that currency.
+        excess: (name, cost / limit - 1) of every second limit of the study: above 0 where the network breaks it; such
+            a network is kept and never trained.
+        latency_seconds: median of a batch, where it was measured.
+        memory_bytes: of a training step, where it was asked for.
     """
 
     trial: int
@@ -79,10 +88,35 @@ class NetworkRecord:
     gamma_range: Range
     spec: NetworkSpec
     macs: int
-    target_macs: int
     params: int
     activations: int
+    currency: str
+    cost: float
+    target: float
     within_tolerance: bool
+    excess: Excess = ()
+    latency_seconds: float | None = None
+    memory_bytes: float | None = None
+
+    @property
+    def target_macs(self) -> int | None:
+        """The budget in multiply-adds; None where it is counted in something else."""
+        return round(self.target) if self.currency == "macs" else None
+
+    @property
+    def residual(self) -> float:
+        """Signed relative miss of the budget: cost / target - 1."""
+        return self.cost / self.target - 1.0
+
+    @property
+    def violations(self) -> Excess:
+        """The second limits that it breaks."""
+        return tuple((name, part) for name, part in self.excess if part > 0)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is on the budget and within every second limit."""
+        return self.within_tolerance and not self.violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +128,10 @@ class TrialRecord:
 
     @property
     def status(self) -> Status:
-        """`complete`, `failed`, or `off_budget` for a network outside the tolerance."""
-        return self.outcome.status if self.outcome else "off_budget"
+        """`complete`, `failed`, `off_budget` (outside the tolerance) or `infeasible` (over a second limit)."""
+        if self.outcome:
+            return self.outcome.status
+        return "infeasible" if self.network.within_tolerance else "off_budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +166,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("target_macs", "Target FLOPs (multiply-adds)"),
     Column("params", "Parameters", "", "minimize"),
     Column("activations", "Activations", "", "minimize"),
+    Column("currency", "The budget is counted in"),
+    Column("cost", "Cost in that currency"),
+    Column("target", "Target in that currency"),
+    Column("latency_seconds", "Latency of a batch", "s", "minimize"),
+    Column("memory_bytes", "Memory of a training step", "bytes", "minimize"),
     Column("within_tolerance", "Within the tolerance"),
+    Column("violations", "Second limits that are broken: name, part over the limit"),
     Column("seed", "Seed"),
     Column("status", "Status"),
     Column("accuracy", "Validation accuracy", "0 to 1", "maximize"),
@@ -144,20 +186,6 @@ COLUMNS: tuple[Column, ...] = (
 
 TIME_COLUMNS = ("seconds", "finished_at")
 """The only columns that differ between two runs of one study on one machine."""
-
-
-def engineering(value: float) -> str:
-    """A count with a unit, three digits.
-
-    Example:
-        >>> engineering(385_814_752), engineering(1_204_000), engineering(512)
-        ('386M', '1.20M', '512')
-    """
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= 0.9995 * size:
-            scaled = value / size
-            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f}{unit}"
-    return f"{value:.0f}"
 
 
 def outcome_to_dict(outcome: TrainingOutcome) -> dict[str, Any]:
@@ -188,6 +216,7 @@ def spec_to_dict(spec: NetworkSpec) -> dict[str, Any]:
         "resolution_px": spec.resolution_px,
         "stem_width": spec.stem_width,
         "head_width": spec.head_width,
+        "unit": spec.unit,
     }
 
 
@@ -199,6 +228,7 @@ def spec_from_dict(values: Mapping[str, Any]) -> NetworkSpec:
         values["resolution_px"],
         values["stem_width"],
         values["head_width"],
+        values.get("unit", "block"),
     )
 
 
@@ -216,16 +246,24 @@ def network_to_dict(network: NetworkRecord) -> dict[str, Any]:
         "gamma_range": list(network.gamma_range),
         "spec": spec_to_dict(network.spec),
         "macs": network.macs,
-        "target_macs": network.target_macs,
         "params": network.params,
         "activations": network.activations,
+        "currency": network.currency,
+        "cost": network.cost,
+        "target": network.target,
         "within_tolerance": network.within_tolerance,
+        "excess": [list(part) for part in network.excess],
+        "latency_seconds": network.latency_seconds,
+        "memory_bytes": network.memory_bytes,
     }
 
 
 def network_from_dict(values: Mapping[str, Any]) -> NetworkRecord:
     """The inverse of `network_to_dict`."""
     fields = dict(values)
+    if "target_macs" in fields:  # written before budgets had other currencies
+        fields |= {"currency": "macs", "cost": values["macs"], "target": fields.pop("target_macs")}
+    fields["excess"] = tuple((name, part) for name, part in values.get("excess", ()))
     fields["roles"] = tuple(values["roles"])
     fields["coefficients"] = Coefficients(*values["coefficients"])
     fields["shares"] = None if values["shares"] is None else Shares(*values["shares"])
@@ -260,7 +298,13 @@ def _network_cells(network: NetworkRecord) -> dict[str, Any]:
         "target_macs": network.target_macs,
         "params": network.params,
         "activations": network.activations,
+        "currency": network.currency,
+        "cost": network.cost,
+        "target": network.target,
+        "latency_seconds": math.nan if network.latency_seconds is None else network.latency_seconds,
+        "memory_bytes": math.nan if network.memory_bytes is None else network.memory_bytes,
         "within_tolerance": network.within_tolerance,
+        "violations": json.dumps(network.violations),
     }
 
 
@@ -284,5 +328,6 @@ def to_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
 
     rows = [{**_network_cells(r.network), **_outcome_cells(r.outcome), "status": r.status} for r in records]
     frame = pd.DataFrame(rows, columns=[column.name for column in COLUMNS])
-    frame["seed"] = frame["seed"].astype("Int64")
+    for name in ("seed", "target_macs"):
+        frame[name] = frame[name].astype("Int64")
     return frame.sort_values(["trial", "seed"], kind="stable", ignore_index=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,9 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from scipy.stats import qmc
 
 from scalesearch.space import (
+    NOMINAL,
     REFERENCES,
+    Exponents,
     Shares,
     paper_grid,
     shares_from_coefficients,
@@ -44,11 +46,11 @@ class Proposal:
     roles: tuple[str, ...] = ()
 
 
-def reference_proposals(key: Key) -> list[Proposal]:
-    """The five references; those that round to one network become one proposal with several names."""
+def reference_proposals(named: Mapping[str, Shares], key: Key) -> list[Proposal]:
+    """The references; those that round to one network become one proposal with several names."""
     roles: dict[object, list[str]] = {}
     first: dict[object, Shares] = {}
-    for name, shares in REFERENCES.items():
+    for name, shares in named.items():
         roles.setdefault(key(shares), []).append(name)
         first.setdefault(key(shares), shares)
     return [Proposal(first[k], tuple(names)) for k, names in roles.items()]
@@ -94,9 +96,11 @@ def lattice_points(count: int, start: Sequence[Shares], key: Key) -> list[Shares
     return spread(found, start, count)
 
 
-def grid_points(count: int, start: Sequence[Shares], key: Key, ratio: float, step: float) -> list[Shares]:
+def grid_points(
+    count: int, start: Sequence[Shares], key: Key, ratio: float, step: float, exponents: Exponents = NOMINAL
+) -> list[Shares]:
     """Points of the paper's small grid; when it has more networks than `count`, the ones farthest apart."""
-    points = [shares_from_coefficients(c) for c in paper_grid(ratio, step)]
+    points = [shares_from_coefficients(c, exponents) for c in paper_grid(ratio, step, exponents)]
     return spread(_distinct(points, key, [key(p) for p in start]), start, count)
 
 
@@ -127,13 +131,21 @@ def _sobol_draws(seed: int) -> Iterator[Shares]:
 
 
 def fixed_points(
-    sampler: str, count: int, start: Sequence[Shares], key: Key, *, ratio: float, seed: int, grid_step: float
+    sampler: str,
+    count: int,
+    start: Sequence[Shares],
+    key: Key,
+    *,
+    ratio: float,
+    seed: int,
+    grid_step: float,
+    exponents: Exponents = NOMINAL,
 ) -> list[Shares]:
     """All points of a sampler that does not learn, in the order they will be trained; `start` is trained before."""
     if sampler == "lattice":
         return lattice_points(count, start, key)
     if sampler == "grid":
-        return grid_points(count, start, key, ratio, grid_step)
+        return grid_points(count, start, key, ratio, grid_step, exponents)
     draws = _random_draws(seed) if sampler == "random" else _sobol_draws(seed)
     return _until_distinct(draws, count, start, key)
 

@@ -15,11 +15,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 
+from scalesearch.currency import UNITS, Kind
 from scalesearch.errors import BudgetError, UsageError
 
-_BUDGET = re.compile(r"^\s*(?P<number>[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(?P<unit>x|[kmgt])?\s*$", re.IGNORECASE)
-_UNITS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
-_ALLOWED_BUDGET = "a multiple of the baseline such as 2x or 0.5x, or multiply-adds such as 800M, 1.2G or 4e8"
+_BUDGET = re.compile(
+    r"^\s*(?P<number>[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(?P<unit>x|us|ms|s|[kmg]?b|[kmgt])?\s*$", re.IGNORECASE
+)
+_ALLOWED_BUDGET = (
+    "a multiple of the baseline such as 2x or 0.5x, or an amount: 800M, 1.2G or 4e8 (multiply-adds, parameters, "
+    "activations), 5ms (latency), 2GB (memory)"
+)
+_LARGEST = 1e12
+"""What remains finite when it is multiplied by the cost of any network."""
+_FEWEST = 1000
+"""No network has fewer multiply-adds or parameters: such a number lacks its unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +87,24 @@ REFERENCES: dict[str, Shares] = {
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A target cost: relative to the baseline (`multiple`) or absolute (`macs`). Exactly one of them is set."""
+    """A target cost: relative to the baseline (`multiple`) or an amount of some kind. Exactly one of them is set.
+
+    Attributes:
+        amount: operations or weights, seconds, or bytes, as `kind` says.
+    """
 
     text: str
     multiple: float | None
-    macs: int | None
+    amount: float | None
+    kind: Kind | None = None
 
-    def target_macs(self, baseline_macs: int) -> int:
-        """The target in multiply-adds, given the baseline's counted multiply-adds."""
-        return self.macs if self.macs is not None else round((self.multiple or 0.0) * baseline_macs)
+    def target(self, baseline: float) -> float:
+        """The target, given the baseline's own cost."""
+        return self.amount if self.amount is not None else (self.multiple or 0.0) * baseline
 
-    def ratio(self, baseline_macs: int) -> float:
+    def ratio(self, baseline: float) -> float:
         """The target as a multiple of the baseline."""
-        return self.multiple if self.multiple is not None else (self.macs or 0) / baseline_macs
+        return self.multiple if self.multiple is not None else (self.amount or 0.0) / baseline
 
 
 def parse_budget(text: str) -> Budget:
@@ -100,21 +114,44 @@ def parse_budget(text: str) -> Budget:
         BudgetError: not a number with an allowed unit, or not above zero.
 
     Example:
-        >>> parse_budget("2x").multiple, parse_budget("800M").macs, parse_budget("4e8").macs
-        (2.0, 800000000, 400000000)
+        >>> parse_budget("2x").multiple, parse_budget("800M").amount, parse_budget("5ms").amount
+        (2.0, 800000000.0, 0.005)
     """
     match = _BUDGET.match(text)
     if match is None:
         raise BudgetError(f"budget {text!r} is not understood; allowed: {_ALLOWED_BUDGET}")
     number, unit = float(match["number"]), (match["unit"] or "").lower()
-    if not (number > 0 and math.isfinite(number * _UNITS["t"])):
+    kind, size = UNITS.get(unit, (None, 1.0))
+    amount = number * size
+    if not (amount > 0 and math.isfinite(amount * _LARGEST)):
         raise BudgetError(f"budget {text!r} is not a finite number above zero; allowed: {_ALLOWED_BUDGET}")
-    if unit == "x":
+    if kind is None:
         return Budget(f"{number!r}".removesuffix(".0") + "x", number, None)
-    macs = number * _UNITS.get(unit, 1.0)
-    if macs < 1000:
-        raise BudgetError(f"budget {text!r} is {macs:g} multiply-adds; allowed: {_ALLOWED_BUDGET}")
-    return Budget(text.strip(), None, round(macs))
+    if kind == "count" and amount < _FEWEST:
+        raise BudgetError(f"budget {text!r} is {amount:g} operations or weights; allowed: {_ALLOWED_BUDGET}")
+    return Budget(text.strip(), None, float(round(amount)) if kind == "count" else amount, kind)
+
+
+def parse_limit(option: str, text: str | None, kind: Kind) -> float | None:
+    """Read a second limit, an amount of one kind; None stays None.
+
+    Raises:
+        BudgetError: not a number, or of another kind.
+
+    Example:
+        >>> parse_limit("--max-latency", "5ms", "seconds")
+        0.005
+    """
+    if text is None:
+        return None
+    examples = {"count": "5M", "seconds": "5ms", "bytes": "2GB"}
+    try:
+        limit = parse_budget(text)
+    except BudgetError:
+        limit = None
+    if limit is None or limit.amount is None or limit.kind != kind:
+        raise BudgetError(f"{option} is {text!r}; allowed: {kind} above zero, for example {examples[kind]}")
+    return limit.amount
 
 
 def parse_budgets(text: str) -> tuple[Budget, ...]:
@@ -124,9 +161,9 @@ def parse_budgets(text: str) -> tuple[Budget, ...]:
         >>> [b.text for b in parse_budgets("1x,2x,2.0x,1x")]
         ['1x', '2x']
     """
-    unique: dict[tuple[float | None, int | None], Budget] = {}
+    unique: dict[tuple[float | None, float | None], Budget] = {}
     for budget in map(parse_budget, text.split(",")):
-        unique.setdefault((budget.multiple, budget.macs), budget)
+        unique.setdefault((budget.multiple, budget.amount), budget)
     return tuple(unique.values())
 
 
@@ -170,6 +207,11 @@ EFFICIENTNET = Coefficients(1.2, 1.1, 1.15)
 """Found by the paper's grid search for B0 on ImageNet; product 1.920."""
 
 REFERENCES["efficientnet"] = shares_from_coefficients(EFFICIENTNET)
+
+
+def references(exponents: Exponents = NOMINAL) -> dict[str, Shares]:
+    """The references on a surface with these exponents: EfficientNet's own triple is another split of its log-cost."""
+    return {**REFERENCES, "efficientnet": shares_from_coefficients(EFFICIENTNET, exponents)}
 
 
 def surface_product(coefficients: Coefficients, exponents: Exponents = NOMINAL) -> float:

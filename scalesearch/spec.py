@@ -92,23 +92,23 @@ class Candidate:
 
     Attributes:
         coefficients: the triples seen so far that round to this network, in order of proposal.
-        macs: counted multiply-adds of the rounded and repaired network.
-        target_macs: the budget.
-        macs_before_repair: multiply-adds after plain rounding, before channels were moved.
-        within_tolerance: whether `macs` meets the budget; a candidate that does not is kept and never trained.
+        cost: of the rounded and repaired network, in the currency of the budget (multiply-adds by default).
+        target: the budget.
+        cost_before_repair: after plain rounding, before channels were moved.
+        within_tolerance: whether `cost` meets the budget; a candidate that does not is kept and never trained.
     """
 
     spec: NetworkSpec
     coefficients: tuple[Coefficients, ...]
-    macs: int
-    target_macs: int
-    macs_before_repair: int
+    cost: float
+    target: float
+    cost_before_repair: float
     within_tolerance: bool
 
     @property
     def residual(self) -> float:
-        """Signed relative miss of the budget: macs / target_macs - 1."""
-        return self.macs / self.target_macs - 1.0
+        """Signed relative miss of the budget: cost / target - 1."""
+        return self.cost / self.target - 1.0
 
 
 def round_half_up(value: float) -> int:

@@ -52,7 +52,7 @@ def planted_accuracy(shares: Shares | None, ratio: float) -> float:
     return 0.842 + 0.022 * math.log2(ratio) - 0.022 * miss
 
 
-def on_budget(spec: NetworkSpec, target: int, tolerance: float) -> tuple[NetworkSpec, int]:
+def on_budget(spec: NetworkSpec, target: float, tolerance: float) -> tuple[NetworkSpec, int]:
     """Move channels one step at a time while that brings the cost nearer to the target."""
     macs = BASELINE.macs(spec, BASELINE.task)
     step = BASELINE.rules.width_divisor
@@ -82,7 +82,7 @@ def _proposals(count: int) -> list[tuple[tuple[str, ...], Shares]]:
 
 def _network(trial: int, budget: str, roles: tuple[str, ...], shares: Shares, tolerance: float) -> NetworkRecord:
     parsed = parse_budget(budget)
-    target = parsed.target_macs(BASELINE_MACS)
+    target = parsed.target(BASELINE_MACS)
     c = coefficients_from_shares(shares, parsed.ratio(BASELINE_MACS))
     spec, macs = on_budget(round_spec(BASELINE.spec, c, BASELINE.rules), target, tolerance)
     wide = (c.alpha * 0.97, c.alpha * 1.05)
@@ -90,7 +90,7 @@ def _network(trial: int, budget: str, roles: tuple[str, ...], shares: Shares, to
     activations = sum(layer.activations * layer.count for layer in BASELINE.layers(spec, BASELINE.task))
     return NetworkRecord(
         trial, budget, roles, c, shares, wide, (c.beta, c.beta), (c.gamma * 0.99, c.gamma * 1.02),
-        spec, macs, target, params, activations, abs(macs / target - 1) <= tolerance,
+        spec, macs, params, activations, "macs", macs, target, abs(macs / target - 1) <= tolerance,
     )  # fmt: skip
 
 
@@ -110,15 +110,16 @@ def _baseline() -> NetworkRecord:
     activations = sum(layer.activations * layer.count for layer in layers)
     return NetworkRecord(
         0, "1x", ("baseline",), Coefficients(1.0, 1.0, 1.0), None, one, one, one,
-        BASELINE.spec, BASELINE_MACS, BASELINE_MACS, params, activations, True,
+        BASELINE.spec, BASELINE_MACS, params, activations, "macs", BASELINE_MACS, BASELINE_MACS, True,
     )  # fmt: skip
 
 
 def _outcome(network: NetworkRecord, seed: int, plan: Plan, fails: bool) -> TrainingOutcome:
     if fails:
         return TrainingOutcome(seed, "failed", None, None, 3.1, (), "2026-11-24T10:00:00Z", "loss is nan at step 12")
-    ratio = network.target_macs / BASELINE_MACS
-    noise = random.Random(f"{network.spec} {seed}").gauss(0, plan.sd_seed)
+    ratio = network.target / BASELINE_MACS
+    named = str(network.spec).replace(", unit='block'", "")
+    noise = random.Random(f"{named} {seed}").gauss(0, plan.sd_seed)
     accuracy = planted_accuracy(network.shares, ratio) + noise
     curve = tuple(EpochPoint(e, 1.2 / e, 1.1 / e, accuracy - 0.2 / e + 0.05) for e in range(1, 5))
     return TrainingOutcome(seed, "complete", accuracy, 2.0 * (1 - accuracy), 14.5, curve, "2026-11-24T10:00:00Z")
@@ -132,7 +133,7 @@ def networks_of(plan: Plan, tolerance: float = 0.02) -> list[NetworkRecord]:
         networks += [replace(n, trial=len(networks) + i) for i, n in enumerate(_merged(own))]
     if plan.off_budget:
         last = networks[-1]
-        networks[-1] = replace(last, macs=round(1.13 * last.target_macs), within_tolerance=False)
+        networks[-1] = replace(last, macs=round(1.13 * last.target), cost=1.13 * last.target, within_tolerance=False)
     return networks
 
 
@@ -151,7 +152,7 @@ def manifest_of(plan: Plan) -> Manifest:
     """The facts that such a study would have recorded."""
     counts = Counter(network.budget for network in networks_of(plan))
     budgets = tuple(
-        BudgetFacts(text, parse_budget(text).target_macs(BASELINE_MACS), 61, 0.006, 58, counts[text])
+        BudgetFacts(text, parse_budget(text).target(BASELINE_MACS), 61, 0.006, 58, counts[text], 61)
         for text in plan.budgets
     )
     config = StudyConfig(
@@ -169,6 +170,7 @@ def manifest_of(plan: Plan) -> Manifest:
         versions={"scalesearch": "0.1.0", "python": "3.11.9", "torch": "2.14.1", "fvcore": "0.1.5.post20221221"},
         host={"system": "Linux", "machine": "x86_64", "processor": "Example CPU @ 2.50GHz"},
         created_at="2026-11-24T10:00:00Z",
+        baseline_cost=BASELINE_MACS,
         command=f"scalesearch run --name {plan.name} --budget {','.join(plan.budgets)} --seeds {plan.seeds}",
     )
 

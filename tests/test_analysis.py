@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from synthetic import Plan, manifest_of, records_of, study
+from synthetic import BASELINE_MACS, Plan, manifest_of, records_of, study
 
 from scalesearch.analysis.noise import one_way_anova, reliability, seeds_needed, spearman_brown
 from scalesearch.analysis.pareto import hypervolume, pareto_front
@@ -29,7 +29,7 @@ def network(trial, roles=(), budget="2x", macs=1000, within=True):
     spec = NetworkSpec((1, trial + 1), (8, 16), 32)
     return NetworkRecord(
         trial, budget, roles, Coefficients(1.2, 1.1, 1.15), Shares(0.2, 0.3, 0.5), one, one, one,
-        spec, macs, 1000, 10, 20, within,
+        spec, macs, 10, 20, "macs", macs, 1000, within,
     )  # fmt: skip
 
 
@@ -401,7 +401,7 @@ def test_the_result_has_every_promised_field(document):
     }
     assert all(fields <= set(entry) for entry in document["best"])
     assert all(fields | {"name"} <= set(entry) for entry in document["references"])
-    assert all({"macs", "accuracy_mean", "network"} == set(e) - {"budget"} for e in document["pareto"])
+    assert all({"macs", "accuracy_mean", "network"} == set(e) - {"budget", "cost"} for e in document["pareto"])
     assert {"depths", "widths", "resolution_px"} <= set(document["best"][0]["network"])
     assert set(document["best"][0]["shares"]) == {"depth", "width", "resolution"}
 
@@ -448,7 +448,7 @@ def test_a_study_without_records_is_a_result_that_says_so():
     document = as_json(result)
     assert (document["best"], document["references"], document["pareto"]) == ([], [], [])
     assert (document["trainings"], document["networks"], document["complete"]) == (0, 0, False)
-    assert document["baseline"] == {"name": "efficientnet_micro", "macs": manifest_of(Plan()).baseline_macs}
+    assert document["baseline"] == {"name": "efficientnet_micro", "macs": BASELINE_MACS, "cost": BASELINE_MACS}
     assert document["budgets"][0]["advice"] == "Nothing was trained on this budget yet."
 
 

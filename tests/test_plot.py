@@ -120,7 +120,7 @@ def test_an_unknown_kind_or_budget_names_the_choices():
 def test_one_budget_of_three_shows_only_its_networks():
     info = pareto_info(case("three budgets"), "4x")
     assert [panel.budget for panel in info.panels] == ["4x"]
-    assert max(macs for macs, _ in info.front) <= 1.02 * info.panels[0].target_macs
+    assert max(cost for cost, _ in info.front) <= 1.02 * info.panels[0].target
     assert "8x" not in "".join(t.get_text() for t in texts(figure(case("three budgets"), "pareto", "4x")))
 
 

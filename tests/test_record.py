@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import Plan, manifest_of, networks_of, records_of
 
+from scalesearch.currency import CURRENCIES
 from scalesearch.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.record import (
     COLUMNS,
@@ -57,10 +58,15 @@ networks = st.builds(
     gamma_range=ranges,
     spec=specs,
     macs=st.integers(1, 10**13),
-    target_macs=st.integers(1, 10**13),
     params=st.integers(1, 10**12),
     activations=st.integers(1, 10**12),
+    currency=st.sampled_from(list(CURRENCIES)),
+    cost=positive,
+    target=positive,
     within_tolerance=st.booleans(),
+    excess=st.lists(st.tuples(st.text(max_size=8), st.floats(-1, 9)), max_size=2).map(tuple),
+    latency_seconds=st.none() | positive,
+    memory_bytes=st.none() | positive,
 )
 outcomes = st.builds(
     TrainingOutcome,

@@ -17,7 +17,8 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.config import config_from_dict
 from scalesearch.errors import StorageError
-from scalesearch.record import engineering
+from scalesearch.currency import engineering
+
 from scalesearch.report import (
     StudyRow,
     count_table,
@@ -90,7 +91,7 @@ def test_the_answer_comes_first_then_the_noise_then_the_table():
     result = case()
     text = shown(render_result(result), 400)
     order = [
-        f"Budget 2x: {engineering(result.budgets[0].facts.target_macs)} FLOPs",
+        f"Budget 2x: {engineering(result.budgets[0].facts.target)} FLOPs",
         f"best: {coefficients(best_of(result).network)}",
         f"validation accuracy: {mean_of(result)} % over 2 seeds (95 % interval",
         f"advice: {result.budgets[0].advice}",

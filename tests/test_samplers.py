@@ -45,7 +45,7 @@ def itself(shares):
 
 
 def references(key):
-    return [REFERENCES[name] for proposal in reference_proposals(key) for name in proposal.roles]
+    return [REFERENCES[name] for proposal in reference_proposals(REFERENCES, key) for name in proposal.roles]
 
 
 def draw(sampler, count, key=itself, seed=0, ratio=2.0, start=()):
@@ -63,7 +63,7 @@ def test_the_lattice_gives_exactly_as_many_new_networks_as_asked(count):
 
 
 def test_the_plan_starts_with_the_references_and_has_the_three_corners():
-    proposals = reference_proposals(key_of())
+    proposals = reference_proposals(REFERENCES, key_of())
     assert [name for p in proposals for name in p.roles] == list(REFERENCES)
     assert {Shares(1, 0, 0), Shares(0, 1, 0), Shares(0, 0, 1)} <= {p.shares for p in proposals}
 
@@ -93,14 +93,14 @@ def test_a_surface_with_few_networks_gives_them_all_and_stops(sampler):
 @pytest.mark.parametrize("sampler", FIXED)
 def test_at_1x_every_point_is_the_baseline_and_one_proposal_has_all_the_names(sampler):
     key = key_of("efficientnet_micro", "1x")
-    (only,) = reference_proposals(key)
+    (only,) = reference_proposals(REFERENCES, key)
     assert only.roles == tuple(REFERENCES)
     if sampler != "grid":
         assert draw(sampler, 5, key, ratio=1.0, start=[only.shares]) == []
 
 
 def test_references_that_are_one_network_are_one_proposal_with_both_names():
-    proposals = reference_proposals(lambda shares: shares.depth > 0.9)
+    proposals = reference_proposals(REFERENCES, lambda shares: shares.depth > 0.9)
     assert [p.roles for p in proposals] == [("depth",), ("width", "resolution", "uniform", "efficientnet")]
     assert [p.shares for p in proposals] == [REFERENCES["depth"], REFERENCES["width"]]
 

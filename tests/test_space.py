@@ -63,7 +63,7 @@ def shares(draw):
 )
 def test_a_budget_is_read_as_a_multiple_or_as_multiply_adds(text, multiple, macs):
     budget = parse_budget(text)
-    assert (budget.multiple, budget.macs) == (multiple, macs)
+    assert (budget.multiple, budget.amount) == (multiple, macs)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_a_list_with_a_hole_is_refused(text):
 
 
 def test_target_and_ratio_of_a_budget_agree():
-    assert parse_budget("2x").target_macs(385_814_752) == 771_629_504
+    assert parse_budget("2x").target(385_814_752) == 771_629_504
     assert parse_budget("2x").ratio(385_814_752) == 2.0
-    assert parse_budget("800M").target_macs(385_814_752) == 800_000_000
+    assert parse_budget("800M").target(385_814_752) == 800_000_000
     assert parse_budget("800M").ratio(400_000_000) == 2.0
 
 

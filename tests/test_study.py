@@ -62,7 +62,7 @@ def outcome(seed: int, accuracy: float | None = 0.7) -> TrainingOutcome:
 def network(trial: int, within: bool = True) -> NetworkRecord:
     return NetworkRecord(
         trial, "2x", ("depth",), Coefficients(2.0, 1.0, 1.0), Shares(1.0, 0.0, 0.0), (1.9, 2.1), (1.0, 1.0), (1.0, 1.0),
-        NetworkSpec((1, 2), (8, 16), 10, 4, 32), 1234, 1230, 99, 88, within,
+        NetworkSpec((1, 2), (8, 16), 10, 4, 32), 1234, 99, 88, "macs", 1234, 1230, within,
     )  # fmt: skip
 
 

@@ -82,12 +82,12 @@ def _advice(best: NetworkSummary | None, baseline: NetworkSummary | None, compar
         return "Nothing was trained on this budget yet."
     if best.network.spec == (baseline.network.spec if baseline else None):
         return "This budget is the baseline's own cost: the baseline is its only network."
-    return advice(comparisons, costs_more=baseline is not None and best.network.macs > baseline.network.macs)
+    return advice(comparisons, costs_more=baseline is not None and best.network.cost > baseline.network.cost)
 
 
 def _front(summaries: Iterable[NetworkSummary]) -> tuple[NetworkSummary, ...]:
     ranked = [s for s in summaries if s.ranked and s.mean is not None]
-    indices = pareto_front([float(s.network.macs) for s in ranked], [s.mean or 0.0 for s in ranked])
+    indices = pareto_front([s.network.cost for s in ranked], [s.mean or 0.0 for s in ranked])
     return tuple(ranked[i] for i in indices)
 
 
@@ -118,7 +118,7 @@ def _complete(manifest: Manifest, summaries: Sequence[NetworkSummary], baseline:
 
 
 def _trained_in_full(summary: NetworkSummary, seeds: int) -> bool:
-    return summary.status == "off_budget" or len(summary.accuracies) + summary.failed >= seeds
+    return summary.status in ("off_budget", "infeasible") or len(summary.accuracies) + summary.failed >= seeds
 
 
 def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:
@@ -138,6 +138,12 @@ def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:
         "network": spec_to_dict(network.spec),
         "macs": network.macs,
         "target_macs": network.target_macs,
+        "currency": network.currency,
+        "cost": network.cost,
+        "target": network.target,
+        "latency_seconds": network.latency_seconds,
+        "memory_bytes": network.memory_bytes,
+        "violations": dict(network.violations),
         "params": network.params,
         "activations": network.activations,
         "accuracy_mean": summary.mean,
@@ -150,11 +156,13 @@ def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:
     }
 
 
-def _budget_to_dict(budget: BudgetResult, tolerance: float) -> dict[str, Any]:
+def _budget_to_dict(budget: BudgetResult, manifest: Manifest) -> dict[str, Any]:
     return {
         "budget": budget.facts.text,
-        "target_macs": budget.facts.target_macs,
-        "tolerance": tolerance,
+        "currency": manifest.config.cost,
+        "target": budget.facts.target,
+        "target_macs": manifest.target_macs[budget.facts.text],
+        "tolerance": manifest.config.tolerance,
         "networks_on_surface": budget.facts.networks_on_surface,
         "within_tolerance": budget.facts.within_tolerance,
         "residual_median": budget.facts.residual_median,
@@ -175,10 +183,11 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
         "baseline": {
             "name": manifest.config.base,
             "macs": manifest.baseline_macs,
+            "cost": manifest.baseline_cost,
             **(summary_to_dict(result.baseline) if result.baseline else {}),
         },
         "data": {**dataclasses.asdict(manifest.data), "notes": list(manifest.data.notes)},
-        "budgets": [_budget_to_dict(b, manifest.config.tolerance) for b in result.budgets],
+        "budgets": [_budget_to_dict(b, manifest) for b in result.budgets],
         "best": [{"budget": b.facts.text, **summary_to_dict(b.best)} for b in result.budgets if b.best],
         "references": [
             {"budget": b.facts.text, "name": name, **summary_to_dict(s)}
@@ -188,6 +197,7 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
         "pareto": [
             {
                 "macs": s.network.macs,
+                "cost": s.network.cost,
                 "accuracy_mean": s.mean,
                 "budget": s.network.budget,
                 "network": spec_to_dict(s.network.spec),
@@ -197,6 +207,8 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
         "trainings": result.trainings,
         "networks": result.networks,
         "seconds": result.seconds,
+        "currency": manifest.config.cost,
+        "exponents": dataclasses.asdict(manifest.exponents),
         "device": manifest.device,
         "workers": manifest.workers,
         "versions": dict(manifest.versions),

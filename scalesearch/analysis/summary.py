@@ -41,13 +41,13 @@ class NetworkSummary:
     @property
     def ranked(self) -> bool:
         """Whether the network may be called best: on budget, trained, and no training failed."""
-        return self.network.within_tolerance and self.failed == 0 and bool(self.accuracies)
+        return self.network.trainable and self.failed == 0 and bool(self.accuracies)
 
     @property
     def status(self) -> str:
-        """`complete`, `failed`, `off_budget`, or `waiting` when nothing has been trained yet."""
-        if not self.network.within_tolerance and not self.accuracies:
-            return "off_budget"
+        """`complete`, `failed`, `off_budget`, `infeasible`, or `waiting` when nothing has been trained yet."""
+        if not self.network.trainable and not self.accuracies:
+            return "infeasible" if self.network.within_tolerance else "off_budget"
         if self.failed:
             return "failed"
         return "complete" if self.accuracies else "waiting"
@@ -90,7 +90,7 @@ def _with_shrinkage(summary: NetworkSummary, budget: Anova | None) -> NetworkSum
 
 def _with_ranks(summaries: Sequence[NetworkSummary]) -> list[NetworkSummary]:
     ranked = [s for s in summaries if s.ranked]
-    order = sorted(ranked, key=lambda s: (-(s.mean or 0.0), s.network.macs, s.network.trial))
+    order = sorted(ranked, key=lambda s: (-(s.mean or 0.0), s.network.cost, s.network.trial))
     ranks = {s.network.trial: position for position, s in enumerate(order, start=1)}
     return [replace(s, rank=ranks.get(s.network.trial)) for s in summaries]
 

@@ -39,6 +39,14 @@ def run(
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
     workers: Workers = None,
     tolerance: Annotated[float | None, typer.Option(help="Allowed miss of the budget, e.g. 0.02.")] = None,
+    cost: Annotated[
+        str | None, typer.Option(help="Count the budget in macs, params, activations, latency or memory.")
+    ] = None,
+    exponents: Annotated[str | None, typer.Option(help="Of the surface: nominal (1, 2, 2) or measured.")] = None,
+    max_params: Annotated[str | None, typer.Option(help="Train nothing with more weights, e.g. 5M.")] = None,
+    max_latency: Annotated[str | None, typer.Option(help="Train nothing slower on the device, e.g. 5ms.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="Train nothing that needs more to train, e.g. 2GB.")] = None,
+    latency_batch: Annotated[int | None, typer.Option(help="Images in the batch that is timed.")] = None,
     rounding: Annotated[str | None, typer.Option(help="Depth rule: proportional, official or round.")] = None,
     grid_step: Annotated[float | None, typer.Option(help="Step of the grid sampler.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
@@ -52,7 +60,7 @@ def run(
     """Search a budget, then report: the main job."""
     from scalesearch.config import load_definition, override, parse_duration
     from scalesearch.session import run_new
-    from scalesearch.space import parse_budgets
+    from scalesearch.space import parse_budgets, parse_limit
 
     config = override(
         load_definition(study or "default"),
@@ -67,6 +75,12 @@ def run(
         proxy_epochs=epochs,
         workers=workers,
         tolerance=tolerance,
+        cost=cost,
+        exponents=exponents,
+        max_params=parse_limit("--max-params", max_params, "count"),
+        max_latency=parse_limit("--max-latency", max_latency, "seconds"),
+        max_memory=parse_limit("--max-memory", max_memory, "bytes"),
+        latency_batch=latency_batch,
         rounding=rounding,
         grid_step=grid_step,
         device=device,

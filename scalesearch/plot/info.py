@@ -20,7 +20,7 @@ class Mark:
         label: its multipliers, such as `d 1.26 w 1.00 r 1.26`.
         names: references that it is, in the order of `REFERENCES`.
         shares: None for the baseline.
-        macs: counted multiply-adds.
+        cost: in the study's currency.
         percent: mean validation accuracy, 0 to 100; None when not scored.
         interval: 95 % interval of the mean, in percent; None when it cannot be had.
         seeds: finished trainings.
@@ -31,7 +31,7 @@ class Mark:
     label: str
     names: tuple[str, ...]
     shares: Shares | None
-    macs: int
+    cost: float
     percent: float | None
     interval: tuple[float, float] | None
     seeds: int
@@ -44,7 +44,8 @@ class Panel:
     """One budget: its networks, the highest accuracy first and those without a score last."""
 
     budget: str
-    target_macs: int
+    target: float
+    currency: str
     marks: tuple[Mark, ...]
     caption: str
 
@@ -56,18 +57,19 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class ParetoInfo:
-    """Accuracy against FLOPs.
+    """Accuracy against cost.
 
     Attributes:
         baseline: the unscaled network; None when it was not trained.
         panels: one a budget.
-        front: (multiply-adds, percent) of the networks that no other beats on both, by rising cost.
+        front: (cost, percent) of the networks that no other beats on both, by rising cost.
     """
 
     title: str
     baseline: Mark | None
     panels: tuple[Panel, ...]
-    front: tuple[tuple[int, float], ...]
+    front: tuple[tuple[float, float], ...]
+    currency: str
 
     @property
     def scored(self) -> tuple[Mark, ...]:
@@ -89,7 +91,9 @@ def _problem(summary: NetworkSummary) -> str:
     if summary.failed:
         return f"diverged on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds"
     if not network.within_tolerance:
-        return f"off budget: {100 * network.macs / network.target_macs:.1f} % of the target"
+        return f"off budget: {100 * network.cost / network.target:.1f} % of the target"
+    if network.violations:
+        return " and ".join(f"{100 * part:.1f} % over {name.replace('_', '-')}" for name, part in network.violations)
     return "" if summary.ranked else "not trained yet"
 
 
@@ -100,7 +104,7 @@ def _mark(summary: NetworkSummary, best: NetworkSummary | None) -> Mark:
         label=f"d {c.alpha:.2f} w {c.beta:.2f} r {c.gamma:.2f}",
         names=tuple(name for name in REFERENCES if name in network.roles),
         shares=network.shares,
-        macs=network.macs,
+        cost=network.cost,
         percent=100 * summary.mean if scored and summary.mean is not None else None,
         interval=(100 * summary.ci95[0], 100 * summary.ci95[1]) if scored and summary.ci95 else None,
         seeds=len(summary.accuracies),
@@ -121,7 +125,7 @@ def _seeds(marks: Sequence[Mark]) -> str:
     return f"{text} seed{'' if counts == [1] else 's'}"
 
 
-def _panel(budget: BudgetResult) -> Panel:
+def _panel(budget: BudgetResult, currency: str) -> Panel:
     marks = tuple(_mark(summary, budget.best) for summary in budget.networks)
     scored = [mark for mark in marks if mark.percent is not None]
     if scored:
@@ -129,7 +133,7 @@ def _panel(budget: BudgetResult) -> Panel:
         caption = f"{networks} × {_seeds(scored)}; {_noise(budget.reliability)}"
     else:
         caption = "no training has finished yet"
-    return Panel(budget.facts.text, budget.facts.target_macs, marks, caption)
+    return Panel(budget.facts.text, budget.facts.target, currency, marks, caption)
 
 
 def _chosen(result: StudyResult, budget: str | None) -> tuple[BudgetResult, ...]:
@@ -148,17 +152,17 @@ def _title(result: StudyResult) -> str:
 
 
 def pareto_info(result: StudyResult, budget: str | None = None) -> ParetoInfo:
-    """What the figure of accuracy against FLOPs shows.
+    """What the figure of accuracy against cost shows.
 
     Raises:
         UnknownNameError: a budget that the study does not have.
     """
-    panels = tuple(_panel(b) for b in _chosen(result, budget))
+    panels = tuple(_panel(b, result.manifest.config.cost) for b in _chosen(result, budget))
     baseline = _mark(result.baseline, None) if result.baseline else None
     shown = {panel.budget for panel in panels} | ({result.baseline.network.budget} if result.baseline else set())
     front = [s for s in result.pareto if s.network.budget in shown]
-    points = tuple((s.network.macs, 100 * s.mean) for s in front if s.mean is not None)
-    return ParetoInfo(_title(result), baseline, panels, points)
+    points = tuple((s.network.cost, 100 * s.mean) for s in front if s.mean is not None)
+    return ParetoInfo(_title(result), baseline, panels, points, result.manifest.config.cost)
 
 
 def simplex_info(result: StudyResult, budget: str | None = None) -> SimplexInfo:
@@ -167,4 +171,4 @@ def simplex_info(result: StudyResult, budget: str | None = None) -> SimplexInfo:
     Raises:
         UnknownNameError: a budget that the study does not have.
     """
-    return SimplexInfo(_title(result), tuple(_panel(b) for b in _chosen(result, budget)))
+    return SimplexInfo(_title(result), tuple(_panel(b, result.manifest.config.cost) for b in _chosen(result, budget)))

@@ -1,4 +1,4 @@
-"""Accuracy against FLOPs with the Pareto front, and for each budget its networks ranked with their intervals.
+"""Accuracy against cost with the Pareto front, and for each budget its networks ranked with their intervals.
 
 All networks of a budget share nearly one cost, so beside the overview every budget has a panel of its own, where each
 network is a row.
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
+from scalesearch.currency import CURRENCIES, short_amount
 from scalesearch.plot.info import Mark, Panel, ParetoInfo
 from scalesearch.plot.labels import Boxes, Label, along, boxes, place_labels
 from scalesearch.plot.style import (
@@ -39,13 +40,12 @@ from scalesearch.plot.style import (
     spread,
     tidy,
 )
-from scalesearch.record import engineering
 
 ROWS = 24
 """Networks that a ranked panel shows; references are always shown."""
 
 LOG_FROM = 3.0
-"""The axis of FLOPs is logarithmic when the costs span more than this ratio."""
+"""The axis of costs is logarithmic when the costs span more than this ratio."""
 
 
 def draw_pareto(info: ParetoInfo) -> Figure:
@@ -66,7 +66,7 @@ def draw_pareto(info: ParetoInfo) -> Figure:
     measured = any(mark.interval for mark in info.scored)
     bars = "with the 95 % interval of its mean" if measured else "no intervals could be measured"
     note = f"each mark a network, {bars}"
-    headline(overview, "Accuracy against FLOPs", note, left_edge(overview, renderer))
+    headline(overview, f"Accuracy against {CURRENCIES[info.currency].short}", note, left_edge(overview, renderer))
     for ax, panel in zip(ranked, info.panels, strict=True):
         hidden = _rows(panel)[1]
         caption = panel.caption + (f"; {hidden} more not shown" if hidden else "")
@@ -88,9 +88,9 @@ def _overview(ax: Axes, info: ParetoInfo) -> None:
     reserve_headline(ax)
     for mark in info.scored:
         style = (BASELINE, "^", 9.0) if mark is info.baseline else look(mark)
-        _dot(ax, (mark.macs, mark.percent or 0.0), mark, style, vertical=True)
+        _dot(ax, (mark.cost, mark.percent or 0.0), mark, style, vertical=True)
     ax.set_ylim(*_accuracy_limits(info.scored, room=0.12))
-    _cost_axis(ax, [mark.macs for mark in info.scored])
+    _cost_axis(ax, [mark.cost for mark in info.scored], info.currency)
     right = ax.get_xlim()[1]
     costs, accuracies = [c for c, _ in info.front], [a for _, a in info.front]
     ax.step([*costs, right], [*accuracies, accuracies[-1]], where="post", color=INK, linewidth=1.2, zorder=1.5)
@@ -109,8 +109,8 @@ def _dot(ax: Axes, xy: tuple[float, float], mark: Mark, style: Look, *, vertical
     ax.plot(*xy, marker, color=colour, markersize=size, markeredgecolor="white", markeredgewidth=0.8, zorder=order)
 
 
-def _cost_axis(ax: Axes, macs: Sequence[int]) -> None:
-    low, high = min(macs), max(macs)
+def _cost_axis(ax: Axes, costs: Sequence[float], currency: str) -> None:
+    low, high = min(costs), max(costs)
     if high / low > LOG_FROM:
         ax.set_xscale("log")
         factor = (high / low) ** 0.08
@@ -122,8 +122,8 @@ def _cost_axis(ax: Axes, macs: Sequence[int]) -> None:
         room = max(0.15 * (high - low), 0.05 * high)
         ax.set_xlim(low - room, high + room)
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value)))
-    ax.set_xlabel("FLOPs (multiply-adds of one image)", fontsize=10)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_amount(value, currency)))
+    ax.set_xlabel(CURRENCIES[currency].label, fontsize=10)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -148,7 +148,7 @@ def _name_points(ax: Axes, info: ParetoInfo, renderer: RendererAgg) -> None:
     taken = []
     for mark in info.scored:
         ends = mark.interval or (mark.percent or 0.0, mark.percent or 0.0)
-        (x, low), (_, high) = ax.transData.transform([(mark.macs, ends[0]), (mark.macs, ends[1])])
+        (x, low), (_, high) = ax.transData.transform([(mark.cost, ends[0]), (mark.cost, ends[1])])
         taken.append((x - 6, low - 6, x + 6, high + 6))
     place_labels(ax, _named(info), np.vstack([boxes(taken), *_front_boxes(ax, info)]), renderer)
 
@@ -165,13 +165,13 @@ def _named(info: ParetoInfo) -> list[Label]:
     labels = []
     if info.baseline is not None and info.baseline.percent is not None:
         style = {"fontsize": 9.5, "fontweight": "bold", "color": BASELINE}
-        labels.append(Label("baseline", (info.baseline.macs, info.baseline.percent), 6, True, style))
+        labels.append(Label("baseline", (info.baseline.cost, info.baseline.percent), 6, True, style))
     for panel in info.panels:
         for mark in panel.scored:
             if mark.best and mark.percent is not None:
                 style = {"fontsize": 9.5, "fontweight": "bold", "color": BEST}
                 text = plain(f"best at {panel.budget}: {mark.percent:.1f} %")
-                labels.append(Label(text, (mark.macs, mark.percent), 6, True, style))
+                labels.append(Label(text, (mark.cost, mark.percent), 6, True, style))
     return labels
 
 

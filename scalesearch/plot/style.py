@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
+from scalesearch.currency import CURRENCIES, short_amount
 from scalesearch.plot.info import Mark, Panel
-from scalesearch.record import engineering
 
 DPI = 100
 WIDTH_IN = 12.0
@@ -88,8 +88,8 @@ def left_edge(ax: Axes, renderer: RendererAgg) -> float:
 
 
 def panel_title(panel: Panel) -> str:
-    """The budget as text and as a number of multiply-adds."""
-    return f"At {panel.budget}: {engineering(panel.target_macs)} FLOPs"
+    """The budget as text and as a cost."""
+    return f"At {panel.budget}: {short_amount(panel.target, panel.currency)} {CURRENCIES[panel.currency].short}"
 
 
 def look(mark: Mark) -> Look:

@@ -11,13 +11,13 @@ from markupsafe import Markup
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.config import config_to_dict, dump_toml
+from scalesearch.currency import engineering, short_amount
 from scalesearch.files import write_atomic
-from scalesearch.record import engineering
 from scalesearch.report import text
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 CAPTIONS = {
-    "pareto": "Accuracy against FLOPs. Intervals come from the seed spread pooled over all networks of the study.",
+    "pareto": "Accuracy against cost. Intervals come from the seed spread pooled over all networks of the study.",
     "simplex": "Where the extra compute went, and the accuracy it gave.",
 }
 
@@ -31,7 +31,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"text": text, "engineering": engineering}
+    environment.globals |= {"text": text, "engineering": engineering, "short_amount": short_amount}
     return environment.get_template("report.html.j2")
 
 

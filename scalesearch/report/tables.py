@@ -15,11 +15,12 @@ from rich.text import Text
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
-from scalesearch.record import engineering
+from scalesearch.currency import CURRENCIES, engineering, short_amount
 from scalesearch.report.text import (
     NONE,
     accuracy,
-    listed,
+    blocks,
+    channels,
     note,
     points,
     points_interval,
@@ -79,7 +80,8 @@ def result_table(budget: BudgetResult, limit: int | None = None, *, narrow: bool
         narrow: leave out blocks, channels and the share of the target, for 80 columns.
     """
     table = _table()
-    columns = [column for column in _COLUMNS if not (narrow and column.wide)]
+    plain = all(s.network.currency == "macs" for s in budget.networks)
+    columns = [c for c in _COLUMNS if not (narrow and c.wide) and not (plain and c is _COST)]
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.number else "left"
         table.add_column(column.name, justify=justify, no_wrap=column.name not in _WRAPPED)
@@ -100,15 +102,18 @@ class _ResultColumn:
 
 
 _WRAPPED = ("channels", "note")
+_COST = _ResultColumn("cost", lambda s: short_amount(s.network.cost, s.network.currency))
+"""Shown where the budget is not in multiply-adds, which have a column anyway."""
 _COLUMNS = (
     _ResultColumn("#", lambda s: str(s.rank or NONE)),
     _ResultColumn("alpha", lambda s: span(s.network.alpha_range), number=False),
     _ResultColumn("beta", lambda s: span(s.network.beta_range), number=False),
     _ResultColumn("gamma", lambda s: span(s.network.gamma_range), number=False),
-    _ResultColumn("blocks", lambda s: listed(s.network.spec.depths), number=False, wide=True),
-    _ResultColumn("channels", lambda s: listed(s.network.spec.channels), number=False, wide=True),
+    _ResultColumn("blocks", lambda s: blocks(s.network.spec), number=False, wide=True),
+    _ResultColumn("channels", lambda s: channels(s.network.spec), number=False, wide=True),
     _ResultColumn("px", lambda s: str(s.network.spec.resolution_px)),
     _ResultColumn("FLOPs", lambda s: engineering(s.network.macs)),
+    _COST,
     _ResultColumn("target %", lambda s: residual(s.network), wide=True),
     _ResultColumn("accuracy %", accuracy),
     _ResultColumn("seeds", lambda s: str(len(s.accuracies))),
@@ -145,20 +150,22 @@ def verdict_table(comparisons: Iterable[Comparison]) -> Table:
 
 def front_table(front: Iterable[NetworkSummary]) -> Table:
     """The networks that no other beats on both cost and accuracy."""
+    front = list(front)
     table = _table()
-    for name, justify in (("FLOPs", "right"), ("accuracy %", "right"), ("budget", "left"), ("px", "right")):
+    cost = CURRENCIES[front[0].network.currency].short if front else "cost"
+    for name, justify in ((cost, "right"), ("accuracy %", "right"), ("budget", "left"), ("px", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("blocks")
     table.add_column("channels")
     for summary in front:
         spec = summary.network.spec
         table.add_row(
-            engineering(summary.network.macs),
+            short_amount(summary.network.cost, summary.network.currency),
             accuracy(summary),
             escape(", ".join([summary.network.budget, *summary.network.roles])),
             str(spec.resolution_px),
-            listed(spec.depths),
-            listed(spec.channels),
+            blocks(spec),
+            channels(spec),
         )
     return table
 

@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
-from scalesearch.record import engineering
+from scalesearch.currency import CURRENCIES
 from scalesearch.report.tables import FittedTable, front_table, verdict_table
-from scalesearch.report.text import architecture, coefficients, noise_line, progress, score
+from scalesearch.report.text import architecture, coefficients, noise_line, progress, score, target
 
 
 def render_result(result: StudyResult) -> Group:
@@ -23,15 +23,17 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
     if unfinished:
         yield Text(unfinished, style="bold yellow")
         yield Text()
+    currency = result.manifest.config.cost
     for budget in result.budgets:
-        yield from _budget(budget)
+        yield from _budget(budget, currency)
     if len(result.pareto) > 1:
-        yield Text("Pareto front (not beaten on both FLOPs and accuracy)", style="bold")
+        short = CURRENCIES[currency].short
+        yield Text(f"Pareto front (not beaten on both {short} and accuracy)", style="bold")
         yield front_table(result.pareto)
 
 
-def _budget(budget: BudgetResult) -> Iterator[RenderableType]:
-    title = f"Budget {budget.facts.text}: {engineering(budget.facts.target_macs)} FLOPs (multiply-adds)"
+def _budget(budget: BudgetResult, currency: str) -> Iterator[RenderableType]:
+    title = f"Budget {budget.facts.text}: {target(budget.facts.target, currency)}"
     yield Text(title, style="bold underline")
     yield from _answer(budget)
     yield _line("noise", noise_line(budget.reliability))

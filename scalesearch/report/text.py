@@ -8,7 +8,9 @@ from scalesearch.analysis.noise import Reliability
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
+from scalesearch.currency import amount, engineering
 from scalesearch.record import NetworkRecord, Range
+from scalesearch.spec import NetworkSpec
 
 NONE = "–"
 """Stands where a number does not exist."""
@@ -43,12 +45,36 @@ def listed(values: Sequence[int]) -> str:
 def architecture(network: NetworkRecord) -> str:
     """The whole-number network in one line."""
     spec = network.spec
-    return f"{listed(spec.depths)} blocks, {listed(spec.channels)} channels, {spec.resolution_px} px"
+    if spec.unit == "thousandth":
+        return f"depth {blocks(spec)}, width {channels(spec)}, {spec.resolution_px} px"
+    return f"{blocks(spec)} blocks, {channels(spec)} channels, {spec.resolution_px} px"
+
+
+def blocks(spec: NetworkSpec) -> str:
+    """Blocks of each stage, or the depth multiplier of a network that does not tell its stages."""
+    return _multipliers(spec.depths) if spec.unit == "thousandth" else listed(spec.depths)
+
+
+def channels(spec: NetworkSpec) -> str:
+    """Channels of stem, stages and head, or the width multiplier of a network that does not tell its stages."""
+    return _multipliers(spec.channels) if spec.unit == "thousandth" else listed(spec.channels)
+
+
+def _multipliers(thousandths: Sequence[int]) -> str:
+    return " ".join(f"x{value / 1000:.4g}" for value in thousandths)
+
+
+def target(cost: float, currency: str) -> str:
+    """A budget's target in words."""
+    if currency == "macs":
+        return f"{engineering(cost)} FLOPs (multiply-adds)"
+    estimate = ", an estimate where the device does not tell" if currency == "memory" else ""
+    return amount(cost, currency) + estimate
 
 
 def residual(network: NetworkRecord) -> str:
     """Achieved cost over the target, in percent."""
-    return f"{100 * network.macs / network.target_macs:.1f}"
+    return f"{100 * network.cost / network.target:.1f}"
 
 
 def accuracy(summary: NetworkSummary) -> str:
@@ -92,10 +118,16 @@ def note(summary: NetworkSummary) -> str:
     reasons = {
         "failed": f"diverged on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds",
         "off_budget": "off budget, not trained",
+        "infeasible": f"{violations(summary.network)}, not trained",
         "waiting": "not trained yet",
     }
     parts = [*summary.network.roles, reasons.get(summary.status, "")]
     return ", ".join(part for part in parts if part)
+
+
+def violations(network: NetworkRecord) -> str:
+    """Which second limits the network breaks, and by how much."""
+    return " and ".join(f"{100 * part:.1f} % over {name.replace('_', '-')}" for name, part in network.violations)
 
 
 def noise_line(reliability: Reliability | None) -> str:

@@ -19,7 +19,7 @@ from scalesearch.samplers import ADAPTIVE
 from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
 from scalesearch.search.preflight import preflight
-from scalesearch.search.prepare import Prepared, check_data, check_same, make_manifest, prepare
+from scalesearch.search.prepare import Prepared, check_baseline, check_data, check_same, make_manifest, prepare
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.study import (
     StudyPaths,
@@ -95,6 +95,7 @@ def resume(
     check_same(manifest, asked or {})
     prepared = prepare(manifest.config, manifest.device)
     check_data(manifest, prepared)
+    check_baseline(manifest, prepared)
     return _search(
         prepared,
         manifest,

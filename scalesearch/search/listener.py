@@ -18,15 +18,23 @@ class BudgetPlan:
         networks_on_surface: distinct networks of a dense lattice.
         planned: networks that will be trained, the references included.
         same: references that round to one network, each group as its names.
+        target: in the study's currency.
         off_budget: planned networks that miss the tolerance and will not be trained.
+        infeasible: planned networks that break a second limit and will not be trained.
     """
 
     text: str
-    target_macs: int
+    target: float
     networks_on_surface: int
     planned: int
     same: tuple[tuple[str, ...], ...]
     off_budget: int
+    infeasible: int = 0
+
+    @property
+    def trained(self) -> int:
+        """Networks that will be trained."""
+        return self.planned - self.off_budget - self.infeasible
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,8 @@ class Preflight:
     study: str
     baseline: str
     baseline_macs: int
+    currency: str
+    baseline_cost: float
     data: DataFacts
     device: str
     workers: int

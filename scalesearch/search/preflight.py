@@ -8,7 +8,7 @@ from scalesearch.samplers import Proposal
 from scalesearch.search.listener import BudgetPlan, Preflight
 from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts, planned_networks, proposals
 from scalesearch.space import REFERENCES
-from scalesearch.spec import NetworkSpec
+from scalesearch.spec import Candidate, NetworkSpec
 
 
 def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None) -> Preflight:
@@ -19,13 +19,15 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
     """
     config = prepared.config
     plans = tuple(_plan(prepared, space) for space in prepared.budgets)
-    trainings = config.seeds * (1 + sum(plan.planned - plan.off_budget for plan in plans))
-    largest = max(prepared.budgets, key=lambda space: space.surface.target_macs)
+    trainings = config.seeds * (1 + sum(plan.trained for plan in plans))
+    largest = max(prepared.budgets, key=lambda space: space.surface.target)
     seconds = executor.training_seconds(_uniform(largest)) if executor else None
     return Preflight(
         study=manifest.study,
         baseline=prepared.baseline.name,
         baseline_macs=manifest.baseline_macs,
+        currency=prepared.config.cost,
+        baseline_cost=manifest.baseline_cost,
         data=data_facts(prepared.dataset),
         device=manifest.device,
         workers=manifest.workers,
@@ -39,20 +41,27 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
 
 
 def _uniform(space: BudgetSpace) -> NetworkSpec:
-    return space.key(REFERENCES["uniform"])
+    return space.candidate(REFERENCES["uniform"]).spec
 
 
 def _plan(prepared: Prepared, space: BudgetSpace) -> BudgetPlan:
     points = [] if space.is_baseline else proposals(prepared.config, space)
-    off = [p for p in points if not space.candidate(p.shares).within_tolerance]
+    found = [space.candidate(p.shares) for p in points]
+    off = [c for c in found if not c.within_tolerance]
+    over = [c for c in found if c.within_tolerance and _over(prepared, c)]
     return BudgetPlan(
         text=space.text,
-        target_macs=space.surface.target_macs,
-        networks_on_surface=len(space.dense),
+        target=space.surface.target,
+        networks_on_surface=len(space.networks),
         planned=planned_networks(prepared.config, space),
         same=_same(points),
         off_budget=len(off),
+        infeasible=len(over),
     )
+
+
+def _over(prepared: Prepared, candidate: Candidate) -> bool:
+    return any(part > 0 for _, part in prepared.limits.excess(prepared.gauge, candidate.spec))
 
 
 def _same(points: list[Proposal]) -> tuple[tuple[str, ...], ...]:
@@ -60,8 +69,7 @@ def _same(points: list[Proposal]) -> tuple[tuple[str, ...], ...]:
 
 
 def _equivalents(prepared: Prepared, plans: tuple[BudgetPlan, ...]) -> float:
-    """All trainings of the study in units of one at the largest budget; time taken as proportional to multiply-adds."""
-    largest = max(plan.target_macs for plan in plans)
-    base = prepared.baseline.macs(prepared.baseline.spec, prepared.task)
-    macs = base + sum((plan.planned - plan.off_budget) * plan.target_macs for plan in plans)
-    return prepared.config.seeds * macs / largest
+    """All trainings of the study in units of one at the largest budget; time taken as proportional to cost."""
+    largest = max(plan.target for plan in plans)
+    cost = prepared.gauge.cost(prepared.baseline.spec) + sum(plan.trained * plan.target for plan in plans)
+    return prepared.config.seeds * cost / largest

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from scalesearch.config import StudyConfig
+from scalesearch.currency import CURRENCIES
 from scalesearch.data import Dataset, absolute_spec, load_dataset
-from scalesearch.errors import StudyError
+from scalesearch.errors import StudyError, UsageError
 from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.local import default_workers
+from scalesearch.gauge import Conditions, Gauge, Limits
 from scalesearch.manifest import BudgetFacts, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.proxy import resolve_device
-from scalesearch.realize import Surface, dense_map, make_surface, realize
+from scalesearch.realize import Surface, make_surface, realize, skeleton_map
 from scalesearch.samplers import ADAPTIVE, Proposal, fixed_points, reference_proposals
-from scalesearch.space import REFERENCES, Shares, parse_budget
+from scalesearch.space import NOMINAL, Budget, Coefficients, Exponents, Shares, parse_budget, references
 from scalesearch.spec import Candidate, NetworkSpec
+
+LEAST_EXPONENT = 0.1
+"""Under this a cost hardly answers to a multiplier, which would then be the budget to the power of 10 or more."""
 
 
 @dataclass(frozen=True)
 class BudgetSpace:
-    """One budget: its surface and every network of a dense lattice on it, with the coefficients that give each."""
+    """One budget: its surface, and the networks of a dense lattice on it with the coefficients that give each.
+
+    Attributes:
+        networks: skeleton (see `Surface.skeleton`) -> its coefficients; realized only where a cost is arithmetic.
+    """
 
     text: str
     surface: Surface
-    dense: Mapping[NetworkSpec, Candidate]
+    networks: Mapping[NetworkSpec, tuple[Coefficients, ...]]
 
     @property
     def is_baseline(self) -> bool:
@@ -40,19 +49,24 @@ class BudgetSpace:
         return realize(self.surface, self.surface.coefficients(shares))
 
     def key(self, shares: Shares) -> NetworkSpec:
-        """The network of a point: two points with one key are one network."""
-        return self.candidate(shares).spec
+        """The skeleton of a point: two points with one key are one network."""
+        return self.surface.skeleton(self.surface.coefficients(shares))
 
-    def facts(self, planned: int) -> BudgetFacts:
-        """What the manifest keeps of it."""
-        candidates = list(self.dense.values())
+    def facts(self, planned: Sequence[Shares], count: int) -> BudgetFacts:
+        """What the manifest keeps of it; `planned` are the points known before training, `count` all networks."""
+        surface = self.surface
+        if surface.gauge.arithmetic:
+            candidates = [realize(surface, triples[0]) for triples in self.networks.values()]
+        else:
+            candidates = [self.candidate(shares) for shares in planned]
         return BudgetFacts(
             text=self.text,
-            target_macs=self.surface.target_macs,
-            networks_on_surface=len(candidates),
-            residual_median=statistics.median(abs(c.residual) for c in candidates),
+            target=surface.target,
+            networks_on_surface=len(self.networks),
+            residual_median=statistics.median([abs(c.residual) for c in candidates] or [0.0]),
             within_tolerance=sum(c.within_tolerance for c in candidates),
-            planned=planned,
+            planned=count,
+            realized=len(candidates),
         )
 
 
@@ -66,6 +80,8 @@ class Prepared:
     task: Task
     device: str
     workers: int
+    gauge: Gauge
+    limits: Limits
     budgets: tuple[BudgetSpace, ...]
 
     def setup(self) -> WorkerSetup:
@@ -88,18 +104,22 @@ def data_facts(dataset: Dataset) -> DataFacts:
     )
 
 
-def budget_space(baseline: Baseline, task: Task, text: str, tolerance: float) -> BudgetSpace:
+def budget_space(gauge: Gauge, text: str, tolerance: float, exponents: Exponents) -> BudgetSpace:
     """The surface of one budget and the networks on it.
 
     Raises:
         InfeasibleError: the budget is under the smallest network that the family can make.
     """
+
+    def surface_of(budget: Budget) -> Surface:
+        return make_surface(gauge.baseline, gauge.task, budget, tolerance, gauge=gauge, exponents=exponents)
+
     budget = parse_budget(text)
-    surface = make_surface(baseline, task, budget, tolerance)
+    surface = surface_of(budget)
     if abs(surface.ratio - 1) <= tolerance:  # the baseline itself meets the budget
         budget = parse_budget("1x")
-        surface = make_surface(baseline, task, budget, tolerance)
-    return BudgetSpace(budget.text, surface, dense_map(surface))
+        surface = surface_of(budget)
+    return BudgetSpace(budget.text, surface, skeleton_map(surface))
 
 
 def prepare(config: StudyConfig, device: str | None = None) -> Prepared:
@@ -111,8 +131,7 @@ def prepare(config: StudyConfig, device: str | None = None) -> Prepared:
     Raises:
         ScaleSearchError: unknown baseline or data, a device that is not there, a budget that cannot be met.
     """
-    baseline = get_baseline(config.base)
-    baseline = replace(baseline, rules=replace(baseline.rules, depth_rule=config.rounding))
+    get_baseline(config.base)  # a wrong name is told before the data is read
     chosen = str(resolve_device(device or config.device))
     recipe = config.proxy
     dataset = load_dataset(
@@ -122,12 +141,44 @@ def prepare(config: StudyConfig, device: str | None = None) -> Prepared:
         val_images=recipe.val_images or None,
     )
     task = Task(len(dataset.classes), dataset.channels)
-    spaces = [budget_space(baseline, task, text, config.tolerance) for text in config.budgets]
-    unique: dict[int, BudgetSpace] = {}
+    baseline = get_baseline(config.base, dataset.native_px)
+    baseline = replace(baseline, rules=replace(baseline.rules, depth_rule=config.rounding))
+    gauge = Gauge(baseline, task, config.cost, conditions(config, chosen))
+    exponents = surface_exponents(config, baseline, task)
+    spaces = [budget_space(gauge, text, config.tolerance, exponents) for text in config.budgets]
+    unique: dict[float, BudgetSpace] = {}
     for space in spaces:  # 800M and 0.8G are one budget
-        unique.setdefault(space.surface.target_macs, space)
+        unique.setdefault(space.surface.target, space)
+    limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
-    return Prepared(config, dataset, baseline, task, chosen, workers, tuple(unique.values()))
+    return Prepared(config, dataset, baseline, task, chosen, workers, gauge, limits, tuple(unique.values()))
+
+
+def conditions(config: StudyConfig, device: str) -> Conditions:
+    """Under which a study measures latency and memory."""
+    return Conditions(device, config.latency_batch, config.proxy.batch_size, config.proxy.optimizer)
+
+
+def surface_exponents(config: StudyConfig, baseline: Baseline, task: Task) -> Exponents:
+    """The exponents of a study's surfaces: nominal, or measured on its baseline in its currency.
+
+    Raises:
+        UsageError: measured exponents where cost does not answer to one of the three, or is not a count.
+    """
+    if config.exponents == "nominal":
+        return NOMINAL
+    if not CURRENCIES[config.cost].counted:
+        raise UsageError(f"exponents 'measured' are of counted costs, not {config.cost}; allowed there: nominal")
+    from scalesearch.explore.exponents import measured_exponents
+
+    found = measured_exponents(baseline, task, config.cost)
+    if min(found.depth, found.width, found.resolution) < LEAST_EXPONENT:
+        raise UsageError(
+            f"{config.cost} of {baseline.name} answer to depth, width and resolution with the exponents "
+            f"{found.depth:.2f}, {found.width:.2f} and {found.resolution:.2f}: the surface needs "
+            f"{LEAST_EXPONENT} or more of each; allowed: --exponents nominal"
+        )
+    return found
 
 
 def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
@@ -137,27 +188,37 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         config=replace(prepared.config, data=absolute_spec(prepared.config.data)),
         data=data_facts(prepared.dataset),
         baseline_macs=prepared.baseline.macs(prepared.baseline.spec, prepared.task),
-        budgets=tuple(space.facts(planned_networks(prepared.config, space)) for space in prepared.budgets),
+        budgets=tuple(budget_facts(prepared.config, space) for space in prepared.budgets),
         device=prepared.device,
         workers=prepared.workers,
         versions=library_versions(),
         host=host_facts(),
         created_at=utc_now(),
         command=command,
+        baseline_cost=prepared.gauge.settled(prepared.baseline.spec),
+        exponents=prepared.budgets[0].surface.exponents,
     )
+
+
+def budget_facts(config: StudyConfig, space: BudgetSpace) -> BudgetFacts:
+    """What the manifest keeps of one budget."""
+    known = [] if space.is_baseline else [proposal.shares for proposal in proposals(config, space)]
+    return space.facts(known, planned_networks(config, space))
 
 
 def proposals(config: StudyConfig, space: BudgetSpace) -> list[Proposal]:
     """The points known before training: the references, then all points of a sampler that does not learn."""
-    found = reference_proposals(space.key)
+    named = references(space.surface.exponents)
+    found = reference_proposals(named, space.key)
     if config.sampler in ADAPTIVE:
         return found
     own = fixed_points(
         config.sampler,
         max(0, config.trials - len(found)),
-        [REFERENCES[name] for proposal in found for name in proposal.roles],
+        [named[name] for proposal in found for name in proposal.roles],
         space.key,
         ratio=space.surface.ratio,
+        exponents=space.surface.exponents,
         seed=config.seed,
         grid_step=config.grid_step,
     )
@@ -169,7 +230,7 @@ def planned_networks(config: StudyConfig, space: BudgetSpace) -> int:
     if space.is_baseline:
         return 0
     known = len(proposals(config, space))
-    return max(known, min(config.trials, len(space.dense))) if config.sampler in ADAPTIVE else known
+    return max(known, min(config.trials, len(space.networks))) if config.sampler in ADAPTIVE else known
 
 
 def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
@@ -195,6 +256,20 @@ def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
 
 def _plain(value: Any) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def check_baseline(manifest: Manifest, prepared: Prepared) -> None:
+    """Refuse to resume with a baseline that has changed since the study began: a user's file may have been edited.
+
+    Raises:
+        StudyError: with both costs.
+    """
+    now = prepared.baseline.macs(prepared.baseline.spec, prepared.task)
+    if now != manifest.baseline_macs:
+        raise StudyError(
+            f"baseline {manifest.config.base!r} has changed since study {manifest.study!r} began "
+            f"({manifest.baseline_macs:,} multiply-adds then, {now:,} now); start a new study, or bring it back"
+        )
 
 
 def check_data(manifest: Manifest, prepared: Prepared) -> None:

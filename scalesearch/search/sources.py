@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
 from scalesearch.analysis.result import BASELINE_BUDGET
-from scalesearch.cost import Cost, count
+from scalesearch.cost import count
 from scalesearch.realize import coefficient_ranges
-from scalesearch.record import NetworkRecord, TrainingOutcome
+from scalesearch.record import Excess, NetworkRecord, TrainingOutcome
 from scalesearch.samplers import ADAPTIVE, adaptive_sampler, derived_seed
 from scalesearch.search.prepare import BudgetSpace, Prepared, proposals
 from scalesearch.space import Coefficients, Shares, shares_from_coefficients, shares_from_square, square_from_shares
@@ -45,7 +45,15 @@ class OpenTrial:
 
     def close(self) -> None:
         """Tell Optuna how it ended."""
-        self.budget.tell(self.trial, self.value())
+        self.budget.tell(self.trial, self.value(), self.network.excess)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What Optuna knows of a network: its value (None while it is open, and when it failed) and its constraints."""
+
+    value: float | None
+    excess: Excess
 
 
 class Source(Protocol):
@@ -95,11 +103,10 @@ class BaselineSource:
         return OpenTrial(self.budget, found.trial, network)
 
     def _record(self) -> NetworkRecord:
-        baseline, task = self.prepared.baseline, self.prepared.task
-        cost, one = count(baseline, baseline.spec, task), Coefficients(1.0, 1.0, 1.0)
-        return _network_record(
-            self.store, BASELINE_BUDGET, ("baseline",), None, (one,), baseline.spec, cost, cost.macs, within=True
-        )
+        spec, one = self.prepared.baseline.spec, Coefficients(1.0, 1.0, 1.0)
+        cost = self.prepared.gauge.settled(spec)
+        proposal = _Proposed(BASELINE_BUDGET, ("baseline",), None, (one,), spec, cost, cost)
+        return replace(_network_record(self.prepared, self.store, proposal), within_tolerance=True, excess=())
 
     def closed(self, done: OpenTrial) -> None:
         """See `Source.closed`."""
@@ -125,7 +132,7 @@ class BudgetSource:
         self.learns = self.config.sampler in ADAPTIVE
         self.budget = store.budget(space.text)
         self._enqueue_missing()
-        self._values = self._known()
+        self._told = self._known()
 
     def _sampler(self, trials: int) -> BaseSampler:
         return adaptive_sampler(self.config.sampler, self.config.seed, trials)
@@ -142,10 +149,17 @@ class BudgetSource:
         kept = [shares.depth, shares.width, shares.resolution]
         self.budget.enqueue({"u": u, "v": v}, {**attributes, "shares": kept})
 
-    def _known(self) -> dict[NetworkSpec, float | None]:
-        """Every network of the budget with the value Optuna was told; None while it is open, and when it failed."""
+    def _known(self) -> dict[NetworkSpec, _Told]:
+        """Every network of the budget, by skeleton."""
         found = ((self.budget.network(t), t) for t in self.budget.trials())
-        return {network.spec: t.value if t.state is TrialState.COMPLETE else None for network, t in found if network}
+        return {
+            self._key(network): _Told(trial.value if trial.state is TrialState.COMPLETE else None, network.excess)
+            for network, trial in found
+            if network
+        }
+
+    def _key(self, network: NetworkRecord) -> NetworkSpec:
+        return self.space.surface.skeleton_of(network.spec)
 
     def _waiting(self) -> bool:
         return any(t.state is TrialState.WAITING for t in self.budget.trials())
@@ -170,73 +184,81 @@ class BudgetSource:
 
     def _wanted(self) -> bool:
         """Whether a sampler that learns still owes networks."""
-        return self.learns and len(self._values) < min(self.config.trials, len(self.space.dense))
+        return self.learns and len(self._told) < min(self.config.trials, len(self.space.networks))
 
     def _enqueue_unknown(self) -> None:
         """Queue a network that is not known yet, when a sampler keeps proposing those that are."""
-        unknown = [c for spec, c in self.space.dense.items() if spec not in self._values]
+        unknown = [triples for key, triples in self.space.networks.items() if key not in self._told]
         choice = derived_seed(self.config.seed, len(self.budget.trials())) % len(unknown)
-        self._enqueue(shares_from_coefficients(unknown[choice].coefficients[0]), {})
+        self._enqueue(shares_from_coefficients(unknown[choice][0], self.space.surface.exponents), {})
 
     def closed(self, done: OpenTrial) -> None:
         """See `Source.closed`."""
-        self._values[done.network.spec] = done.value()
+        self._told[self._key(done.network)] = _Told(done.value(), done.network.excess)
 
     def _open(self, trial: Trial) -> OpenTrial | None:
         """Realize a trial's point. None when there is nothing to train: a known network, or one off the budget."""
         u, v = self.budget.point(trial)
         kept = trial.user_attrs.get("shares")
         shares = Shares(*kept) if kept else shares_from_square(u, v)
-        candidate = self.space.candidate(shares)
-        if candidate.spec in self._values:
-            self.budget.tell(trial, self._values[candidate.spec])
+        key = self.space.key(shares)
+        if key in self._told:
+            self.budget.tell(trial, self._told[key].value, self._told[key].excess)
             return None
-        network = self._record(shares, candidate.coefficients[0], candidate.spec, trial.user_attrs.get("roles", []))
+        network = self._record(shares, trial.user_attrs.get("roles", []))
         self.budget.save_network(trial, network)
-        self._values[network.spec] = None
-        if not network.within_tolerance:
-            self.budget.tell(trial, None)
+        self._told[key] = _Told(None, network.excess)
+        if not network.trainable:
+            self.budget.tell(trial, None, network.excess)
             return None
         return OpenTrial(self.budget, trial, network)
 
-    def _record(self, shares: Shares, own: Coefficients, spec: NetworkSpec, roles: list[str]) -> NetworkRecord:
-        surface, dense = self.space.surface, self.space.dense
-        cost = count(surface.baseline, spec, surface.task)
-        triples = (own, *dense[spec].coefficients) if spec in dense else (own,)
-        target = surface.target_macs
-        within = abs(cost.macs / target - 1) <= surface.tolerance
-        return _network_record(
-            self.store, self.space.text, tuple(roles), shares, triples, spec, cost, target, within=within
+    def _record(self, shares: Shares, roles: list[str]) -> NetworkRecord:
+        candidate, key = self.space.candidate(shares), self.space.key(shares)
+        triples = (*candidate.coefficients, *self.space.networks.get(key, ()))
+        proposal = _Proposed(
+            self.space.text, tuple(roles), shares, triples, candidate.spec, candidate.cost, candidate.target
         )
+        return _network_record(self.prepared, self.store, proposal)
 
 
-def _network_record(
-    store: StudyStore,
-    budget: str,
-    roles: tuple[str, ...],
-    shares: Shares | None,
-    triples: Sequence[Coefficients],
-    spec: NetworkSpec,
-    cost: Cost,
-    target_macs: int,
-    *,
-    within: bool,
-) -> NetworkRecord:
-    """The next network of the study; the first of `triples` proposed it, all of them round to it."""
-    alpha, beta, gamma = coefficient_ranges(triples)
+@dataclass(frozen=True)
+class _Proposed:
+    """A network before it is counted; the first of `triples` proposed it, all of them round to it."""
+
+    budget: str
+    roles: tuple[str, ...]
+    shares: Shares | None
+    triples: Sequence[Coefficients]
+    spec: NetworkSpec
+    cost: float
+    target: float
+
+
+def _network_record(prepared: Prepared, store: StudyStore, proposed: _Proposed) -> NetworkRecord:
+    """The next network of the study: built, counted with fvcore, and held against the budget and the limits."""
+    gauge, limits, spec = prepared.gauge, prepared.limits, proposed.spec
+    counted = count(prepared.baseline, spec, prepared.task)
+    cost = float(getattr(counted, gauge.currency)) if gauge.unit.counted else proposed.cost
+    alpha, beta, gamma = coefficient_ranges(proposed.triples)
     return NetworkRecord(
         trial=store.networks(),
-        budget=budget,
-        roles=roles,
-        coefficients=triples[0],
-        shares=shares,
+        budget=proposed.budget,
+        roles=proposed.roles,
+        coefficients=proposed.triples[0],
+        shares=proposed.shares,
         alpha_range=alpha,
         beta_range=beta,
         gamma_range=gamma,
         spec=spec,
-        macs=cost.macs,
-        target_macs=target_macs,
-        params=cost.params,
-        activations=cost.activations,
-        within_tolerance=within,
+        macs=counted.macs,
+        params=counted.params,
+        activations=counted.activations,
+        currency=gauge.currency,
+        cost=cost,
+        target=proposed.target,
+        within_tolerance=abs(cost / proposed.target - 1) <= prepared.config.tolerance,
+        excess=limits.excess(gauge, spec),
+        latency_seconds=gauge.latency(spec) if limits.latency or gauge.currency == "latency" else None,
+        memory_bytes=gauge.memory(spec) if limits.memory or gauge.currency == "memory" else None,
     )

@@ -24,6 +24,7 @@ from scalesearch.errors import StorageError
 from scalesearch.files import write_atomic, writing_errors
 from scalesearch.manifest import Manifest
 from scalesearch.record import (
+    Excess,
     NetworkRecord,
     TrainingOutcome,
     TrialRecord,
@@ -164,11 +165,19 @@ class BudgetStore:
         with storage_errors(self._folder):
             trial.set_user_attr(f"{_TRAINING}{outcome.seed}", outcome_to_dict(outcome))
 
-    def tell(self, trial: Trial, value: float | None) -> None:
-        """End a trial: with the mean accuracy, or as failed when there is none to tell."""
+    def tell(self, trial: Trial, value: float | None, excess: Excess = ()) -> None:
+        """End a trial: with the mean accuracy, or without one.
+
+        Second limits become Optuna's constraints, so that a sampler that learns keeps away from what breaks them; a
+        trial that does is pruned, because samplers look at pruned trials and not at failed ones.
+        """
         with storage_errors(self._folder):
+            for name, part in excess:
+                if name not in trial.constraints:  # a process may have been killed between this and the end
+                    trial.set_constraint(name, part)
             if value is None:
-                self.study.tell(trial, state=TrialState.FAIL)
+                broken = any(part > 0 for _, part in excess)
+                self.study.tell(trial, state=TrialState.PRUNED if broken else TrialState.FAIL)
             else:
                 self.study.tell(trial, value)
 
@@ -186,7 +195,7 @@ def records_of(trial: FrozenTrial) -> list[TrialRecord]:
     if network is None:
         return []
     if not outcomes:
-        return [] if network.within_tolerance else [TrialRecord(network, None)]
+        return [] if network.trainable else [TrialRecord(network, None)]
     return [TrialRecord(network, outcome) for outcome in outcomes]
 
 

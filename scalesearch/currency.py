@@ -1,0 +1,90 @@
+"""What a budget can be counted in: names, units and kinds, nothing is measured here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+CurrencyName = Literal["macs", "params", "activations", "latency", "memory"]
+Kind = Literal["count", "seconds", "bytes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """One way to say what a network costs.
+
+    Attributes:
+        name: as the command line writes it.
+        label: for axes and headings, with the unit.
+        short: for columns.
+        unit: after a number, in words.
+        kind: which units a budget may have.
+        counted: whether the cost is a whole number that any machine agrees on; else it is measured or estimated.
+    """
+
+    name: CurrencyName
+    label: str
+    short: str
+    unit: str
+    kind: Kind
+    counted: bool
+
+
+CURRENCIES: dict[str, Currency] = {
+    c.name: c
+    for c in (
+        Currency("macs", "FLOPs (multiply-adds of one image)", "FLOPs", "multiply-adds", "count", True),
+        Currency("params", "Parameters", "params", "parameters", "count", True),
+        Currency("activations", "Activations of one image", "activations", "activations", "count", True),
+        Currency("latency", "Latency (seconds a batch)", "latency", "a batch", "seconds", False),
+        Currency("memory", "Training memory (bytes)", "memory", "of training memory", "bytes", False),
+    )
+}
+"""Every currency by name; the first is the default."""
+
+UNITS: dict[str, tuple[Kind, float]] = {
+    **{unit: ("count", size) for unit, size in (("", 1.0), ("k", 1e3), ("m", 1e6), ("g", 1e9), ("t", 1e12))},
+    **{unit: ("seconds", size) for unit, size in (("us", 1e-6), ("ms", 1e-3), ("s", 1.0))},
+    **{unit: ("bytes", size) for unit, size in (("b", 1.0), ("kb", 1e3), ("mb", 1e6), ("gb", 1e9))},
+}
+"""Unit of a budget, in small letters -> its kind and size. `800M` are operations, `800MB` bytes, `8ms` seconds."""
+
+
+def engineering(value: float) -> str:
+    """A count with a unit, three digits.
+
+    Example:
+        >>> engineering(385_814_752), engineering(1_204_000), engineering(512)
+        ('386M', '1.20M', '512')
+    """
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f}{unit}"
+    return f"{value:.0f}"
+
+
+def short_amount(value: float, currency: str) -> str:
+    """A cost for a column that says what it is: a bare number for counts.
+
+    Example:
+        >>> short_amount(1.14e6, "macs"), short_amount(0.00512, "latency"), short_amount(1.3e9, "memory")
+        ('1.14M', '5.12 ms', '1.30 GB')
+    """
+    kind = CURRENCIES[currency].kind
+    if kind == "seconds":
+        return f"{1e3 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
+    if kind == "bytes":
+        number = engineering(value)
+        return f"{number.rstrip('TGMk')} {number.lstrip('0123456789.').upper()}B"
+    return engineering(value)
+
+
+def amount(value: float, currency: str) -> str:
+    """A cost with its unit.
+
+    Example:
+        >>> amount(1.14e6, "macs"), amount(0.00512, "latency"), amount(1.3e9, "memory")
+        ('1.14M multiply-adds', '5.12 ms a batch', '1.30 GB of training memory')
+    """
+    return f"{short_amount(value, currency)} {CURRENCIES[currency].unit}"

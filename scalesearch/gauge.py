@@ -1,0 +1,131 @@
+"""What any network of a baseline costs in the currency of a budget: counted, estimated or measured, and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scalesearch.currency import CURRENCIES, Currency
+from scalesearch.latency import measure_latency
+from scalesearch.memory import training_bytes
+from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
+from scalesearch.record import Excess
+from scalesearch.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under which latency and memory are measured.
+
+    Attributes:
+        latency_batch: images of the batch that is timed.
+        training_batch: images of a training step.
+        optimizer: whose state takes memory.
+    """
+
+    device: str = "cpu"
+    latency_batch: int = 1
+    training_batch: int = 50
+    optimizer: str = "sgd"
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """The cost of any network of a baseline.
+
+    Attributes:
+        currency: name of the currency.
+    """
+
+    baseline: Baseline
+    task: Task
+    currency: str = "macs"
+    conditions: Conditions = Conditions()
+    _known: dict[tuple[str, NetworkSpec], float] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def unit(self) -> Currency:
+        """The currency with its labels."""
+        return CURRENCIES[self.currency]
+
+    @property
+    def arithmetic(self) -> bool:
+        """Whether a cost takes microseconds, so that thousands can be asked for."""
+        return self.unit.counted and isinstance(self.baseline, ClosedFormBaseline)
+
+    def cost(self, spec: NetworkSpec) -> float:
+        """The cost of a network; one that is measured is measured once.
+
+        Raises:
+            InfeasibleError, DeviceError: it cannot be built, run or measured.
+        """
+        if self.currency == "macs":
+            return self.baseline.macs(spec, self.task)
+        if self.unit.counted:
+            return self.baseline.amount(self.currency, spec, self.task)
+        return self._remember(self.currency, spec)
+
+    def settled(self, spec: NetworkSpec) -> float:
+        """The cost as it is reported: a latency is measured again.
+
+        What a search has chosen among noisy timings looks nearer to its target than it is.
+        """
+        return self._remember("latency again", spec) if self.currency == "latency" else self.cost(spec)
+
+    def latency(self, spec: NetworkSpec) -> float:
+        """Seconds of a batch, as `settled` reports them where the currency is latency."""
+        return self._remember("latency again" if self.currency == "latency" else "latency", spec)
+
+    def memory(self, spec: NetworkSpec) -> float:
+        """Bytes of a training step."""
+        return self._remember("memory", spec)
+
+    def _remember(self, what: str, spec: NetworkSpec) -> float:
+        if (what, spec) not in self._known:
+            self._known[what, spec] = self._measure(what.partition(" ")[0], spec)
+        return self._known[what, spec]
+
+    def _measure(self, what: str, spec: NetworkSpec) -> float:
+        px, channels, given = spec.resolution_px, self.task.in_channels, self.conditions
+        build = self._builder(spec)
+        if what == "latency":
+            return measure_latency(build, px, channels, batch_size=given.latency_batch, device=given.device).median
+        return training_bytes(
+            build, px, channels, batch_size=given.training_batch, optimizer=given.optimizer, device=given.device
+        )
+
+    def _builder(self, spec: NetworkSpec) -> Callable[[], nn.Module]:
+        return lambda: self.baseline.build(spec, self.task)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Second limits; 0 has none.
+
+    Attributes:
+        params: weights.
+        latency: seconds of a batch.
+        memory: bytes of a training step.
+    """
+
+    params: float = 0.0
+    latency: float = 0.0
+    memory: float = 0.0
+
+    def __bool__(self) -> bool:
+        return any((self.params, self.latency, self.memory))
+
+    def excess(self, gauge: Gauge, spec: NetworkSpec) -> Excess:
+        """Of every limit that is set: its name, and cost / limit - 1, which is above 0 where the limit is broken."""
+        found = []
+        if self.params:
+            found.append(("max_params", gauge.baseline.amount("params", spec, gauge.task) / self.params - 1))
+        if self.latency:
+            found.append(("max_latency", gauge.latency(spec) / self.latency - 1))
+        if self.memory:
+            found.append(("max_memory", gauge.memory(spec) / self.memory - 1))
+        return tuple(found)
