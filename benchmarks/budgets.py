@@ -1,34 +1,33 @@
-"""How well rounded networks meet their budget, before and after repair, over a lattice of at least 200 points.
+"""How well rounded networks meet their budget, before and after repair, over a lattice.
 
-python benchmarks/budgets.py
+python benchmarks/budgets.py [POINTS] [BUDGET,BUDGET ...]      (default: 200 points, 2x,4x,0.5x)
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 
 from scalesearch.networks.registry import BASELINES, get_baseline
 from scalesearch.realize import make_surface, realize_all
 from scalesearch.space import lattice_with, parse_budget
 
-POINTS = 200
 
-
-def main() -> None:
+def main(points: int = 200, budgets: str = "2x,4x,0.5x") -> None:
     print(
         "| baseline | budget | networks | before repair: min, median, max "
         "| within 1 % | within 2 % | worst | ms a point |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for name in BASELINES:
-        for text in ("2x", "4x", "0.5x"):
-            row(name, text)
+        for text in budgets.split(","):
+            row(name, text, points)
 
 
-def row(name: str, text: str) -> None:
+def row(name: str, text: str, points: int) -> None:
     baseline = get_baseline(name)
-    lattice = lattice_with(POINTS)
+    lattice = lattice_with(points)
     begun = time.perf_counter()
     found = realize_all(make_surface(baseline, baseline.task, parse_budget(text), 0.02), lattice).values()
     milliseconds = 1000 * (time.perf_counter() - begun) / len(lattice)
@@ -43,4 +42,4 @@ def row(name: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*(kind(value) for kind, value in zip((int, str), sys.argv[1:], strict=False)))

@@ -132,7 +132,7 @@ class StudyConfig:
         for budget in budgets:
             if budget.kind not in (None, wanted):
                 raise ConfigError(
-                    f"budget {budget.text!r} is in {budget.kind}, but cost is {self.cost!r}; allowed: a multiple such "
+                    f"budget {budget.text!r} cannot be held against cost {self.cost!r}; allowed there: a multiple such "
                     f"as 2x, or {_KINDS[wanted]}"
                 )
         object.__setattr__(self, "budgets", tuple(budget.text for budget in budgets))

@@ -56,9 +56,13 @@ def resolve_device(name: str) -> torch.device:
 
 
 def make_optimizer(module: nn.Module, recipe: ProxyRecipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; weight decay leaves out biases and normalisation (every parameter of one dimension)."""
-    decayed = [p for p in module.parameters() if p.ndim > 1]
-    plain = [p for p in module.parameters() if p.ndim <= 1]
+    """The recipe's optimizer; weight decay leaves out biases and normalisation (every parameter of one dimension).
+
+    It also leaves out what a network itself names in `no_weight_decay()`, as timm's networks do (position embeddings).
+    """
+    spared = set(module.no_weight_decay()) if hasattr(module, "no_weight_decay") else set()  # type: ignore[operator]
+    decayed = [p for name, p in module.named_parameters() if p.ndim > 1 and name not in spared]
+    plain = [p for name, p in module.named_parameters() if p.ndim <= 1 or name in spared]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)

@@ -116,7 +116,7 @@ def make_surface(
     gauge = gauge or Gauge(baseline, task)
     unit = gauge.unit
     if budget.kind not in (None, unit.kind):
-        raise UsageError(f"budget {budget.text!r} is in {budget.kind}; allowed for {unit.name}: {unit.kind}, or 2x")
+        raise UsageError(f"budget {budget.text!r} is no {unit.kind} for {unit.name}; allowed: a {unit.kind}, or 2x")
     own = gauge.cost(baseline.spec)
     target = budget.target(own)
     least = gauge.cost(baseline.smallest())

@@ -16,14 +16,15 @@ from fake_executor import World, planted
 from scalesearch.config import StudyConfig, config_from_dict, load_config
 from scalesearch.cost import closed_form, count
 from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError
+from scalesearch.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.networks import registry
 from scalesearch.networks.base import Task
 from scalesearch.networks.efficientnet import EfficientNetConfig, make_baseline, stage_table
-from scalesearch.record import TIME_COLUMNS
+from scalesearch.record import TIME_COLUMNS, network_from_dict, network_to_dict
 from scalesearch.search import Silent, resume, run, sources
 from scalesearch.space import REFERENCES
 from scalesearch.spec import RoundingRules
-from scalesearch.study import StudyPaths, load_result
+from scalesearch.study import BudgetStore, StudyPaths, StudyStore, load_result
 
 TINY = {"proxy": {"train_images": 20, "val_images": 20}}
 
@@ -364,3 +365,99 @@ def test_studies_of_different_seeds_share_no_training(tmp_path):
     first, _ = studied(tmp_path, definition(seed=0), name="a")
     second, _ = studied(tmp_path, definition(seed=1), name="b")
     assert not set(table(first).seed) & set(table(second).seed)
+
+
+@pytest.mark.parametrize("currency", ["params", "activations"])
+def test_a_study_can_count_its_budget_in_something_else(tmp_path, currency):
+    paths, result = studied(tmp_path, definition(cost=currency, trials=6, seeds=1))
+    rows = table(paths)
+    own = rows[rows.budget == "2x"]
+    assert (own.cost == own[currency]).all()
+    assert (abs(own.cost / own.target - 1) <= 0.02).all()
+    assert own.target_macs.isna().all()
+    assert result.manifest.baseline_cost * 2 == own.target.iloc[0]
+    stored = json.loads(paths.result.read_text())
+    assert stored["currency"] == stored["budgets"][0]["currency"] == currency
+    assert stored["budgets"][0]["target_macs"] is None
+    assert load_result(paths) == result
+
+
+def limited(tmp_path, world=None, **changes):
+    """A limit that is broken by the networks of few pixels, whose channels are many."""
+    return studied(tmp_path, definition(max_params=115_000, trials=8, seeds=1, **changes), world)
+
+
+@pytest.mark.parametrize("sampler", ["lattice", "tpe"])
+def test_a_network_over_a_second_limit_is_kept_with_the_violation_and_not_trained(tmp_path, sampler):
+    world = World()
+    paths, result = limited(tmp_path, world, sampler=sampler)
+    rows = table(paths)
+    over = rows[(rows.params > 115_000) & (rows.budget == "2x")]
+    assert 0 < len(over) < len(rows) - 1
+    assert set(over.status) == {"infeasible"}
+    assert over.accuracy.isna().all()
+    assert {job.trial for job in world.done}.isdisjoint(over.trial)
+    for _, row in over.iterrows():
+        ((name, part),) = json.loads(row.violations)
+        assert (name, part) == ("max_params", pytest.approx(row.params / 115_000 - 1))
+    assert set(rows[rows.params <= 115_000].violations) == {"[]"}
+    assert result.complete
+    assert all(s.rank is None for s in result.budgets[0].networks if s.network.violations)
+    assert resume(paths, make_executor=World().executor) == result
+
+
+def test_optuna_knows_the_limits_of_every_network_as_constraints(tmp_path):
+    paths, _ = limited(tmp_path)
+    store = StudyStore(paths)
+    try:
+        trials = [t for t in store.budget("2x").trials() if BudgetStore.network(t)]
+        for trial in trials:
+            part = BudgetStore.network(trial).params / 115_000 - 1
+            assert trial.constraints == {"max_params": pytest.approx(part)}
+            assert trial.state.name == ("PRUNED" if part > 0 else "COMPLETE")
+    finally:
+        store.close()
+
+
+@pytest.mark.slow
+def test_gp_goes_on_under_limits(tmp_path):
+    paths, result = limited(tmp_path, sampler="gp")
+    assert result.complete
+    assert table(paths).trial.nunique() == 9
+
+
+def test_the_plan_says_how_many_networks_a_limit_rules_out(tmp_path):
+    heard = []
+
+    class Hear(Silent):
+        def preflight(self, plan):
+            heard.append(plan)
+
+    paths = StudyPaths(tmp_path / "s")
+    run(definition(max_params=115_000, trials=8, seeds=1), paths, listener=Hear(), make_executor=World().executor)
+    rows = table(paths)
+    budget = heard[0].budgets[0]
+    assert budget.infeasible == (rows.status == "infeasible").sum()
+    assert heard[0].trainings == (rows.status == "complete").sum()
+
+
+def test_a_baseline_that_has_changed_since_is_not_resumed(tmp_path):
+    paths = StudyPaths(tmp_path / "s")
+    with pytest.raises(KeyboardInterrupt):
+        run(definition(), paths, make_executor=World(stop_after=2).executor)
+    text = (paths.folder / "study.toml").read_text()
+    (paths.folder / "study.toml").write_text(text.replace("baseline_macs = 56", "baseline_macs = 57"))
+    with pytest.raises(StudyError, match="baseline 'efficientnet_micro' has changed since study 's' began"):
+        resume(paths, make_executor=World().executor)
+
+
+def test_a_study_from_before_other_currencies_can_be_read(whole):
+    _, result = whole
+    values = manifest_to_dict(result.manifest)
+    del values["made"]["baseline_cost"], values["made"]["exponents"], values["cost"]
+    for budget in values["made"]["budgets"]:
+        budget["target_macs"] = round(budget.pop("target"))
+    assert manifest_from_dict(values, "old") == result.manifest
+    network = network_to_dict(result.budgets[0].best.network)
+    old = {k: v for k, v in network.items() if k not in ("currency", "cost", "target", "excess")}
+    assert network_from_dict({**old, "target_macs": round(network["target"])}) == result.budgets[0].best.network

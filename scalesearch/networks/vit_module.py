@@ -94,6 +94,10 @@ class VisionTransformer(nn.Module):
         logits: Tensor = self.head(self.head_drop(x[:, 0]))
         return logits
 
+    def no_weight_decay(self) -> set[str]:
+        """Parameters that weight decay should leave alone, by timm's convention."""
+        return {"pos_embed", "cls_token"}
+
     def stage_paths(self) -> dict[str, list[str]]:
         """Stage name -> paths of the submodules in it; the class token and the positions are in none."""
         return {"stem": ["patch_embed"], "0": ["blocks"], "head": ["norm", "head_drop", "head"]}

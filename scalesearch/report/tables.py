@@ -82,9 +82,11 @@ def result_table(budget: BudgetResult, limit: int | None = None, *, narrow: bool
     table = _table()
     plain = all(s.network.currency == "macs" for s in budget.networks)
     columns = [c for c in _COLUMNS if not (narrow and c.wide) and not (plain and c is _COST)]
+    cost = CURRENCIES[budget.networks[0].network.currency].short if budget.networks else ""
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.number else "left"
-        table.add_column(column.name, justify=justify, no_wrap=column.name not in _WRAPPED)
+        name = cost if column is _COST else column.name
+        table.add_column(name, justify=justify, no_wrap=column.name not in _WRAPPED)
     for summary in _shown(budget, limit):
         table.add_row(*(column.cell(summary) for column in columns), style=_row_style(summary))
     hidden = len(budget.networks) - table.row_count

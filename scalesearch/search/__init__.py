@@ -18,7 +18,7 @@ from scalesearch.manifest import Manifest
 from scalesearch.samplers import ADAPTIVE
 from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
-from scalesearch.search.preflight import preflight
+from scalesearch.search.preflight import cautions, measure_ahead, preflight
 from scalesearch.search.prepare import Prepared, check_baseline, check_data, check_same, make_manifest, prepare
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.study import (
@@ -122,11 +122,14 @@ def _search(
     limit = time_limit or prepared.config.time_limit
     deadline = time.monotonic() + limit if limit else None
     with locked(paths), contextlib.closing(StudyStore(paths)) as store:
+        measure_ahead(prepared)
         executor = make_executor(prepared.setup(), workers or manifest.workers)
         try:
             if new:
                 listener.note("measuring the time of a few steps")
             listener.preflight(preflight(prepared, manifest, executor if new else None))
+            for text in cautions(prepared):
+                listener.note(text)
             in_time = _train(prepared, manifest, store, executor, listener, deadline)
         except BaseException:
             executor.stop()

@@ -10,6 +10,9 @@ from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts, planne
 from scalesearch.space import REFERENCES
 from scalesearch.spec import Candidate, NetworkSpec
 
+LEAST_GAIN = 1.5
+"""Twice the width is 4 times the multiply-adds; when it takes less than this times as long, time is not arithmetic."""
+
 
 def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None) -> Preflight:
     """The plan of a study.
@@ -57,6 +60,29 @@ def _plan(prepared: Prepared, space: BudgetSpace) -> BudgetPlan:
         same=_same(points),
         off_budget=len(off),
         infeasible=len(over),
+    )
+
+
+def measure_ahead(prepared: Prepared) -> None:
+    """Measure what is known to be needed while no training runs beside it; what is measured is remembered."""
+    for space in prepared.budgets:
+        for proposal in [] if space.is_baseline else proposals(prepared.config, space):
+            prepared.limits.excess(prepared.gauge, space.candidate(proposal.shares).spec)
+
+
+def cautions(prepared: Prepared) -> tuple[str, ...]:
+    """What a user should know of a cost that is measured."""
+    gauge = prepared.gauge
+    if gauge.currency != "latency":
+        return ()
+    spec = gauge.baseline.spec
+    wide = gauge.cost(spec.with_channels([2 * c for c in spec.channels])) / gauge.cost(spec)
+    if wide >= LEAST_GAIN:
+        return ()
+    return (
+        f"a network of twice the width takes only {wide:.2f} times as long at batch size "
+        f"{gauge.conditions.latency_batch}: latency is mostly overhead there, and channels can grow or shrink almost "
+        "freely; a larger --latency-batch measures the arithmetic",
     )
 
 
