@@ -1,0 +1,50 @@
+"""`scalesearch table`: the named networks beside their published figures."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from scalesearch.cli.app import AsJson, app, show, show_json
+from scalesearch.errors import UsageError
+
+
+@app.command()
+def table(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAMES", help="Baseline networks [every named one].")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Count again with fvcore, which runs each network (seconds to minutes).")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values on stdout, plain numbers.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table on stdout.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The named networks, counted in closed form, beside their published figures.
+
+    The closed form is exact: it equals fvcore's count (see --check).
+    """
+    from scalesearch.analysis.golden import row_to_dict
+    from scalesearch.explore.table import golden_rows
+    from scalesearch.report.golden import GoldenTable, golden_csv, golden_markdown
+
+    forms = {"--json": as_json, "--csv": as_csv, "--markdown": as_markdown}
+    if sum(forms.values()) > 1:
+        given = " and ".join(option for option, asked in forms.items() if asked)
+        raise UsageError(f"{given} exclude each other; give one")
+    rows = golden_rows(names or (), check=check, told=_tell)
+    if as_json:
+        show_json([row_to_dict(row) for row in rows])
+    elif as_csv:
+        sys.stdout.write(golden_csv(rows))
+    elif as_markdown:
+        sys.stdout.write(golden_markdown(rows))
+    else:
+        show(GoldenTable(rows))
+
+
+def _tell(name: str) -> None:
+    sys.stderr.write(f"counting {name}\n")
