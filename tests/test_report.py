@@ -16,9 +16,8 @@ from synthetic import study
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.config import config_from_dict
-from scalesearch.errors import StorageError
 from scalesearch.currency import engineering
-
+from scalesearch.errors import StorageError
 from scalesearch.report import (
     StudyRow,
     count_table,

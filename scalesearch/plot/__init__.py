@@ -13,11 +13,15 @@ from scalesearch.plot.info import ParetoInfo, SimplexInfo, pareto_info, simplex_
 from scalesearch.plot.pareto import draw_pareto
 from scalesearch.plot.save import save_figure, svg_text
 from scalesearch.plot.simplex import draw_simplex
+from scalesearch.plot.spaces import draw_space
+from scalesearch.plot.staircase import draw_exponents
 
 __all__ = [
     "FIGURES",
     "ParetoInfo",
     "SimplexInfo",
+    "draw_exponents",
+    "draw_space",
     "figure",
     "pareto_info",
     "save_figure",
@@ -34,7 +38,7 @@ def figure(result: StudyResult, kind: str, budget: str | None = None) -> Figure:
 
     Args:
         result: what the study gave so far.
-        kind: `pareto`: accuracy against FLOPs, with every network's interval; `simplex`: accuracy over the shares of
+        kind: `pareto`: accuracy against cost, with every network's interval; `simplex`: accuracy over the shares of
             log-cost.
         budget: text of one budget, as the study has it; None draws all.
 

@@ -1,0 +1,74 @@
+"""`scalesearch exponents`: how cost answers to each multiplier, and to each pixel."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scalesearch.cli.app import AsJson, app, show, show_json
+from scalesearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from scalesearch.networks.base import Baseline, Task
+
+BaseName = Annotated[str, typer.Argument(metavar="BASE", help="Baseline network, e.g. efficientnet_b0.")]
+Classes = Annotated[int | None, typer.Option("--classes", help="Outputs of the classifier.")]
+InChannels = Annotated[int | None, typer.Option("--in-channels", help="Channels of the image.")]
+FigureFile = Annotated[Path | None, typer.Option("--out", help="Draw it to a file ending in .png, .svg or .pdf.")]
+
+
+@app.command()
+def exponents(
+    base: BaseName,
+    latency: Annotated[bool, typer.Option("--latency", help="Measure latency too (about a minute).")] = False,
+    device: Annotated[str, typer.Option(help="Where latency is measured: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Images in the batch that is timed.")] = 1,
+    num_classes: Classes = None,
+    in_channels: InChannels = None,
+    out: FigureFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measured exponents of cost in depth, width and resolution, and the image sizes that waste nothing."""
+    from scalesearch.explore.exponents import explore_exponents, stopwatch
+    from scalesearch.report.exploration import render_exponents
+
+    baseline, task = chosen(base, num_classes, in_channels)
+    timer = None
+    if latency:
+        from scalesearch.proxy import resolve_device
+
+        if batch_size < 1:
+            raise UsageError(f"--batch-size is {batch_size}; allowed: 1 or more")
+        timer = stopwatch(baseline, task, str(resolve_device(device)), batch_size)
+        sys.stderr.write(f"timing {base}\n")
+    report = explore_exponents(baseline, task, timer)
+    if out is not None:  # before anything is printed: the file may have a wrong name
+        from scalesearch.plot import draw_exponents, save_figure
+
+        save_figure(draw_exponents(report), out)
+    show_json(report.to_dict()) if as_json else show(render_exponents(report))
+    wrote(out, as_json)
+
+
+def chosen(base: str, num_classes: int | None, in_channels: int | None) -> tuple[Baseline, Task]:
+    """The baseline by its name, with its own task where nothing else is asked for."""
+    from scalesearch.networks.base import ClosedFormBaseline, Task
+    from scalesearch.networks.registry import get_baseline
+
+    baseline = get_baseline(base)
+    own = baseline.task
+    if not isinstance(baseline, ClosedFormBaseline):
+        sys.stderr.write(f"{base} has no closed form: every network is built to count it, so fewer of them are\n")
+    return baseline, Task(
+        own.num_classes if num_classes is None else num_classes,
+        own.in_channels if in_channels is None else in_channels,
+    )
+
+
+def wrote(path: Path | None, as_json: bool) -> None:
+    """Say where the figure is, if there is one; stdout belongs to JSON where that was asked for."""
+    if path is not None:
+        (sys.stderr if as_json else sys.stdout).write(f"wrote {path}\n")

@@ -1,0 +1,75 @@
+"""`scalesearch space`: the networks of a budget, without training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from scalesearch.cli.app import AsJson, app, show, show_json
+from scalesearch.cli.exponents import BaseName, Classes, FigureFile, InChannels, chosen, wrote
+from scalesearch.errors import UsageError, choice_error
+
+if TYPE_CHECKING:
+    from scalesearch.networks.base import Baseline
+    from scalesearch.spec import DepthRule
+
+
+@app.command()
+def space(
+    base: BaseName,
+    budget: Annotated[str, typer.Option("--budget", "-b", help="Target cost: 2x, 0.5x, 800M, 4e8.")] = "2x",
+    rounding: Annotated[str, typer.Option(help="Depth rule: proportional, official or round.")] = "proportional",
+    points: Annotated[
+        int | None, typer.Option(help="Points of the lattice, at least [496; 66 without a closed form].")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Allowed miss of the budget.")] = 0.02,
+    trials: Annotated[int | None, typer.Option(help="Networks of the study whose cost is estimated.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each network in it.")] = None,
+    images: Annotated[int | None, typer.Option(help="Training images in it [8000, the embedded data].")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each training in it.")] = None,
+    num_classes: Classes = None,
+    in_channels: InChannels = None,
+    out: FigureFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a budget holds, without training: distinct networks, what rounding costs, which coefficients coincide."""
+    from scalesearch.explore.space import StudyPlan, explore_space
+    from scalesearch.report.exploration import render_space
+    from scalesearch.space import parse_budget
+
+    plan = {"trials": trials, "seeds": seeds, "images": images, "epochs": epochs}
+    _check(tolerance, {"points": points, **plan})
+    parsed = parse_budget(budget)
+    baseline, task = chosen(base, num_classes, in_channels)
+    report = explore_space(
+        _ruled(baseline, rounding),
+        task,
+        parsed,
+        points=points,
+        tolerance=tolerance,
+        plan=StudyPlan(**{name: value for name, value in plan.items() if value is not None}),
+    )
+    if out is not None:
+        from scalesearch.plot import draw_space, save_figure
+
+        save_figure(draw_space(report), out)
+    show_json(report.to_dict()) if as_json else show(render_space(report))
+    wrote(out, as_json)
+
+
+def _ruled(baseline: Baseline, rounding: str) -> Baseline:
+    from scalesearch.spec import DEPTH_RULES
+
+    if rounding not in DEPTH_RULES:
+        raise choice_error("rounding rule", rounding, DEPTH_RULES)
+    return replace(baseline, rules=replace(baseline.rules, depth_rule=cast("DepthRule", rounding)))
+
+
+def _check(tolerance: float, counts: dict[str, int | None]) -> None:
+    if not 0 < tolerance <= 1:
+        raise UsageError(f"--tolerance is {tolerance:g}; allowed: above 0, at most 1")
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} is {value}; allowed: 1 or more")
