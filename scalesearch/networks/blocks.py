@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from scalesearch.networks.efficientnet_config import BlockShape
+from scalesearch.networks.efficientnet_config import Activation, BlockShape
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "relu6": nn.ReLU6}
 
 
 class SqueezeExcite(nn.Module):
@@ -14,11 +16,11 @@ class SqueezeExcite(nn.Module):
     Source: Hu et al., arXiv 1709.01507. The pooling is a module, because fvcore does not count `Tensor.mean`.
     """
 
-    def __init__(self, channels: int, squeeze: int) -> None:
+    def __init__(self, channels: int, squeeze: int, activation: Activation) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.conv_reduce = nn.Conv2d(channels, squeeze, 1)
-        self.act = nn.SiLU()
+        self.act = ACTIVATIONS[activation]()
         self.conv_expand = nn.Conv2d(squeeze, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,23 +55,28 @@ class DropPath(nn.Module):
 
 
 class DepthwiseSeparable(nn.Module):
-    """Depthwise, squeeze-and-excite, project: an MBConv whose expansion is 1. [N, c_in, H, W] to [N, c_out, H', W']."""
+    """Depthwise, squeeze-and-excite, project: an MBConv whose expansion is 1. [N, c_in, H, W] to [N, c_out, H', W'].
 
-    def __init__(self, shape: BlockShape, drop_path: float) -> None:
+    A plain one (Howard et al., arXiv 1704.04861) is activated once more at its end.
+    """
+
+    def __init__(self, shape: BlockShape, drop_path: float, activation: Activation) -> None:
         super().__init__()
-        self.has_skip = shape.has_skip
+        self.has_skip, self.plain = shape.has_skip, shape.plain
         self.conv_dw = depthwise(shape)
         self.bn1 = nn.BatchNorm2d(shape.c_mid)
-        self.act = nn.SiLU()
-        self.se = squeeze_excite(shape)
+        self.act = ACTIVATIONS[activation]()
+        self.se = squeeze_excite(shape, activation)
         self.conv_pw = pointwise(shape.c_mid, shape.c_out)
         self.bn2 = nn.BatchNorm2d(shape.c_out)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The branch, plus the input where shapes agree."""
+        """The branch, plus the input where shapes agree; a plain block's branch alone, activated."""
         y: Tensor = self.act(self.bn1(self.conv_dw(x)))
         y = self.bn2(self.conv_pw(self.se(y)))
+        if self.plain:
+            y = self.act(y)
         return x + self.drop_path(y) if self.has_skip else y
 
 
@@ -79,15 +86,15 @@ class MBConv(nn.Module):
     Source: Sandler et al., arXiv 1801.04381, with squeeze-and-excitation as in MnasNet, arXiv 1807.11626.
     """
 
-    def __init__(self, shape: BlockShape, drop_path: float) -> None:
+    def __init__(self, shape: BlockShape, drop_path: float, activation: Activation) -> None:
         super().__init__()
         self.has_skip = shape.has_skip
         self.conv_pw = pointwise(shape.c_in, shape.c_mid)
         self.bn1 = nn.BatchNorm2d(shape.c_mid)
-        self.act = nn.SiLU()
+        self.act = ACTIVATIONS[activation]()
         self.conv_dw = depthwise(shape)
         self.bn2 = nn.BatchNorm2d(shape.c_mid)
-        self.se = squeeze_excite(shape)
+        self.se = squeeze_excite(shape, activation)
         self.conv_pwl = pointwise(shape.c_mid, shape.c_out)
         self.bn3 = nn.BatchNorm2d(shape.c_out)
         self.drop_path = DropPath(drop_path)
@@ -111,6 +118,6 @@ def depthwise(shape: BlockShape) -> nn.Conv2d:
     return nn.Conv2d(c, c, k, shape.stride, k // 2, groups=c, bias=False)
 
 
-def squeeze_excite(shape: BlockShape) -> nn.Module:
+def squeeze_excite(shape: BlockShape, activation: Activation) -> nn.Module:
     """Squeeze-and-excitation on the block's inner channels, or nothing."""
-    return SqueezeExcite(shape.c_mid, shape.squeeze) if shape.squeeze else nn.Identity()
+    return SqueezeExcite(shape.c_mid, shape.squeeze, activation) if shape.squeeze else nn.Identity()

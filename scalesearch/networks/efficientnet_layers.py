@@ -23,10 +23,13 @@ def efficientnet_layers(config: EfficientNetConfig, spec: NetworkSpec, task: Tas
         px = _strided(px, first.stride)
         if spec.depths[index] > 1:
             yield from _block_layers(str(index), rest, px, spec.depths[index] - 1)
-    yield conv("head", 1, (spec.widths[-1], spec.head_width), px)
-    yield batch_norm("head", spec.head_width, px)
-    yield pool("head", spec.head_width, px)
-    yield linear("head", spec.head_width, task.num_classes)
+    features = spec.widths[-1]
+    if spec.head_width:
+        yield conv("head", 1, (features, spec.head_width), px)
+        yield batch_norm("head", spec.head_width, px)
+        features = spec.head_width
+    yield pool("head", features, px)
+    yield linear("head", features, task.num_classes)
 
 
 def _block_layers(stage: str, block: BlockShape, px_in: int, count: int) -> Iterator[LayerCost]:
@@ -57,7 +60,7 @@ def efficientnet_macs(config: EfficientNetConfig, spec: NetworkSpec, task: Task)
         total += c_in * expand * (c_in * area * widening + (taps + c_out) * out_area + 2 * squeeze_in)
         total += (depth - 1) * c_out * expand * ((c_out * widening + taps + c_out) * out_area + 2 * squeeze)
         c_in, squeeze_in = c_out, squeeze
-    return total + spec.head_width * (c_in * px * px + task.num_classes)
+    return total + spec.head_width * c_in * px * px + (spec.head_width or c_in) * task.num_classes
 
 
 def _strided(px: int, stride: int) -> int:

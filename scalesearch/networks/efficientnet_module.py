@@ -1,4 +1,4 @@
-"""The EfficientNet as a torch module, with timm's parameter names and the official initialisation."""
+"""A mobile network as a torch module, with timm's parameter names and the official EfficientNet's initialisation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import math
 from torch import Tensor, nn
 
 from scalesearch.networks.base import Task
-from scalesearch.networks.blocks import DepthwiseSeparable, MBConv, pointwise
-from scalesearch.networks.efficientnet_config import STEM_KERNEL, BlockShape, EfficientNetConfig, stage_blocks
+from scalesearch.networks.blocks import ACTIVATIONS, DepthwiseSeparable, MBConv, pointwise
+from scalesearch.networks.efficientnet_config import (
+    STEM_KERNEL,
+    Activation,
+    BlockShape,
+    EfficientNetConfig,
+    stage_blocks,
+)
 from scalesearch.spec import NetworkSpec
 
 
@@ -25,13 +31,14 @@ class EfficientNet(nn.Module):
             task.in_channels, spec.stem_width, STEM_KERNEL, config.stem_stride, STEM_KERNEL // 2, bias=False
         )
         self.bn1 = nn.BatchNorm2d(spec.stem_width)
-        self.act = nn.SiLU()
+        self.act = ACTIVATIONS[config.activation]()
         self.blocks = _stages(config, spec)
-        self.conv_head = pointwise(spec.widths[-1], spec.head_width)
-        self.bn2 = nn.BatchNorm2d(spec.head_width)
+        self.has_head = spec.head_width > 0
+        self.conv_head = pointwise(spec.widths[-1], spec.head_width) if self.has_head else nn.Identity()
+        self.bn2 = nn.BatchNorm2d(spec.head_width) if self.has_head else nn.Identity()
         self.global_pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(spec.head_width, task.num_classes)
+        self.classifier = nn.Linear(spec.head_width or spec.widths[-1], task.num_classes)
         for module in self.modules():
             initialise(module, config)
 
@@ -39,7 +46,8 @@ class EfficientNet(nn.Module):
         """Logits, without softmax."""
         x = self.act(self.bn1(self.conv_stem(x)))
         x = self.blocks(x)
-        x = self.act(self.bn2(self.conv_head(x)))
+        if self.has_head:
+            x = self.act(self.bn2(self.conv_head(x)))
         x = self.global_pool(x).flatten(1)
         logits: Tensor = self.classifier(self.dropout(x))
         return logits
@@ -50,13 +58,13 @@ def _stages(config: EfficientNetConfig, spec: NetworkSpec) -> nn.Sequential:
     for (first, rest), depth in zip(stage_blocks(config, spec), spec.depths, strict=True):
         shapes = [first, *[rest] * (depth - 1)]
         rates = [config.stochastic_depth * (index + i) / total for i in range(depth)]
-        stages.append(nn.Sequential(*map(_block, shapes, rates)))
+        stages.append(nn.Sequential(*map(_block, shapes, rates, [config.activation] * depth)))
         index += depth
     return nn.Sequential(*stages)
 
 
-def _block(shape: BlockShape, drop_path: float) -> nn.Module:
-    return MBConv(shape, drop_path) if shape.expands else DepthwiseSeparable(shape, drop_path)
+def _block(shape: BlockShape, drop_path: float, activation: Activation) -> nn.Module:
+    return (MBConv if shape.expands else DepthwiseSeparable)(shape, drop_path, activation)
 
 
 def initialise(module: nn.Module, config: EfficientNetConfig) -> None:

@@ -31,6 +31,27 @@ def pool(stage: str, channels: int, px: int, count: int = 1) -> LayerCost:
     return LayerCost(stage, "pool", 0, channels * px * px, 0, 0, count)
 
 
-def linear(stage: str, c_in: int, c_out: int, count: int = 1) -> LayerCost:
-    """A fully connected layer with bias."""
-    return LayerCost(stage, "linear", c_in * c_out, 0, c_in * c_out + c_out, c_out, count)
+def linear(stage: str, c_in: int, c_out: int, count: int = 1, *, rows: int = 1) -> LayerCost:
+    """A fully connected layer with bias, at each of `rows` positions (pixels or tokens)."""
+    return LayerCost(stage, "linear", rows * c_in * c_out, 0, c_in * c_out + c_out, rows * c_out, count)
+
+
+def layer_norm(stage: str, channels: int, rows: int, count: int = 1) -> LayerCost:
+    """Layer-norm with scale and shift at each of `rows` positions: fvcore adds 5 for each element."""
+    return LayerCost(stage, "layer_norm", 0, 5 * channels * rows, 2 * channels, 0, count)
+
+
+def attention(stage: str, tokens: int, heads: int, head_dim: int, count: int = 1) -> LayerCost:
+    """The two matmuls of self-attention, Q K^T and the product with V; softmax and scaling are not counted.
+
+    Example:
+        >>> attention("0", 197, 3, 64).macs, attention("0", 197, 3, 64).activations
+        (14902656, 154251)
+    """
+    macs = 2 * heads * head_dim * tokens * tokens
+    return LayerCost(stage, "matmul", macs, 0, 0, heads * tokens * (tokens + head_dim), count)
+
+
+def weight(stage: str, params: int, count: int = 1) -> LayerCost:
+    """Parameters that are only added or multiplied in, such as a layer scale or a class token."""
+    return LayerCost(stage, "weight", 0, 0, params, 0, count)

@@ -1,12 +1,12 @@
-"""Weights between scalesearch (timm's names) and torchvision's EfficientNet: keys are renamed, tensors are passed on.
+"""Weights between scalesearch (timm's names) and torchvision's EfficientNet and MobileNetV2: keys are renamed.
 
-Both ways are exact: what comes out loads with `strict=True`. timm needs no conversion.
+Tensors are passed on; what comes out loads with `strict=True`. timm needs no conversion, and RegNet none at all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from scalesearch.errors import UsageError
@@ -22,6 +22,9 @@ _SEPARABLE = {
     "conv_dw": "0.0", "bn1": "0.1",
     "se.conv_reduce": "1.fc1", "se.conv_expand": "1.fc2", "conv_pw": "2.0", "bn2": "2.1",
 }  # fmt: skip
+# The same of torchvision's MobileNetV2, where only activated convolutions are pairs of their own.
+_V2_EXPANDING = {"conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "conv_pwl": "2", "bn3": "3"}
+_V2_SEPARABLE = {"conv_dw": "0.0", "bn1": "0.1", "conv_pw": "1", "bn2": "2"}
 _OURS = re.compile(r"blocks\.(\d+)\.(\d+)\.(.+)\.(\w+)")
 _THEIRS = re.compile(r"features\.(\d+)\.(\d+)\.block\.(.+)\.(\w+)")
 
@@ -89,3 +92,56 @@ def _part(key: str, table: Mapping[str, str], part: str, library: str) -> str:
     if part not in table:
         raise UsageError(f"{key!r} is not a weight of a {library} EfficientNet; allowed there: {', '.join(table)}")
     return table[part]
+
+
+def mobilenet_to_torchvision(state: Mapping[str, Value], depths: Sequence[int]) -> dict[str, Value]:
+    """A state dict of torchvision's `MobileNetV2` from one of ours.
+
+    Args:
+        state: ours.
+        depths: blocks of each stage, because torchvision does not tell stages but numbers blocks through.
+
+    Raises:
+        UsageError: a key that our MobileNetV2 of these depths does not have.
+
+    Example:
+        >>> mobilenet_to_torchvision({"blocks.1.1.conv_pwl.weight": 1, "bn2.bias": 2}, depths=(1, 2))
+        {'features.3.conv.2.weight': 1, 'features.4.1.bias': 2}
+    """
+    return _renamed(state, _mobilenet_names(state, depths), "scalesearch", depths)
+
+
+def mobilenet_from_torchvision(state: Mapping[str, Value], depths: Sequence[int]) -> dict[str, Value]:
+    """A state dict of ours from one of torchvision's `MobileNetV2`; the inverse of `mobilenet_to_torchvision`.
+
+    Raises:
+        UsageError: a key that torchvision's MobileNetV2 of these depths does not have.
+    """
+    names = {theirs: ours for ours, theirs in _mobilenet_names(state, depths).items()}
+    return _renamed(state, names, "torchvision", depths)
+
+
+def _mobilenet_names(state: Mapping[str, Value], depths: Sequence[int]) -> dict[str, str]:
+    """Our modules -> torchvision's; `state`, of either, tells which blocks expand."""
+    names, number = {}, 0
+    for stage, depth in enumerate(depths):
+        for block in range(depth):
+            number += 1
+            mine, theirs = f"blocks.{stage}.{block}", f"features.{number}.conv"
+            expands = f"{mine}.conv_pwl.weight" in state or f"{theirs}.3.weight" in state
+            parts = _V2_EXPANDING if expands else _V2_SEPARABLE
+            names |= {f"{mine}.{ours}": f"{theirs}.{part}" for ours, part in parts.items()}
+    return names | _ends(number)
+
+
+def _renamed(
+    state: Mapping[str, Value], names: Mapping[str, str], library: str, depths: Sequence[int]
+) -> dict[str, Value]:
+    renamed = {}
+    for key, value in state.items():
+        module, _, leaf = key.rpartition(".")
+        if module not in names:
+            whole = f"{library} MobileNetV2 of depths {tuple(depths)}"
+            raise UsageError(f"{key!r} is not a weight of a {whole}; allowed: the names of its own state dict")
+        renamed[f"{names[module]}.{leaf}"] = value
+    return renamed
