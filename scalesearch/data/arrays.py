@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scalesearch.data.images import ArrayImages, Dataset, Labels, Pixels, array_fingerprint
 from scalesearch.data.splits import Parts
 from scalesearch.errors import DataError
+from scalesearch.imports import one_line
 
 KEYS = ("x", "y", "x_val", "y_val", "x_test", "y_test")
 SHAPES = "[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1 or 3"
@@ -162,9 +163,3 @@ def _check_contiguous(labels: Labels, where: str) -> None:
     if len(present) <= present[-1]:
         gaps = np.setdiff1d(np.arange(min(present[-1], len(present) + 5)), present)[:5]
         raise DataError(f"{where} has the classes 0 to {present[-1]}, but no image of {', '.join(map(str, gaps))}")
-
-
-def one_line(error: BaseException) -> str:
-    """An error of foreign code as one short line, with its type."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

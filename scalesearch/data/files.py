@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from scalesearch.data.arrays import one_line
 from scalesearch.data.decode import centre_square, channels_first, decoded, in_threads
 from scalesearch.data.images import ArrayImages, Indices, Labels, Pixels
 from scalesearch.errors import DataError, UsageError
+from scalesearch.imports import one_line
 
 SMALL_PX = 64
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from scalesearch.data.arrays import one_line, parts_of
+from scalesearch.data.arrays import parts_of
 from scalesearch.data.idx import read_idx
 from scalesearch.data.images import ArrayImages
 from scalesearch.data.mini import CLASSES
 from scalesearch.data.splits import Parts
 from scalesearch.errors import DataError, MissingExtraError
+from scalesearch.imports import one_line
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TORCHVISION_NAMES = {"fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}

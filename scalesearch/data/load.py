@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from scalesearch.data.arrays import array_dataset
@@ -12,13 +11,13 @@ from scalesearch.data.library import read_library
 from scalesearch.data.mini import read_mini
 from scalesearch.data.npz import read_npz
 from scalesearch.data.splits import Parts, completed, limited
-from scalesearch.data.user import module_exists, read_user
+from scalesearch.data.user import read_user
 from scalesearch.errors import UnknownNameError, UsageError, choice_error, nearest
+from scalesearch.imports import REFERENCE, module_exists
 
 DATASETS = ("fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100")
 FORMS = (*DATASETS, "fashion-mnist:FOLDER", "folder:PATH", "npz:PATH", "package.module:function")
 PREFIXES = ("folder", "npz", *DATASETS)
-FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def load_dataset(
@@ -80,7 +79,7 @@ def _arrays(spec: str, kind: str, rest: str, with_test: bool, root: Path | None)
         return read_library(kind, _path(rest, spec) if ":" in spec else None, root, with_test)
     if kind == "npz":
         return read_npz(_path(rest, spec), with_test)
-    if FUNCTION.fullmatch(spec) and (not nearest(kind, PREFIXES) or module_exists(kind)):
+    if REFERENCE.fullmatch(spec) and (not nearest(kind, PREFIXES) or module_exists(kind)):
         return read_user(spec, with_test)
     raise _unknown(spec, kind)
 

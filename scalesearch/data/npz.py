@@ -10,10 +10,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from scalesearch.data.arrays import one_line, parts_of
+from scalesearch.data.arrays import parts_of
 from scalesearch.data.images import ArrayImages
 from scalesearch.data.splits import Parts
 from scalesearch.errors import DataError
+from scalesearch.imports import one_line
 
 BAD_FILE = (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, MemoryError)
 

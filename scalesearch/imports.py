@@ -1,0 +1,125 @@
+"""A user's own code, named `package.module:attribute`: imported from the current folder, and kept from doing harm."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from scalesearch.errors import ScaleSearchError, nearest
+
+REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+"""What `package.module:attribute` looks like."""
+
+LONGEST = 200
+"""Characters of a foreign error's message that are kept."""
+
+
+def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -> Any:
+    """What `reference` names; the current folder is importable meanwhile, as it is under ``python -m``.
+
+    Args:
+        reference: of the form `REFERENCE`.
+        what: how messages call it, such as ``data 'my_data:load'``.
+        error: raised for everything that goes wrong.
+
+    Raises:
+        ScaleSearchError: of the class `error`: no such module or attribute, or the module cannot be imported.
+    """
+    module_name, _, attribute = reference.partition(":")
+    with current_folder_importable():
+        if not _importable(module_name):
+            raise error(f"{what}: {_no_module(module_name, attribute)}")
+        raised = f"{what}: importing {module_name!r} raised"
+        module = guarded(lambda: importlib.import_module(module_name), raised, error)
+        try:
+            return getattr(module, attribute)
+        except AttributeError:
+            raise error(f"{what}: module {module_name!r} has no {attribute!r}{_has(module, attribute)}") from None
+
+
+def module_exists(name: str) -> bool:
+    """Whether a module of this name can be found, the current folder included."""
+    with current_folder_importable():
+        return _importable(name)
+
+
+def guarded(action: Callable[[], Any], raised: str, error: type[ScaleSearchError]) -> Any:
+    """Run foreign code: what it prints goes to stderr, what it raises becomes one line.
+
+    Args:
+        raised: the line's beginning, such as ``base 'my_net:build' raised``.
+        error: class of the line; a `ScaleSearchError` of the action's own passes as it is, and so does Ctrl-C.
+    """
+    try:
+        with redirect_stdout(sys.stderr):  # stdout is for results
+            return action()
+    except (KeyboardInterrupt, ScaleSearchError):
+        raise
+    except BaseException as caught:  # SystemExit too: a user's script must not end the search
+        raise error(f"{raised} {one_line(caught)}") from caught
+
+
+def one_line(error: BaseException) -> str:
+    """An error of foreign code as one short line, with its type."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:LONGEST]}" if text else type(error).__name__
+
+
+@contextmanager
+def current_folder_importable() -> Iterator[None]:
+    """Modules of the current folder can be imported, before all others; the path is put back afterwards."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)
+
+
+def _importable(module_name: str) -> bool:
+    """Whether the module exists; what importing its packages raises is left for the import itself to tell."""
+    try:
+        return importlib.util.find_spec(module_name) is not None
+    except ModuleNotFoundError as error:
+        return not (error.name and f"{module_name}.".startswith(f"{error.name}."))
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return True
+
+
+def _no_module(name: str, attribute: str) -> str:
+    where = f"there is no module {name!r} in {str(Path.cwd())!r} or the environment"
+    stem = name.removesuffix(".py")
+    if stem != name and _importable(stem):
+        return f"{where}; did you mean '{stem}:{attribute}'?"
+    guess = nearest(name, sorted(path.stem for path in Path.cwd().glob("*.py")))
+    return f"{where}; did you mean '{guess}:{attribute}'?" if guess else where
+
+
+def _has(module: ModuleType, attribute: str) -> str:
+    """What the module has instead: the near match, and its own functions and classes."""
+    own = [name for name, value in vars(module).items() if _offers(module, name, value)]
+    guess = nearest(attribute, own)
+    hint = f"; did you mean {guess!r}?" if guess else "."
+    listed = f"It has: {', '.join(sorted(own)[:12])}" if own else "Allowed: a function in it"
+    file = getattr(module, "__file__", None)
+    return f"{hint} {listed}" + ("" if file is None or _is_here(file) else f" (it is the one in {file!r})")
+
+
+def _offers(module: ModuleType, name: str, value: Any) -> bool:
+    """A function or class of the module itself, not one that it imported."""
+    return callable(value) and not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+
+
+def _is_here(file: str) -> bool:
+    return Path(file).resolve().is_relative_to(Path.cwd().resolve())

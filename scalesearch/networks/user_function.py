@@ -1,0 +1,220 @@
+"""Networks of a user's: what they cost, from shapes, and how the function of multipliers is rounded."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError
+from scalesearch.imports import current_folder_importable, guarded, one_line
+from scalesearch.networks.base import Task
+from scalesearch.networks.counted import CountedBaseline
+from scalesearch.networks.user_call import Call
+from scalesearch.spec import NetworkSpec, round_half_up
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from scalesearch.networks.meta import Amounts
+
+ONE = 1000
+"""A multiplier of 1, in thousandths."""
+
+GRID = 10
+"""Depth multipliers are told apart in steps of so many thousandths."""
+
+LEAST = (100, 250, 500)
+"""The multipliers that are tried for the smallest network, in thousandths."""
+
+
+@dataclass(frozen=True)
+class UserBaseline(CountedBaseline):
+    """A network of a user's; every process imports the code itself.
+
+    Attributes:
+        call: how the network is made.
+    """
+
+    call: Call
+
+    def build(
+        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
+    ) -> nn.Module:
+        """See `Baseline.build`; the two rates reach a function whose signature has them.
+
+        Raises:
+            BaseError: the code raises, leaves, or gives something else than a network.
+        """
+        self.check(spec)
+        given = {"dropout": dropout, "stochastic_depth": stochastic_depth}
+        options = {name: rate for name, rate in given.items() if rate is not None and name in self.call.options}
+        built: nn.Module = _guarded(
+            lambda: _module(self.call, spec, task, options), f"{self.call.what} {self.call.where(spec)} raised"
+        )
+        return built
+
+    def amount(self, quantity: str, spec: NetworkSpec, task: Task) -> int:
+        """See `Baseline.amount`. Raises as `build` does, and where the network does not run."""
+        return int(getattr(self.shapes(spec, task), quantity))
+
+    def shapes(self, spec: NetworkSpec, task: Task) -> Amounts:
+        """What shapes alone tell of one image: cost and the shape of the output. Raises as `amount` does."""
+        self.check(spec)
+        return _shapes(self.call, spec, task)
+
+
+@dataclass(frozen=True)
+class FunctionBaseline(UserBaseline):
+    """A function of multipliers, which rounds by itself and does not tell how.
+
+    Depth multipliers that give the same network are one: the smallest on a grid of hundredths stands for all of them,
+    and 1 for those of the unscaled network. Networks are told apart by their cost, and what lies between two equal
+    ones is taken to be equal too, so depth must not make a network cheaper.
+    """
+
+    def depths(self, alpha: float) -> tuple[int, ...]:
+        """See `Baseline.depths`: the one multiplier in thousandths."""
+        asked = max(self._least, round_half_up(alpha * ONE / GRID) * GRID)
+        start = self._start(asked)
+        return (ONE if start == self._start(ONE) else start,)
+
+    def smallest(self) -> NetworkSpec:
+        """See `Baseline.smallest`: the first of `LEAST`, for depth and width at once, that can be built and runs.
+
+        Raises:
+            BaseError: width does not change the cost, so no budget could be met.
+        """
+        narrow = replace(self.spec, widths=(self._least,))
+        if self._least < ONE and self.macs(narrow, self.task) == self.macs(self.spec, self.task):
+            raise BaseError(
+                f"{self.call.what} costs the same at width {self._least / ONE:g} and at width 1; "
+                "allowed: a network whose channels grow with width, because width is what meets the budget"
+            )
+        return replace(narrow, depths=(self._least,), resolution_px=self.rules.min_resolution_px)
+
+    def build(
+        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
+    ) -> nn.Module:
+        """See `UserBaseline.build`; widths under the smallest network's are taken as that."""
+        return super().build(self._floored(spec), task, dropout=dropout, stochastic_depth=stochastic_depth)
+
+    def shapes(self, spec: NetworkSpec, task: Task) -> Amounts:
+        """See `UserBaseline.shapes`."""
+        return super().shapes(self._floored(spec), task)
+
+    def _floored(self, spec: NetworkSpec) -> NetworkSpec:
+        """Searching a width tries very small ones, at which many functions would leave no channels."""
+        narrow = spec.widths[0] < ONE and spec.widths[0] < self._least
+        return replace(spec, widths=(self._least,)) if narrow else spec
+
+    @property
+    def _least(self) -> int:
+        return _least(self.call, replace(self.spec, resolution_px=self.rules.min_resolution_px), self.task)
+
+    def _start(self, grid: int) -> int:
+        """The smallest multiplier on the grid that gives the same network as this one."""
+        if grid <= self._least:
+            return self._least
+        low, high = next((low, high) for low, high in _segments(self._least, grid) if low < grid <= high)
+        changes = [change for change in _changes(self.call, self.spec, self.task, low, high) if change <= grid]
+        return changes[-1] if changes else self._start(low)
+
+
+def _segments(least: int, upto: int) -> list[tuple[int, int]]:
+    """Octaves of multipliers around 1, from the smallest upwards: fixed, so that the order of questions is no matter.
+
+    Example:
+        >>> _segments(250, 1500)
+        [(250, 500), (500, 1000), (1000, 2000)]
+    """
+    knots = [least, *(knot for knot in LEAST if knot > least), *([ONE] if least < ONE else [])]
+    while knots[-1] < upto:
+        knots.append(2 * knots[-1])
+    return list(itertools.pairwise(knots))
+
+
+@functools.lru_cache(maxsize=256)
+def _changes(call: Call, spec: NetworkSpec, task: Task, low: int, high: int) -> tuple[int, ...]:
+    """Grid values in (low, high] at which the network is another than one step before, by bisection."""
+
+    def between(below: int, above: int) -> tuple[int, ...]:
+        if amounts(below) == amounts(above):
+            return ()
+        if above - below <= GRID:
+            return (above,)
+        middle = (below + above) // 2 // GRID * GRID
+        return between(below, middle) + between(middle, above)
+
+    def amounts(depth: int) -> Amounts:
+        return _shapes(call, replace(spec, depths=(depth,)), task)
+
+    return between(low, high)
+
+
+@functools.lru_cache(maxsize=256)
+def _least(call: Call, spec: NetworkSpec, task: Task) -> int:
+    """The smallest multiplier that works for depth and width at once, in thousandths."""
+    for least in LEAST:
+        try:
+            _shapes(call, replace(spec, depths=(least,), widths=(least,)), task)
+        except ScaleSearchError:
+            continue
+        return least
+    return ONE
+
+
+def _guarded(action: Any, raised: str) -> Any:
+    with current_folder_importable():
+        return guarded(action, raised, BaseError)
+
+
+def _module(call: Call, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> nn.Module:
+    """One call, checked."""
+    from torch import nn
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # told below
+        module = call.make(spec, task, options)
+    if not isinstance(module, nn.Module):
+        kind = type(module).__name__
+        raise BaseError(f"{call.what} {call.where(spec)} returned {kind}; allowed: a torch.nn.Module")
+    empty = next((name for name, weights in module.named_parameters() if not weights.numel()), None)
+    if empty is not None:
+        shape = list(module.get_parameter(empty).shape)
+        raise BaseError(
+            f"{call.what} {call.where(spec)}: the weights {empty!r} are empty, {shape}; "
+            "allowed: at least one channel, as in max(1, round(16 * width))"
+        )
+    return module
+
+
+@functools.lru_cache(maxsize=2**16)
+def _shapes(call: Call, spec: NetworkSpec, task: Task) -> Amounts:
+    from scalesearch.networks.meta import count_shapes
+
+    place = f"{call.what} {call.where(spec)}"
+    built = False
+
+    def make() -> nn.Module:
+        nonlocal built
+        built = False
+        module = _module(call, spec, task, {})
+        built = True
+        return module
+
+    def count() -> Amounts:
+        try:
+            return count_shapes(make, spec.resolution_px, task.in_channels)
+        except InfeasibleError as error:
+            cause = one_line(error.__cause__ or error)
+            if built:
+                shape = f"{task.in_channels} x {spec.resolution_px} x {spec.resolution_px}"
+                raise InfeasibleError(f"{place} does not run on an image of {shape}: {cause}") from error
+            raise BaseError(f"{place} raised {cause}") from error
+
+    found: Amounts = _guarded(count, f"{place} raised")
+    return found
