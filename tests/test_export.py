@@ -19,7 +19,7 @@ from scalesearch.cost import count_module
 from scalesearch.errors import StorageError, StudyError, UnknownNameError, UsageError
 from scalesearch.export import EXPORTS, export_result, network_card, python_module
 from scalesearch.networks.base import Task
-from scalesearch.networks.registry import get_baseline
+from scalesearch.networks.registry import BASELINES, get_baseline
 from scalesearch.record import spec_from_dict, spec_to_dict
 from scalesearch.spec import NetworkSpec
 
@@ -125,6 +125,30 @@ def test_published_baselines_are_written_out_with_their_own_rates(base):
     assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
     assert repr(ours) == repr(theirs)
     assert "DropPath(rate=0.1" in repr(theirs)
+
+
+SMALL = {get_baseline(name).MODULE: name for name in BASELINES if "efficientnet" not in name}
+
+
+@pytest.mark.parametrize("base", [*SMALL.values(), "mobilenet_v1", "resnet18", "resnet50", "densenet121"])
+def test_every_family_is_written_out_and_gives_the_same_logits(base):
+    baseline = get_baseline(base)
+    spec = replace(baseline.smallest(), depths=tuple(min(2, d) for d in baseline.spec.depths))
+    module = loaded(python_module(card_for(base, spec)))
+    ours, theirs = (randomised(network) for network in (baseline.build(spec, Task(5, 3)), module.build(5, 3)))
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    images = torch.randn(2, 3, spec.resolution_px, spec.resolution_px)
+    with torch.no_grad():
+        assert torch.equal(ours(images), theirs(images))
+    assert repr(ours) == repr(theirs)
+
+
+def randomised(network: torch.nn.Module) -> torch.nn.Module:
+    """In eval mode, with batch statistics that make every layer count."""
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_mean"):
+            torch.nn.init.normal_(buffer)
+    return network.eval()
 
 
 def test_rates_and_task_can_be_changed_and_are_checked():

@@ -6,7 +6,6 @@ import dataclasses
 import pprint
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import UsageError
@@ -14,16 +13,7 @@ from scalesearch.export.source import collect, sources
 from scalesearch.record import spec_from_dict
 
 if TYPE_CHECKING:
-    from scalesearch.networks.efficientnet import EfficientNetBaseline
-    from scalesearch.spec import NetworkSpec
-
-_NETWORKS = "scalesearch.networks"
-_START = (
-    ("scalesearch.spec", "NetworkSpec"),
-    (f"{_NETWORKS}.base", "Task"),
-    (f"{_NETWORKS}.efficientnet_config", "EfficientNetConfig"),
-    (f"{_NETWORKS}.efficientnet_module", "EfficientNet"),
-)
+    from scalesearch.networks.configured import ConfiguredBaseline
 
 _DOCSTRING = '''"""{base}, scaled to {budget}: {macs:,} multiply-adds at {px} px, {params:,} parameters.
 
@@ -44,19 +34,16 @@ This file needs torch alone:
 
 _BUILD = '''
 def build(
-    num_classes: int = {num_classes}, in_channels: int = {in_channels}, *, dropout: float = CONFIG.dropout,
-    stochastic_depth: float = CONFIG.stochastic_depth,
-) -> EfficientNet:
+    num_classes: int = {num_classes}, in_channels: int = {in_channels}{parameters},
+) -> {module}:
     """The network, with new random weights from torch's global generator.
 
     Args:
         num_classes: outputs of the classifier.
-        in_channels: channels of the input image.
-        dropout: rate before the classifier, 0 to 1.
-        stochastic_depth: rate that the deepest blocks approach, 0 to 1.
+        in_channels: channels of the input image.{meanings}
     """
-    config = dataclasses.replace(CONFIG, dropout=dropout, stochastic_depth=stochastic_depth)
-    return EfficientNet(config, SPEC, Task(num_classes, in_channels))
+    config = dataclasses.replace(CONFIG{given})
+    return {module}(config, SPEC, Task(num_classes, in_channels))
 
 
 if __name__ == "__main__":
@@ -69,6 +56,12 @@ if __name__ == "__main__":
 '''
 
 
+_RATES = {
+    "dropout": "rate before the classifier, 0 to 1.",
+    "stochastic_depth": "rate that the deepest blocks approach, 0 to 1.",
+}
+
+
 def python_module(card: Mapping[str, Any]) -> str:
     """Source of a module with `build`, `RESOLUTION_PX` and `CARD`, made of this package's own definitions.
 
@@ -77,11 +70,17 @@ def python_module(card: Mapping[str, Any]) -> str:
 
     Raises:
         UnknownNameError: a baseline that is not known here.
-        UsageError: a baseline that is not one of scalesearch's EfficientNets.
+        UsageError: a baseline whose source is not scalesearch's own.
     """
     baseline, spec = _baseline(card["base"]), spec_from_dict(card["network"])
-    found = collect(_START)
-    build = _BUILD.format(num_classes=card["data"]["classes"], in_channels=card["data"]["channels"])
+    found = collect(
+        (
+            ("scalesearch.spec", "NetworkSpec"),
+            ("scalesearch.networks.base", "Task"),
+            (type(baseline.config).__module__, type(baseline.config).__name__),
+            baseline.MODULE,
+        )
+    )
     parts = [
         _docstring(card),
         "from __future__ import annotations\n",
@@ -89,10 +88,24 @@ def python_module(card: Mapping[str, Any]) -> str:
         f"CARD = {pprint.pformat(dict(card), width=100, sort_dicts=False)}",
         f'"""What was found, how, and how sure it is."""\n\nRESOLUTION_PX = {spec.resolution_px}\n\n',
         *(f"{text}\n\n" for text in sources(found)),
-        _constants(baseline, spec),
-        build,
+        f"CONFIG = {_written(baseline.config_of(spec))}\n\nSPEC = {_written(spec)}\n",
+        _build(baseline, card["data"]),
     ]
     return "\n".join(parts)
+
+
+def _build(baseline: ConfiguredBaseline, data: Mapping[str, Any]) -> str:
+    """The function `build`, with the rates that the family's config has."""
+    rates = {name: text for name, text in _RATES.items() if hasattr(baseline.config, name)}
+    parameters = "".join(f",\n    {name}: float = CONFIG.{name}" for name in rates)
+    return _BUILD.format(
+        num_classes=data["classes"],
+        in_channels=data["channels"],
+        module=baseline.MODULE[1],
+        parameters=f", *{parameters}" if rates else "",
+        meanings="".join(f"\n        {name}: {text}" for name, text in rates.items()),
+        given="".join(f", {name}={name}" for name in rates),
+    )
 
 
 def _import_block(lines: Iterable[str]) -> str:
@@ -104,12 +117,12 @@ def _import_block(lines: Iterable[str]) -> str:
     )
 
 
-def _baseline(name: str) -> EfficientNetBaseline:
-    from scalesearch.networks.efficientnet import EfficientNetBaseline
+def _baseline(name: str) -> ConfiguredBaseline:
+    from scalesearch.networks.configured import ConfiguredBaseline
     from scalesearch.networks.registry import get_baseline
 
     baseline = None if ":" in name else get_baseline(name)
-    if not isinstance(baseline, EfficientNetBaseline):
+    if not isinstance(baseline, ConfiguredBaseline):
         raise UsageError(
             f"baseline {name!r} cannot be written as a python module, because its source is not scalesearch's own; "
             "allowed: --to json, which has every channel and repeat"
@@ -134,15 +147,12 @@ def _docstring(card: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _constants(baseline: EfficientNetBaseline, spec: NetworkSpec) -> str:
-    """The stage table of this very network, written out."""
-    stages = tuple(
-        replace(stage, channels=width, repeats=depth)
-        for stage, width, depth in zip(baseline.config.stages, spec.widths, spec.depths, strict=True)
-    )
-    config = replace(baseline.config, stages=stages, stem_channels=spec.stem_width, head_channels=spec.head_width)
-    rows = "".join(f"        {stage!r},\n" for stage in config.stages)
-    names = [f.name for f in dataclasses.fields(config) if f.name != "stages"]
-    rest = "".join(f"    {name}={getattr(config, name)!r},\n" for name in names)
-    fields = "".join(f"    {f.name}={getattr(spec, f.name)!r},\n" for f in dataclasses.fields(spec))
-    return f"CONFIG = EfficientNetConfig(\n    stages=(\n{rows}    ),\n{rest})\n\nSPEC = NetworkSpec(\n{fields})\n"
+def _written(value: Any) -> str:
+    """A frozen dataclass as the code that makes it, one field a line, and so the rows of a table."""
+
+    def field(content: Any) -> str:
+        rows = isinstance(content, tuple) and content and dataclasses.is_dataclass(content[0])
+        return "(\n" + "".join(f"        {row!r},\n" for row in content) + "    )" if rows else repr(content)
+
+    fields = (f"    {f.name}={field(getattr(value, f.name))},\n" for f in dataclasses.fields(value))
+    return f"{type(value).__name__}(\n{''.join(fields)})"

@@ -7,17 +7,14 @@ built.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from scalesearch.errors import UsageError
-from scalesearch.networks.base import IMAGENET, ClosedFormBaseline, LayerCost, Published, Task
+from scalesearch.networks.base import IMAGENET, LayerCost, Published, Task
+from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.efficientnet_config import check_rate
 from scalesearch.networks.layers import conv, layer_norm, linear, pool, weight
 from scalesearch.spec import NetworkSpec, RoundingRules
-
-if TYPE_CHECKING:
-    from scalesearch.networks.convnext_module import ConvNeXt
 
 KERNEL = 7
 MLP_RATIO = 4
@@ -47,24 +44,15 @@ class ConvNeXtConfig:
 
 
 @dataclass(frozen=True)
-class ConvNeXtBaseline(ClosedFormBaseline):
+class ConvNeXtBaseline(ConfiguredBaseline):
     """A ConvNeXt of any number of stages, each at half the resolution of the one before.
 
     `widths` are the channels of the stages; the stem has those of the first, and there is no head of its own.
     """
 
+    MODULE = ("scalesearch.networks.convnext_module", "ConvNeXt")
+
     config: ConvNeXtConfig
-
-    def build(
-        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
-    ) -> ConvNeXt:
-        """The network, initialised from torch's global generator; see `Baseline.build`."""
-        from scalesearch.networks.convnext_module import ConvNeXt
-
-        self.check(spec)
-        given = {"dropout": dropout, "stochastic_depth": stochastic_depth}
-        rates = {name: rate for name, rate in given.items() if rate is not None}
-        return ConvNeXt(replace(self.config, **rates), spec, task)  # type: ignore[arg-type]
 
     def layers(self, spec: NetworkSpec, task: Task) -> Iterable[LayerCost]:
         """The closed form; see `Baseline.layers`."""

@@ -8,24 +8,23 @@ block, its widths the growth rates. Nothing here loads torch until a network is 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from scalesearch.errors import UsageError
-from scalesearch.networks.base import IMAGENET, QUANTITIES, ClosedFormBaseline, LayerCost, Published, Task
+from scalesearch.networks.base import IMAGENET, QUANTITIES, LayerCost, Published, Task
+from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.densenet_config import DenseNetConfig
 from scalesearch.networks.densenet_layers import densenet_amounts, densenet_layers
 from scalesearch.spec import NetworkSpec, RoundingRules
-
-if TYPE_CHECKING:
-    from scalesearch.networks.densenet_module import DenseNet
 
 __all__ = ["MEMBERS", "DenseNetBaseline", "DenseNetConfig", "densenet", "densenet_small", "make_baseline"]
 
 
 @dataclass(frozen=True)
-class DenseNetBaseline(ClosedFormBaseline):
+class DenseNetBaseline(ConfiguredBaseline):
     """A baseline made of dense blocks; stage i is block i with the transition after it."""
+
+    MODULE = ("scalesearch.networks.densenet_module", "DenseNet")
 
     config: DenseNetConfig
 
@@ -36,16 +35,6 @@ class DenseNetBaseline(ClosedFormBaseline):
         if self.rules.min_resolution_px < 2**halvings:
             least = f"a smallest resolution of {self.rules.min_resolution_px} px"
             raise UsageError(f"{self.name} halves its images {halvings} times, so {least} is too small")
-
-    def build(
-        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
-    ) -> DenseNet:
-        """The network, initialised from torch's global generator; see `Baseline.build`. No branch can be dropped."""
-        from scalesearch.networks.densenet_module import DenseNet
-
-        self.check(spec)
-        config = self.config if dropout is None else replace(self.config, dropout=dropout)
-        return DenseNet(config, spec, task)
 
     def layers(self, spec: NetworkSpec, task: Task) -> Iterable[LayerCost]:
         """The closed form; see `ClosedFormBaseline.layers`."""

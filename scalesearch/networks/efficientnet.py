@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from scalesearch.networks.base import IMAGENET, ClosedFormBaseline, LayerCost, Published, Task
+from scalesearch.networks.base import IMAGENET, LayerCost, Published, Task
+from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.efficientnet_config import (
     EfficientNetConfig,
     StageConfig,
-    check_rate,
     stage_table,
 )
 from scalesearch.networks.efficientnet_layers import efficientnet_layers, efficientnet_macs
 from scalesearch.spec import NetworkSpec, RoundingRules
-
-if TYPE_CHECKING:
-    from scalesearch.networks.efficientnet_module import EfficientNet
 
 __all__ = [
     "B0",
@@ -37,23 +33,18 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class EfficientNetBaseline(ClosedFormBaseline):
+class EfficientNetBaseline(ConfiguredBaseline):
     """A baseline made of MBConv stages; `spec` replaces the channels and repeats of `config`."""
+
+    MODULE = ("scalesearch.networks.efficientnet_module", "EfficientNet")
 
     config: EfficientNetConfig
 
-    def build(
-        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
-    ) -> EfficientNet:
-        """The network, initialised from torch's global generator; see `Baseline.build`."""
-        from scalesearch.networks.efficientnet_module import EfficientNet
-
-        self.check(spec)
-        given = {"dropout": dropout, "stochastic_depth": stochastic_depth}
-        rates = {name: rate for name, rate in given.items() if rate is not None}
-        for name, rate in rates.items():
-            check_rate(name, rate)
-        return EfficientNet(replace(self.config, **rates), spec, task)  # type: ignore[arg-type]
+    def config_of(self, spec: NetworkSpec) -> EfficientNetConfig:
+        """The stage table of this very network, written out."""
+        rows = zip(self.config.stages, spec.widths, spec.depths, strict=True)
+        stages = tuple(replace(stage, channels=width, repeats=depth) for stage, width, depth in rows)
+        return replace(self.config, stages=stages, stem_channels=spec.stem_width, head_channels=spec.head_width)
 
     def layers(self, spec: NetworkSpec, task: Task) -> Iterable[LayerCost]:
         """The closed form; see `Baseline.layers`."""

@@ -10,17 +10,14 @@ until a network is built.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from scalesearch.errors import UsageError
-from scalesearch.networks.base import IMAGENET, ClosedFormBaseline, LayerCost, Published, Task
+from scalesearch.networks.base import IMAGENET, LayerCost, Published, Task
+from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.efficientnet_config import check_rate
 from scalesearch.networks.layers import batch_norm, conv, linear, pool
 from scalesearch.spec import NetworkSpec, RoundingRules
-
-if TYPE_CHECKING:
-    from scalesearch.networks.regnet_module import RegNet
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +54,12 @@ class RegNetConfig:
 
 
 @dataclass(frozen=True)
-class RegNetBaseline(ClosedFormBaseline):
+class RegNetBaseline(ConfiguredBaseline):
     """A RegNet and its family: `widths` of a spec are the stages' output channels, and there is no head."""
 
+    MODULE = ("scalesearch.networks.regnet_module", "RegNet")
+
     config: RegNetConfig
-
-    def build(
-        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
-    ) -> RegNet:
-        """The network, initialised from torch's global generator; see `Baseline.build`."""
-        from scalesearch.networks.regnet_module import RegNet
-
-        self.check(spec)
-        config = replace(
-            self.config,
-            dropout=self.config.dropout if dropout is None else dropout,
-            stochastic_depth=self.config.stochastic_depth if stochastic_depth is None else stochastic_depth,
-        )
-        return RegNet(config, spec, task)
 
     def layers(self, spec: NetworkSpec, task: Task) -> Iterable[LayerCost]:
         """The closed form; see `ClosedFormBaseline.layers`."""

@@ -8,29 +8,27 @@ a network is built.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from scalesearch.errors import UsageError
-from scalesearch.networks.base import IMAGENET, ClosedFormBaseline, LayerCost, Published, Task
-from scalesearch.networks.efficientnet_config import check_rate
+from scalesearch.networks.base import IMAGENET, LayerCost, Published, Task
+from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.resnet_config import ResNetConfig
 from scalesearch.networks.resnet_layers import resnet_layers, resnet_macs
 from scalesearch.spec import NetworkSpec, RoundingRules
-
-if TYPE_CHECKING:
-    from scalesearch.networks.resnet_module import ResNet
 
 __all__ = ["MEMBERS", "ResNetBaseline", "ResNetConfig", "make_baseline", "resnet", "resnet20", "resnet_small"]
 
 
 @dataclass(frozen=True)
-class ResNetBaseline(ClosedFormBaseline):
+class ResNetBaseline(ConfiguredBaseline):
     """A baseline made of residual stages.
 
     A shortcut has a 1 x 1 convolution where shapes differ and nothing where they agree, as in torchvision. So a first
     stage of basic blocks whose channels equal the stem's saves the projection that one divisor less would need.
     """
+
+    MODULE = ("scalesearch.networks.resnet_module", "ResNet")
 
     config: ResNetConfig
 
@@ -39,19 +37,6 @@ class ResNetBaseline(ClosedFormBaseline):
             raise UsageError(f"{self.name} has {len(self.spec.depths)} stages, but strides {self.config.strides}")
         if not self.spec.stem_width or self.spec.head_width:
             raise UsageError(f"a ResNet has a stem and no head, not {self.spec}")
-
-    def build(
-        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
-    ) -> ResNet:
-        """The network, initialised from torch's global generator; see `Baseline.build`."""
-        from scalesearch.networks.resnet_module import ResNet
-
-        self.check(spec)
-        given = {"dropout": dropout, "stochastic_depth": stochastic_depth}
-        rates = {name: rate for name, rate in given.items() if rate is not None}
-        for name, rate in rates.items():
-            check_rate(name, rate)
-        return ResNet(replace(self.config, **rates), spec, task)  # type: ignore[arg-type]
 
     def layers(self, spec: NetworkSpec, task: Task) -> Iterable[LayerCost]:
         """The closed form; see `ClosedFormBaseline.layers`."""

@@ -7,17 +7,14 @@ Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021 (arXiv 20
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from scalesearch.errors import InfeasibleError, UsageError
-from scalesearch.networks.base import IMAGENET, ClosedFormBaseline, LayerCost, Published, Task
+from scalesearch.networks.base import IMAGENET, LayerCost, Published, Task
+from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.efficientnet_config import check_rate
 from scalesearch.networks.layers import attention, conv, layer_norm, linear, weight
 from scalesearch.spec import NetworkSpec, RoundingRules
-
-if TYPE_CHECKING:
-    from scalesearch.networks.vit_module import VisionTransformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +42,15 @@ class ViTConfig:
 
 
 @dataclass(frozen=True)
-class ViTBaseline(ClosedFormBaseline):
+class ViTBaseline(ConfiguredBaseline):
     """A vision transformer: one stage of blocks; `stem_width` is the tokens' dimension, `widths` the MLP's channels.
 
     The dimension is whole heads, which is coarse; the MLP moves finely and takes up what that leaves of a budget.
     """
 
+    MODULE = ("scalesearch.networks.vit_module", "VisionTransformer")
+
     config: ViTConfig
-
-    def build(
-        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
-    ) -> VisionTransformer:
-        """The network, initialised from torch's global generator; see `Baseline.build` and `check`."""
-        from scalesearch.networks.vit_module import VisionTransformer
-
-        self.check(spec)
-        given = {"dropout": dropout, "stochastic_depth": stochastic_depth}
-        rates = {name: rate for name, rate in given.items() if rate is not None}
-        return VisionTransformer(replace(self.config, **rates), spec, task)  # type: ignore[arg-type]
 
     def check(self, spec: NetworkSpec) -> None:
         """Refuse a spec that is not of this family.

@@ -123,7 +123,8 @@ def mobilenet_from_torchvision(state: Mapping[str, Value], depths: Sequence[int]
 
 def _mobilenet_names(state: Mapping[str, Value], depths: Sequence[int]) -> dict[str, str]:
     """Our modules -> torchvision's; `state`, of either, tells which blocks expand."""
-    names, number = {}, 0
+    names: dict[str, str] = {}
+    number = 0
     for stage, depth in enumerate(depths):
         for block in range(depth):
             number += 1
