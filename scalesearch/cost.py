@@ -8,10 +8,11 @@ that neither includes are listed, never silently zero. torch and fvcore are load
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -190,7 +191,8 @@ def _undisturbed(module: nn.Module) -> Iterator[None]:
     torch.backends.mha.set_fastpath_enabled(False)
     module.eval()
     try:
-        with torch.no_grad():
+        # What a user's network prints must not spoil a document on stdout.
+        with torch.no_grad(), redirect_stdout(sys.stderr):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_attention)

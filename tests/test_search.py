@@ -461,3 +461,20 @@ def test_a_study_from_before_other_currencies_can_be_read(whole):
     network = network_to_dict(result.budgets[0].best.network)
     old = {k: v for k, v in network.items() if k not in ("currency", "cost", "target", "excess")}
     assert network_from_dict({**old, "target_macs": round(network["target"])}) == result.budgets[0].best.network
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        (
+            {"tolerance": 0.00001},
+            ["none of the 8 planned networks at 2x is within 0.001 %", "allowed: --tolerance 0.01"],
+        ),
+        ({"max_params": 10_000}, ["none of the 8 planned networks at 2x is within the limits", "% over max-params"]),
+    ],
+)
+def test_a_study_of_which_nothing_would_be_trained_is_refused_before_it_begins(tmp_path, changes, parts):
+    with pytest.raises(InfeasibleError) as caught:
+        studied(tmp_path, definition(**changes))
+    assert [part for part in parts if part not in str(caught.value)] == []
+    assert list(tmp_path.iterdir()) == []

@@ -9,13 +9,18 @@ import functools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
+from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.executors.base import Job, WorkerSetup
 from scalesearch.manifest import utc_now
+from scalesearch.networks.base import ClosedFormBaseline
 from scalesearch.record import EpochPoint, TrainingOutcome
 from scalesearch.spec import NetworkSpec
 
@@ -31,6 +36,25 @@ CACHE_BYTES = 2**30
 
 def _size(data: ProxyData) -> int:
     return data.train.images.nbytes + data.val.images.nbytes
+
+
+@contextmanager
+def _telling_whose(setup: WorkerSetup, spec: NetworkSpec) -> Iterator[None]:
+    """What a network raises that is not of this package is its author's to mend."""
+    import torch
+
+    try:
+        yield
+    except (ScaleSearchError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if isinstance(setup.baseline, ClosedFormBaseline):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise BaseError(
+            f"{setup.baseline.name} fails in training at {spec.resolution_px} px: {type(error).__name__}: {reason} "
+            f"(look closer with: scalesearch check-base {setup.baseline.name})"
+        ) from error
 
 
 class ProxyWorker:
@@ -68,7 +92,8 @@ class ProxyWorker:
 
         try:
             data = self.data(spec.resolution_px)
-            return train_proxy(lambda: self._build(spec), data, self.setup.recipe, seed, on_epoch)
+            with _telling_whose(self.setup, spec):
+                return train_proxy(lambda: self._build(spec), data, self.setup.recipe, seed, on_epoch)
         except torch.OutOfMemoryError as error:
             note = f"out of memory on {self.device}: {str(error).splitlines()[0]}"
             return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note)
@@ -91,7 +116,9 @@ class ProxyWorker:
             train = DeviceSplit(full.train.images[:count], full.train.labels[:count])
             val = DeviceSplit(full.val.images[:EVAL_BATCH], full.val.labels[:EVAL_BATCH])
             short = replace(recipe, epochs=1)
-            return train_proxy(lambda: self._build(spec), ProxyData(train, val, full.normalization), short, 0).seconds
+            data = ProxyData(train, val, full.normalization)
+            with _telling_whose(self.setup, spec):
+                return train_proxy(lambda: self._build(spec), data, short, 0).seconds
 
         seconds(WARM_STEPS)
         images = len(full.train.labels) + len(full.val.labels) / 3
@@ -116,6 +143,7 @@ def start(setup: WorkerSetup, reports: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    sys.stdout = sys.stderr  # stdout is for results; a user's network may print
     _setup, _reports = setup, reports
 
 

@@ -19,7 +19,15 @@ from scalesearch.samplers import ADAPTIVE
 from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
-from scalesearch.search.prepare import Prepared, check_baseline, check_data, check_same, make_manifest, prepare
+from scalesearch.search.prepare import (
+    Prepared,
+    check_baseline,
+    check_data,
+    check_plan,
+    check_same,
+    make_manifest,
+    prepare,
+)
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.study import (
     StudyPaths,
@@ -67,6 +75,7 @@ def run(
     if paths.folder.exists():
         raise taken(paths)
     prepared = prepare(config)
+    check_plan(prepared)
     manifest = make_manifest(prepared, paths.name, command)
     create_study(paths, manifest)
     return _search(prepared, manifest, paths, listener or Silent(), make_executor, new=True)

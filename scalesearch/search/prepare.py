@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 from scalesearch.config import StudyConfig
 from scalesearch.currency import CURRENCIES
 from scalesearch.data import Dataset, absolute_spec, load_dataset
-from scalesearch.errors import StudyError, UsageError
+from scalesearch.errors import InfeasibleError, StudyError, UsageError
 from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.local import default_workers
 from scalesearch.gauge import Conditions, Gauge, Limits
@@ -179,6 +180,41 @@ def surface_exponents(config: StudyConfig, baseline: Baseline, task: Task) -> Ex
             f"{LEAST_EXPONENT} or more of each; allowed: --exponents nominal"
         )
     return found
+
+
+def check_plan(prepared: Prepared) -> None:
+    """Refuse a study of which nothing but the baseline would be trained.
+
+    A sampler that learns may still find networks where its first points have none, so only the others are refused.
+
+    Raises:
+        InfeasibleError: no network that is planned on some budget meets it within the tolerance and the limits.
+    """
+    if prepared.config.sampler in ADAPTIVE:
+        return
+    for space in prepared.budgets:
+        found = [] if space.is_baseline else [space.candidate(p.shares) for p in proposals(prepared.config, space)]
+        on_budget = [c for c in found if c.within_tolerance]
+        if found and not on_budget:
+            raise _all_off(prepared, space, found)
+        parts = [prepared.limits.excess(prepared.gauge, c.spec) for c in on_budget]
+        if found and all(any(part > 0 for _, part in excess) for excess in parts):
+            least = min((max(excess, key=lambda item: item[1]) for excess in parts), key=lambda item: item[1])
+            raise InfeasibleError(
+                f"none of the {len(found)} planned networks at {space.text} is within the limits: the nearest is "
+                f"{100 * least[1]:.1f} % over {least[0].replace('_', '-')}; allowed: looser limits or a smaller budget"
+            )
+
+
+def _all_off(prepared: Prepared, space: BudgetSpace, found: Sequence[Candidate]) -> InfeasibleError:
+    misses = sorted(abs(c.residual) for c in found)
+    enough = math.ceil(100 * misses[len(misses) // 2]) / 100
+    return InfeasibleError(
+        f"none of the {len(found)} planned networks at {space.text} is within {100 * prepared.config.tolerance:g} %: "
+        f"{prepared.baseline.name} comes in steps too coarse for it (the nearest misses by {100 * misses[0]:.1f} %); "
+        f"allowed: --tolerance {enough:g} (half of them), or a network in finer steps, "
+        f"see scalesearch check-base {prepared.baseline.name}"
+    )
 
 
 def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
