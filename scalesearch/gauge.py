@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scalesearch.currency import CURRENCIES, Currency
-from scalesearch.latency import measure_latency
+from scalesearch.latency import Latency, measure_latency
 from scalesearch.memory import training_bytes
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.record import Excess
@@ -45,7 +45,9 @@ class Gauge:
     task: Task
     currency: str = "macs"
     conditions: Conditions = Conditions()
-    _known: dict[tuple[str, NetworkSpec], float] = field(default_factory=dict, repr=False, compare=False)
+    _bytes: dict[NetworkSpec, float] = field(default_factory=dict, repr=False, compare=False)
+    _first: dict[NetworkSpec, Latency] = field(default_factory=dict, repr=False, compare=False)
+    _second: dict[NetworkSpec, Latency] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def unit(self) -> Currency:
@@ -67,36 +69,44 @@ class Gauge:
             return self.baseline.macs(spec, self.task)
         if self.unit.counted:
             return self.baseline.amount(self.currency, spec, self.task)
-        return self._remember(self.currency, spec)
+        return self.memory(spec) if self.currency == "memory" else self._timed(self._first, spec).median
 
     def settled(self, spec: NetworkSpec) -> float:
         """The cost as it is reported: a latency is measured again.
 
         What a search has chosen among noisy timings looks nearer to its target than it is.
         """
-        return self._remember("latency again", spec) if self.currency == "latency" else self.cost(spec)
+        return self.latency(spec).median if self.currency == "latency" else self.cost(spec)
 
-    def latency(self, spec: NetworkSpec) -> float:
-        """Seconds of a batch, as `settled` reports them where the currency is latency."""
-        return self._remember("latency again" if self.currency == "latency" else "latency", spec)
+    def latency(self, spec: NetworkSpec) -> Latency:
+        """Seconds of a batch with their spread; never the timing that a search has chosen by."""
+        return self._timed(self._second, spec)
 
     def memory(self, spec: NetworkSpec) -> float:
         """Bytes of a training step."""
-        return self._remember("memory", spec)
+        given = self.conditions
+        if spec not in self._bytes:
+            self._bytes[spec] = training_bytes(
+                self._builder(spec),
+                spec.resolution_px,
+                self.task.in_channels,
+                batch_size=given.training_batch,
+                optimizer=given.optimizer,
+                device=given.device,
+            )
+        return self._bytes[spec]
 
-    def _remember(self, what: str, spec: NetworkSpec) -> float:
-        if (what, spec) not in self._known:
-            self._known[what, spec] = self._measure(what.partition(" ")[0], spec)
-        return self._known[what, spec]
-
-    def _measure(self, what: str, spec: NetworkSpec) -> float:
-        px, channels, given = spec.resolution_px, self.task.in_channels, self.conditions
-        build = self._builder(spec)
-        if what == "latency":
-            return measure_latency(build, px, channels, batch_size=given.latency_batch, device=given.device).median
-        return training_bytes(
-            build, px, channels, batch_size=given.training_batch, optimizer=given.optimizer, device=given.device
-        )
+    def _timed(self, known: dict[NetworkSpec, Latency], spec: NetworkSpec) -> Latency:
+        given = self.conditions
+        if spec not in known:
+            known[spec] = measure_latency(
+                self._builder(spec),
+                spec.resolution_px,
+                self.task.in_channels,
+                batch_size=given.latency_batch,
+                device=given.device,
+            )
+        return known[spec]
 
     def _builder(self, spec: NetworkSpec) -> Callable[[], nn.Module]:
         return lambda: self.baseline.build(spec, self.task)
@@ -125,7 +135,7 @@ class Limits:
         if self.params:
             found.append(("max_params", gauge.baseline.amount("params", spec, gauge.task) / self.params - 1))
         if self.latency:
-            found.append(("max_latency", gauge.latency(spec) / self.latency - 1))
+            found.append(("max_latency", gauge.latency(spec).median / self.latency - 1))
         if self.memory:
             found.append(("max_memory", gauge.memory(spec) / self.memory - 1))
         return tuple(found)

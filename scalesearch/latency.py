@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 WARM_UPS = 3
 REPEATS, SECONDS = 15, 0.1
 """A measurement takes this many repeats or more, and this long or longer."""
-MOST_REPEATS = 200
+STEADY, MOST_SECONDS = 0.1, 1.0
+"""While its repeats spread by more than this, it goes on, at most for this long: another process may pass by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def measure_latency(
     except RuntimeError as error:
         shape = f"{in_channels} x {resolution_px} x {resolution_px}"
         raise InfeasibleError(f"the network does not run on images of {shape}: {str(error).splitlines()[0]}") from error
-    low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    low, median, high, _ = _quartiles(seconds)
     return Latency(median, low, high, len(seconds), batch_size, device, torch.get_num_threads())
 
 
@@ -88,13 +89,25 @@ def _waiting(device: torch.device) -> Callable[[], None]:
     raise DeviceError(f"latency cannot be measured on {device}; allowed: cpu, cuda, mps")
 
 
+def _enough(seconds: list[float], elapsed: float) -> bool:
+    if len(seconds) < REPEATS or elapsed < SECONDS:
+        return False
+    return elapsed >= MOST_SECONDS or _quartiles(seconds)[3] <= STEADY
+
+
+def _quartiles(seconds: list[float]) -> tuple[float, float, float, float]:
+    """The three quartiles, and the distance of the outer ones over the median."""
+    low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return low, median, high, (high - low) / median
+
+
 def _repeat(run: Callable[[], object], wait: Callable[[], None]) -> list[float]:
     for _ in range(WARM_UPS):
         run()
     wait()
     seconds: list[float] = []
     started = time.perf_counter()
-    while len(seconds) < REPEATS or (len(seconds) < MOST_REPEATS and time.perf_counter() - started < SECONDS):
+    while not _enough(seconds, time.perf_counter() - started):
         before = time.perf_counter()
         run()
         wait()

@@ -82,6 +82,11 @@ class Manifest:
     exponents: Exponents = NOMINAL
 
     @property
+    def memory_is_estimate(self) -> bool:
+        """Whether the memory of a training step was estimated from shapes: only CUDA tells its peak."""
+        return not self.device.startswith("cuda")
+
+    @property
     def target_macs(self) -> Mapping[str, int | None]:
         """Budget -> its target in multiply-adds; None where the study counts something else."""
         macs = self.config.cost == "macs"

@@ -75,6 +75,7 @@ class NetworkRecord:
         excess: (name, cost / limit - 1) of every second limit of the study: above 0 where the network breaks it; such
             a network is kept and never trained.
         latency_seconds: median of a batch, where it was measured.
+        latency_spread: distance between the quartiles of its repeats, over the median.
         memory_bytes: of a training step, where it was asked for.
     """
 
@@ -96,6 +97,7 @@ class NetworkRecord:
     within_tolerance: bool
     excess: Excess = ()
     latency_seconds: float | None = None
+    latency_spread: float | None = None
     memory_bytes: float | None = None
 
     @property
@@ -170,6 +172,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("cost", "Cost in that currency"),
     Column("target", "Target in that currency"),
     Column("latency_seconds", "Latency of a batch", "s", "minimize"),
+    Column("latency_spread", "Spread of the repeats: quartile distance / median"),
     Column("memory_bytes", "Memory of a training step", "bytes", "minimize"),
     Column("within_tolerance", "Within the tolerance"),
     Column("violations", "Second limits that are broken: name, part over the limit"),
@@ -254,6 +257,7 @@ def network_to_dict(network: NetworkRecord) -> dict[str, Any]:
         "within_tolerance": network.within_tolerance,
         "excess": [list(part) for part in network.excess],
         "latency_seconds": network.latency_seconds,
+        "latency_spread": network.latency_spread,
         "memory_bytes": network.memory_bytes,
     }
 
@@ -301,11 +305,16 @@ def _network_cells(network: NetworkRecord) -> dict[str, Any]:
         "currency": network.currency,
         "cost": network.cost,
         "target": network.target,
-        "latency_seconds": math.nan if network.latency_seconds is None else network.latency_seconds,
-        "memory_bytes": math.nan if network.memory_bytes is None else network.memory_bytes,
+        "latency_seconds": _or_nan(network.latency_seconds),
+        "latency_spread": _or_nan(network.latency_spread),
+        "memory_bytes": _or_nan(network.memory_bytes),
         "within_tolerance": network.within_tolerance,
         "violations": json.dumps(network.violations),
     }
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _outcome_cells(outcome: TrainingOutcome | None) -> dict[str, Any]:
@@ -313,8 +322,8 @@ def _outcome_cells(outcome: TrainingOutcome | None) -> dict[str, Any]:
         return {"seed": None, "accuracy": math.nan, "loss": math.nan, "seconds": math.nan, "curve": "[]"}
     return {
         "seed": outcome.seed,
-        "accuracy": math.nan if outcome.accuracy is None else outcome.accuracy,
-        "loss": math.nan if outcome.loss is None else outcome.loss,
+        "accuracy": _or_nan(outcome.accuracy),
+        "loss": _or_nan(outcome.loss),
         "seconds": outcome.seconds,
         "curve": json.dumps([[p.epoch, p.train_loss, p.loss, p.accuracy] for p in outcome.curve]),
         "note": outcome.note,

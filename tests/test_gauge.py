@@ -134,7 +134,7 @@ def test_a_limit_of_another_kind_is_refused(text):
 def test_limits_say_by_which_part_they_are_broken(micro, timed):
     gauge = Gauge(micro, TASK)
     params = micro.amount("params", micro.spec, TASK)
-    limits = Limits(params=2 * params, latency=gauge.latency(micro.spec) / 3)
+    limits = Limits(params=2 * params, latency=gauge.latency(micro.spec).median / 3)
     assert limits.excess(gauge, micro.spec) == (
         ("max_params", pytest.approx(-0.5)),
         ("max_latency", pytest.approx(2.0)),

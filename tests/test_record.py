@@ -66,6 +66,7 @@ networks = st.builds(
     within_tolerance=st.booleans(),
     excess=st.lists(st.tuples(st.text(max_size=8), st.floats(-1, 9)), max_size=2).map(tuple),
     latency_seconds=st.none() | positive,
+    latency_spread=st.none() | positive,
     memory_bytes=st.none() | positive,
 )
 outcomes = st.builds(

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.config import config_to_dict, dump_toml
-from scalesearch.currency import engineering, short_amount
+from scalesearch.currency import engineering
 from scalesearch.files import write_atomic
 from scalesearch.report import text
 
@@ -31,7 +31,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"text": text, "engineering": engineering, "short_amount": short_amount}
+    environment.globals |= {"text": text, "engineering": engineering}
     return environment.get_template("report.html.j2")
 
 

@@ -15,12 +15,13 @@ from rich.text import Text
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
-from scalesearch.currency import CURRENCIES, engineering, short_amount
+from scalesearch.currency import CURRENCIES, engineering
 from scalesearch.report.text import (
     NONE,
     accuracy,
     blocks,
     channels,
+    cost,
     note,
     points,
     points_interval,
@@ -82,10 +83,10 @@ def result_table(budget: BudgetResult, limit: int | None = None, *, narrow: bool
     table = _table()
     plain = all(s.network.currency == "macs" for s in budget.networks)
     columns = [c for c in _COLUMNS if not (narrow and c.wide) and not (plain and c is _COST)]
-    cost = CURRENCIES[budget.networks[0].network.currency].short if budget.networks else ""
+    short = CURRENCIES[budget.networks[0].network.currency].short if budget.networks else ""
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.number else "left"
-        name = cost if column is _COST else column.name
+        name = short if column is _COST else column.name
         table.add_column(name, justify=justify, no_wrap=column.name not in _WRAPPED)
     for summary in _shown(budget, limit):
         table.add_row(*(column.cell(summary) for column in columns), style=_row_style(summary))
@@ -104,7 +105,7 @@ class _ResultColumn:
 
 
 _WRAPPED = ("channels", "note")
-_COST = _ResultColumn("cost", lambda s: short_amount(s.network.cost, s.network.currency))
+_COST = _ResultColumn("cost", lambda s: cost(s.network))
 """Shown where the budget is not in multiply-adds, which have a column anyway."""
 _COLUMNS = (
     _ResultColumn("#", lambda s: str(s.rank or NONE)),
@@ -154,15 +155,15 @@ def front_table(front: Iterable[NetworkSummary]) -> Table:
     """The networks that no other beats on both cost and accuracy."""
     front = list(front)
     table = _table()
-    cost = CURRENCIES[front[0].network.currency].short if front else "cost"
-    for name, justify in ((cost, "right"), ("accuracy %", "right"), ("budget", "left"), ("px", "right")):
+    short = CURRENCIES[front[0].network.currency].short if front else "cost"
+    for name, justify in ((short, "right"), ("accuracy %", "right"), ("budget", "left"), ("px", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("blocks")
     table.add_column("channels")
     for summary in front:
         spec = summary.network.spec
         table.add_row(
-            short_amount(summary.network.cost, summary.network.currency),
+            cost(summary.network),
             accuracy(summary),
             escape(", ".join([summary.network.budget, *summary.network.roles])),
             str(spec.resolution_px),

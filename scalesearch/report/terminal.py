@@ -9,6 +9,7 @@ from rich.text import Text
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.currency import CURRENCIES
+from scalesearch.manifest import Manifest
 from scalesearch.report.tables import FittedTable, front_table, verdict_table
 from scalesearch.report.text import architecture, coefficients, noise_line, progress, score, target
 
@@ -23,17 +24,16 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
     if unfinished:
         yield Text(unfinished, style="bold yellow")
         yield Text()
-    currency = result.manifest.config.cost
     for budget in result.budgets:
-        yield from _budget(budget, currency)
+        yield from _budget(budget, result.manifest)
     if len(result.pareto) > 1:
-        short = CURRENCIES[currency].short
+        short = CURRENCIES[result.manifest.config.cost].short
         yield Text(f"Pareto front (not beaten on both {short} and accuracy)", style="bold")
         yield front_table(result.pareto)
 
 
-def _budget(budget: BudgetResult, currency: str) -> Iterator[RenderableType]:
-    title = f"Budget {budget.facts.text}: {target(budget.facts.target, currency)}"
+def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
+    title = f"Budget {budget.facts.text}: {target(budget.facts.target, manifest)}"
     yield Text(title, style="bold underline")
     yield from _answer(budget)
     yield _line("noise", noise_line(budget.reliability))

@@ -8,7 +8,8 @@ from scalesearch.analysis.noise import Reliability
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
-from scalesearch.currency import amount, engineering
+from scalesearch.currency import amount, engineering, short_amount
+from scalesearch.manifest import Manifest
 from scalesearch.record import NetworkRecord, Range
 from scalesearch.spec import NetworkSpec
 
@@ -64,12 +65,25 @@ def _multipliers(thousandths: Sequence[int]) -> str:
     return " ".join(f"x{value / 1000:.4g}" for value in thousandths)
 
 
-def target(cost: float, currency: str) -> str:
-    """A budget's target in words."""
+def target(cost: float, manifest: Manifest) -> str:
+    """A budget's target in words, with the conditions of a cost that is measured."""
+    currency = manifest.config.cost
     if currency == "macs":
         return f"{engineering(cost)} FLOPs (multiply-adds)"
-    estimate = ", an estimate where the device does not tell" if currency == "memory" else ""
-    return amount(cost, currency) + estimate
+    if currency == "latency":
+        return f"{amount(cost, currency)} of {manifest.config.latency_batch} on {manifest.device}"
+    if currency == "memory":
+        how = "estimated from shapes" if manifest.memory_is_estimate else "measured"
+        return f"{amount(cost, currency)} at batch size {manifest.config.proxy.batch_size}, {how}"
+    return amount(cost, currency)
+
+
+def cost(network: NetworkRecord) -> str:
+    """What the network costs in the currency of the budget; a latency with the spread of its repeats."""
+    text = short_amount(network.cost, network.currency)
+    if network.currency != "latency" or network.latency_spread is None:
+        return text
+    return f"{text} ± {50 * network.latency_spread:.0f} %"
 
 
 def residual(network: NetworkRecord) -> str:

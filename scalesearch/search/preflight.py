@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scalesearch.executors.base import Executor
+from scalesearch.latency import STEADY
 from scalesearch.manifest import Manifest
 from scalesearch.samplers import Proposal
 from scalesearch.search.listener import BudgetPlan, Preflight
@@ -73,13 +74,20 @@ def measure_ahead(prepared: Prepared) -> None:
 def cautions(prepared: Prepared) -> tuple[str, ...]:
     """What a user should know of a cost that is measured."""
     gauge = prepared.gauge
-    if gauge.currency != "latency":
+    if gauge.currency != "latency" and not prepared.limits.latency:
         return ()
-    spec = gauge.baseline.spec
-    wide = gauge.cost(spec.with_channels([2 * c for c in spec.channels])) / gauge.cost(spec)
-    if wide >= LEAST_GAIN:
-        return ()
+    spec, found = gauge.baseline.spec, []
+    spread = gauge.latency(spec).spread
+    if spread > STEADY:
+        found.append(
+            f"timings of the baseline spread by {100 * spread:.0f} %: other processes are at work, and latencies will "
+            "not be met reliably; a quiet machine helps"
+        )
+    wide = gauge.latency(spec.with_channels([2 * c for c in spec.channels])).median / gauge.latency(spec).median
+    if gauge.currency != "latency" or wide >= LEAST_GAIN:
+        return tuple(found)
     return (
+        *found,
         f"a network of twice the width takes only {wide:.2f} times as long at batch size "
         f"{gauge.conditions.latency_batch}: latency is mostly overhead there, and channels can grow or shrink almost "
         "freely; a larger --latency-batch measures the arithmetic",

@@ -240,6 +240,7 @@ def _network_record(prepared: Prepared, store: StudyStore, proposed: _Proposed) 
     gauge, limits, spec = prepared.gauge, prepared.limits, proposed.spec
     counted = count(prepared.baseline, spec, prepared.task)
     cost = float(getattr(counted, gauge.currency)) if gauge.unit.counted else proposed.cost
+    latency = gauge.latency(spec) if limits.latency or gauge.currency == "latency" else None
     alpha, beta, gamma = coefficient_ranges(proposed.triples)
     return NetworkRecord(
         trial=store.networks(),
@@ -259,6 +260,7 @@ def _network_record(prepared: Prepared, store: StudyStore, proposed: _Proposed) 
         target=proposed.target,
         within_tolerance=abs(cost / proposed.target - 1) <= prepared.config.tolerance,
         excess=limits.excess(gauge, spec),
-        latency_seconds=gauge.latency(spec) if limits.latency or gauge.currency == "latency" else None,
+        latency_seconds=latency.median if latency else None,
+        latency_spread=latency.spread if latency else None,
         memory_bytes=gauge.memory(spec) if limits.memory or gauge.currency == "memory" else None,
     )
