@@ -310,7 +310,7 @@ def count_scaled(
         UsageError: a multiplier over `MAX_MULTIPLIER`.
         InfeasibleError: a resolution under what the strides can take.
     """
-    baseline = get_baseline(base)
+    baseline = get_baseline(base, resolution_px)
     if rounding not in DEPTH_RULES:
         raise choice_error("rounding rule", rounding, DEPTH_RULES)
     if (largest := max(multipliers.alpha, multipliers.beta, multipliers.gamma)) > MAX_MULTIPLIER:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-from scalesearch.errors import BaseError, ScaleSearchError, UsageError, choice_error, nearest
+from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError, UsageError, choice_error, nearest
 from scalesearch.imports import REFERENCE, guarded, module_exists
 from scalesearch.networks.base import Task
 from scalesearch.networks.user_call import (
@@ -57,9 +57,12 @@ def user_baseline(ref: str, native_px: int | None = None) -> UserBaseline:
     found = load(ref)
     what = f"base {ref!r}"
     _check_kind(what, found)
-    if callable(getattr(found, "stages", None)) and not _is_network_class(found):
-        return _stages_baseline(ref, what, found, native_px)
-    return _function_baseline(ref, what, found, native_px)
+    staged = callable(getattr(found, "stages", None)) and not _is_network_class(found)
+    try:
+        return (_stages_baseline if staged else _function_baseline)(ref, what, found, native_px)
+    except InfeasibleError as error:
+        where = "the attribute resolution" if staged else "the parameter resolution a default"
+        raise InfeasibleError(f"{error} (where its own images are of another size: give it {where})") from error
 
 
 def _check_form(ref: str) -> None:

@@ -132,7 +132,8 @@ def prepare(config: StudyConfig, device: str | None = None) -> Prepared:
     Raises:
         ScaleSearchError: unknown baseline or data, a device that is not there, a budget that cannot be met.
     """
-    get_baseline(config.base)  # a wrong name is told before the data is read
+    if ":" not in config.base or config.base.startswith("timm:"):
+        get_baseline(config.base)  # a wrong name is told before the data is read; a user's network may need its size
     chosen = str(resolve_device(device or config.device))
     recipe = config.proxy
     dataset = load_dataset(
