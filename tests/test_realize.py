@@ -252,9 +252,7 @@ def test_neighbours_of_an_ideal(ideal, divisor, expected):
 
 
 def miss_of(surface, base):
-    return lambda channels: abs(
-        surface.baseline.macs(base.with_channels(channels), surface.task) / surface.target - 1
-    )
+    return lambda channels: abs(surface.baseline.macs(base.with_channels(channels), surface.task) / surface.target - 1)
 
 
 TINY = [((1, 2), 32, "1.5x"), ((1, 2), 32, "3.3x"), ((2, 3), 32, "2x"), ((1, 1), 40, "1.5x"), ((1, 2), 48, "3.3x")]
