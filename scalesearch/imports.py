@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import importlib
 import importlib.util
 import re
@@ -42,6 +44,16 @@ def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -
             return getattr(module, attribute)
         except AttributeError:
             raise error(f"{what}: module {module_name!r} has no {attribute!r}{_has(module, attribute)}") from None
+
+
+def code_hash(reference: str) -> str:
+    """The first 16 digits of a SHA-256 of a module's syntax tree; empty where its source cannot be read."""
+    with current_folder_importable():
+        found = importlib.util.find_spec(reference.partition(":")[0])
+    if found is None or not found.origin or not found.origin.endswith(".py"):
+        return ""
+    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
 def module_exists(name: str) -> bool:

@@ -64,6 +64,7 @@ class Manifest:
 
     Attributes:
         baseline_cost: of the unscaled network in the study's currency.
+        baseline_identity: of code that is not scalesearch's own (see `Baseline.identity`); empty for its own.
         exponents: of cost in depth, width and resolution, which lay out the surface.
     """
 
@@ -80,6 +81,7 @@ class Manifest:
     command: str
     baseline_cost: float
     exponents: Exponents = NOMINAL
+    baseline_identity: str = ""
 
     @property
     def memory_is_estimate(self) -> bool:

@@ -6,10 +6,12 @@ backward pass. It leaves out what an allocator adds and what a kernel borrows, s
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from scalesearch.errors import DeviceError
+from scalesearch.errors import DeviceError, InfeasibleError, ScaleSearchError
 
 if TYPE_CHECKING:
     import torch
@@ -53,11 +55,28 @@ def is_estimate(device: str) -> bool:
 
 
 def _estimate(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str) -> float:
+    """From shapes alone, or from a real step where the network needs values of its own, as `count_shapes` does."""
+    try:
+        return _kept(build, shape, optimizer, "meta")
+    except ScaleSearchError:
+        raise
+    except Exception:  # the real step tells
+        pass
+    try:
+        return _kept(build, shape, optimizer, "cpu")
+    except ScaleSearchError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        given = " x ".join(map(str, shape))
+        raise InfeasibleError(f"the network does not run on images of {given}: {reason}") from error
+
+
+def _kept(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str, device: str) -> float:
     import torch
 
-    meta = torch.device("meta")
-    with torch.random.fork_rng(devices=[]), meta:
-        module = build().to(meta).train()
+    with torch.random.fork_rng(devices=[]), torch.device(device), redirect_stdout(sys.stderr):
+        module = build().to(device).train()
         images = torch.zeros(shape)
     weights = {p.untyped_storage()._cdata for p in module.parameters()}
     kept: dict[int, Tensor] = {images.untyped_storage()._cdata: images}
@@ -68,7 +87,8 @@ def _estimate(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer:
             kept[storage] = tensor  # holding it keeps its address from being used again
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with torch.random.fork_rng(devices=[]), redirect_stdout(sys.stderr), hooks:
         module(images)
     saved = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     return float(saved + (2 + STATES[optimizer]) * _bytes(module))

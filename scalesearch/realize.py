@@ -20,7 +20,7 @@ from scalesearch.cost import count
 from scalesearch.currency import Currency, amount
 from scalesearch.errors import InfeasibleError, UsageError, choice_error
 from scalesearch.gauge import Gauge
-from scalesearch.networks.base import Baseline, Task
+from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.space import NOMINAL, Budget, Coefficients, Exponents, Shares, coefficients_from_shares, lattice_with
 from scalesearch.spec import (
@@ -43,6 +43,9 @@ MAX_COMBINATIONS, FEW_COMBINATIONS = 4096, 16
 
 MAX_RATIO = 10_000.0
 """Largest budget in baselines: networks of a million blocks would only exhaust memory."""
+
+MAX_COUNTED_RATIO = 32.0
+"""The same where networks must be built to be counted: at 64x the deepest took a minute and a half to lay out."""
 
 MAX_MULTIPLIER = 100.0
 """Largest multiplier that `count_scaled` builds."""
@@ -90,6 +93,10 @@ class Surface:
         px = snap_resolution(spec.resolution_px * coefficients.gamma, spec.resolution_px, self.baseline.rules)
         return replace(spec, depths=self.baseline.depths(coefficients.alpha), resolution_px=px)
 
+    def recall(self, spec: NetworkSpec) -> None:
+        """Keep the channels that were fitted before: where costs are measured, a second fit would find others."""
+        self._widths[self.skeleton_of(spec)] = spec
+
     def skeleton_of(self, spec: NetworkSpec) -> NetworkSpec:
         """The skeleton that a realized network was made from."""
         return replace(self.baseline.spec, depths=spec.depths, resolution_px=spec.resolution_px)
@@ -117,7 +124,7 @@ def make_surface(
     unit = gauge.unit
     if budget.kind not in (None, unit.kind):
         raise UsageError(f"budget {budget.text!r} is no {unit.kind} for {unit.name}; allowed: a {unit.kind}, or 2x")
-    own = gauge.cost(baseline.spec)
+    own = gauge.settled(baseline.spec)
     target = budget.target(own)
     least = gauge.cost(baseline.smallest())
     if target < least * (1 - tolerance):
@@ -127,9 +134,10 @@ def make_surface(
             f"allowed: {exact} ({least / own:.3g}x) or more"
         )
     ratio = budget.ratio(own)
-    if ratio > MAX_RATIO:
+    most = MAX_RATIO if isinstance(baseline, ClosedFormBaseline) else MAX_COUNTED_RATIO
+    if ratio > most:
         given = f"budget {budget.text} is {ratio:.3g}x {baseline.name}"
-        raise InfeasibleError(f"{given}; allowed: {MAX_RATIO:,.0f}x or less")
+        raise InfeasibleError(f"{given}; allowed: {most:,.0f}x or less")
     return Surface(gauge, target, ratio, tolerance, exponents)
 
 
@@ -248,7 +256,7 @@ def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
     cost = gauge.settled(spec)
     within = abs(cost / surface.target - 1) <= surface.tolerance
     plain = base.with_channels(round_widths(base, coefficients.beta, surface.baseline.rules))
-    before = gauge.cost(plain)
+    before = gauge.cost(plain) if gauge.unit.counted else math.nan
     return Candidate(spec, (coefficients,), cost, surface.target, before, within)
 
 

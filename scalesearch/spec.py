@@ -94,7 +94,7 @@ class Candidate:
         coefficients: the triples seen so far that round to this network, in order of proposal.
         cost: of the rounded and repaired network, in the currency of the budget (multiply-adds by default).
         target: the budget.
-        cost_before_repair: after plain rounding, before channels were moved.
+        cost_before_repair: after plain rounding, before channels were moved; NaN where costs are measured.
         within_tolerance: whether `cost` meets the budget; a candidate that does not is kept and never trained.
     """
 

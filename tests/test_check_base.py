@@ -12,8 +12,10 @@ import pytest
 from conftest import COMMAND
 
 from scalesearch.checkbase import check_base
+from scalesearch.checkbase.task import task_findings
 from scalesearch.cli import invoke
 from scalesearch.errors import UnknownNameError, UsageError
+from scalesearch.networks.registry import get_baseline
 
 NUMBERS = itertools.count()
 
@@ -91,7 +93,7 @@ def test_ten_lines_pass(write, call):
     assert [(f["level"], f["check"]) for f in found["findings"]] == [
         ("ok", name)
         for name in (
-            "import", "output", "depth", "depth", "width", "resolution", "budget", "count", "operators", "batch",
+            "import", "output", "task", "depth", "depth", "width", "resolution", "budget", "count", "operators", "batch",
             "finite", "gradients", "seed",
         )
     ]  # fmt: skip
@@ -369,3 +371,37 @@ def test_a_new_base_is_searched(write, call, tmp_path):
     assert len(networks) == 5
     assert [(network["status"], network["seeds"]) for network in networks] == [("complete", 1)] * 5
     assert {network["network"]["unit"] for network in networks} == {"thousandth"}
+
+
+TASKS = """
+from torch import nn
+
+def net(width, channels, classes):
+    c = round(20 * width)
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(nn.Conv2d(channels, c, 3, 2, 1), nn.ReLU(), pool, nn.Linear(c, classes))
+
+def no_channels(depth, width, resolution, num_classes, in_channels):
+    return net(width, 3, num_classes)
+
+def no_classes(depth, width, resolution, num_classes, in_channels):
+    return net(width, in_channels, 10)
+
+def both(depth, width, resolution, num_classes, in_channels):
+    return net(width, in_channels, num_classes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored"),
+    [("no_channels", ["in_channels is ignored somewhere: with in_channels=1"]),
+     ("no_classes", ["num_classes is ignored: with num_classes=11 it gives logits of shape [1, 10], wanted: [1, 11]"]),
+     ("both", [])],
+)  # fmt: skip
+def test_an_argument_of_the_task_that_is_ignored_is_named(tmp_path, monkeypatch, name, ignored):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "task_nets.py").write_text(TASKS)
+    baseline = get_baseline(f"task_nets:{name}")
+    found = list(task_findings(baseline, baseline.task))
+    assert [f.level for f in found] == (["problem"] if ignored else ["ok"])
+    assert [part for part in ignored if part not in found[0].text] == []

@@ -225,3 +225,28 @@ def test_measured_exponents_move_the_points_and_not_the_budget(micro):
     assert EFFICIENTNET.alpha < c.alpha
     surface = make_surface(micro, TASK, parse_budget("2x"), 0.02, exponents=exponents)
     assert all(x.within_tolerance for x in realize_all(surface, lattice_with(21)).values())
+
+
+class Valued(nn.Module):
+    """Reads a value in its forward, which shapes alone do not have."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.rates = torch.linspace(0, 1, 3).tolist()
+        self.first, self.last = nn.Conv2d(1, channels, 3), nn.Linear(channels, 10)
+
+    def forward(self, x):
+        y = self.first(x).mean((2, 3))
+        return self.last(y * (2.0 if float(y.detach().abs().sum()) >= 0 else 1.0))
+
+
+def test_the_memory_of_a_network_that_reads_values_comes_from_a_real_step():
+    found = training_bytes(lambda: Valued(8), 6, 1, batch_size=4)
+    weights = 4 * (8 * 9 + 8 + 8 * 10 + 10)
+    assert found > 3 * weights
+    assert found < 3 * weights + 4 * 4 * (36 + 8 * 16 + 10 * 8)
+
+
+def test_the_memory_of_a_network_that_does_not_run_is_one_line():
+    with pytest.raises(InfeasibleError, match="does not run on images of 4 x 1 x 2 x 2"):
+        training_bytes(lambda: Valued(8), 2, 1, batch_size=4)

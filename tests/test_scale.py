@@ -19,6 +19,7 @@ from scalesearch.explore.scale import Question, parse_phis, released_family, sca
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.efficientnet import MEMBERS, efficientnet_b
 from scalesearch.networks.registry import BASELINES, get_baseline
+from scalesearch.record import spec_to_dict
 from scalesearch.report.family import FamilyTable
 from scalesearch.space import EFFICIENTNET, Coefficients
 from scalesearch.spec import NetworkSpec, share_blocks
@@ -95,15 +96,15 @@ def test_what_is_no_phi_is_quoted(text, said):
 def test_the_members_of_b0_are_exact():
     family = family_of("0..2")
     zero, one, two = family.members
-    assert (zero.network.spec, zero.target_macs, zero.network.macs, zero.residual) == (B0.spec, B0_MACS, B0_MACS, 0.0)
+    assert (zero.network.spec, zero.target, zero.network.macs, zero.residual) == (B0.spec, B0_MACS, B0_MACS, 0.0)
     assert one.network.spec == NetworkSpec(
         (1, 2, 2, 4, 4, 5, 1), (16, 24, 48, 96, 128, 216, 352), 256, stem_width=32, head_width=1424
     )
-    assert one.target_macs == round(B0_MACS * 1.2 * 1.1**2 * 1.15**2) == 740_868_494
-    assert (one.macs_before_repair, one.network.macs) == (687_240_576, 743_920_832)
+    assert round(one.target) == round(B0_MACS * 1.2 * 1.1**2 * 1.15**2) == 740_868_494
+    assert (one.cost_before_repair, one.network.macs) == (687_240_576, 743_920_832)
     assert two.network.spec.depths == (2, 3, 3, 4, 4, 6, 1)
-    assert (two.network.spec.resolution_px, two.target_macs) == (296, 1_422_667_543)
-    assert (two.macs_before_repair, two.network.macs) == (1_501_691_952, 1_416_183_792)
+    assert (two.network.spec.resolution_px, round(two.target)) == (296, 1_422_667_543)
+    assert (two.cost_before_repair, two.network.macs) == (1_501_691_952, 1_416_183_792)
     assert [member.extrapolated for member in family.members] == [False, False, True]
 
 
@@ -121,7 +122,7 @@ def test_every_member_meets_its_own_target():
     members = family_of("0..7").members
     assert all(abs(m.residual) <= 0.005 and m.within_tolerance for m in members)
     assert [m.network.spec.resolution_px for m in members] == [224, 256, 296, 344, 392, 448, 520, 592]
-    assert [round(m.target_macs / B0_MACS, 2) for m in members] == [1, 1.92, 3.69, 7.08, 13.6, 26.11, 50.14, 96.28]
+    assert [round(m.target / B0_MACS, 2) for m in members] == [1, 1.92, 3.69, 7.08, 13.6, 26.11, 50.14, 96.28]
 
 
 @pytest.mark.parametrize(("phi", "index"), [("0.5", 1), ("1", 2), ("1.8", 3), ("3.2", 4)])
@@ -163,7 +164,7 @@ def test_every_family_can_be_scaled_and_explained():
         family = family_of("0,1", name)
         zero, one = family.members
         assert zero.network.spec == family.baseline.spec
-        assert one.network.macs == pytest.approx(one.target_macs, rel=0.02)
+        assert one.network.macs == pytest.approx(one.target, rel=0.02)
         stages = growth(family.baseline, one)
         assert sum(s.added_blocks for s in stages) == sum(one.network.spec.depths) - sum(family.baseline.spec.depths)
         assert sum(s.added_macs for s in stages) == one.network.macs - family.baseline.macs
@@ -204,8 +205,8 @@ def test_the_order_of_blocks_is_that_of_webster():
 
 
 def test_larger_than_the_search_is_extrapolated_even_at_phi_one():
-    assert [m.extrapolated for m in family_of("0,0.5,1", largest_macs=600_000_000).members] == [False, False, True]
-    assert [m.extrapolated for m in family_of("-1,0,1", largest_macs=740_000_000).members] == [True, False, False]
+    assert [m.extrapolated for m in family_of("0,0.5,1", largest=600_000_000).members] == [False, False, True]
+    assert [m.extrapolated for m in family_of("-1,0,1", largest=740_000_000).members] == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -257,13 +258,14 @@ def test_json_says_everything(call):
     code, out, err = call("efficientnet_b0", "--phi", "0..2", "--json", "--explain")
     found = json.loads(out, parse_constant=pytest.fail)
     assert (code, err) == (0, "")
-    assert set(found) == {"base", "coefficients", "rounding", "baseline", "members", "released"}
+    assert set(found) == {"base", "coefficients", "currency", "ratio", "rounding", "baseline", "members", "released"}
     assert found["coefficients"] == {
         "alpha": 1.2, "beta": 1.1, "gamma": 1.15, "origin": "none were given, so these are EfficientNet's",
     }  # fmt: skip
     one = found["members"][1]
     assert set(one) == {
-        "phi", "alpha", "beta", "gamma", "target_macs", "macs", "macs_before_repair", "residual", "within_tolerance",
+        "phi", "alpha", "beta", "gamma", "target_macs", "macs", "macs_before_repair", "cost_before_repair",
+        "currency", "target", "cost", "residual", "within_tolerance",
         "extrapolated", "params", "activations", "fvcore_total", "network", "explanation",
     }  # fmt: skip
     assert (one["phi"], one["alpha"], one["macs"], one["extrapolated"]) == (1.0, 1.2, 743_920_832, False)
@@ -377,3 +379,27 @@ def test_a_mistake_is_one_line(call, studied, code, arguments, said):
     found, out, err = call(*arguments)
     is_one_line(err, *said)
     assert (found, out) == (code, "")
+
+
+@pytest.mark.parametrize("changes", [{"cost": "params"}, {"cost": "activations"}, {"exponents": "measured"}])
+def test_phi_1_of_a_study_is_its_best_network_whatever_it_counts(tmp_path, monkeypatch, call, changes):
+    from fake_executor import World
+
+    from scalesearch.config import config_from_dict
+    from scalesearch.search import run
+    from scalesearch.study import StudyPaths
+
+    monkeypatch.chdir(tmp_path)
+    quick = {"trials": 6, "seeds": 1, "workers": 1, "proxy": {"train_images": 20, "val_images": 20}}
+    result = run(
+        config_from_dict({**quick, **changes}), StudyPaths(tmp_path / "studies" / "s"), make_executor=World().executor
+    )
+    code, out, _ = call("s", "--phi", "0,1", "--json")
+    found = json.loads(out)
+    best, (zero, one) = result.budgets[0].best.network, found["members"]
+    assert code == 0
+    assert one["network"] == spec_to_dict(best.spec)
+    assert (one["cost"], one["target"]) == (best.cost, pytest.approx(best.target))
+    assert found["ratio"] == pytest.approx(2.0)
+    assert zero["cost"] == result.manifest.baseline_cost
+    assert not one["extrapolated"]

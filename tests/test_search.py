@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 from fake_executor import World, planted
 
+from scalesearch import gauge
 from scalesearch.config import StudyConfig, config_from_dict, load_config
 from scalesearch.cost import closed_form, count
 from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError
+from scalesearch.latency import Latency
 from scalesearch.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.networks import registry
 from scalesearch.networks.base import Task
@@ -478,3 +480,64 @@ def test_a_study_of_which_nothing_would_be_trained_is_refused_before_it_begins(t
         studied(tmp_path, definition(**changes))
     assert [part for part in parts if part not in str(caught.value)] == []
     assert list(tmp_path.iterdir()) == []
+
+
+class Clock:
+    """A planted latency on a machine whose speed can change between two sessions."""
+
+    def __init__(self, monkeypatch):
+        self.slower, self.calls = 1.0, 0
+        monkeypatch.setattr(gauge, "measure_latency", self.measure)
+
+    def measure(self, build, px, channels, *, batch_size, device):
+        self.calls += 1
+        weights = sum(p.numel() for p in build().parameters())
+        seconds = self.slower * (1e-3 + 1e-8 * weights * px * px)
+        return Latency(seconds, seconds, seconds, 15, batch_size, device, 1)
+
+
+@pytest.mark.parametrize("budget", ["2x", "4ms"])
+def test_a_budget_of_latency_is_the_same_one_after_a_restart_on_a_slower_machine(tmp_path, monkeypatch, budget):
+    clock = Clock(monkeypatch)
+    config = definition(cost="latency", tolerance=0.05, budgets=[budget], trials=8, seeds=1, workers=1)
+    paths = StudyPaths(tmp_path / "s")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, paths, make_executor=World(stop_after=3).executor)
+    before = table(paths)
+    clock.slower = 1.3
+    result = resume(paths, make_executor=World().executor)
+    rows = table(paths)
+    assert result.complete
+    assert rows[rows.budget == budget].target.nunique() == 1
+    assert rows[rows.budget == budget].target.iloc[0] == pytest.approx(result.budgets[0].facts.target)
+    assert rows.head(len(before)).equals(before)
+    if budget == "2x":
+        assert result.budgets[0].facts.target == 2 * result.manifest.baseline_cost
+    clock.calls = 0
+    assert resume(paths, make_executor=World().executor) == result
+    assert clock.calls <= 2  # the cautions look at a wide baseline; nothing of the study is timed again
+
+
+def test_a_users_file_that_has_changed_at_the_same_cost_is_not_resumed(tmp_path, monkeypatch):
+    source = """
+from torch import nn
+
+def build(depth, width, resolution, num_classes, in_channels):
+    c = round(24 * width)
+    block = (lambda: nn.Conv2d(c, c, 3, 1, 1, bias=False), lambda: nn.BatchNorm2d(c), nn.ReLU)
+    layers = [make() for _ in range(round(4 * depth)) for make in block]
+    return nn.Sequential(nn.Conv2d(in_channels, c, 3, 2, 1), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(c, num_classes))
+"""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "count", count)
+    (tmp_path / "edited_net.py").write_text(source)
+    paths = StudyPaths(tmp_path / "s")
+    config = definition(base="edited_net:build", trials=5, seeds=1, tolerance=0.1)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, paths, make_executor=World(stop_after=2).executor)
+    (tmp_path / "edited_net.py").write_text(source.replace("ReLU", "SiLU"))
+    with pytest.raises(StudyError, match="baseline 'edited_net:build' has changed since study 's' began"):
+        resume(paths, make_executor=World().executor)
+    (tmp_path / "edited_net.py").write_text("# a comment changes nothing\n" + source)
+    assert resume(paths, make_executor=World().executor).complete

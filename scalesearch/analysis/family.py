@@ -34,25 +34,32 @@ class Member:
 
     Attributes:
         multipliers: of depth, width and resolution: alpha, beta and gamma to the power phi.
-        target_macs: the baseline's multiply-adds times alpha * beta^2 * gamma^2 to the power phi.
+        target: the baseline's cost times the product of the surface (alpha * beta^2 * gamma^2 by default) to the power
+            phi, in `currency`.
         network: rounded, and its channels moved until it meets the target.
-        macs_before_repair: after plain rounding.
+        cost_before_repair: after plain rounding.
         within_tolerance: whether `network` meets the target.
         extrapolated: whether nothing was searched that large (or that small).
     """
 
     phi: float
     multipliers: Coefficients
-    target_macs: int
+    currency: str
+    target: float
     network: Sized
-    macs_before_repair: int
+    cost_before_repair: float
     within_tolerance: bool
     extrapolated: bool
 
     @property
+    def cost(self) -> int:
+        """In `currency`: one of the counts of `network`."""
+        return int(getattr(self.network, self.currency))
+
+    @property
     def residual(self) -> float:
-        """Signed relative miss of the target: macs / target_macs - 1."""
-        return self.network.macs / self.target_macs - 1.0
+        """Signed relative miss of the target: cost / target - 1."""
+        return self.cost / self.target - 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ class Family:
     Attributes:
         base: name of the baseline.
         coefficients: at phi = 1.
+        ratio: the target at phi = 1 as a multiple of the baseline, in `currency`.
         origin: where the coefficients come from, in words.
         rules: how scaled values became whole numbers.
         baseline: the unscaled network.
@@ -94,6 +102,8 @@ class Family:
 
     base: str
     coefficients: Coefficients
+    ratio: float
+    currency: str
     origin: str
     rules: RoundingRules
     baseline: Sized
@@ -219,7 +229,7 @@ def _resolution_word(family: Family, member: Member) -> str:
 
 
 def _repair_word(member: Member) -> str:
-    before = 100 * (member.macs_before_repair / member.target_macs - 1)
+    before = 100 * (member.cost_before_repair / member.target - 1)
     width = f"width: {member.multipliers.beta:.4g} x the channels, rounded, misses the target by {before:+.1f} %"
     return f"{width}; fitted to the target: {100 * member.residual:+.2f} %"
 
@@ -231,6 +241,8 @@ def family_to_dict(family: Family, *, explained: bool = False) -> dict[str, Any]
         "base": family.base,
         "coefficients": {"alpha": c.alpha, "beta": c.beta, "gamma": c.gamma, "origin": family.origin},
         "rounding": family.rules.depth_rule,
+        "currency": family.currency,
+        "ratio": family.ratio,
         "baseline": _sized_to_dict(family.baseline),
         "members": [
             _member_to_dict(member) | ({"explanation": _explanation(family, member)} if explained else {})
@@ -257,8 +269,12 @@ def _member_to_dict(member: Member) -> dict[str, Any]:
         "alpha": m.alpha,
         "beta": m.beta,
         "gamma": m.gamma,
-        "target_macs": member.target_macs,
-        "macs_before_repair": member.macs_before_repair,
+        "currency": member.currency,
+        "target": member.target,
+        "cost": member.cost,
+        "cost_before_repair": member.cost_before_repair,
+        "target_macs": round(member.target) if member.currency == "macs" else None,
+        "macs_before_repair": member.cost_before_repair if member.currency == "macs" else None,
         "residual": member.residual,
         "within_tolerance": member.within_tolerance,
         "extrapolated": member.extrapolated,

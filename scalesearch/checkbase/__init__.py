@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from scalesearch.checkbase.found import BaseCheck, BudgetFit, Finding, Level, Point, looked_at, ran
+from scalesearch.checkbase.task import task_findings
 from scalesearch.errors import BaseError, InfeasibleError, UsageError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.registry import get_baseline
@@ -56,7 +57,7 @@ def _checked(baseline: Baseline, task: Task) -> BaseCheck:
     if not sweeps.points:
         reason = next(iter(sweeps.failed.values()))
         return BaseCheck(baseline.name, (_form(baseline), Finding("problem", "output", reason)))
-    findings = [_form(baseline), *costs.output_findings(sweeps)]
+    findings = [_form(baseline), *costs.output_findings(sweeps), *task_findings(baseline, task)]
     for dimension in costs.DIMENSIONS:
         findings += looked_at(dimension, partial(costs.dimension_findings, sweeps, dimension))
     fit = None

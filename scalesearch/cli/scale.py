@@ -81,6 +81,7 @@ def _of_study(name: str, given: Coefficients | None, budget: str | None, roundin
     from scalesearch.study import find_study, load_result
 
     result = load_result(find_study(name, root))
+    _check_counted(result)
     config, data, chosen = result.manifest.config, result.manifest.data, _chosen(result, budget)
     baseline, task = get_baseline(config.base, data.native_px), Task(data.classes, data.channels)
     _check_same(baseline, task, result)
@@ -91,8 +92,21 @@ def _of_study(name: str, given: Coefficients | None, budget: str | None, roundin
         found,
         origin,
         config.tolerance,
-        largest_macs=max((summary.network.macs for summary in chosen.networks), default=0),
+        largest=max((summary.network.cost for summary in chosen.networks), default=0.0),
+        currency=config.cost,
+        exponents=result.manifest.exponents,
     )
+
+
+def _check_counted(result: StudyResult) -> None:
+    from scalesearch.currency import CURRENCIES
+
+    config = result.manifest.config
+    if not CURRENCIES[config.cost].counted:
+        raise StudyError(
+            f"study {result.manifest.study!r} counts its budget in {config.cost}, which is measured, not scaled; "
+            f"allowed: scale {config.base} with --alpha, --beta and --gamma"
+        )
 
 
 def _check_same(baseline: Baseline, task: Task, result: StudyResult) -> None:

@@ -11,10 +11,11 @@ from typing import cast
 from scalesearch.analysis.family import Family, Member, Released, Sized
 from scalesearch.cost import closed_form
 from scalesearch.errors import InfeasibleError, UsageError, choice_error
+from scalesearch.gauge import Gauge
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.efficientnet import MEMBERS, efficientnet_b
 from scalesearch.realize import MAX_RATIO, make_surface, realize
-from scalesearch.space import EFFICIENTNET, Budget, Coefficients, surface_product
+from scalesearch.space import EFFICIENTNET, NOMINAL, Budget, Coefficients, Exponents, surface_product
 from scalesearch.spec import DEPTH_RULES, DepthRule, NetworkSpec, round_widths
 
 MAX_MEMBERS = 50
@@ -67,8 +68,10 @@ class Question:
         baseline: with the depth rule asked for.
         coefficients: at phi = 1.
         origin: where the coefficients come from, in words.
-        tolerance: allowed |macs / target - 1| of each member.
-        largest_macs: the costliest network that was searched; None where only phi says what was.
+        tolerance: allowed |cost / target - 1| of each member.
+        largest: the highest cost that was searched; None where only phi says what was.
+        currency: what targets are counted in: multiply-adds, parameters or activations.
+        exponents: of the surface that the coefficients lie on.
     """
 
     baseline: Baseline
@@ -76,7 +79,18 @@ class Question:
     coefficients: Coefficients
     origin: str
     tolerance: float = 0.02
-    largest_macs: int | None = None
+    largest: float | None = None
+    currency: str = "macs"
+    exponents: Exponents = NOMINAL
+
+    @property
+    def gauge(self) -> Gauge:
+        """What a network costs in the currency."""
+        return Gauge(self.baseline, self.task, self.currency)
+
+    def product(self, multipliers: Coefficients) -> float:
+        """The cost of these multipliers as a multiple of the baseline's, by the surface."""
+        return surface_product(multipliers, self.exponents)
 
 
 def scale_family(question: Question, phis: Sequence[float]) -> Family:
@@ -91,6 +105,8 @@ def scale_family(question: Question, phis: Sequence[float]) -> Family:
     return Family(
         base=baseline.name,
         coefficients=question.coefficients,
+        ratio=question.product(question.coefficients),
+        currency=question.currency,
         origin=question.origin,
         rules=baseline.rules,
         baseline=_sized(baseline, baseline.spec, task),
@@ -103,7 +119,7 @@ def _check_size(question: Question, phi: float) -> None:
     """Before any power is taken: it could be too large for a float."""
     c = question.coefficients
     limit = math.log(MAX_RATIO) + 1e-9
-    named = {"cost": surface_product(c), "depth": c.alpha, "width": c.beta, "resolution": c.gamma}
+    named = {"cost": question.product(c), "depth": c.alpha, "width": c.beta, "resolution": c.gamma}
     for name, value in named.items():
         if (size := phi * math.log(value)) > limit:
             times = f"{math.exp(size):.3g}" if size < 700 else f"10^{size / math.log(10):.0f}"
@@ -114,18 +130,19 @@ def _check_size(question: Question, phi: float) -> None:
 
 
 def _member(question: Question, phi: float) -> Member:
-    baseline, task = question.baseline, question.task
+    baseline, gauge = question.baseline, question.gauge
     multipliers = question.coefficients.at(phi)
-    target = round(surface_product(multipliers) * baseline.macs(baseline.spec, task))
+    target = question.product(multipliers) * gauge.cost(baseline.spec)
     spec, within = _on_target(question, multipliers)
     plain = spec.with_channels(round_widths(baseline.spec, multipliers.beta, baseline.rules))
-    beyond = question.largest_macs is not None and target > question.largest_macs * (1 + question.tolerance)
+    beyond = question.largest is not None and target > question.largest * (1 + question.tolerance)
     return Member(
         phi=phi,
         multipliers=multipliers,
-        target_macs=target,
-        network=_sized(baseline, spec, task),
-        macs_before_repair=baseline.macs(plain, task),
+        currency=question.currency,
+        target=target,
+        network=_sized(baseline, spec, question.task),
+        cost_before_repair=gauge.cost(plain),
         within_tolerance=within,
         extrapolated=beyond or not 0 <= phi <= 1,
     )
@@ -135,9 +152,16 @@ def _on_target(question: Question, multipliers: Coefficients) -> tuple[NetworkSp
     """The network on its target, and whether it meets it; multipliers of 1 are the baseline itself."""
     if multipliers == Coefficients(1.0, 1.0, 1.0):
         return question.baseline.spec, True
-    ratio = surface_product(multipliers)
-    budget = Budget(f"{ratio:.4g}x", ratio, None)
-    found = realize(make_surface(question.baseline, question.task, budget, question.tolerance), multipliers)
+    ratio = question.product(multipliers)
+    surface = make_surface(
+        question.baseline,
+        question.task,
+        Budget(f"{ratio:.4g}x", ratio, None),
+        question.tolerance,
+        gauge=question.gauge,
+        exponents=question.exponents,
+    )
+    found = realize(surface, multipliers)
     return found.spec, found.within_tolerance
 
 

@@ -146,6 +146,10 @@ class Baseline(ABC):
         """Blocks of each stage at depth multiplier `alpha`; monotone in alpha, stage by stage."""
         return scale_depths(self.spec.depths, alpha, self.rules.depth_rule)
 
+    def identity(self) -> str:
+        """What tells this baseline from another of its name: empty for networks of this package, whose version does."""
+        return ""
+
     def smallest(self) -> NetworkSpec:
         """The least network the family makes: one block a stage, one divisor wide, the smallest resolution."""
         least = replace(self.spec, depths=(1,) * len(self.spec.depths), resolution_px=self.rules.min_resolution_px)

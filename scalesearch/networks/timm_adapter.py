@@ -75,6 +75,12 @@ class TimmBaseline(CountedBaseline):
     family: str
     model: str
 
+    def identity(self) -> str:
+        """timm's version: another one may build other networks of one name."""
+        import timm
+
+        return f"timm {timm.__version__}"
+
     def build(
         self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
     ) -> nn.Module:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError
-from scalesearch.imports import current_folder_importable, guarded, one_line
+from scalesearch.imports import code_hash, current_folder_importable, guarded, one_line
 from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.user_call import Call
@@ -60,6 +60,10 @@ class UserBaseline(CountedBaseline):
     def amount(self, quantity: str, spec: NetworkSpec, task: Task) -> int:
         """See `Baseline.amount`. Raises as `build` does, and where the network does not run."""
         return int(getattr(self.shapes(spec, task), quantity))
+
+    def identity(self) -> str:
+        """See `Baseline.identity`: a hash of the module's code, comments and layout aside; not of what it imports."""
+        return code_hash(self.call.reference)
 
     def shapes(self, spec: NetworkSpec, task: Task) -> Amounts:
         """What shapes alone tell of one image: cost and the shape of the output. Raises as `amount` does."""

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from scalesearch.analysis.family import Family, Member, Released, StageGrowth, explain, growth
-from scalesearch.currency import engineering
-from scalesearch.report.text import NONE, listed
-from scalesearch.space import Coefficients, surface_product
+from scalesearch.currency import CURRENCIES, engineering
+from scalesearch.report.text import NONE, blocks, channels
+from scalesearch.space import Coefficients
 
 WIDE = 98
 """Columns from which the tables show multipliers, and parameters of the released networks."""
@@ -61,7 +61,8 @@ class FamilyTable:
 def _triple(family: Family) -> str:
     c = family.coefficients
     values = f"alpha {c.alpha:.4g}, beta {c.beta:.4g}, gamma {c.gamma:.4g}"
-    return f"{values} ({surface_product(c):.3g}x at phi = 1; {family.origin}); depth rule {family.rules.depth_rule}"
+    what = "" if family.currency == "macs" else f" the {CURRENCIES[family.currency].unit}"
+    return f"{values} ({family.ratio:.3g}x{what} at phi = 1; {family.origin}); depth rule {family.rules.depth_rule}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ _MEMBER_COLUMNS = (
     _Column("width", lambda m: f"{m.multipliers.beta:.2f}", wide=True),
     _Column("resol.", lambda m: f"{m.multipliers.gamma:.2f}", wide=True),
     _Column("px", lambda m: str(m.network.spec.resolution_px)),
-    _Column("target", lambda m: engineering(m.target_macs)),
-    _Column("before\nrepair", lambda m: engineering(m.macs_before_repair)),
+    _Column("target", lambda m: engineering(m.target)),
+    _Column("before\nrepair", lambda m: engineering(m.cost_before_repair)),
     _Column("FLOPs", lambda m: engineering(m.network.macs)),
     _Column("miss %", lambda m: f"{100 * m.residual:+.2f}"),
     _Column("params", lambda m: engineering(m.network.params)),
@@ -118,7 +119,7 @@ def networks_table(family: Family) -> Table:
     table.add_column("channels: stem, stages, head")
     for member in family.members:
         spec = member.network.spec
-        table.add_row(f"{member.phi:g}", listed(spec.depths), listed(spec.channels))
+        table.add_row(f"{member.phi:g}", blocks(spec), channels(spec))
     return table
 
 

@@ -16,18 +16,11 @@ from scalesearch.executors.base import Executor, WorkerSetup
 from scalesearch.executors.local import LocalExecutor
 from scalesearch.manifest import Manifest
 from scalesearch.samplers import ADAPTIVE
+from scalesearch.search.checks import check_baseline, check_data, check_plan, check_same
 from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
-from scalesearch.search.prepare import (
-    Prepared,
-    check_baseline,
-    check_data,
-    check_plan,
-    check_same,
-    make_manifest,
-    prepare,
-)
+from scalesearch.search.prepare import Prepared, make_manifest, prepare, recall
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.study import (
     StudyPaths,
@@ -102,7 +95,7 @@ def resume(
     """
     manifest = load_manifest(paths)
     check_same(manifest, asked or {})
-    prepared = prepare(manifest.config, manifest.device)
+    prepared = prepare(manifest.config, manifest)
     check_data(manifest, prepared)
     check_baseline(manifest, prepared)
     return _search(
@@ -131,6 +124,7 @@ def _search(
     limit = time_limit or prepared.config.time_limit
     deadline = time.monotonic() + limit if limit else None
     with locked(paths), contextlib.closing(StudyStore(paths)) as store:
+        recall(prepared, store.stored())
         measure_ahead(prepared)
         executor = make_executor(prepared.setup(), workers or manifest.workers)
         try:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from scalesearch.config import StudyConfig
 from scalesearch.currency import CURRENCIES
 from scalesearch.data import Dataset, absolute_spec, load_dataset
-from scalesearch.errors import InfeasibleError, StudyError, UsageError
+from scalesearch.errors import UsageError
 from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.local import default_workers
 from scalesearch.gauge import Conditions, Gauge, Limits
+from scalesearch.latency import Latency
 from scalesearch.manifest import BudgetFacts, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.proxy import resolve_device
 from scalesearch.realize import Surface, make_surface, realize, skeleton_map
+from scalesearch.record import NetworkRecord
 from scalesearch.samplers import ADAPTIVE, Proposal, fixed_points, reference_proposals
 from scalesearch.space import NOMINAL, Budget, Coefficients, Exponents, Shares, parse_budget, references
 from scalesearch.spec import Candidate, NetworkSpec
@@ -123,18 +123,39 @@ def budget_space(gauge: Gauge, text: str, tolerance: float, exponents: Exponents
     return BudgetSpace(budget.text, surface, skeleton_map(surface))
 
 
-def prepare(config: StudyConfig, device: str | None = None) -> Prepared:
+def made_space(gauge: Gauge, facts: BudgetFacts, made: Manifest) -> BudgetSpace:
+    """One budget as the study laid it out: a cost that is measured would be another one now."""
+    ratio = parse_budget(facts.text).ratio(made.baseline_cost)
+    surface = Surface(gauge, facts.target, ratio, made.config.tolerance, made.exponents)
+    return BudgetSpace(facts.text, surface, skeleton_map(surface))
+
+
+def recall(prepared: Prepared, networks: Iterable[NetworkRecord]) -> None:
+    """Take what the study has stored of its networks, so that nothing is fitted or measured twice."""
+    given = prepared.gauge.conditions
+    for network in networks:
+        timed = None
+        if network.latency_seconds is not None:
+            median, half = network.latency_seconds, (network.latency_spread or 0.0) / 2
+            timed = Latency(median, median * (1 - half), median * (1 + half), 0, given.latency_batch, given.device, 0)
+        prepared.gauge.recall(network.spec, timed, network.memory_bytes)
+        for space in prepared.budgets:
+            if space.text == network.budget:
+                space.surface.recall(network.spec)
+
+
+def prepare(config: StudyConfig, made: Manifest | None = None) -> Prepared:
     """Check a definition against this machine, load its data, and lay out its budgets.
 
     Args:
-        device: of the study that is resumed; None resolves the definition's.
+        made: of the study that is resumed: its device, targets and exponents hold; None makes them from the definition.
 
     Raises:
         ScaleSearchError: unknown baseline or data, a device that is not there, a budget that cannot be met.
     """
     if ":" not in config.base or config.base.startswith("timm:"):
         get_baseline(config.base)  # a wrong name is told before the data is read; a user's network may need its size
-    chosen = str(resolve_device(device or config.device))
+    chosen = str(resolve_device(made.device if made else config.device))
     recipe = config.proxy
     dataset = load_dataset(
         config.data,
@@ -146,8 +167,11 @@ def prepare(config: StudyConfig, device: str | None = None) -> Prepared:
     baseline = get_baseline(config.base, dataset.native_px)
     baseline = replace(baseline, rules=replace(baseline.rules, depth_rule=config.rounding))
     gauge = Gauge(baseline, task, config.cost, conditions(config, chosen))
-    exponents = surface_exponents(config, baseline, task)
-    spaces = [budget_space(gauge, text, config.tolerance, exponents) for text in config.budgets]
+    if made:
+        spaces = [made_space(gauge, facts, made) for facts in made.budgets]
+    else:
+        exponents = surface_exponents(config, baseline, task)
+        spaces = [budget_space(gauge, text, config.tolerance, exponents) for text in config.budgets]
     unique: dict[float, BudgetSpace] = {}
     for space in spaces:  # 800M and 0.8G are one budget
         unique.setdefault(space.surface.target, space)
@@ -183,41 +207,6 @@ def surface_exponents(config: StudyConfig, baseline: Baseline, task: Task) -> Ex
     return found
 
 
-def check_plan(prepared: Prepared) -> None:
-    """Refuse a study of which nothing but the baseline would be trained.
-
-    A sampler that learns may still find networks where its first points have none, so only the others are refused.
-
-    Raises:
-        InfeasibleError: no network that is planned on some budget meets it within the tolerance and the limits.
-    """
-    if prepared.config.sampler in ADAPTIVE:
-        return
-    for space in prepared.budgets:
-        found = [] if space.is_baseline else [space.candidate(p.shares) for p in proposals(prepared.config, space)]
-        on_budget = [c for c in found if c.within_tolerance]
-        if found and not on_budget:
-            raise _all_off(prepared, space, found)
-        parts = [prepared.limits.excess(prepared.gauge, c.spec) for c in on_budget]
-        if found and all(any(part > 0 for _, part in excess) for excess in parts):
-            least = min((max(excess, key=lambda item: item[1]) for excess in parts), key=lambda item: item[1])
-            raise InfeasibleError(
-                f"none of the {len(found)} planned networks at {space.text} is within the limits: the nearest is "
-                f"{100 * least[1]:.1f} % over {least[0].replace('_', '-')}; allowed: looser limits or a smaller budget"
-            )
-
-
-def _all_off(prepared: Prepared, space: BudgetSpace, found: Sequence[Candidate]) -> InfeasibleError:
-    misses = sorted(abs(c.residual) for c in found)
-    enough = math.ceil(100 * misses[len(misses) // 2]) / 100
-    return InfeasibleError(
-        f"none of the {len(found)} planned networks at {space.text} is within {100 * prepared.config.tolerance:g} %: "
-        f"{prepared.baseline.name} comes in steps too coarse for it (the nearest misses by {100 * misses[0]:.1f} %); "
-        f"allowed: --tolerance {enough:g} (half of them), or a network in finer steps, "
-        f"see scalesearch check-base {prepared.baseline.name}"
-    )
-
-
 def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
     """The frozen definition of a new study."""
     return Manifest(
@@ -234,6 +223,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         command=command,
         baseline_cost=prepared.gauge.settled(prepared.baseline.spec),
         exponents=prepared.budgets[0].surface.exponents,
+        baseline_identity=prepared.baseline.identity(),
     )
 
 
@@ -268,58 +258,3 @@ def planned_networks(config: StudyConfig, space: BudgetSpace) -> int:
         return 0
     known = len(proposals(config, space))
     return max(known, min(config.trials, len(space.networks))) if config.sampler in ADAPTIVE else known
-
-
-def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
-    """Refuse to resume a study under another definition.
-
-    Args:
-        asked: values given on the command line by name of the field; None was not given.
-
-    Raises:
-        StudyError: naming each field that differs, with both values.
-    """
-    differing = []
-    for field, given in asked.items():
-        kept = getattr(manifest.config, field)
-        value = absolute_spec(given) if field == "data" and given is not None else given
-        if value is not None and value != kept:
-            differing.append(f"{field} is {_plain(kept)}, not {_plain(value)}")
-    if differing:
-        raise StudyError(
-            f"study {manifest.study!r} was made otherwise: {'; '.join(differing)}; start a new study for that"
-        )
-
-
-def _plain(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
-
-
-def check_baseline(manifest: Manifest, prepared: Prepared) -> None:
-    """Refuse to resume with a baseline that has changed since the study began: a user's file may have been edited.
-
-    Raises:
-        StudyError: with both costs.
-    """
-    now = prepared.baseline.macs(prepared.baseline.spec, prepared.task)
-    if now != manifest.baseline_macs:
-        raise StudyError(
-            f"baseline {manifest.config.base!r} has changed since study {manifest.study!r} began "
-            f"({manifest.baseline_macs:,} multiply-adds then, {now:,} now); start a new study, or bring it back"
-        )
-
-
-def check_data(manifest: Manifest, prepared: Prepared) -> None:
-    """Refuse to resume on data that has changed since the study began.
-
-    Raises:
-        StudyError: naming what differs.
-    """
-    then, now = manifest.data, data_facts(prepared.dataset)
-    if then.fingerprint == now.fingerprint:
-        return
-    counts = f"{then.train_images}+{then.val_images} images then, {now.train_images}+{now.val_images} now"
-    raise StudyError(
-        f"the data {then.spec!r} has changed since study {manifest.study!r} began ({counts}, fingerprint "
-        f"{then.fingerprint[:12]} then, {now.fingerprint[:12]} now); start a new study, or bring the old data back"
-    )

@@ -91,6 +91,11 @@ class StudyStore:
         rows = [record for trial in self._frozen() for record in records_of(trial)]
         return sorted(rows, key=lambda r: (r.network.trial, r.outcome.seed if r.outcome else -1))
 
+    def stored(self) -> list[NetworkRecord]:
+        """Every network that has a number, trained or not."""
+        found = (_content(trial)[0] for trial in self._frozen())
+        return [network for network in found if network]
+
     def networks(self) -> int:
         """How many networks have a number."""
         return sum(1 for trial in self._frozen() if _NETWORK in trial.user_attrs)

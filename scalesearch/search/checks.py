@@ -1,0 +1,109 @@
+"""What stands in the way of a study, before anything is written or gone on with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scalesearch.data import absolute_spec
+from scalesearch.errors import InfeasibleError, StudyError
+from scalesearch.manifest import Manifest
+from scalesearch.samplers import ADAPTIVE
+from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts, proposals
+from scalesearch.spec import Candidate
+
+
+def check_plan(prepared: Prepared) -> None:
+    """Refuse a study of which nothing but the baseline would be trained.
+
+    A sampler that learns may still find networks where its first points have none, so only the others are refused.
+
+    Raises:
+        InfeasibleError: no network that is planned on some budget meets it within the tolerance and the limits.
+    """
+    if prepared.config.sampler in ADAPTIVE:
+        return
+    for space in prepared.budgets:
+        found = [] if space.is_baseline else [space.candidate(p.shares) for p in proposals(prepared.config, space)]
+        on_budget = [c for c in found if c.within_tolerance]
+        if found and not on_budget:
+            raise _all_off(prepared, space, found)
+        parts = [prepared.limits.excess(prepared.gauge, c.spec) for c in on_budget]
+        if found and all(any(part > 0 for _, part in excess) for excess in parts):
+            least = min((max(excess, key=lambda item: item[1]) for excess in parts), key=lambda item: item[1])
+            raise InfeasibleError(
+                f"none of the {len(found)} planned networks at {space.text} is within the limits: the nearest is "
+                f"{100 * least[1]:.1f} % over {least[0].replace('_', '-')}; allowed: looser limits or a smaller budget"
+            )
+
+
+def _all_off(prepared: Prepared, space: BudgetSpace, found: Sequence[Candidate]) -> InfeasibleError:
+    misses = sorted(abs(c.residual) for c in found)
+    enough = math.ceil(100 * misses[len(misses) // 2]) / 100
+    return InfeasibleError(
+        f"none of the {len(found)} planned networks at {space.text} is within {100 * prepared.config.tolerance:g} %: "
+        f"{prepared.baseline.name} comes in steps too coarse for it (the nearest misses by {100 * misses[0]:.1f} %); "
+        f"allowed: --tolerance {enough:g} (half of them), or a network in finer steps, "
+        f"see scalesearch check-base {prepared.baseline.name}"
+    )
+
+
+def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
+    """Refuse to resume a study under another definition.
+
+    Args:
+        asked: values given on the command line by name of the field; None was not given.
+
+    Raises:
+        StudyError: naming each field that differs, with both values.
+    """
+    differing = []
+    for field, given in asked.items():
+        kept = getattr(manifest.config, field)
+        value = absolute_spec(given) if field == "data" and given is not None else given
+        if value is not None and value != kept:
+            differing.append(f"{field} is {_plain(kept)}, not {_plain(value)}")
+    if differing:
+        raise StudyError(
+            f"study {manifest.study!r} was made otherwise: {'; '.join(differing)}; start a new study for that"
+        )
+
+
+def _plain(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def check_baseline(manifest: Manifest, prepared: Prepared) -> None:
+    """Refuse to resume with a baseline that has changed since the study began: a user's file may have been edited.
+
+    Raises:
+        StudyError: with both costs.
+    """
+    now, then = prepared.baseline.macs(prepared.baseline.spec, prepared.task), manifest.baseline_macs
+    costs = f"{then:,} multiply-adds then, {now:,} now"
+    identity = prepared.baseline.identity()
+    if now == then and manifest.baseline_identity in ("", identity):
+        return
+    if now == then:
+        costs = f"{manifest.baseline_identity} then, {identity} now"
+    raise StudyError(
+        f"baseline {manifest.config.base!r} has changed since study {manifest.study!r} began ({costs}); "
+        "start a new study, or bring it back"
+    )
+
+
+def check_data(manifest: Manifest, prepared: Prepared) -> None:
+    """Refuse to resume on data that has changed since the study began.
+
+    Raises:
+        StudyError: naming what differs.
+    """
+    then, now = manifest.data, data_facts(prepared.dataset)
+    if then.fingerprint == now.fingerprint:
+        return
+    counts = f"{then.train_images}+{then.val_images} images then, {now.train_images}+{now.val_images} now"
+    raise StudyError(
+        f"the data {then.spec!r} has changed since study {manifest.study!r} began ({counts}, fingerprint "
+        f"{then.fingerprint[:12]} then, {now.fingerprint[:12]} now); start a new study, or bring the old data back"
+    )
