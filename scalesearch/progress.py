@@ -21,12 +21,15 @@ from scalesearch.search.listener import BudgetPlan, Preflight
 def _budget_line(plan: BudgetPlan, currency: str) -> str:
     text = (
         f"budget {plan.text}: target {amount(plan.target, currency)}; "
-        f"{plan.networks_on_surface} distinct networks on the surface, {plan.planned} to train"
+        f"{plan.networks_on_surface} distinct networks on the surface, {plan.trained} to train"
     )
-    if plan.off_budget:
-        text += f" ({plan.off_budget} miss the tolerance and will not be trained)"
-    if plan.infeasible:
-        text += f" ({plan.infeasible} over a limit, not to be trained)"
+    left_out = [
+        f"{count} {what}"
+        for count, what in ((plan.off_budget, "off the budget"), (plan.infeasible, "over a limit"))
+        if count
+    ]
+    if left_out:
+        text += f" (of {plan.planned} planned: {', '.join(left_out)}, kept and not trained)"
     for names in plan.same:
         text += f"; {' and '.join(names)} are one network"
     return text

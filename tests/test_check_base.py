@@ -93,8 +93,8 @@ def test_ten_lines_pass(write, call):
     assert [(f["level"], f["check"]) for f in found["findings"]] == [
         ("ok", name)
         for name in (
-            "import", "output", "task", "depth", "depth", "width", "resolution", "budget", "count", "operators", "batch",
-            "finite", "gradients", "seed",
+            "import", "output", "task", "depth", "depth", "width", "resolution", "budget", "count", "operators",
+            "batch", "finite", "gradients", "seed",
         )
     ]  # fmt: skip
     own = next(p for p in found["points"] if (p["depth"], p["width"], p["resolution"]) == (1, 1, 12))

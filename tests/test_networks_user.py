@@ -127,9 +127,9 @@ def test_depths_that_give_one_network_are_one(write):
     alphas = [2 ** (k / 30) for k in range(-60, 61)]
     found = [baseline.depths(alpha) for alpha in alphas]
     assert found == sorted(found)
-    assert set(found) == {(100,), (1000,), (1260,), (1750,), (2260,), (2750,), (3260,), (3750,)}
+    assert set(found) == {(740,), (1000,), (1260,), (1750,), (2260,), (2750,), (3260,), (3750,)}
     assert baseline.depths(1.0) == baseline.depths(1.249) == baseline.depths(0.8) == (1000,)
-    assert baseline.depths(0.7) == (100,)
+    assert baseline.depths(0.7) == (740,)  # one block up to 0.74
     other = replace(baseline, task=Task(3, 1))
     random.Random(0).shuffle(alphas)
     assert {alpha: other.depths(alpha) for alpha in alphas} == {alpha: baseline.depths(alpha) for alpha in alphas}
@@ -346,3 +346,16 @@ def test_the_code_of_the_manual_works(write):
 def test_control_c_is_not_swallowed(write):
     with pytest.raises(KeyboardInterrupt):
         get_baseline(f"{write(f'def build{FIVE}: raise KeyboardInterrupt')}:build")
+
+
+def test_patches_that_cut_what_is_left_over_find_their_own_step(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "patches.py").write_text(
+        "from torch import nn\n"
+        "def build(depth, width, resolution=32, num_classes=10, in_channels=3):\n"
+        "    c = round(20 * width)\n"
+        "    blocks = [nn.Conv2d(c, c, 1) for _ in range(round(4 * depth))]\n"
+        "    ends = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, num_classes)\n"
+        "    return nn.Sequential(nn.Conv2d(in_channels, c, 4, 4), *blocks, *ends)\n"
+    )
+    assert get_baseline("patches:build").rules.resolution_step_px == 4

@@ -73,11 +73,18 @@ def _budget_result(
         references=tuple((name, summary) for name, summary in found if summary),
         reliability=reliability([s.accuracies for s in own if s.ranked]),
         comparisons=comparisons,
-        advice=_advice(best, baseline, comparisons),
+        advice=_advice(best, baseline, comparisons, sum(1 for s in own if s.failed)),
     )
 
 
-def _advice(best: NetworkSummary | None, baseline: NetworkSummary | None, comparisons: Sequence[Comparison]) -> str:
+def _advice(
+    best: NetworkSummary | None, baseline: NetworkSummary | None, comparisons: Sequence[Comparison], failed: int
+) -> str:
+    if best is None and failed:
+        return (
+            f"All {failed} networks that were trained diverged (a loss that is not finite): lower proxy.learning_rate, "
+            "or look at the network with scalesearch check-base."
+        )
     if best is None:
         return "Nothing was trained on this budget yet."
     if best.network.spec == (baseline.network.spec if baseline else None):

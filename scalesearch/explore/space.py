@@ -12,8 +12,8 @@ from scalesearch.realize import DENSE_POINTS, Surface, make_surface, realize
 from scalesearch.space import REFERENCES, Budget, Shares, lattice_with, parse_budget
 from scalesearch.spec import DEPTH_RULES, DepthRule, NetworkSpec
 
-COARSE_POINTS = 66
-"""Points where every network must be built to count it (order 10)."""
+COARSE_POINTS = 28
+"""Points where every network must be built to count it (order 6)."""
 
 LARGEST_ALPHA = 8.0
 """Depth rules are compared up to here: a larger budget only repeats the picture."""

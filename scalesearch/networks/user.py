@@ -213,9 +213,16 @@ def _runs(baseline: UserBaseline, px: int) -> bool:
 
 
 def _step(baseline: UserBaseline, first: int) -> int:
-    """The first of a few doublings at which the network runs one step up; patches need whole ones, for example."""
-    steps = [first * 2**doubling for doubling in range(STEPS_TRIED)]
-    return next((step for step in steps if _runs(baseline, baseline.spec.resolution_px + step)), first)
+    """The first of a few doublings at which the network runs one step up and costs something else.
+
+    Patches need whole ones, and a network that cuts what is left over would take several sizes for one.
+    """
+    native = baseline.spec
+    own = baseline.macs(native, baseline.task)
+    larger = [replace(native, resolution_px=native.resolution_px + first * 2**n) for n in range(STEPS_TRIED)]
+    running = [spec for spec in larger if _runs(baseline, spec.resolution_px)]
+    other = [spec for spec in running if baseline.macs(spec, baseline.task) != own]
+    return next((spec.resolution_px - native.resolution_px for spec in (*other, *running)), first)
 
 
 def _least_px(baseline: UserBaseline, step: int) -> int:

@@ -75,8 +75,8 @@ class UserBaseline(CountedBaseline):
 class FunctionBaseline(UserBaseline):
     """A function of multipliers, which rounds by itself and does not tell how.
 
-    Depth multipliers that give the same network are one: the smallest on a grid of hundredths stands for all of them,
-    and 1 for those of the unscaled network. Networks are told apart by their cost, and what lies between two equal
+    Depth multipliers that give the same network are one: the nearest to 1 on a grid of hundredths stands for them, and
+    1 for those of the unscaled network. Networks are told apart by their cost, and what lies between two equal
     ones is taken to be equal too, so depth must not make a network cheaper.
     """
 
@@ -84,7 +84,9 @@ class FunctionBaseline(UserBaseline):
         """See `Baseline.depths`: the one multiplier in thousandths."""
         asked = max(self._least, round_half_up(alpha * ONE / GRID) * GRID)
         start = self._start(asked)
-        return (ONE if start == self._start(ONE) else start,)
+        if start == self._start(ONE):
+            return (ONE,)
+        return (start if start > ONE else self._end(asked),)
 
     def smallest(self) -> NetworkSpec:
         """See `Baseline.smallest`: the first of `LEAST`, for depth and width at once, that can be built and runs.
@@ -126,6 +128,12 @@ class FunctionBaseline(UserBaseline):
         low, high = next((low, high) for low, high in _segments(self._least, grid) if low < grid <= high)
         changes = [change for change in _changes(self.call, self.spec, self.task, low, high) if change <= grid]
         return changes[-1] if changes else self._start(low)
+
+    def _end(self, grid: int) -> int:
+        """The largest multiplier under 1 on the grid that gives the same network as this one."""
+        segments = [segment for segment in _segments(self._least, ONE) if segment[1] > grid]
+        changes = itertools.chain(*(_changes(self.call, self.spec, self.task, low, high) for low, high in segments))
+        return next(change for change in changes if change > grid) - GRID
 
 
 def _segments(least: int, upto: int) -> list[tuple[int, int]]:

@@ -98,8 +98,9 @@ def list_studies(root: Path) -> list[StudyPaths]:
 
 
 def default_name(config: StudyConfig) -> str:
-    """A study name made from baseline, data and budgets, such as `efficientnet_micro-cifar10-2x`."""
-    parts = (config.base, Path(config.data).name, *config.budgets)
+    """A study name made from baseline, data, budgets and currency, such as `efficientnet_micro-cifar10-2x`."""
+    currency = () if config.cost == "macs" else (config.cost,)
+    parts = (config.base, Path(config.data).name, *config.budgets, *currency)
     safe = (re.sub(r"[^A-Za-z0-9._+-]+", "_", part).strip("._-") or "x" for part in parts)
     return _shortened("-".join(safe))
 
