@@ -10,7 +10,7 @@ from scalesearch.data import absolute_spec
 from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.manifest import Manifest
 from scalesearch.samplers import ADAPTIVE
-from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts, proposals
+from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts
 from scalesearch.spec import Candidate
 
 
@@ -25,7 +25,7 @@ def check_plan(prepared: Prepared) -> None:
     if prepared.config.sampler in ADAPTIVE:
         return
     for space in prepared.budgets:
-        found = [] if space.is_baseline else [space.candidate(p.shares) for p in proposals(prepared.config, space)]
+        found = space.candidates()
         on_budget = [c for c in found if c.within_tolerance]
         if found and not on_budget:
             raise _all_off(prepared, space, found)

@@ -7,7 +7,7 @@ from scalesearch.latency import STEADY
 from scalesearch.manifest import Manifest
 from scalesearch.samplers import Proposal
 from scalesearch.search.listener import BudgetPlan, Preflight
-from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts, planned_networks, proposals
+from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts, planned_networks
 from scalesearch.space import REFERENCES
 from scalesearch.spec import Candidate, NetworkSpec
 
@@ -49,8 +49,7 @@ def _uniform(space: BudgetSpace) -> NetworkSpec:
 
 
 def _plan(prepared: Prepared, space: BudgetSpace) -> BudgetPlan:
-    points = [] if space.is_baseline else proposals(prepared.config, space)
-    found = [space.candidate(p.shares) for p in points]
+    found = space.candidates()
     off = [c for c in found if not c.within_tolerance]
     over = [c for c in found if c.within_tolerance and _over(prepared, c)]
     return BudgetPlan(
@@ -58,7 +57,7 @@ def _plan(prepared: Prepared, space: BudgetSpace) -> BudgetPlan:
         target=space.surface.target,
         networks_on_surface=len(space.networks),
         planned=planned_networks(prepared.config, space),
-        same=_same(points),
+        same=_same(space.known),
         off_budget=len(off),
         infeasible=len(over),
     )
@@ -67,8 +66,8 @@ def _plan(prepared: Prepared, space: BudgetSpace) -> BudgetPlan:
 def measure_ahead(prepared: Prepared) -> None:
     """Measure what is known to be needed while no training runs beside it; what is measured is remembered."""
     for space in prepared.budgets:
-        for proposal in [] if space.is_baseline else proposals(prepared.config, space):
-            prepared.limits.excess(prepared.gauge, space.candidate(proposal.shares).spec)
+        for candidate in space.candidates():
+            prepared.limits.excess(prepared.gauge, candidate.spec)
 
 
 def cautions(prepared: Prepared) -> tuple[str, ...]:
@@ -83,22 +82,22 @@ def cautions(prepared: Prepared) -> tuple[str, ...]:
             f"timings of the baseline spread by {100 * spread:.0f} %: other processes are at work, and latencies will "
             "not be met reliably; a quiet machine helps"
         )
-    wide = gauge.latency(spec.with_channels([2 * c for c in spec.channels])).median / gauge.latency(spec).median
-    if gauge.currency != "latency" or wide >= LEAST_GAIN:
-        return tuple(found)
-    return (
-        *found,
-        f"a network of twice the width takes only {wide:.2f} times as long at batch size "
-        f"{gauge.conditions.latency_batch}: latency is mostly overhead there, and channels can grow or shrink almost "
-        "freely; a larger --latency-batch measures the arithmetic",
-    )
+    if gauge.currency == "latency":
+        wide = gauge.latency(spec.with_channels([2 * c for c in spec.channels])).median / gauge.latency(spec).median
+        if wide < LEAST_GAIN:
+            found.append(
+                f"a network of twice the width takes only {wide:.2f} times as long at batch size "
+                f"{gauge.conditions.latency_batch}: latency is mostly overhead there, and channels can grow or shrink "
+                "almost freely; a larger --latency-batch measures the arithmetic"
+            )
+    return tuple(found)
 
 
 def _over(prepared: Prepared, candidate: Candidate) -> bool:
     return any(part > 0 for _, part in prepared.limits.excess(prepared.gauge, candidate.spec))
 
 
-def _same(points: list[Proposal]) -> tuple[tuple[str, ...], ...]:
+def _same(points: tuple[Proposal, ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(p.roles for p in points if len(p.roles) > 1)
 
 

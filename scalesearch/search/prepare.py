@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from scalesearch.config import StudyConfig
@@ -12,6 +12,7 @@ from scalesearch.data import Dataset, absolute_spec, load_dataset
 from scalesearch.errors import UsageError
 from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.local import default_workers
+from scalesearch.explore.exponents import measured_exponents
 from scalesearch.gauge import Conditions, Gauge, Limits
 from scalesearch.latency import Latency
 from scalesearch.manifest import BudgetFacts, DataFacts, Manifest, host_facts, library_versions, utc_now
@@ -34,11 +35,13 @@ class BudgetSpace:
 
     Attributes:
         networks: skeleton (see `Surface.skeleton`) -> its coefficients; realized only where a cost is arithmetic.
+        known: the points known before training; none where the baseline is the only network.
     """
 
     text: str
     surface: Surface
     networks: Mapping[NetworkSpec, tuple[Coefficients, ...]]
+    known: tuple[Proposal, ...] = ()
 
     @property
     def is_baseline(self) -> bool:
@@ -49,24 +52,28 @@ class BudgetSpace:
         """The candidate of a point."""
         return realize(self.surface, self.surface.coefficients(shares))
 
+    def candidates(self) -> list[Candidate]:
+        """Those of the known points."""
+        return [self.candidate(proposal.shares) for proposal in self.known]
+
     def key(self, shares: Shares) -> NetworkSpec:
         """The skeleton of a point: two points with one key are one network."""
         return self.surface.skeleton(self.surface.coefficients(shares))
 
-    def facts(self, planned: Sequence[Shares], count: int) -> BudgetFacts:
-        """What the manifest keeps of it; `planned` are the points known before training, `count` all networks."""
+    def facts(self, planned: int) -> BudgetFacts:
+        """What the manifest keeps of it; `planned` is how many networks will be proposed."""
         surface = self.surface
         if surface.gauge.arithmetic:
             candidates = [realize(surface, triples[0]) for triples in self.networks.values()]
         else:
-            candidates = [self.candidate(shares) for shares in planned]
+            candidates = self.candidates()
         return BudgetFacts(
             text=self.text,
             target=surface.target,
             networks_on_surface=len(self.networks),
             residual_median=statistics.median([abs(c.residual) for c in candidates] or [0.0]),
             within_tolerance=sum(c.within_tolerance for c in candidates),
-            planned=count,
+            planned=planned,
             realized=len(candidates),
         )
 
@@ -174,7 +181,7 @@ def prepare(config: StudyConfig, made: Manifest | None = None) -> Prepared:
         spaces = [budget_space(gauge, text, config.tolerance, exponents) for text in config.budgets]
     unique: dict[float, BudgetSpace] = {}
     for space in spaces:  # 800M and 0.8G are one budget
-        unique.setdefault(space.surface.target, space)
+        unique.setdefault(space.surface.target, replace(space, known=proposals(config, space)))
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
     return Prepared(config, dataset, baseline, task, chosen, workers, gauge, limits, tuple(unique.values()))
@@ -195,8 +202,6 @@ def surface_exponents(config: StudyConfig, baseline: Baseline, task: Task) -> Ex
         return NOMINAL
     if not CURRENCIES[config.cost].counted:
         raise UsageError(f"exponents 'measured' are of counted costs, not {config.cost}; allowed there: nominal")
-    from scalesearch.explore.exponents import measured_exponents
-
     found = measured_exponents(baseline, task, config.cost)
     if min(found.depth, found.width, found.resolution) < LEAST_EXPONENT:
         raise UsageError(
@@ -214,7 +219,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         config=replace(prepared.config, data=absolute_spec(prepared.config.data)),
         data=data_facts(prepared.dataset),
         baseline_macs=prepared.baseline.macs(prepared.baseline.spec, prepared.task),
-        budgets=tuple(budget_facts(prepared.config, space) for space in prepared.budgets),
+        budgets=tuple(space.facts(planned_networks(prepared.config, space)) for space in prepared.budgets),
         device=prepared.device,
         workers=prepared.workers,
         versions=library_versions(),
@@ -227,18 +232,14 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
     )
 
 
-def budget_facts(config: StudyConfig, space: BudgetSpace) -> BudgetFacts:
-    """What the manifest keeps of one budget."""
-    known = [] if space.is_baseline else [proposal.shares for proposal in proposals(config, space)]
-    return space.facts(known, planned_networks(config, space))
-
-
-def proposals(config: StudyConfig, space: BudgetSpace) -> list[Proposal]:
+def proposals(config: StudyConfig, space: BudgetSpace) -> tuple[Proposal, ...]:
     """The points known before training: the references, then all points of a sampler that does not learn."""
+    if space.is_baseline:
+        return ()
     named = references(space.surface.exponents)
     found = reference_proposals(named, space.key)
     if config.sampler in ADAPTIVE:
-        return found
+        return tuple(found)
     own = fixed_points(
         config.sampler,
         max(0, config.trials - len(found)),
@@ -249,12 +250,12 @@ def proposals(config: StudyConfig, space: BudgetSpace) -> list[Proposal]:
         seed=config.seed,
         grid_step=config.grid_step,
     )
-    return found + [Proposal(shares) for shares in own]
+    return (*found, *(Proposal(shares) for shares in own))
 
 
 def planned_networks(config: StudyConfig, space: BudgetSpace) -> int:
     """How many networks a study will propose on a budget, the references included."""
     if space.is_baseline:
         return 0
-    known = len(proposals(config, space))
+    known = len(space.known)
     return max(known, min(config.trials, len(space.networks))) if config.sampler in ADAPTIVE else known

@@ -14,7 +14,7 @@ from scalesearch.cost import count
 from scalesearch.realize import coefficient_ranges
 from scalesearch.record import Excess, NetworkRecord, TrainingOutcome
 from scalesearch.samplers import ADAPTIVE, adaptive_sampler, derived_seed
-from scalesearch.search.prepare import BudgetSpace, Prepared, proposals
+from scalesearch.search.prepare import BudgetSpace, Prepared
 from scalesearch.space import Coefficients, Shares, shares_from_coefficients, shares_from_square, square_from_shares
 from scalesearch.spec import NetworkSpec
 from scalesearch.study import BASELINE_STUDY, BudgetStore, Interrupted, StudyStore
@@ -140,7 +140,7 @@ class BudgetSource:
     def _enqueue_missing(self) -> None:
         """Put the known points into the queue; a process killed halfway left the first of them there."""
         queued = sum(1 for t in self.budget.trials() if "proposal" in t.user_attrs)
-        for index, proposal in enumerate(proposals(self.config, self.space)):
+        for index, proposal in enumerate(self.space.known):
             if index >= queued:
                 self._enqueue(proposal.shares, {"proposal": index, "roles": list(proposal.roles)})
 
