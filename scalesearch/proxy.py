@@ -26,6 +26,11 @@ from scalesearch.record import EpochPoint, TrainingOutcome
 EVAL_BATCH = 200
 """Images at once in evaluation: more is no faster on a core, and costs memory in every worker."""
 OnEpoch = Callable[[EpochPoint], None]
+ShouldStop = Callable[[], bool]
+
+
+class StoppedEarly(Exception):  # noqa: N818 (no error: it was asked for)
+    """A training was asked to end before its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +203,18 @@ class _Training:
         self.step += 1
         return loss.detach()
 
-    def epoch(self, number: int) -> EpochPoint:
-        """One pass over the training images and one over the validation images; `number` counts from 1."""
+    def epoch(self, number: int, should_stop: ShouldStop) -> EpochPoint:
+        """One pass over the training images and one over the validation images; `number` counts from 1.
+
+        Raises:
+            StoppedEarly: `should_stop` said so before a step.
+        """
         self.module.train()
-        losses = [self._descend(*batch) for batch in self.train.epoch(self.recipe, self.seed, number)]
+        losses = []
+        for batch in self.train.epoch(self.recipe, self.seed, number):
+            if should_stop():
+                raise StoppedEarly
+            losses.append(self._descend(*batch))
         loss, accuracy = evaluate(self.average or self.module, self.val, self.device)
         return EpochPoint(number, float(torch.stack(losses).mean()), loss, accuracy)
 
@@ -213,7 +226,12 @@ def _set_bn_momentum(module: nn.Module, momentum: float) -> None:
 
 
 def train_proxy(
-    build: Callable[[], nn.Module], data: ProxyData, recipe: ProxyRecipe, seed: int, on_epoch: OnEpoch | None = None
+    build: Callable[[], nn.Module],
+    data: ProxyData,
+    recipe: ProxyRecipe,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+    should_stop: ShouldStop = lambda: False,
 ) -> TrainingOutcome:
     """Train one network from scratch and measure it on the validation split after every epoch.
 
@@ -222,9 +240,10 @@ def train_proxy(
         data: both splits at the network's resolution.
         seed: of initialisation, dropout, data order and augmentation.
         on_epoch: called after each epoch.
+        should_stop: asked before every step.
 
     Returns:
-        The outcome; `failed` when a loss is not finite, with the curve up to there.
+        The outcome; `failed` when a loss is not finite and `stopped` when asked to, with the curve up to there.
     """
     started = time.perf_counter()
     torch.manual_seed(seed)
@@ -234,7 +253,11 @@ def train_proxy(
     training = _Training(module, data, recipe, seed)
     curve: list[EpochPoint] = []
     for number in range(1, recipe.epochs + 1):
-        point = training.epoch(number)
+        try:
+            point = training.epoch(number, should_stop)
+        except StoppedEarly:
+            note = f"stopped early after epoch {number - 1}"
+            return TrainingOutcome(seed, "stopped", None, None, _since(started), tuple(curve), utc_now(), note)
         if not (math.isfinite(point.train_loss) and math.isfinite(point.loss)):
             note = f"the loss was not finite in epoch {number}"
             return TrainingOutcome(seed, "failed", None, None, _since(started), tuple(curve), utc_now(), note)

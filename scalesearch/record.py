@@ -17,7 +17,7 @@ from scalesearch.spec import NetworkSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-Status = Literal["complete", "failed", "off_budget", "infeasible"]
+Status = Literal["complete", "failed", "stopped", "off_budget", "infeasible"]
 Range = tuple[float, float]
 Excess = tuple[tuple[str, float], ...]
 
@@ -38,13 +38,13 @@ class TrainingOutcome:
 
     Attributes:
         seed: of initialisation, data order and augmentation.
-        status: `complete`, or `failed` when a loss was not finite.
-        accuracy: validation accuracy after the last epoch, 0 to 1; None when failed.
-        loss: validation cross-entropy after the last epoch, in nats; None when failed.
+        status: `complete`; `failed` when a loss was not finite; `stopped` when a pruner ended it, or spared it.
+        accuracy: validation accuracy after the last epoch, 0 to 1; None unless complete.
+        loss: validation cross-entropy after the last epoch, in nats; None unless complete.
         seconds: wall-clock time of the training.
         curve: one point an epoch.
         finished_at: UTC time, ISO 8601.
-        note: why it failed.
+        note: why it is not complete.
     """
 
     seed: int
@@ -130,7 +130,7 @@ class TrialRecord:
 
     @property
     def status(self) -> Status:
-        """`complete`, `failed`, `off_budget` (outside the tolerance) or `infeasible` (over a second limit)."""
+        """Of the training, or `off_budget` (outside the tolerance) or `infeasible` (over a second limit)."""
         if self.outcome:
             return self.outcome.status
         return "infeasible" if self.network.within_tolerance else "off_budget"

@@ -26,13 +26,17 @@ class World:
         accuracy: of a network and a seed; None is a loss that was not finite.
         stop_after: jobs that end before a KeyboardInterrupt is raised; None never stops.
         newest_first: complete the newest running job first.
-        before_job: called before a job ends.
+        before_job: called before a job ends, or an epoch.
+        epochs: of every training, one a call of `events`.
+        rung: accuracy that an earlier epoch shows, given the last one's and the seed.
     """
 
     accuracy: Accuracy = planted
     stop_after: int | None = None
     newest_first: bool = False
     before_job: Callable[[], None] = lambda: None
+    epochs: int = 1
+    rung: Callable[[float, int], float] = lambda accuracy, _: accuracy / 2
     done: list[Job] = field(default_factory=list)
     setups: list[WorkerSetup] = field(default_factory=list)
 
@@ -45,6 +49,8 @@ class FakeExecutor:
     def __init__(self, world: World, workers: int) -> None:
         self.world, self.workers = world, workers
         self.running: list[Job] = []
+        self.epochs: dict[Job, list[EpochPoint]] = {}
+        self.cancelled: set[Job] = set()
         self.stopped = False
 
     def submit(self, job: Job) -> None:
@@ -55,14 +61,31 @@ class FakeExecutor:
         if self.world.stop_after is not None and len(self.world.done) >= self.world.stop_after:
             raise KeyboardInterrupt
         self.world.before_job()
-        job = self.running.pop(-1 if self.world.newest_first else 0)
-        self.world.done.append(job)
+        job = self.running[-1 if self.world.newest_first else 0]
         accuracy = self.world.accuracy(job.spec, job.seed)
         if accuracy is None:
-            return [JobDone(job, TrainingOutcome(job.seed, "failed", None, None, 0.5, (), "then", "not finite"))]
-        point = EpochPoint(1, 1.0, 1.0 - accuracy, accuracy)
-        outcome = TrainingOutcome(job.seed, "complete", accuracy, 1.0 - accuracy, 0.5, (point,), "then")
-        return [EpochDone(job, point), JobDone(job, outcome)]
+            return [self._done(job, TrainingOutcome(job.seed, "failed", None, None, 0.5, (), "then", "not finite"))]
+        curve = self.epochs.setdefault(job, [])
+        if job in self.cancelled:
+            note = f"stopped early after epoch {len(curve)}"
+            stopped = TrainingOutcome(job.seed, "stopped", None, None, 0.5, tuple(curve), "then", note)
+            return [self._done(job, stopped)]
+        left = self.world.epochs - len(curve) - 1
+        point = EpochPoint(len(curve) + 1, 1.0, 1.0 - accuracy, self.world.rung(accuracy, job.seed) if left else accuracy)
+        curve.append(point)
+        if left:
+            return [EpochDone(job, point)]
+        outcome = TrainingOutcome(job.seed, "complete", accuracy, 1.0 - accuracy, 0.5, tuple(curve), "then")
+        return [EpochDone(job, point), self._done(job, outcome)]
+
+    def _done(self, job: Job, outcome: TrainingOutcome) -> JobDone:
+        self.running.remove(job)
+        self.world.done.append(job)
+        return JobDone(job, outcome)
+
+    def cancel(self, job: Job) -> None:
+        assert job in self.running, "only a running job can be cancelled"
+        self.cancelled.add(job)
 
     def training_seconds(self, spec: NetworkSpec) -> float:
         return 1.0

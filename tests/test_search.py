@@ -23,7 +23,7 @@ from scalesearch.networks import registry
 from scalesearch.networks.base import Task
 from scalesearch.networks.efficientnet import EfficientNetConfig, make_baseline, stage_table
 from scalesearch.record import TIME_COLUMNS, network_from_dict, network_to_dict
-from scalesearch.search import Silent, resume, run, sources
+from scalesearch.search import Silent, records, resume, run
 from scalesearch.space import REFERENCES
 from scalesearch.spec import RoundingRules
 from scalesearch.study import BudgetStore, StudyPaths, StudyStore, load_result
@@ -35,7 +35,7 @@ TINY = {"proxy": {"train_images": 20, "val_images": 20}}
 def counted_in_closed_form():
     """fvcore takes a tenth of a second a network; that both agree is tested with the cost room, and once below."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "count", closed_form)
+        patch.setattr(records, "count", closed_form)
         yield
 
 
@@ -530,7 +530,7 @@ def build(depth, width, resolution, num_classes, in_channels):
                          nn.Linear(c, num_classes))
 """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sources, "count", count)
+    monkeypatch.setattr(records, "count", count)
     (tmp_path / "edited_net.py").write_text(source)
     paths = StudyPaths(tmp_path / "s")
     config = definition(base="edited_net:build", trials=5, seeds=1, tolerance=0.1)

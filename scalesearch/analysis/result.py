@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from scalesearch.analysis.noise import Reliability, reliability
 from scalesearch.analysis.pareto import pareto_front
 from scalesearch.analysis.summary import NetworkSummary, summarize, with_role
 from scalesearch.analysis.verdict import Comparison, advice, compare_best
+from scalesearch.evidence import EvidenceRecord
 from scalesearch.manifest import SCHEMA, BudgetFacts, Manifest
 from scalesearch.record import TrialRecord, spec_to_dict
 from scalesearch.space import REFERENCES
@@ -98,8 +99,18 @@ def _front(summaries: Iterable[NetworkSummary]) -> tuple[NetworkSummary, ...]:
     return tuple(ranked[i] for i in indices)
 
 
-def compute_result(manifest: Manifest, records: Iterable[TrialRecord]) -> StudyResult:
-    """Rank, compare and measure the noise of everything that a study holds so far, finished or not."""
+def compute_result(
+    manifest: Manifest,
+    records: Iterable[TrialRecord],
+    evidence: Iterable[EvidenceRecord] = (),
+    endings: Mapping[str, str] | None = None,
+) -> StudyResult:
+    """Rank, compare and measure the noise of everything that a study holds so far, finished or not.
+
+    Args:
+        evidence: what `verify` trained.
+        endings: budget -> why its search ended, where the sampler decides that itself.
+    """
     records = list(records)
     summaries = summarize(records)
     baseline = with_role(summaries, "baseline")
@@ -125,7 +136,7 @@ def _complete(manifest: Manifest, summaries: Sequence[NetworkSummary], baseline:
 
 
 def _trained_in_full(summary: NetworkSummary, seeds: int) -> bool:
-    return summary.status in ("off_budget", "infeasible") or len(summary.accuracies) + summary.failed >= seeds
+    return summary.status in ("off_budget", "infeasible") or len(summary.accuracies) + summary.failed + summary.stopped >= seeds
 
 
 def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:

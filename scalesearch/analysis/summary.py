@@ -19,11 +19,12 @@ class NetworkSummary:
     Attributes:
         accuracies: validation accuracy of each finished training, by seed, 0 to 1.
         failed: trainings whose loss was not finite; a network with one is never ranked.
+        stopped: trainings that a pruner ended or spared; a network with one is not ranked either.
         mean: mean accuracy; None without a finished training.
         sd: over this network's seeds; None with fewer than two.
         ci95: interval of the mean from the seed spread pooled over all networks of the study; None with one seed each.
         shrunk: the mean drawn towards the mean of the budget's networks by its reliability (best linear prediction).
-        rank: 1 is the highest mean among the ranked networks of the budget; None when not ranked.
+        rank: 1 is the highest shrunk mean among the ranked networks of the budget; None when not ranked.
     """
 
     network: NetworkRecord
@@ -32,6 +33,7 @@ class NetworkSummary:
     losses: tuple[float, ...]
     seconds: tuple[float, ...]
     failed: int
+    stopped: int = 0
     mean: float | None = None
     sd: float | None = None
     ci95: tuple[float, float] | None = None
@@ -40,16 +42,18 @@ class NetworkSummary:
 
     @property
     def ranked(self) -> bool:
-        """Whether the network may be called best: on budget, trained, and no training failed."""
-        return self.network.trainable and self.failed == 0 and bool(self.accuracies)
+        """Whether the network may be called best: on budget, trained, and no training failed or was stopped."""
+        return self.network.trainable and not self.failed and not self.stopped and bool(self.accuracies)
 
     @property
     def status(self) -> str:
-        """`complete`, `failed`, `off_budget`, `infeasible`, or `waiting` when nothing has been trained yet."""
+        """`complete`, `failed`, `stopped`, `off_budget`, `infeasible`, or `waiting` when nothing was trained yet."""
         if not self.network.trainable and not self.accuracies:
             return "infeasible" if self.network.within_tolerance else "off_budget"
         if self.failed:
             return "failed"
+        if self.stopped:
+            return "stopped"
         return "complete" if self.accuracies else "waiting"
 
 
@@ -66,7 +70,8 @@ def _collect(records: Sequence[TrialRecord]) -> NetworkSummary:
         accuracies=accuracies,
         losses=tuple(o.loss for o in done if o.loss is not None),
         seconds=tuple(o.seconds for o in outcomes),
-        failed=len(outcomes) - len(done),
+        failed=sum(o.status == "failed" for o in outcomes),
+        stopped=sum(o.status == "stopped" for o in outcomes),
         mean=mean,
         sd=sd,
     )
@@ -90,7 +95,8 @@ def _with_shrinkage(summary: NetworkSummary, budget: Anova | None) -> NetworkSum
 
 def _with_ranks(summaries: Sequence[NetworkSummary]) -> list[NetworkSummary]:
     ranked = [s for s in summaries if s.ranked]
-    order = sorted(ranked, key=lambda s: (-(s.mean or 0.0), s.network.cost, s.network.trial))
+    # Where networks have unequal numbers of seeds, a mean of few is drawn in more; else both orders are one.
+    order = sorted(ranked, key=lambda s: (-(s.shrunk or 0.0), -(s.mean or 0.0), s.network.cost, s.network.trial))
     ranks = {s.network.trial: position for position, s in enumerate(order, start=1)}
     return [replace(s, rank=ranks.get(s.network.trial)) for s in summaries]
 

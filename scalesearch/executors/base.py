@@ -32,6 +32,11 @@ class Job:
     spec: NetworkSpec
     seed: int
 
+    @property
+    def number(self) -> int:
+        """Trial and seed as one whole number."""
+        return (self.trial << 32) | self.seed
+
 
 @dataclass(frozen=True, slots=True)
 class EpochDone:
@@ -68,6 +73,9 @@ class Executor(Protocol):
         Raises:
             ScaleSearchError: a worker died or could not work.
         """
+
+    def cancel(self, job: Job) -> None:
+        """Ask a running job to end soon: its outcome is then `stopped`. One that has ended is left as it is."""
 
     def training_seconds(self, spec: NetworkSpec) -> float:
         """Seconds of one whole training of `spec`, estimated from a few steps on every worker at once."""

@@ -22,6 +22,8 @@ from scalesearch.record import TrainingOutcome
 from scalesearch.spec import NetworkSpec
 
 T = TypeVar("T")
+NOBODY = -1
+"""No job has this number."""
 
 
 def default_workers(device: str) -> int:
@@ -83,8 +85,11 @@ class LocalExecutor:
         context = _context()
         self.workers = workers
         self._reports = context.Queue()
+        # No lock: one process writes, and a number that is read too late costs a few steps.
+        self._cancelled = context.Array("q", [NOBODY] * 4 * workers, lock=False)
+        self._cancellations = 0
         self._pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=worker.start, initargs=(setup, self._reports)
+            workers, mp_context=context, initializer=worker.start, initargs=(setup, self._reports, self._cancelled)
         )
         self._running: dict[Future[TrainingOutcome], Job] = {}
         self._told: dict[Job, int] = {}
@@ -93,6 +98,11 @@ class LocalExecutor:
         """See `Executor.submit`."""
         with _interrupts_held():
             self._running[self._pool.submit(worker.run_job, job)] = job
+
+    def cancel(self, job: Job) -> None:
+        """See `Executor.cancel`."""
+        self._cancelled[self._cancellations % len(self._cancelled)] = job.number
+        self._cancellations += 1
 
     def _epochs(self) -> list[EpochDone]:
         found: list[EpochDone] = []

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
@@ -84,7 +84,9 @@ class ProxyWorker:
             self._splits[px] = ProxyData(train, val, normalization(train.images.cpu().numpy()))
         return self._splits[px]
 
-    def train(self, spec: NetworkSpec, seed: int, on_epoch: Any = None) -> TrainingOutcome:
+    def train(
+        self, spec: NetworkSpec, seed: int, on_epoch: Any = None, should_stop: Callable[[], bool] = lambda: False
+    ) -> TrainingOutcome:
         """One seeded training of one network."""
         import torch
 
@@ -93,7 +95,7 @@ class ProxyWorker:
         try:
             data = self.data(spec.resolution_px)
             with _telling_whose(self.setup, spec):
-                return train_proxy(lambda: self._build(spec), data, self.setup.recipe, seed, on_epoch)
+                return train_proxy(lambda: self._build(spec), data, self.setup.recipe, seed, on_epoch, should_stop)
         except torch.OutOfMemoryError as error:
             note = f"out of memory on {self.device}: {str(error).splitlines()[0]}"
             return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note)
@@ -128,6 +130,7 @@ class ProxyWorker:
 
 _setup: WorkerSetup | None = None
 _reports: Any = None
+_cancelled: Any = ()
 
 
 def _leave_with_parent() -> None:
@@ -137,14 +140,14 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def start(setup: WorkerSetup, reports: Any) -> None:
+def start(setup: WorkerSetup, reports: Any, cancelled: Any) -> None:
     """Initialise a worker process: it ignores Ctrl-C (the parent decides) and ends when the parent dies."""
-    global _setup, _reports
+    global _setup, _reports, _cancelled
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     sys.stdout = sys.stderr  # stdout is for results; a user's network may print
-    _setup, _reports = setup, reports
+    _setup, _reports, _cancelled = setup, reports, cancelled
 
 
 @functools.cache
@@ -161,7 +164,7 @@ def run_job(job: Job) -> TrainingOutcome:
     def report(point: EpochPoint) -> None:
         _reports.put((job, point))
 
-    return _current().train(job.spec, job.seed, report)
+    return _current().train(job.spec, job.seed, report, lambda: job.number in _cancelled)
 
 
 def run_estimate(spec: NetworkSpec) -> float:

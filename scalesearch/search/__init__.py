@@ -162,17 +162,17 @@ def _train(
     """Train everything; False when the time was up before the end."""
     config = prepared.config
     first = config.seed * SEED_STRIDE
-    seeds = range(first, first + config.seeds)
-    loop = Loop(store, executor, listener, seeds=seeds, window=_window(manifest), deadline=deadline)
-    in_time = loop.run(BaselineSource(prepared, store))
+    seeds = tuple(range(first, first + config.seeds))
+    loop = Loop(store, executor, listener, window=_window(manifest), deadline=deadline)
+    in_time = loop.run(BaselineSource(prepared, store, seeds))
     for space in prepared.budgets:
         if in_time and not space.is_baseline:
-            in_time = loop.run(BudgetSource(prepared, store, space))
+            in_time = loop.run(BudgetSource(prepared, store, space, seeds, None))
     return in_time
 
 
 def _save(store: StudyStore, manifest: Manifest) -> StudyResult:
     store.write_trials()
-    result = compute_result(manifest, store.records())
+    result = compute_result(manifest, store.records(), store.evidence(), store.endings())
     write_result(store.paths, result_to_dict(result))
     return result

@@ -6,9 +6,8 @@ import time
 from collections import deque
 
 from scalesearch.executors.base import EpochDone, Executor, Job, JobDone
-from scalesearch.record import TrainingOutcome
 from scalesearch.search.listener import Listener
-from scalesearch.search.sources import OpenTrial, Source
+from scalesearch.search.opened import OpenTrial, Source
 from scalesearch.study import StudyStore
 
 POLL_SECONDS = 0.1
@@ -19,26 +18,19 @@ class Loop:
     """Trains the networks of a source on an executor.
 
     Args:
-        seeds: trainings of each network; their seeds are `first_seed`, `first_seed + 1`, ...
-        window: networks that are open at once, from the manifest, so that resuming on another machine changes nothing.
+        window: trials that are open at once, from the manifest, so that resuming on another machine changes nothing.
         deadline: on the monotonic clock; no training starts after it.
     """
 
     def __init__(
-        self,
-        store: StudyStore,
-        executor: Executor,
-        listener: Listener,
-        *,
-        seeds: range,
-        window: int,
-        deadline: float | None,
+        self, store: StudyStore, executor: Executor, listener: Listener, *, window: int, deadline: float | None
     ) -> None:
         self.store, self.executor, self.listener = store, executor, listener
-        self.seeds, self.window, self.deadline = seeds, window, deadline
-        self._open: dict[int, OpenTrial] = {}
+        self.window, self.deadline = window, deadline
+        self._open: list[OpenTrial] = []
+        self._owners: dict[Job, OpenTrial] = {}
         self._queue: deque[Job] = deque()
-        self._flying = 0
+        self._flying: set[Job] = set()
         self._saved_at = time.monotonic()
 
     @property
@@ -61,6 +53,7 @@ class Loop:
             self._save_table()
         finished = exhausted and not self._open
         self._open.clear()
+        self._owners.clear()
         self._queue.clear()
         return finished
 
@@ -71,17 +64,19 @@ class Loop:
         self._close_finished(source)
 
     def _add(self, opened: OpenTrial) -> None:
-        self._open[opened.network.trial] = opened
-        missing = [seed for seed in self.seeds if seed not in opened.outcomes]
-        self._queue.extend(Job(opened.network.trial, opened.network.spec, seed) for seed in missing)
+        self._open.append(opened)
+        for seed in opened.missing:
+            job = Job(opened.network.trial, opened.network.spec, seed)
+            self._owners[job] = opened
+            self._queue.append(job)
 
     def _propose(self, source: Source) -> bool:
-        """Open networks until the window is full. False when the source has no more.
+        """Open trials until the window is full. False when the source has no more.
 
         A source that learns waits for the whole batch before the next. A batch whose training had begun was whole when
         it was interrupted; one without a finished training may have been interrupted while it was being filled.
         """
-        if source.learns and any(opened.outcomes for opened in self._open.values()):
+        if source.learns and any(opened.outcomes for opened in self._open):
             return True
         while len(self._open) < self.window:
             opened = source.next()
@@ -91,34 +86,45 @@ class Loop:
         return True
 
     def _submit(self) -> None:
-        while self._queue and self._flying < self.executor.workers and not self.late:
+        while self._queue and len(self._flying) < self.executor.workers and not self.late:
             job = self._queue.popleft()
             self.executor.submit(job)
-            self._flying += 1
-            self.listener.started(job, self._open[job.trial].network)
+            self._flying.add(job)
+            self.listener.started(job, self._owners[job].network)
 
     def _handle(self, source: Source, event: EpochDone | JobDone) -> None:
+        opened = self._owners[event.job]
         if isinstance(event, EpochDone):
             self.listener.epoch(event.job, event.point)
+            if opened.weak_at(event.job.seed, event.point):
+                self._give_up(opened)
             return
-        self._flying -= 1
-        self._finish(event.job, event.outcome)
+        self._flying.discard(event.job)
+        opened.add(event.outcome)
+        self.listener.finished(event.job, opened.network, event.outcome)
+        if opened.weak_after(event.outcome):
+            self._give_up(opened)
         self._close_finished(source)
 
-    def _finish(self, job: Job, outcome: TrainingOutcome) -> None:
-        opened = self._open[job.trial]
-        opened.add(outcome)
-        self.listener.finished(job, opened.network, outcome)
+    def _give_up(self, opened: OpenTrial) -> None:
+        """End the trainings of a network that a pruner calls weak, and spare those that have not begun."""
+        mine = [job for job in self._owners if self._owners[job] is opened]
+        for job in mine:
+            if job in self._flying:
+                self.executor.cancel(job)
+        self._queue = deque(job for job in self._queue if self._owners[job] is not opened)
+        opened.spare(keep=[job.seed for job in mine if job in self._flying])
 
     def _close_finished(self, source: Source) -> None:
         """Tell what is complete, in the order of proposal; for a source that learns only when the batch is whole."""
-        done = [t for t in self._open.values() if len(t.outcomes) >= len(self.seeds)]
+        done = [opened for opened in self._open if not opened.missing]
         if source.learns and len(done) < len(self._open):
             return
-        for opened in sorted(done, key=lambda t: t.network.trial):
+        for opened in done:
             opened.close()
             source.closed(opened)
-            del self._open[opened.network.trial]
+        self._open = [opened for opened in self._open if opened not in done]
+        self._owners = {job: opened for job, opened in self._owners.items() if opened in self._open}
 
     def _save_table(self) -> None:
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:

@@ -48,6 +48,11 @@ class StudyPaths:
         return self.folder / "trials.csv"
 
     @property
+    def evidence(self) -> Path:
+        """One row a training of `verify`."""
+        return self.folder / "evidence.csv"
+
+    @property
     def result(self) -> Path:
         """The result as JSON."""
         return self.folder / "result.json"

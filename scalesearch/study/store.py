@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.errors import StorageError
+from scalesearch.evidence import EvidenceRecord, evidence_frame, is_stage, parse_stage
 from scalesearch.files import write_atomic, writing_errors
 from scalesearch.manifest import Manifest
 from scalesearch.record import (
@@ -39,7 +40,7 @@ from scalesearch.study.folder import StudyPaths, create_folder, load_manifest
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 BASELINE_STUDY = "baseline"
-_NETWORK, _TRAINING = "network", "training:"
+_NETWORK, _TRAINING, _ENDED = "network", "training:", "ended"
 
 
 @contextlib.contextmanager
@@ -81,28 +82,48 @@ class StudyStore:
             )
         return BudgetStore(study, self.paths.folder)
 
-    def _frozen(self) -> list[FrozenTrial]:
+    def _frozen(self, *, stages: bool = False) -> list[tuple[str, FrozenTrial]]:
+        """Every Optuna trial with the name of its study: those of the search, or those of `verify`."""
         with storage_errors(self.paths.folder):
-            summaries = self._storage.get_all_studies()
-            return [t for s in summaries for t in self._storage.get_all_trials(s._study_id, deepcopy=False)]
+            found = [s for s in self._storage.get_all_studies() if is_stage(s.study_name) == stages]
+            return [(s.study_name, t) for s in found for t in self._storage.get_all_trials(s._study_id, deepcopy=False)]
 
     def records(self) -> list[TrialRecord]:
-        """Every row of evidence, ordered by network number and seed."""
-        rows = [record for trial in self._frozen() for record in records_of(trial)]
+        """Every row of the search, ordered by network number and seed."""
+        rows = [record for _, trial in self._frozen() for record in records_of(trial)]
         return sorted(rows, key=lambda r: (r.network.trial, r.outcome.seed if r.outcome else -1))
+
+    def evidence(self) -> list[EvidenceRecord]:
+        """Every training of `verify`, ordered by stage, network number and seed."""
+        rows = [
+            EvidenceRecord(parse_stage(name), network, outcome)
+            for name, trial in self._frozen(stages=True)
+            for network, outcomes in [_content(trial)]
+            if network
+            for outcome in outcomes
+        ]
+        return sorted(rows, key=lambda r: (r.stage.name, r.network.trial, r.outcome.seed))
+
+    def endings(self) -> dict[str, str]:
+        """Budget -> why its search ended, in words, where the sampler decides that itself."""
+        with storage_errors(self.paths.folder):
+            found = self._storage.get_all_studies()
+            return {s.study_name: s.user_attrs[_ENDED] for s in found if _ENDED in s.user_attrs}
 
     def stored(self) -> list[NetworkRecord]:
         """Every network that has a number, trained or not."""
-        found = (_content(trial)[0] for trial in self._frozen())
-        return [network for network in found if network]
+        found = (_content(trial)[0] for _, trial in self._frozen())
+        return list({network.trial: network for network in found if network}.values())
 
     def networks(self) -> int:
         """How many networks have a number."""
-        return sum(1 for trial in self._frozen() if _NETWORK in trial.user_attrs)
+        return len({trial.user_attrs[_NETWORK]["trial"] for _, trial in self._frozen() if _NETWORK in trial.user_attrs})
 
     def write_trials(self) -> None:
-        """Write `trials.csv` from the database."""
+        """Write `trials.csv` from the database, and `evidence.csv` where something was verified."""
         write_atomic(self.paths.trials, to_frame(self.records()).to_csv(index=False))
+        if evidence := self.evidence():
+            write_atomic(self.paths.evidence, evidence_frame(evidence).to_csv(index=False))
 
 
 @dataclass(frozen=True)
@@ -170,8 +191,32 @@ class BudgetStore:
         with storage_errors(self._folder):
             trial.set_user_attr(f"{_TRAINING}{outcome.seed}", outcome_to_dict(outcome))
 
-    def tell(self, trial: Trial, value: float | None, excess: Excess = ()) -> None:
-        """End a trial: with the mean accuracy, or without one.
+    def save_ending(self, words: str) -> None:
+        """Keep why the search of this budget ended."""
+        with storage_errors(self._folder):
+            self.study.set_user_attr(_ENDED, words)
+
+    def ending(self) -> str | None:
+        """Why the search of this budget ended; None while it goes on, or where it ends with its plan."""
+        with storage_errors(self._folder):
+            return self.study.user_attrs.get(_ENDED)
+
+    def save_attribute(self, trial: Trial, name: str, value: Any) -> None:
+        """Keep something about a trial that its sampler reads."""
+        with storage_errors(self._folder):
+            trial.set_user_attr(name, value)
+
+    def weak(self, trial: Trial, step: int, value: float, pruner: optuna.pruners.BasePruner) -> bool:
+        """Report an intermediate value, and ask a pruner whether the trial is worth going on with."""
+        self.study.pruner = pruner
+        with storage_errors(self._folder):
+            known = self.study._storage.get_trial(trial._trial_id).intermediate_values
+            if step not in known:  # a training that was interrupted reports again
+                trial.report(value, step)
+            return trial.should_prune()
+
+    def tell(self, trial: Trial, value: float | None, excess: Excess = (), *, pruned: bool = False) -> None:
+        """End a trial: with the mean accuracy, or without one; `pruned` when it was given up.
 
         Second limits become Optuna's constraints, so that a sampler that learns keeps away from what breaks them; a
         trial that does is pruned, because samplers look at pruned trials and not at failed ones.
@@ -181,7 +226,7 @@ class BudgetStore:
                 if name not in trial.constraints:  # a process may have been killed between this and the end
                     trial.set_constraint(name, part)
             if value is None:
-                broken = any(part > 0 for _, part in excess)
+                broken = pruned or any(part > 0 for _, part in excess)
                 self.study.tell(trial, state=TrialState.PRUNED if broken else TrialState.FAIL)
             else:
                 self.study.tell(trial, value)
@@ -227,7 +272,7 @@ def load_result(paths: StudyPaths) -> StudyResult:
         return compute_result(manifest, ())
     store = StudyStore(paths)
     try:
-        return compute_result(manifest, store.records())
+        return compute_result(manifest, store.records(), store.evidence(), store.endings())
     finally:
         store.close()
 

@@ -1,0 +1,54 @@
+"""The queue of one budget: points known before training wait in Optuna's database, and survive a restart anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optuna.trial import Trial, TrialState
+
+from scalesearch.record import NetworkRecord
+from scalesearch.search.prepare import BudgetSpace, Prepared
+from scalesearch.search.records import Proposed, network_record
+from scalesearch.space import Shares, shares_from_square, square_from_shares
+from scalesearch.spec import NetworkSpec
+from scalesearch.study import StudyStore
+
+
+class BudgetQueue:
+    """One budget's proposals, and what they are realized to."""
+
+    def __init__(self, prepared: Prepared, store: StudyStore, space: BudgetSpace) -> None:
+        self.prepared, self.store, self.space = prepared, store, space
+        self.budget = store.budget(space.text)
+        queued = sum(1 for t in self.budget.trials() if "proposal" in t.user_attrs)
+        for index, proposal in enumerate(space.known):
+            if index >= queued:  # a process killed halfway left the first of them there
+                self.add(proposal.shares, {"proposal": index, "roles": list(proposal.roles)})
+
+    def add(self, shares: Shares, attributes: dict[str, Any]) -> None:
+        """Put a point at the end."""
+        u, v = square_from_shares(shares)
+        kept = [shares.depth, shares.width, shares.resolution]
+        self.budget.enqueue({"u": u, "v": v}, {**attributes, "shares": kept})
+
+    def waiting(self) -> bool:
+        """Whether any point is left in it."""
+        return any(t.state is TrialState.WAITING for t in self.budget.trials())
+
+    def shares(self, trial: Trial) -> Shares:
+        """The point of a trial: as it was queued, to the last bit, or as the sampler drew it."""
+        u, v = self.budget.point(trial)
+        kept = trial.user_attrs.get("shares")
+        return Shares(*kept) if kept else shares_from_square(u, v)
+
+    def key(self, network: NetworkRecord) -> NetworkSpec:
+        """The skeleton of a network that is known."""
+        return self.space.surface.skeleton_of(network.spec)
+
+    def record(self, trial: Trial, shares: Shares) -> NetworkRecord:
+        """The next network of the study."""
+        candidate, key = self.space.candidate(shares), self.space.key(shares)
+        triples = (*candidate.coefficients, *self.space.networks.get(key, ()))
+        roles = tuple(trial.user_attrs.get("roles", []))
+        proposed = Proposed(self.space.text, roles, shares, triples, candidate.spec, candidate.cost, candidate.target)
+        return network_record(self.prepared, self.store.networks(), proposed)

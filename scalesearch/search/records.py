@@ -1,0 +1,57 @@
+"""A network before it is trained: built, counted with fvcore, and held against the budget and the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scalesearch.cost import count
+from scalesearch.realize import coefficient_ranges
+from scalesearch.record import NetworkRecord
+from scalesearch.search.prepare import Prepared
+from scalesearch.space import Coefficients, Shares
+from scalesearch.spec import NetworkSpec
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A network before it is counted; the first of `triples` proposed it, all of them round to it."""
+
+    budget: str
+    roles: tuple[str, ...]
+    shares: Shares | None
+    triples: Sequence[Coefficients]
+    spec: NetworkSpec
+    cost: float
+    target: float
+
+
+def network_record(prepared: Prepared, number: int, proposed: Proposed) -> NetworkRecord:
+    """What a study keeps of a network; `number` is its own in the study."""
+    gauge, limits, spec = prepared.gauge, prepared.limits, proposed.spec
+    counted = count(prepared.baseline, spec, prepared.task)
+    cost = float(getattr(counted, gauge.currency)) if gauge.unit.counted else proposed.cost
+    latency = gauge.latency(spec) if limits.latency or gauge.currency == "latency" else None
+    alpha, beta, gamma = coefficient_ranges(proposed.triples)
+    return NetworkRecord(
+        trial=number,
+        budget=proposed.budget,
+        roles=proposed.roles,
+        coefficients=proposed.triples[0],
+        shares=proposed.shares,
+        alpha_range=alpha,
+        beta_range=beta,
+        gamma_range=gamma,
+        spec=spec,
+        macs=counted.macs,
+        params=counted.params,
+        activations=counted.activations,
+        currency=gauge.currency,
+        cost=cost,
+        target=proposed.target,
+        within_tolerance=abs(cost / proposed.target - 1) <= prepared.config.tolerance,
+        excess=limits.excess(gauge, spec),
+        latency_seconds=latency.median if latency else None,
+        latency_spread=latency.spread if latency else None,
+        memory_bytes=gauge.memory(spec) if limits.memory or gauge.currency == "memory" else None,
+    )
