@@ -15,7 +15,7 @@ from scalesearch.currency import amount, engineering
 from scalesearch.executors.base import Job
 from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
 from scalesearch.report.text import architecture, coefficients, duration
-from scalesearch.search.listener import BudgetPlan, Preflight
+from scalesearch.search.listener import BudgetPlan, Preflight, StagesPlan
 
 
 def _budget_line(plan: BudgetPlan, currency: str) -> str:
@@ -57,6 +57,15 @@ def preflight_lines(plan: Preflight) -> list[str]:
     return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, measured)"]
 
 
+def stages_lines(plan: StagesPlan) -> list[str]:
+    """The one screen before `verify` trains, line by line."""
+    lines = [f"study {plan.study}", *plan.lines, *(f"note: {note}" for note in plan.notes)]
+    if not plan.trainings:
+        return [*lines, "everything that was asked for is there"]
+    place = f"with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
+    return [*lines, f"{plan.trainings} trainings {place}: about {duration(plan.estimate_seconds)}"]
+
+
 class QuietWhenClosed(Console):
     """A console on stderr that falls silent when nobody reads it any more: a study must not end with its onlooker."""
 
@@ -83,6 +92,12 @@ class Progress:
         """See `Listener.preflight`."""
         self.total, self.seeds, self._estimate = plan.trainings, plan.seeds, plan.estimate_seconds
         for line in preflight_lines(plan):
+            self.console.print(line, markup=False, highlight=False)
+
+    def stages(self, plan: StagesPlan) -> None:
+        """See `Listener.stages`."""
+        self.total, self._estimate = plan.trainings, plan.estimate_seconds
+        for line in stages_lines(plan):
             self.console.print(line, markup=False, highlight=False)
 
     def started(self, job: Job, network: NetworkRecord) -> None:
@@ -154,6 +169,11 @@ class LiveProgress(Progress):
     def preflight(self, plan: Preflight) -> None:
         """See `Listener.preflight`."""
         super().preflight(plan)
+        self._live.start()
+
+    def stages(self, plan: StagesPlan) -> None:
+        """See `Listener.stages`."""
+        super().stages(plan)
         self._live.start()
 
     def started(self, job: Job, network: NetworkRecord) -> None:

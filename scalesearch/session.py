@@ -18,6 +18,8 @@ from scalesearch.outputs import write_outputs
 from scalesearch.progress import LiveProgress, PlainProgress, QuietWhenClosed
 from scalesearch.report import render_result
 from scalesearch.search import Listener, resume, run
+from scalesearch.search.plans import Ask
+from scalesearch.search.verify import verify
 from scalesearch.study import StudyPaths, default_name, free_name, resume_command
 
 Search = Callable[[Listener], StudyResult]
@@ -41,7 +43,17 @@ def go_on(
     )
 
 
-def _watch(paths: StudyPaths, as_json: bool, search: Search) -> None:
+def check(paths: StudyPaths, ask: Ask, as_json: bool, *, workers: int | None, time_limit: float | None) -> None:
+    """Verify a study; the arguments are those of `search.verify`."""
+    _watch(
+        paths,
+        as_json,
+        lambda listener: verify(paths, ask, workers=workers, time_limit=time_limit, listener=listener),
+        again=shlex.join(["scalesearch", *sys.argv[1:]]),
+    )
+
+
+def _watch(paths: StudyPaths, as_json: bool, search: Search, again: str | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = QuietWhenClosed()
     try:
@@ -51,14 +63,14 @@ def _watch(paths: StudyPaths, as_json: bool, search: Search) -> None:
         else:
             result = search(PlainProgress(console))
     except KeyboardInterrupt:
-        _interrupted(paths)
+        _interrupted(paths, again)
     _show(result, paths, as_json)
 
 
-def _interrupted(paths: StudyPaths) -> NoReturn:
+def _interrupted(paths: StudyPaths, again: str | None) -> NoReturn:
     saved = "nothing had been started"
     if paths.definition.is_file():
-        saved = f"what was finished is saved; go on with: {resume_command(paths)}"
+        saved = f"what was finished is saved; go on with: {again or resume_command(paths)}"
     sys.stderr.write(f"scalesearch: interrupted; {saved}\n")
     raise SystemExit(130)
 

@@ -6,13 +6,13 @@ import contextlib
 import math
 import multiprocessing
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from scalesearch.analysis.result import StudyResult, compute_result, result_to_dict
+from scalesearch.analysis.result import StudyResult
 from scalesearch.config import StudyConfig, check_study_name
 from scalesearch.errors import ScaleSearchError, StorageError
-from scalesearch.executors.base import Executor, WorkerSetup
+from scalesearch.executors.base import Executor
 from scalesearch.executors.local import LocalExecutor
 from scalesearch.manifest import Manifest
 from scalesearch.samplers import ADAPTIVE
@@ -21,6 +21,7 @@ from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
 from scalesearch.search.prepare import Prepared, make_manifest, prepare, recall
+from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.study import (
     StudyPaths,
@@ -30,13 +31,10 @@ from scalesearch.study import (
     locked,
     resume_command,
     taken,
-    write_result,
 )
 
 SEED_STRIDE = 10_000
 """Training k has seed `study seed * SEED_STRIDE + k`, so that studies of different seeds share no training."""
-
-MakeExecutor = Callable[[WorkerSetup, int], Executor]
 
 __all__ = ["Listener", "Preflight", "Silent", "prepare", "resume", "run"]
 
@@ -137,12 +135,12 @@ def _search(
         except BaseException:
             executor.stop()
             with contextlib.suppress(StorageError):  # the first error is the one to tell; the database holds everything
-                _save(store, manifest)
+                save(store, manifest)
             raise
         executor.stop()
         if not in_time:
             listener.note(f"the time limit was reached; go on with: {resume_command(paths)}")
-        return _save(store, manifest)
+        return save(store, manifest)
 
 
 def _window(manifest: Manifest) -> int:
@@ -169,10 +167,3 @@ def _train(
         if in_time and not space.is_baseline:
             in_time = loop.run(BudgetSource(prepared, store, space, seeds, None))
     return in_time
-
-
-def _save(store: StudyStore, manifest: Manifest) -> StudyResult:
-    store.write_trials()
-    result = compute_result(manifest, store.records(), store.evidence(), store.endings())
-    write_result(store.paths, result_to_dict(result))
-    return result

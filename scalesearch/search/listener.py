@@ -63,11 +63,32 @@ class Preflight:
     estimate_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class StagesPlan:
+    """What `verify` is about to train.
+
+    Attributes:
+        lines: one a stage, for people.
+        trainings: still to be made.
+        estimate_seconds: of all of them on these workers.
+    """
+
+    study: str
+    lines: tuple[str, ...]
+    notes: tuple[str, ...]
+    trainings: int
+    workers: int
+    estimate_seconds: float
+
+
 class Listener(Protocol):
     """Receives what happens, in order, on the thread that runs the search."""
 
     def preflight(self, plan: Preflight) -> None:
         """Before the first training."""
+
+    def stages(self, plan: StagesPlan) -> None:
+        """Before the first training of `verify`."""
 
     def started(self, job: Job, network: NetworkRecord) -> None:
         """A training was given to a worker."""
@@ -87,6 +108,9 @@ class Silent:
 
     def preflight(self, plan: Preflight) -> None:
         """See `Listener.preflight`."""
+
+    def stages(self, plan: StagesPlan) -> None:
+        """See `Listener.stages`."""
 
     def started(self, job: Job, network: NetworkRecord) -> None:
         """See `Listener.started`."""

@@ -151,11 +151,12 @@ def recall(prepared: Prepared, networks: Iterable[NetworkRecord]) -> None:
                 space.surface.recall(network.spec)
 
 
-def prepare(config: StudyConfig, made: Manifest | None = None) -> Prepared:
+def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: bool = False) -> Prepared:
     """Check a definition against this machine, load its data, and lay out its budgets.
 
     Args:
         made: of the study that is resumed: its device, targets and exponents hold; None makes them from the definition.
+        with_test: load the test images too, which no search does.
 
     Raises:
         ScaleSearchError: unknown baseline or data, a device that is not there, a budget that cannot be met.
@@ -166,6 +167,7 @@ def prepare(config: StudyConfig, made: Manifest | None = None) -> Prepared:
     recipe = config.proxy
     dataset = load_dataset(
         config.data,
+        with_test=with_test,
         skip_bad=config.skip_bad,
         train_images=recipe.train_images or None,
         val_images=recipe.val_images or None,

@@ -1,0 +1,47 @@
+"""Evidence for what a study found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalesearch.cli.app import AsJson, StudiesDir, StudyName, TimeLimit, Workers, app
+
+
+@app.command()
+def verify(
+    study: StudyName,
+    budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study [all].")] = None,
+    seeds: Annotated[int, typer.Option(help="New trainings of each network.")] = 5,
+    first_seed: Annotated[int | None, typer.Option(help="First of the new seeds [one no search uses].")] = None,
+    top: Annotated[int, typer.Option(help="Leaders of the search to train again.")] = 2,
+    phi: Annotated[str | None, typer.Option(help="Do the coefficients still lead at larger phi? E.g. 2,3.")] = None,
+    fidelity: Annotated[
+        bool, typer.Option("--fidelity", help="Is the proxy to be trusted? A longer one, and other learning rates.")
+    ] = False,
+    longer: Annotated[float, typer.Option(help="Epochs of the longer proxy over the study's.")] = 4.0,
+    workers: Workers = None,
+    time_limit: TimeLimit = None,
+    studies_dir: StudiesDir = Path("studies"),
+    as_json: AsJson = False,
+) -> None:
+    """Leaders, references and baseline on new seeds and the test split; transfer to larger phi; proxy fidelity."""
+    from scalesearch.config import parse_duration
+    from scalesearch.explore.scale import parse_phis
+    from scalesearch.search.plans import Ask
+    from scalesearch.session import check
+    from scalesearch.study import find_study
+
+    ask = Ask(
+        budget=budget,
+        top=top,
+        seeds=seeds,
+        first_seed=first_seed,
+        phis=parse_phis(phi) if phi is not None else (),
+        fidelity=fidelity,
+        longer=longer,
+    )
+    limit = parse_duration(time_limit) if time_limit is not None else None
+    check(find_study(study, studies_dir), ask, as_json, workers=workers, time_limit=limit)

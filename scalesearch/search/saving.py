@@ -1,0 +1,20 @@
+"""The files of a study written again from its database, and the kind of thing that makes executors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scalesearch.analysis.result import StudyResult, compute_result, result_to_dict
+from scalesearch.executors.base import Executor, WorkerSetup
+from scalesearch.manifest import Manifest
+from scalesearch.study import StudyStore, write_result
+
+MakeExecutor = Callable[[WorkerSetup, int], Executor]
+
+
+def save(store: StudyStore, manifest: Manifest) -> StudyResult:
+    """Write the tables and `result.json`."""
+    store.write_trials()
+    result = compute_result(manifest, store.records(), store.evidence(), store.endings())
+    write_result(store.paths, result_to_dict(result))
+    return result
