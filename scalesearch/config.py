@@ -22,8 +22,9 @@ from scalesearch.errors import ConfigError, StudyError, UsageError, choice_error
 from scalesearch.space import parse_budget
 from scalesearch.spec import DEPTH_RULES, DepthRule
 
-SamplerName = Literal["lattice", "grid", "random", "qmc", "tpe", "gp"]
+SamplerName = Literal["lattice", "surface", "star", "grid", "random", "qmc", "tpe", "gp"]
 SAMPLERS: tuple[str, ...] = get_args(SamplerName)
+PrunerName = Literal["none", "halving", "hyperband", "wilcoxon"]
 ExponentsName = Literal["nominal", "measured"]
 Optimizer = Literal["sgd", "adamw", "rmsprop"]
 Augmentation = Literal["none", "flip", "shift", "flip+shift"]
@@ -95,6 +96,10 @@ class StudyConfig:
         latency_batch: images in the batch whose latency is measured.
         rounding: depth rule.
         grid_step: step of the `grid` sampler.
+        delta: of the `surface` sampler: accuracies (0 to 1) that are this close count as equally good.
+        confidence: at which probability that its choice is within delta of the best the `surface` sampler stops.
+        pruner: what gives weak networks up early; it stays off while the rung does not rank like the end.
+        rung: epoch at which `halving` and `hyperband` look first; 0 takes the first quarter of the epochs.
         workers: processes; 0 takes one a core on CPU and one on a GPU.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         time_limit: seconds after which no new training starts; 0 has no limit.
@@ -118,6 +123,10 @@ class StudyConfig:
     latency_batch: Annotated[int, Field(ge=1, le=65_536)] = 1
     rounding: DepthRule = "proportional"
     grid_step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    delta: Annotated[float, Field(gt=0, lt=1)] = 0.002
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    pruner: PrunerName = "none"
+    rung: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     device: str = "auto"
     time_limit: Annotated[float, Field(ge=0)] = 0.0
@@ -136,12 +145,36 @@ class StudyConfig:
                     f"as 2x, or {_KINDS[wanted]}"
                 )
         object.__setattr__(self, "budgets", tuple(budget.text for budget in budgets))
+        self._check_pruner()
+
+    @property
+    def first_rung(self) -> int:
+        """Epoch after which a pruner looks first."""
+        return self.rung or max(1, self.proxy.epochs // 4)
+
+    def _check_pruner(self) -> None:
+        """A pruner needs something to look at before the end."""
+        if self.pruner in ("halving", "hyperband") and self.first_rung >= self.proxy.epochs:
+            raise ConfigError(
+                f"pruner {self.pruner!r} looks at epoch {self.first_rung} of {self.proxy.epochs}, which leaves nothing "
+                "to save; allowed: a rung before the last epoch, more epochs, or pruner 'none'"
+            )
+        if self.pruner == "wilcoxon" and self.seeds < 5:
+            raise ConfigError(
+                f"pruner 'wilcoxon' can tell nothing before the fourth of {self.seeds} seeds; allowed: seeds 5 or more"
+            )
+        if self.pruner != "none" and self.sampler == "surface":
+            raise ConfigError(
+                f"pruner {self.pruner!r} has no place with sampler 'surface', which trains one seed at a time and spends "
+                "none on weak networks; allowed: pruner 'none', or another sampler"
+            )
 
 
 _KINDS = {"count": "a number such as 800M", "seconds": "seconds such as 5ms", "bytes": "bytes such as 2GB"}
 _ADAPTER = TypeAdapter(StudyConfig)
 _CHOICES = {
     "sampler": ("sampler", SAMPLERS),
+    "pruner": ("pruner", get_args(PrunerName)),
     "rounding": ("rounding rule", DEPTH_RULES),
     "cost": ("cost", tuple(CURRENCIES)),
     "exponents": ("kind of exponents", get_args(ExponentsName)),

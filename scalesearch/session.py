@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from scalesearch.analysis.result import StudyResult, result_to_dict
+from scalesearch.analysis.result import StudyResult
+from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.config import StudyConfig, check_study_name
 from scalesearch.outputs import write_outputs
 from scalesearch.progress import LiveProgress, PlainProgress, QuietWhenClosed

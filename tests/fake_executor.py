@@ -71,7 +71,8 @@ class FakeExecutor:
             stopped = TrainingOutcome(job.seed, "stopped", None, None, 0.5, tuple(curve), "then", note)
             return [self._done(job, stopped)]
         left = self.world.epochs - len(curve) - 1
-        point = EpochPoint(len(curve) + 1, 1.0, 1.0 - accuracy, self.world.rung(accuracy, job.seed) if left else accuracy)
+        shown = self.world.rung(accuracy, job.seed) if left else accuracy
+        point = EpochPoint(len(curve) + 1, 1.0, 1.0 - accuracy, shown)
         curve.append(point)
         if left:
             return [EpochDone(job, point)]

@@ -14,7 +14,8 @@ from synthetic import BASELINE_MACS, Plan, manifest_of, records_of, study
 
 from scalesearch.analysis.noise import one_way_anova, reliability, seeds_needed, spearman_brown
 from scalesearch.analysis.pareto import hypervolume, pareto_front
-from scalesearch.analysis.result import compute_result, result_to_dict
+from scalesearch.analysis.result import compute_result
+from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.analysis.summary import pooled_anova, summarize, with_role
 from scalesearch.analysis.verdict import NO_EVIDENCE, advice, compare_best
 from scalesearch.record import NetworkRecord, TrainingOutcome, TrialRecord

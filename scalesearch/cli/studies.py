@@ -141,7 +141,7 @@ def list_command(studies_dir: StudiesDir = Path("studies"), as_json: AsJson = Fa
 @app.command("show")
 def show_command(study: StudyName, studies_dir: StudiesDir = Path("studies"), as_json: AsJson = False) -> None:
     """One study's result, finished or not."""
-    from scalesearch.analysis.result import result_to_dict
+    from scalesearch.analysis.serialize import result_to_dict
     from scalesearch.report import render_result
     from scalesearch.study import find_study, load_result
 

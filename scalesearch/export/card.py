@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from scalesearch.analysis.result import BudgetResult, StudyResult, summary_to_dict
+from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.analysis.serialize import summary_to_dict
 from scalesearch.errors import StudyError
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scalesearch.analysis.result import StudyResult, compute_result, result_to_dict
+from scalesearch.analysis.result import StudyResult, compute_result
+from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.executors.base import Executor, WorkerSetup
 from scalesearch.manifest import Manifest
 from scalesearch.study import StudyStore, write_result

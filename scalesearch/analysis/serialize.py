@@ -1,0 +1,110 @@
+"""The file form of a result: the content of `result.json`, and what `--json` prints."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.manifest import SCHEMA, Manifest
+from scalesearch.record import spec_to_dict
+
+
+def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:
+    """The fields of a network in `result.json`."""
+    network = summary.network
+    c = network.coefficients
+    return {
+        "trial": network.trial,
+        "roles": list(network.roles),
+        "alpha": c.alpha,
+        "beta": c.beta,
+        "gamma": c.gamma,
+        "alpha_range": list(network.alpha_range),
+        "beta_range": list(network.beta_range),
+        "gamma_range": list(network.gamma_range),
+        "shares": dataclasses.asdict(network.shares) if network.shares else None,
+        "network": spec_to_dict(network.spec),
+        "macs": network.macs,
+        "target_macs": network.target_macs,
+        "currency": network.currency,
+        "cost": network.cost,
+        "target": network.target,
+        "latency_seconds": network.latency_seconds,
+        "latency_spread": network.latency_spread,
+        "memory_bytes": network.memory_bytes,
+        "violations": dict(network.violations),
+        "params": network.params,
+        "activations": network.activations,
+        "accuracy_mean": summary.mean,
+        "accuracy_sd": summary.sd,
+        "accuracy_ci95": list(summary.ci95) if summary.ci95 else None,
+        "accuracy_shrunk": summary.shrunk,
+        "seeds": len(summary.accuracies),
+        "status": summary.status,
+        "rank": summary.rank,
+    }
+
+
+def _budget_to_dict(budget: BudgetResult, manifest: Manifest) -> dict[str, Any]:
+    return {
+        "budget": budget.facts.text,
+        "currency": manifest.config.cost,
+        "target": budget.facts.target,
+        "target_macs": manifest.target_macs[budget.facts.text],
+        "tolerance": manifest.config.tolerance,
+        "networks_on_surface": budget.facts.networks_on_surface,
+        "within_tolerance": budget.facts.within_tolerance,
+        "residual_median": budget.facts.residual_median,
+        "reliability": dataclasses.asdict(budget.reliability) if budget.reliability else None,
+        "verdict": [dataclasses.asdict(comparison) for comparison in budget.comparisons],
+        "advice": budget.advice,
+        "networks": [summary_to_dict(s) for s in budget.networks],
+    }
+
+
+def result_to_dict(result: StudyResult) -> dict[str, Any]:
+    """The content of `result.json`: plain values only, no NaN."""
+    manifest = result.manifest
+    return {
+        "schema": SCHEMA,
+        "study": manifest.study,
+        "complete": result.complete,
+        "baseline": {
+            "name": manifest.config.base,
+            "macs": manifest.baseline_macs,
+            "cost": manifest.baseline_cost,
+            **(summary_to_dict(result.baseline) if result.baseline else {}),
+        },
+        "data": {**dataclasses.asdict(manifest.data), "notes": list(manifest.data.notes)},
+        "budgets": [_budget_to_dict(b, manifest) for b in result.budgets],
+        "best": [{"budget": b.facts.text, **summary_to_dict(b.best)} for b in result.budgets if b.best],
+        "references": [
+            {"budget": b.facts.text, "name": name, **summary_to_dict(s)}
+            for b in result.budgets
+            for name, s in b.references
+        ],
+        "pareto": [
+            {
+                "macs": s.network.macs,
+                "cost": s.network.cost,
+                "accuracy_mean": s.mean,
+                "budget": s.network.budget,
+                "network": spec_to_dict(s.network.spec),
+            }
+            for s in result.pareto
+        ],
+        "trainings": result.trainings,
+        "networks": result.networks,
+        "seconds": result.seconds,
+        "currency": manifest.config.cost,
+        "exponents": dataclasses.asdict(manifest.exponents),
+        "latency_batch": manifest.config.latency_batch,
+        "memory_is_estimate": manifest.memory_is_estimate,
+        "device": manifest.device,
+        "workers": manifest.workers,
+        "versions": dict(manifest.versions),
+        "host": dict(manifest.host),
+        "command": manifest.command,
+    }
