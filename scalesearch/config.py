@@ -24,6 +24,8 @@ from scalesearch.spec import DEPTH_RULES, DepthRule
 
 SamplerName = Literal["lattice", "surface", "star", "grid", "random", "qmc", "tpe", "gp"]
 SAMPLERS: tuple[str, ...] = get_args(SamplerName)
+PER_TRAINING = ("surface",)
+"""Samplers that choose each training, so that networks get unequal numbers of seeds; they end when they know enough."""
 PrunerName = Literal["none", "halving", "hyperband", "wilcoxon"]
 ExponentsName = Literal["nominal", "measured"]
 Optimizer = Literal["sgd", "adamw", "rmsprop"]
@@ -165,8 +167,8 @@ class StudyConfig:
             )
         if self.pruner != "none" and self.sampler == "surface":
             raise ConfigError(
-                f"pruner {self.pruner!r} has no place with sampler 'surface', which trains one seed at a time and spends "
-                "none on weak networks; allowed: pruner 'none', or another sampler"
+                f"pruner {self.pruner!r} has no place with sampler 'surface', which spends no training on weak "
+                "networks; allowed: pruner 'none', or another sampler"
             )
 
 
@@ -297,6 +299,27 @@ def check_study_name(name: str) -> str:
             "allowed: 1 to 64 letters, digits and . _ + -, the first one a letter or digit"
         )
     return name
+
+
+def parse_points(option: str, text: str | None) -> float | None:
+    """Read a difference of accuracies given in percentage points; None stays None.
+
+    Raises:
+        UsageError: not a number of points above 0 and under 100.
+
+    Example:
+        >>> parse_points("--delta", "0.2")
+        0.002
+    """
+    if text is None:
+        return None
+    try:
+        points = float(text.strip().removesuffix("%"))
+    except ValueError:
+        points = math.nan
+    if not 0 < points < 100:
+        raise UsageError(f"{option} is {text!r}; allowed: percentage points above 0 and under 100, for example 0.2")
+    return points / 100
 
 
 def parse_duration(text: str) -> float:

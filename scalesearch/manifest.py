@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalesearch import __version__
-from scalesearch.config import StudyConfig, config_from_dict, config_to_dict
+from scalesearch.config import PER_TRAINING, StudyConfig, config_from_dict, config_to_dict
+from scalesearch.currency import memory_is_estimate
 from scalesearch.space import NOMINAL, Exponents
 
 SCHEMA = 1
@@ -46,7 +47,8 @@ class BudgetFacts:
             arithmetic, else the planned ones.
         within_tolerance: how many of the realized meet the budget.
         realized: how many were.
-        planned: networks that the study will propose on it; 0 where the baseline is the only one.
+        planned: networks that the study will propose on it, the first of them where the sampler ends by itself; 0 where
+            the baseline is the only one.
     """
 
     text: str
@@ -84,9 +86,22 @@ class Manifest:
     baseline_identity: str = ""
 
     @property
+    def per_training(self) -> bool:
+        """Whether the sampler chooses trainings one by one and ends by itself."""
+        return self.config.sampler in PER_TRAINING
+
+    @property
+    def most_trainings(self) -> int:
+        """Trainings in all, if nothing turns out to be off the budget, and no sampler knows enough before."""
+        seeds = self.config.seeds
+        if self.per_training:
+            return seeds + seeds * self.config.trials * sum(budget.planned > 0 for budget in self.budgets)
+        return seeds * (1 + sum(budget.planned for budget in self.budgets))
+
+    @property
     def memory_is_estimate(self) -> bool:
-        """Whether the memory of a training step was estimated from shapes: only CUDA tells its peak."""
-        return not self.device.startswith("cuda")
+        """Whether the memory of a training step was estimated from shapes."""
+        return memory_is_estimate(self.device)
 
     @property
     def target_macs(self) -> Mapping[str, int | None]:

@@ -21,8 +21,12 @@ from scalesearch.search.listener import BudgetPlan, Preflight, StagesPlan
 def _budget_line(plan: BudgetPlan, currency: str) -> str:
     text = (
         f"budget {plan.text}: target {amount(plan.target, currency)}; "
-        f"{plan.networks_on_surface} distinct networks on the surface, {plan.trained} to train"
+        f"{plan.networks_on_surface} distinct networks on the surface, "
     )
+    if plan.open_ended:
+        text += f"{plan.trained} to begin with, then where trainings tell most, {plan.trainings} of them at most"
+    else:
+        text += f"{plan.trained} to train"
     left_out = [
         f"{count} {what}"
         for count, what in ((plan.off_budget, "off the budget"), (plan.infeasible, "over a limit"))
@@ -49,7 +53,12 @@ def preflight_lines(plan: Preflight) -> list[str]:
     ]
     if not any(budget.planned for budget in plan.budgets):
         lines.append("note: at 1x every coefficient is 1, so the baseline is the only network")
-    total = f"{plan.trainings} trainings ({plan.seeds} seeds each, baseline included)"
+    each = (
+        "baseline included"
+        if any(b.open_ended for b in plan.budgets)
+        else f"{plan.seeds} seeds each, baseline included"
+    )
+    total = f"{plan.trainings} trainings ({each})"
     place = f"on {plan.device} with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
     if plan.estimate_seconds is None or plan.training_seconds is None:
         return [*lines, f"{total} {place}; what is finished is kept"]
@@ -90,7 +99,8 @@ class Progress:
 
     def preflight(self, plan: Preflight) -> None:
         """See `Listener.preflight`."""
-        self.total, self.seeds, self._estimate = plan.trainings, plan.seeds, plan.estimate_seconds
+        self.total, self._estimate = plan.trainings, plan.estimate_seconds
+        self.seeds = 1 if any(budget.open_ended for budget in plan.budgets) else plan.seeds
         for line in preflight_lines(plan):
             self.console.print(line, markup=False, highlight=False)
 
@@ -128,7 +138,7 @@ class Progress:
 
     def best(self) -> str:
         """The network with the best mean so far, among those trained on all seeds."""
-        means = {t: sum(a) / len(a) for t, a in self._accuracies.items() if len(a) == self.seeds}
+        means = {t: sum(a) / len(a) for t, a in self._accuracies.items() if len(a) >= self.seeds}
         if not means:
             return ""
         trial = max(means, key=lambda t: means[t])

@@ -1,7 +1,8 @@
 """How the next candidate is chosen.
 
-`lattice`, `grid`, `random` and `qmc` do not look at results: their points are known before training, so the whole plan
-is shown first and can run in any order. `tpe` and `gp` are Optuna's and learn from what has been trained.
+`lattice`, `star`, `grid`, `random` and `qmc` do not look at results: their points are known before training, so the
+whole plan is shown first and can run in any order. `tpe` and `gp` are Optuna's and learn from what has been trained;
+`surface` is in `surface_sampler`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ STARTUP = len(REFERENCES)
 
 MAX_DRAWS = 4096
 _MAX_ORDER = 40
+_MAX_HALVINGS = 7
 
 Key = Callable[[Shares], object]
 """Tells which points are one network."""
@@ -96,6 +98,46 @@ def lattice_points(count: int, start: Sequence[Shares], key: Key) -> list[Shares
     return spread(found, start, count)
 
 
+def star_points(count: int, start: Sequence[Shares], key: Key) -> list[Shares]:
+    """One factor at a time from the centre: points on the lines from each corner through it to the opposite edge.
+
+    Rings are halved until they give `count` networks beside those of `start`: first corners and edge midpoints, then
+    half way, then quarters.
+    """
+    known = [key(point) for point in start]
+    found: list[Shares] = []
+    for halvings in range(_MAX_HALVINGS):
+        steps = 2**halvings
+        rings = [i / steps for i in range(steps, 0, -1)]
+        lines = [_on_line(corner, sign * ring) for ring in rings for sign in (1, -1) for corner in range(3)]
+        found = _distinct(lines, key, known)
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def _on_line(corner: int, where: float) -> Shares:
+    """From the centre (0) to a corner (1) or to the middle of the opposite edge (-1)."""
+    most = 1 / 3 + where * (2 / 3 if where > 0 else 1 / 3)
+    rest = (1.0 - most) / 2
+    parts = [rest, rest, rest]
+    parts[corner] = 1.0 - 2 * rest
+    return Shares(*parts)
+
+
+def surface_design(named: Mapping[str, Shares], key: Key) -> list[Proposal]:
+    """The trainings that `surface` begins with: corners, centre, EfficientNet's triple, edge midpoints, and the centre
+    again, so that noise can be told from differences.
+
+    Source: Scheffe (1963), the simplex-centroid design.
+    """
+    found = reference_proposals(named, key)
+    edges = [_on_line(corner, -1.0) for corner in range(3)]
+    own = _distinct(edges, key, [key(named[name]) for proposal in found for name in proposal.roles])
+    again = next(Proposal(p.shares) for p in found if "uniform" in p.roles)
+    return [*found, *(Proposal(shares) for shares in own), again]
+
+
 def grid_points(
     count: int, start: Sequence[Shares], key: Key, ratio: float, step: float, exponents: Exponents = NOMINAL
 ) -> list[Shares]:
@@ -144,6 +186,8 @@ def fixed_points(
     """All points of a sampler that does not learn, in the order they will be trained; `start` is trained before."""
     if sampler == "lattice":
         return lattice_points(count, start, key)
+    if sampler == "star":
+        return star_points(count, start, key)
     if sampler == "grid":
         return grid_points(count, start, key, ratio, grid_step, exponents)
     draws = _random_draws(seed) if sampler == "random" else _sobol_draws(seed)

@@ -30,6 +30,7 @@ class BudgetResult:
         reliability: seed spread, network spread and ICC; None when seeds were not repeated.
         comparisons: the best against each reference and the baseline.
         advice: what to do with it, in one sentence.
+        ending: why its search ended, where the sampler decides that itself.
     """
 
     facts: BudgetFacts
@@ -39,6 +40,7 @@ class BudgetResult:
     reliability: Reliability | None
     comparisons: tuple[Comparison, ...]
     advice: str
+    ending: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class StudyResult:
 
 
 def _budget_result(
-    facts: BudgetFacts, summaries: Sequence[NetworkSummary], baseline: NetworkSummary | None
+    facts: BudgetFacts, summaries: Sequence[NetworkSummary], baseline: NetworkSummary | None, ending: str
 ) -> BudgetResult:
     own = sorted(
         (s for s in summaries if s.network.budget == facts.text),
@@ -73,6 +75,7 @@ def _budget_result(
         reliability=reliability([s.accuracies for s in own if s.ranked]),
         comparisons=comparisons,
         advice=_advice(best, baseline, comparisons, sum(1 for s in own if s.failed)),
+        ending=ending,
     )
 
 
@@ -112,22 +115,30 @@ def compute_result(
     records = list(records)
     summaries = summarize(records)
     baseline = with_role(summaries, "baseline")
-    budgets = tuple(_budget_result(facts, summaries, baseline) for facts in manifest.budgets)
+    endings = endings or {}
+    budgets = tuple(_budget_result(f, summaries, baseline, endings.get(f.text, "")) for f in manifest.budgets)
     outcomes = [r.outcome for r in records if r.outcome]
     return StudyResult(
         manifest=manifest,
         baseline=baseline,
         budgets=budgets,
         pareto=_front(summaries),
-        networks=sum(1 for s in summaries if s.seeds or s.failed),
+        networks=sum(1 for s in summaries if s.seeds or s.failed or s.stopped),
         trainings=len(outcomes),
         seconds=math.fsum(o.seconds for o in outcomes),
-        complete=_complete(manifest, summaries, baseline),
+        complete=_complete(manifest, summaries, baseline, endings),
     )
 
 
-def _complete(manifest: Manifest, summaries: Sequence[NetworkSummary], baseline: NetworkSummary | None) -> bool:
-    seeds = manifest.config.seeds
+def _complete(
+    manifest: Manifest,
+    summaries: Sequence[NetworkSummary],
+    baseline: NetworkSummary | None,
+    endings: Mapping[str, str],
+) -> bool:
+    if manifest.per_training and not all(b.text in endings for b in manifest.budgets if b.planned):
+        return False
+    seeds = 1 if manifest.per_training else manifest.config.seeds
     whole = [s.network.budget for s in summaries if _trained_in_full(s, seeds)]
     planned = all(whole.count(facts.text) >= facts.planned for facts in manifest.budgets)
     return planned and len(whole) == len(summaries) and baseline is not None

@@ -31,7 +31,7 @@ def run(
     budget: Budgets = None,
     base: Base = None,
     data: Data = None,
-    sampler: Annotated[str | None, typer.Option(help="lattice, grid, random, qmc, tpe or gp.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="surface, lattice, star, grid, random, qmc, tpe or gp.")] = None,
     trials: Annotated[int | None, typer.Option(help="Networks on each budget, references included.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each network.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the study.")] = None,
@@ -49,6 +49,14 @@ def run(
     latency_batch: Annotated[int | None, typer.Option(help="Images in the batch that is timed.")] = None,
     rounding: Annotated[str | None, typer.Option(help="Depth rule: proportional, official or round.")] = None,
     grid_step: Annotated[float | None, typer.Option(help="Step of the grid sampler.")] = None,
+    delta: Annotated[str | None, typer.Option(help="Sampler surface: points that count as equal, e.g. 0.2.")] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="Sampler surface: stop at this probability of being within delta of the best.")
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="Give weak networks up early: halving, hyperband, wilcoxon or none.")
+    ] = None,
+    rung: Annotated[int | None, typer.Option(help="Epoch at which the pruner looks first.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
     train_images: Annotated[int | None, typer.Option(help="Use a stratified part of the training images.")] = None,
     val_images: Annotated[int | None, typer.Option(help="Use a stratified part of the validation images.")] = None,
@@ -58,7 +66,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Search a budget, then report: the main job."""
-    from scalesearch.config import load_definition, override, parse_duration
+    from scalesearch.config import load_definition, override, parse_duration, parse_points
     from scalesearch.session import run_new
     from scalesearch.space import parse_budgets, parse_limit
 
@@ -83,6 +91,10 @@ def run(
         latency_batch=latency_batch,
         rounding=rounding,
         grid_step=grid_step,
+        delta=parse_points("--delta", delta),
+        confidence=confidence,
+        pruner=pruner,
+        rung=rung,
         device=device,
         proxy_train_images=train_images,
         proxy_val_images=val_images,

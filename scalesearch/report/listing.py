@@ -6,7 +6,6 @@ from pathlib import Path
 
 from scalesearch.errors import ScaleSearchError
 from scalesearch.report.tables import StudyRow
-from scalesearch.report.text import planned_trainings
 from scalesearch.study import StudyPaths, is_locked, list_studies, load_result
 
 
@@ -29,7 +28,7 @@ def _row(paths: StudyPaths) -> StudyRow:
         data=config.data,
         budgets=config.budgets,
         trained=result.trainings,
-        planned=result.trainings if result.complete else planned_trainings(result),
+        planned=result.trainings if result.complete else result.manifest.most_trainings,
         best=max(means, default=None),
         state=state,
     )

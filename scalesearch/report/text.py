@@ -8,7 +8,7 @@ from scalesearch.analysis.noise import Reliability
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
-from scalesearch.currency import amount, engineering, short_amount
+from scalesearch.currency import amount, engineering, over_limit, short_amount
 from scalesearch.manifest import Manifest
 from scalesearch.record import NetworkRecord, Range
 from scalesearch.spec import NetworkSpec
@@ -131,6 +131,7 @@ def note(summary: NetworkSummary) -> str:
     """What the network was proposed as, and why it has no rank."""
     reasons = {
         "failed": f"diverged on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds",
+        "stopped": "given up early",
         "off_budget": "off budget, not trained",
         "infeasible": f"{violations(summary.network)}, not trained",
         "waiting": "not trained yet",
@@ -141,7 +142,7 @@ def note(summary: NetworkSummary) -> str:
 
 def violations(network: NetworkRecord) -> str:
     """Which second limits the network breaks, and by how much."""
-    return " and ".join(f"{100 * part:.1f} % over {name.replace('_', '-')}" for name, part in network.violations)
+    return " and ".join(over_limit(name, part) for name, part in network.violations)
 
 
 def noise_line(reliability: Reliability | None) -> str:
@@ -160,15 +161,10 @@ def progress(result: StudyResult) -> str:
     """How far the study is; empty when it is complete."""
     if result.complete:
         return ""
-    planned = planned_trainings(result)
+    planned = result.manifest.most_trainings
     return (
         f"This study is not finished: {result.trainings} of up to {planned} trainings are done. All of this may change."
     )
-
-
-def planned_trainings(result: StudyResult) -> int:
-    """Trainings in all; networks that turn out to be off the budget will not be trained."""
-    return result.manifest.config.seeds * (1 + sum(budget.planned for budget in result.manifest.budgets))
 
 
 def duration(seconds: float) -> str:

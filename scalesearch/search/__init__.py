@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scalesearch.analysis.result import StudyResult
-from scalesearch.config import StudyConfig, check_study_name
+from scalesearch.config import PER_TRAINING, StudyConfig, check_study_name
 from scalesearch.errors import ScaleSearchError, StorageError
 from scalesearch.executors.base import Executor
 from scalesearch.executors.local import LocalExecutor
@@ -19,10 +19,12 @@ from scalesearch.samplers import ADAPTIVE
 from scalesearch.search.checks import check_baseline, check_data, check_plan, check_same
 from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
+from scalesearch.search.opened import Source
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
-from scalesearch.search.prepare import Prepared, make_manifest, prepare, recall
+from scalesearch.search.prepare import BudgetSpace, Prepared, make_manifest, prepare, recall
 from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.sources import BaselineSource, BudgetSource
+from scalesearch.search.trainings import TrainingSource
 from scalesearch.study import (
     StudyPaths,
     StudyStore,
@@ -144,7 +146,9 @@ def _search(
 
 
 def _window(manifest: Manifest) -> int:
-    """Networks open at once: enough to keep every worker busy."""
+    """Trials open at once: enough to keep every worker busy."""
+    if manifest.per_training:
+        return manifest.workers
     batch = math.ceil(manifest.workers / manifest.config.seeds)
     return max(1, batch) if manifest.config.sampler in ADAPTIVE else manifest.workers + 1
 
@@ -165,5 +169,19 @@ def _train(
     in_time = loop.run(BaselineSource(prepared, store, seeds))
     for space in prepared.budgets:
         if in_time and not space.is_baseline:
-            in_time = loop.run(BudgetSource(prepared, store, space, seeds, None))
+            in_time = loop.run(_source(prepared, store, space, seeds, listener))
     return in_time
+
+
+def _source(
+    prepared: Prepared, store: StudyStore, space: BudgetSpace, seeds: tuple[int, ...], listener: Listener
+) -> Source:
+    config = prepared.config
+    if config.sampler in PER_TRAINING:
+        return TrainingSource(prepared, store, space, seeds[0])
+    judge = None
+    if config.pruner != "none":
+        from scalesearch.search.stopping import PrunerJudge
+
+        judge = PrunerJudge(config, store, store.budget(space.text), seeds[0], listener.note)
+    return BudgetSource(prepared, store, space, seeds, judge)

@@ -21,6 +21,8 @@ class BudgetPlan:
         target: in the study's currency.
         off_budget: planned networks that miss the tolerance and will not be trained.
         infeasible: planned networks that break a second limit and will not be trained.
+        trainings: on this budget; where the sampler ends by itself, at most.
+        open_ended: whether it does.
     """
 
     text: str
@@ -30,6 +32,8 @@ class BudgetPlan:
     same: tuple[tuple[str, ...], ...]
     off_budget: int
     infeasible: int = 0
+    trainings: int = 0
+    open_ended: bool = False
 
     @property
     def trained(self) -> int:

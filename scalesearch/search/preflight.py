@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scalesearch.config import PER_TRAINING
 from scalesearch.executors.base import Executor
 from scalesearch.latency import STEADY
 from scalesearch.manifest import Manifest
@@ -23,7 +24,7 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
     """
     config = prepared.config
     plans = tuple(_plan(prepared, space) for space in prepared.budgets)
-    trainings = config.seeds * (1 + sum(plan.trained for plan in plans))
+    trainings = config.seeds + sum(plan.trainings for plan in plans)
     largest = max(prepared.budgets, key=lambda space: space.surface.target)
     seconds = executor.training_seconds(_uniform(largest)) if executor else None
     return Preflight(
@@ -52,14 +53,18 @@ def _plan(prepared: Prepared, space: BudgetSpace) -> BudgetPlan:
     found = space.candidates()
     off = [c for c in found if not c.within_tolerance]
     over = [c for c in found if c.within_tolerance and _over(prepared, c)]
+    config, planned = prepared.config, planned_networks(prepared.config, space)
+    open_ended = config.sampler in PER_TRAINING and not space.is_baseline
     return BudgetPlan(
         text=space.text,
         target=space.surface.target,
         networks_on_surface=len(space.networks),
-        planned=planned_networks(prepared.config, space),
+        planned=planned,
         same=_same(space.known),
         off_budget=len(off),
         infeasible=len(over),
+        trainings=config.seeds * (config.trials if open_ended else planned - len(off) - len(over)),
+        open_ended=open_ended,
     )
 
 
@@ -103,6 +108,7 @@ def _same(points: tuple[Proposal, ...]) -> tuple[tuple[str, ...], ...]:
 
 def _equivalents(prepared: Prepared, plans: tuple[BudgetPlan, ...]) -> float:
     """All trainings of the study in units of one at the largest budget; time taken as proportional to cost."""
+    seeds = prepared.config.seeds
     largest = max(plan.target for plan in plans)
-    cost = prepared.gauge.cost(prepared.baseline.spec) + sum(plan.trained * plan.target for plan in plans)
-    return prepared.config.seeds * cost / largest
+    cost = seeds * prepared.gauge.cost(prepared.baseline.spec) + sum(plan.trainings * plan.target for plan in plans)
+    return cost / largest

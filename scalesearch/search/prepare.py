@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from scalesearch.config import StudyConfig
+from scalesearch.config import PER_TRAINING, StudyConfig
 from scalesearch.currency import CURRENCIES
 from scalesearch.data import Dataset, absolute_spec, load_dataset
 from scalesearch.errors import UsageError
@@ -21,8 +21,17 @@ from scalesearch.networks.registry import get_baseline
 from scalesearch.proxy import resolve_device
 from scalesearch.realize import Surface, make_surface, realize, skeleton_map
 from scalesearch.record import NetworkRecord
-from scalesearch.samplers import ADAPTIVE, Proposal, fixed_points, reference_proposals
-from scalesearch.space import NOMINAL, Budget, Coefficients, Exponents, Shares, parse_budget, references
+from scalesearch.samplers import ADAPTIVE, Proposal, fixed_points, reference_proposals, spread, surface_design
+from scalesearch.space import (
+    NOMINAL,
+    Budget,
+    Coefficients,
+    Exponents,
+    Shares,
+    parse_budget,
+    references,
+    shares_from_coefficients,
+)
 from scalesearch.spec import Candidate, NetworkSpec
 
 LEAST_EXPONENT = 0.1
@@ -47,6 +56,18 @@ class BudgetSpace:
     def is_baseline(self) -> bool:
         """Whether the budget is the baseline's own cost, where the baseline is the only network of the plane."""
         return self.surface.ratio == 1.0
+
+    def contenders(self, most: int) -> list[Shares]:
+        """One point of every network on the surface, the known points first; of many, the ones farthest apart."""
+        found: dict[NetworkSpec, Shares] = {}
+        for proposal in self.known:
+            found.setdefault(self.key(proposal.shares), proposal.shares)
+        known = len(found)
+        for key, triples in self.networks.items():
+            if key not in found:
+                found[key] = shares_from_coefficients(triples[0], self.surface.exponents)
+        points = list(found.values())
+        return [*points[:known], *spread(points[known:], points[:known], most - known)]
 
     def candidate(self, shares: Shares) -> Candidate:
         """The candidate of a point."""
@@ -239,6 +260,8 @@ def proposals(config: StudyConfig, space: BudgetSpace) -> tuple[Proposal, ...]:
     if space.is_baseline:
         return ()
     named = references(space.surface.exponents)
+    if config.sampler in PER_TRAINING:
+        return tuple(surface_design(named, space.key))
     found = reference_proposals(named, space.key)
     if config.sampler in ADAPTIVE:
         return tuple(found)
@@ -259,5 +282,5 @@ def planned_networks(config: StudyConfig, space: BudgetSpace) -> int:
     """How many networks a study will propose on a budget, the references included."""
     if space.is_baseline:
         return 0
-    known = len(space.known)
+    known = len({space.key(proposal.shares) for proposal in space.known})
     return max(known, min(config.trials, len(space.networks))) if config.sampler in ADAPTIVE else known

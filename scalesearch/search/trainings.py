@@ -1,0 +1,104 @@
+"""The sampler `surface`: one training at a time, of a new network or of a known one on one more seed.
+
+Here an Optuna trial is one training. The sampler reads them all, so that a search that was killed goes on as if it had
+not been, and several trainings at once do not repeat each other.
+"""
+
+from __future__ import annotations
+
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from scalesearch.analysis.allocation import Goal
+from scalesearch.record import NetworkRecord
+from scalesearch.search.opened import OpenTrial
+from scalesearch.search.prepare import BudgetSpace, Prepared
+from scalesearch.search.queued import BudgetQueue
+from scalesearch.spec import NetworkSpec
+from scalesearch.study import StudyStore
+from scalesearch.surface_sampler import SEED_INDEX, SurfaceSampler
+
+MOST_CANDIDATES = 150
+"""Networks that are told apart at once; where a surface has more, the ones farthest apart."""
+
+
+class TrainingSource:
+    """The trainings of one budget: a small design first, then where they tell most about which network is best."""
+
+    learns = True
+
+    def __init__(self, prepared: Prepared, store: StudyStore, space: BudgetSpace, first_seed: int) -> None:
+        self.config, self.space, self.first_seed = prepared.config, space, first_seed
+        self.queue = BudgetQueue(prepared, store, space)
+        self.budget = self.queue.budget
+        goal = Goal(self.config.delta, self.config.confidence)
+        self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal)
+        self._networks: dict[NetworkSpec, NetworkRecord] = {}
+        for trial in self.budget.trials():
+            if network := self.budget.network(trial):
+                self._networks.setdefault(self.queue.key(network), network)
+
+    @property
+    def most(self) -> int:
+        """Trainings that the study allows on the budget."""
+        return self.config.trials * self.config.seeds
+
+    def _trainings(self) -> list[FrozenTrial]:
+        """Trials that have been trained, or are being."""
+        return [t for t in self.budget.trials() if SEED_INDEX in t.user_attrs]
+
+    def interrupted(self) -> list[OpenTrial]:
+        """See `Source.interrupted`."""
+        opened = []
+        for found in self.budget.interrupted(lambda _: self._sampler):
+            if found.network is None:
+                again = self._open(found.trial)
+            else:
+                seeds = (self.first_seed + int(found.trial.user_attrs[SEED_INDEX]),)
+                outcomes = {o.seed: o for o in found.outcomes}
+                again = OpenTrial(self.budget, found.trial, found.network, seeds, outcomes)
+            if again:
+                opened.append(again)
+        return opened
+
+    def next(self) -> OpenTrial | None:
+        """See `Source.next`."""
+        while not self.budget.ending():
+            words = None if self.queue.waiting() else self._end()
+            if words:
+                self.budget.save_ending(words)
+                return None
+            if opened := self._open(self.budget.ask(self._sampler)):
+                return opened
+        return None
+
+    def closed(self, done: OpenTrial) -> None:
+        """See `Source.closed`."""
+
+    def _end(self) -> str | None:
+        """Why no more should be trained; None to go on."""
+        trials = self.budget.trials()
+        left = self.most - len(self._trainings())
+        running = any(t.state is TrialState.RUNNING for t in trials)
+        if running and left > 0:  # a batch is being filled, and it was found worth training
+            return None
+        return self._sampler.ending(trials, left)
+
+    def _open(self, trial: Trial) -> OpenTrial | None:
+        """Realize a trial's point. None when its network is off the budget or over a limit."""
+        shares = self.queue.shares(trial)
+        key = self.space.key(shares)
+        network = self._networks.get(key)
+        if network is None:
+            network = self._networks[key] = self.queue.record(trial, shares)
+        if not network.trainable:
+            self.budget.save_network(trial, network)
+            self.budget.tell(trial, None, network.excess)
+            return None
+        index = sum(self._is(t, key) for t in self._trainings() if t.number != trial.number)
+        self.budget.save_attribute(trial, SEED_INDEX, index)
+        self.budget.save_network(trial, network)
+        return OpenTrial(self.budget, trial, network, (self.first_seed + index,))
+
+    def _is(self, trial: FrozenTrial, key: NetworkSpec) -> bool:
+        network = self.budget.network(trial)
+        return network is not None and self.queue.key(network) == key
