@@ -209,6 +209,20 @@ EFFICIENTNET = Coefficients(1.2, 1.1, 1.15)
 REFERENCES["efficientnet"] = shares_from_coefficients(EFFICIENTNET)
 
 
+PUBLISHED_SHARES: dict[str, Shares] = {
+    "EfficientNet": REFERENCES["efficientnet"],
+    "pycls": Shares(0.1, 0.8, 0.1),
+    "EfficientNet-X TPU": Shares(0.38, 0.36, 0.26),
+    "EfficientNet-X GPU": Shares(0.38, 0.43, 0.19),
+    "uniform": REFERENCES["uniform"],
+}
+"""Proposals of others as shares of log-cost. No two agree, each is for one network on one dataset.
+
+Source: Tan & Le (2019); Dollar, Singh & Girshick (2021), fast compound scaling; Li et al. (2021), EfficientNet-X, whose
+GPU shares are printed as 38/43/20 and sum to 101 %.
+"""
+
+
 def references(exponents: Exponents = NOMINAL) -> dict[str, Shares]:
     """The references on a surface with these exponents: EfficientNet's own triple is another split of its log-cost."""
     return {**REFERENCES, "efficientnet": shares_from_coefficients(EFFICIENTNET, exponents)}

@@ -29,8 +29,16 @@ SIGNAL = (0.0, 0.15, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6)
 """Size of f against the seed noise."""
 BLOCK = (0.0, 0.7)
 """Size of the common effect of a seed against the rest of the noise."""
-SHAPES = ((1.0, 1.0, 0.0, 1.0), (1.0, 1.0, 0.25, 0.5), (0.5, 0.5, 0.5, 0.35))
+Shape = tuple[float, float, float, float]
+SHAPES: tuple[Shape, ...] = ((1.0, 1.0, 0.0, 1.0), (1.0, 1.0, 0.25, 0.5), (0.5, 0.5, 0.5, 0.35))
 """Weights of plane, quadratic and smooth rest, and the length of the rest (the triangle's corners are at radius 1)."""
+Choice = tuple[float, Shape, float]
+GRID: tuple[Choice, ...] = tuple(
+    (signal, shape, block)
+    for signal, shape, block in itertools.product(SIGNAL, SHAPES, BLOCK)
+    if signal or shape is SHAPES[0]
+)
+"""Every choice of signal, shape and block that is averaged over; without a signal there is no shape."""
 LEAST_WEIGHT = 2e-3
 """Settings with less are left out: they would move no answer."""
 
@@ -62,7 +70,7 @@ def plane(shares: Sequence[Shares]) -> Floats:
     return np.asarray((table - 1 / 3) @ corners, dtype=np.float64)
 
 
-def _kernel(a: Floats, b: Floats, shape: tuple[float, float, float, float]) -> Floats:
+def _kernel(a: Floats, b: Floats, shape: Shape) -> Floats:
     """Covariance of f, up to its size squared."""
     linear, quadratic, rest, length = shape
     dot = a @ b.T
@@ -73,6 +81,15 @@ def _kernel(a: Floats, b: Floats, shape: tuple[float, float, float, float]) -> F
     return np.asarray(found, dtype=np.float64)
 
 
+def covariance(points: Floats, seeds: npt.NDArray[np.int64], choice: Choice) -> Floats:
+    """Covariance of trainings under one choice of the grid, float64 [n, n], in units of the noise of one training."""
+    signal, shape, block = choice
+    found = np.eye(len(points)) + block**2 * (seeds[:, None] == seeds[None, :])
+    if signal:
+        found = found + signal**2 * _kernel(points, points, shape)
+    return np.asarray(found, dtype=np.float64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
     """f plus the mean at some points, as a mixture of multivariate t distributions.
@@ -80,7 +97,8 @@ class Posterior:
     Attributes:
         weights: float64 [h], summing to 1.
         means: float64 [h, m].
-        covariances: float64 [h, m, m] of f, scaled by the seed noise of each setting.
+        covariances: float64 [h, m, m] of f at the seed noise of each setting; that of a draw is larger by
+            degrees / (degrees - 2), because the noise is not known either.
         noise: float64 [h]: variance of one training around f plus the effect of its seed.
         degrees: of freedom of the noise.
     """
@@ -98,7 +116,7 @@ class Posterior:
 
     @property
     def covariance(self) -> Floats:
-        """Covariance over the mixture, float64 [m, m]."""
+        """Covariance over the mixture at the seed noise of each setting, float64 [m, m]."""
         gaps = self.means - self.mean
         return np.asarray(
             np.einsum("h,hij->ij", self.weights, self.covariances) + np.einsum("h,hi,hj->ij", self.weights, gaps, gaps)
@@ -128,7 +146,8 @@ class _Setting:
     """One choice of what the grid leaves open, with what the data give under it."""
 
     signal: float
-    shape: tuple[float, float, float, float]
+    shape: Shape
+    block: float
     root: Floats
     half_values: Floats
     half_ones: Floats
@@ -146,8 +165,7 @@ class SurfacePosterior:
 
     def __init__(self, observations: Observations) -> None:
         self.observations = observations
-        grid = itertools.product(SIGNAL, SHAPES, BLOCK)
-        settings = [self._setting(*choice) for choice in grid if choice[0] or choice[1] is SHAPES[0]]
+        settings = [self._setting(choice) for choice in GRID]
         top = max(s.log_weight for s in settings)
         weights = np.exp([s.log_weight - top for s in settings])
         weights /= weights.sum()
@@ -155,10 +173,9 @@ class SurfacePosterior:
         self._settings = [settings[i] for i in kept]
         self._weights = weights[kept] / weights[kept].sum()
 
-    def _setting(self, signal: float, shape: tuple[float, float, float, float], block: float) -> _Setting:
+    def _setting(self, choice: Choice) -> _Setting:
         data = self.observations
-        same = (data.seeds[:, None] == data.seeds[None, :]).astype(np.float64)
-        cover = signal**2 * _kernel(data.points, data.points, shape) + block**2 * same + np.eye(len(data.values))
+        cover = covariance(data.points, data.seeds, choice)
         root = linalg.cholesky(cover, lower=True, check_finite=False)
         ones = linalg.solve_triangular(root, np.ones(len(data.values)), lower=True, check_finite=False)
         values = linalg.solve_triangular(root, data.values, lower=True, check_finite=False)
@@ -168,7 +185,27 @@ class SurfacePosterior:
         degrees = len(data.values) - 1
         scale = max(float(residual @ residual) / degrees, 1e-16)
         log_weight = -np.log(np.diag(root)).sum() - 0.5 * np.log(information) - 0.5 * degrees * np.log(scale)
-        return _Setting(signal, shape, root, residual, ones, mean, scale, float(log_weight))
+        return _Setting(*choice, root, residual, ones, mean, scale, float(log_weight))
+
+    def left_out(self, groups: Sequence[npt.NDArray[np.int64]]) -> Floats:
+        """How far each group of trainings lies from what all the others predict for it, float64 [groups].
+
+        Every setting keeps the weight that all trainings give it.
+
+        Source: Rasmussen & Williams (2006), section 5.4.2; Dubrule (1983) for the flat mean.
+        """
+        found = np.zeros(len(groups))
+        for weight, setting in zip(self._weights, self._settings, strict=True):
+            found += weight * self._left_out(setting, groups)
+        return found
+
+    def _left_out(self, setting: _Setting, groups: Sequence[npt.NDArray[np.int64]]) -> Floats:
+        inverse = linalg.solve_triangular(setting.root, np.eye(len(setting.root)), lower=True, check_finite=False)
+        precision = inverse.T @ inverse
+        ones = precision.sum(1)
+        projected = precision - np.outer(ones, ones) / ones.sum()
+        shown = projected @ self.observations.values
+        return np.array([float(np.linalg.solve(projected[np.ix_(g, g)], shown[g]).mean()) for g in groups])
 
     def at(self, points: Floats) -> Posterior:
         """The posterior at points of the plane, float64 [m, 2]."""
@@ -190,3 +227,55 @@ class SurfacePosterior:
         cover = size * _kernel(points, points, setting.shape) - half.T @ half
         cover += np.outer(unexplained, unexplained) / float(setting.half_ones @ setting.half_ones)
         return np.asarray(mean), np.asarray(setting.scale * cover)
+
+    def mean(self, points: Floats) -> Floats:
+        """Expected value at points of the plane, float64 [m]: as `at(points).mean`, without the covariances."""
+        parts = [self._predictor(setting, points) for setting in self._settings]
+        return np.asarray(np.tensordot(self._weights, np.stack(parts), 1) @ self.observations.values)
+
+    def draw(self, points: Floats, count: int, rng: np.random.Generator) -> Floats:
+        """Surfaces that the data leave possible, float64 [count, m]: as `at(points).draw`, quick for many points.
+
+        Surfaces are drawn before any data, trained in thought, and moved by what the prediction from those trainings
+        misses (Matheron's rule).
+
+        Source: Journel & Huijbregts (1978); Wilson et al. (2020), "Efficiently sampling functions".
+        """
+        union = np.vstack([self.observations.points, points])
+        shapes = {setting.shape for setting in self._settings if setting.signal}
+        roots = {shape: _root(_kernel(union, union, shape)) for shape in shapes}
+        numbers = rng.multinomial(count, self._weights)
+        chosen = [(s, int(n)) for s, n in zip(self._settings, numbers, strict=True) if n]
+        parts = [self._draw(s, points, roots.get(s.shape if s.signal else None), n, rng) for s, n in chosen]
+        return np.concatenate(parts)
+
+    def _draw(
+        self, setting: _Setting, points: Floats, root: Floats | None, count: int, rng: np.random.Generator
+    ) -> Floats:
+        data = self.observations
+        seen, degrees = len(data.values), len(data.values) - 1
+        surface = np.zeros((seen + len(points), count))
+        if root is not None:
+            surface = setting.signal * root @ rng.standard_normal((root.shape[1], count))
+        kinds, which = np.unique(data.seeds, return_inverse=True)
+        noise = rng.standard_normal((seen, count)) + setting.block * rng.standard_normal((len(kinds), count))[which]
+        predictor = self._predictor(setting, points)
+        missed = surface[seen:] - predictor @ (surface[:seen] + noise)
+        scale = np.sqrt(setting.scale * degrees / rng.chisquare(degrees, size=count))
+        return np.asarray((predictor @ data.values)[:, None] + scale * missed).T
+
+    def _predictor(self, setting: _Setting, points: Floats) -> Floats:
+        """The weight of every training in the prediction at every point, float64 [m, n]."""
+        cross = setting.signal**2 * _kernel(self.observations.points, points, setting.shape)
+        half = linalg.solve_triangular(setting.root, cross, lower=True, check_finite=False)
+        ones = setting.half_ones
+        half += np.outer(ones, 1.0 - ones @ half) / float(ones @ ones)
+        return np.asarray(linalg.solve_triangular(setting.root, half, lower=True, trans="T", check_finite=False)).T
+
+
+def _root(cover: Floats) -> Floats:
+    """A matrix with `root @ root.T` = cover, float64 [m, rank]: a smooth surface has few degrees of freedom."""
+    factor, pivots, rank, _ = linalg.lapack.dpstrf(cover, tol=1e-10 * float(cover.diagonal().max()), lower=1)
+    root = np.zeros((len(cover), rank))
+    root[pivots - 1] = np.tril(factor)[:, :rank]
+    return root

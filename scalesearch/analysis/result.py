@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from scalesearch.analysis.noise import Reliability, reliability
 from scalesearch.analysis.pareto import pareto_front
+from scalesearch.analysis.proof import Proof, prove
 from scalesearch.analysis.summary import NetworkSummary, summarize, with_role
+from scalesearch.analysis.surface import NoSurface, ResponseSurface, response_surface
 from scalesearch.analysis.verdict import Comparison, advice, compare_best
 from scalesearch.evidence import EvidenceRecord
 from scalesearch.manifest import BudgetFacts, Manifest
@@ -31,6 +33,8 @@ class BudgetResult:
         comparisons: the best against each reference and the baseline.
         advice: what to do with it, in one sentence.
         ending: why its search ended, where the sampler decides that itself.
+        surface: accuracy over the shares.
+        proof: what `verify` has found.
     """
 
     facts: BudgetFacts
@@ -40,7 +44,9 @@ class BudgetResult:
     reliability: Reliability | None
     comparisons: tuple[Comparison, ...]
     advice: str
-    ending: str = ""
+    ending: str
+    surface: ResponseSurface | NoSurface
+    proof: Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +62,19 @@ class StudyResult:
     seconds: float
     complete: bool
 
+    @property
+    def verified(self) -> dict[int, tuple[float, ...]]:
+        """Network number -> accuracies on new seeds; those of the baseline are in every budget's verification."""
+        return {number: found for budget in self.budgets for number, found in budget.proof.verified.items()}
+
 
 def _budget_result(
-    facts: BudgetFacts, summaries: Sequence[NetworkSummary], baseline: NetworkSummary | None, ending: str
+    facts: BudgetFacts,
+    summaries: Sequence[NetworkSummary],
+    baseline: NetworkSummary | None,
+    ending: str,
+    records: Sequence[TrialRecord],
+    evidence: Sequence[EvidenceRecord],
 ) -> BudgetResult:
     own = sorted(
         (s for s in summaries if s.network.budget == facts.text),
@@ -76,6 +92,8 @@ def _budget_result(
         comparisons=comparisons,
         advice=_advice(best, baseline, comparisons, sum(1 for s in own if s.failed)),
         ending=ending,
+        surface=response_surface(own),
+        proof=prove(facts.text, best, [r for r in records if r.network.budget == facts.text], evidence, summaries),
     )
 
 
@@ -116,7 +134,10 @@ def compute_result(
     summaries = summarize(records)
     baseline = with_role(summaries, "baseline")
     endings = endings or {}
-    budgets = tuple(_budget_result(f, summaries, baseline, endings.get(f.text, "")) for f in manifest.budgets)
+    evidence = list(evidence)
+    budgets = tuple(
+        _budget_result(f, summaries, baseline, endings.get(f.text, ""), records, evidence) for f in manifest.budgets
+    )
     outcomes = [r.outcome for r in records if r.outcome]
     return StudyResult(
         manifest=manifest,

@@ -5,8 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from scalesearch.analysis.fidelity import fidelity_to_dict
+from scalesearch.analysis.law import compute_law, law_refusal, law_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.surface import NoSurface, optimum_to_dict, surface_to_dict
+from scalesearch.analysis.transfer import transfer_to_dict
+from scalesearch.analysis.verification import verification_to_dict
 from scalesearch.manifest import SCHEMA, Manifest
 from scalesearch.record import spec_to_dict
 
@@ -60,7 +65,38 @@ def _budget_to_dict(budget: BudgetResult, manifest: Manifest) -> dict[str, Any]:
         "reliability": dataclasses.asdict(budget.reliability) if budget.reliability else None,
         "verdict": [dataclasses.asdict(comparison) for comparison in budget.comparisons],
         "advice": budget.advice,
+        "ending": budget.ending or None,
+        **_proof_to_dict(budget),
         "networks": [summary_to_dict(s) for s in budget.networks],
+    }
+
+
+def _proof_to_dict(budget: BudgetResult) -> dict[str, Any]:
+    proof, surface = budget.proof, budget.surface
+    return {
+        "surface": surface_to_dict(surface),
+        "optimum": None if isinstance(surface, NoSurface) else optimum_to_dict(surface.optimum),
+        "verification": verification_to_dict(proof.verification) if proof.verification else None,
+        "transfer": transfer_to_dict(proof.transfer) if proof.transfer else None,
+        "fidelity": fidelity_to_dict(proof.fidelity) if proof.fidelity else None,
+    }
+
+
+def _evidence(result: StudyResult) -> dict[str, Any]:
+    """What `verify` is asked for, at the top: of all budgets where a list, else of the first that has it."""
+    found = [_proof_to_dict(budget) for budget in result.budgets]
+    verifications = [v for budget in found if (v := budget["verification"])]
+    first = {
+        name: next((budget[name] for budget in found if budget[name]), None)
+        for name in ("optimum", "transfer", "fidelity")
+    }
+    smallest = next((v["smallest_detectable_difference"] for v in verifications), None)
+    refusal = law_refusal(result)
+    return {
+        "verdict": [entry for v in verifications for entry in v["verdict"]],
+        "smallest_detectable_difference": smallest,
+        **first,
+        "law": {"words": refusal} if refusal else law_to_dict(compute_law(result, result.verified)),
     }
 
 
@@ -95,6 +131,7 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
             }
             for s in result.pareto
         ],
+        **_evidence(result),
         "trainings": result.trainings,
         "networks": result.networks,
         "seconds": result.seconds,

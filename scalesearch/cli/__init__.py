@@ -15,9 +15,22 @@ import typer
 from scalesearch.cli.app import OPTIONS, app
 from scalesearch.errors import ScaleSearchError
 
-from scalesearch.cli import studies, count, table, scale, exponents, space, bases, verify  # isort: skip
+from scalesearch.cli import studies, count, table, scale, exponents, space, bases, verify, law  # isort: skip
 
-__all__ = ["app", "bases", "count", "exponents", "invoke", "main", "scale", "space", "studies", "table", "verify"]
+__all__ = [
+    "app",
+    "bases",
+    "count",
+    "exponents",
+    "invoke",
+    "law",
+    "main",
+    "scale",
+    "space",
+    "studies",
+    "table",
+    "verify",
+]
 
 _CLICK_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 """typer carries its own copy of click in some versions, so the class is found through typer's own errors."""

@@ -1,0 +1,67 @@
+"""`scalesearch law`: accuracy against cost, predicted and tested."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scalesearch.cli.app import AsJson, StudiesDir, StudyName, app, show, show_json
+from scalesearch.cli.exponents import FigureFile, wrote
+from scalesearch.errors import BudgetError
+
+if TYPE_CHECKING:
+    from scalesearch.analysis.law import ScalingLaw
+    from scalesearch.analysis.lawread import Forecast
+
+
+@app.command()
+def law(
+    study: StudyName,
+    accuracy: Annotated[
+        str | None, typer.Option("--accuracy", help="Which cost reaches it, for every strategy: 0.9 or 90%.")
+    ] = None,
+    budget_at: Annotated[
+        str | None, typer.Option("--budget-at", help="The accuracy that these budgets would give: 3x, or 3x,16x.")
+    ] = None,
+    out: FigureFile = None,
+    studies_dir: StudiesDir = Path("studies"),
+    as_json: AsJson = False,
+) -> None:
+    """Accuracy against cost as a law for each way to spend compute; the largest budget is predicted from the others.
+
+    It takes a study with three budgets or more. Nothing is trained.
+    """
+    from scalesearch.analysis.law import compute_law, law_to_dict
+    from scalesearch.analysis.lawread import parse_accuracy, reach
+    from scalesearch.report.law import render_law
+    from scalesearch.study import find_study, load_result
+
+    wanted = None if accuracy is None else parse_accuracy(accuracy)
+    result = load_result(find_study(study, studies_dir))
+    found = compute_law(result, result.verified)
+    reaches = [] if wanted is None else [reach(own, wanted) for own in found.strategies]
+    forecasts = [] if budget_at is None else _forecasts(found, budget_at)
+    if out is not None:  # before anything is printed: the file may have a wrong name
+        from scalesearch.plot.law import draw_law
+        from scalesearch.plot.save import save_figure
+
+        save_figure(draw_law(found), out)
+    if as_json:
+        show_json(law_to_dict(found, reaches, forecasts))
+    else:
+        show(render_law(found, reaches, forecasts))
+    wrote(out, as_json)
+
+
+def _forecasts(found: ScalingLaw, text: str) -> list[Forecast]:
+    from scalesearch.analysis.lawread import forecast
+    from scalesearch.currency import CURRENCIES
+    from scalesearch.space import parse_budgets
+
+    budgets, kind = parse_budgets(text), CURRENCIES[found.currency].kind
+    for budget in budgets:
+        if budget.kind not in (None, kind):
+            raise BudgetError(f"--budget-at {budget.text} is no {found.currency}; allowed: {kind}, or a multiple as 3x")
+    return [forecast(own, budget.ratio(found.baseline_cost)) for budget in budgets for own in found.strategies]
