@@ -21,9 +21,11 @@ from scalesearch.config import ProxyRecipe, load_definition
 from scalesearch.data import load_dataset
 from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.worker import ProxyWorker
+from scalesearch.gauge import Gauge
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.efficientnet import MICRO, make_baseline, stage_table
 from scalesearch.search.prepare import budget_space, proposals
+from scalesearch.space import NOMINAL
 from scalesearch.spec import NetworkSpec, RoundingRules
 
 ADAMW = ProxyRecipe(epochs=2, batch_size=50, optimizer="adamw", learning_rate=0.01, weight_decay=0.01)
@@ -90,9 +92,9 @@ def measure(combination: Combination, networks: int, seeds: int, processes: int)
         combination.data, train_images=recipe.train_images or None, val_images=recipe.val_images or None
     )
     task = Task(len(dataset.classes), dataset.channels)
-    space = budget_space(combination.baseline, task, "2x", 0.02)
+    space = budget_space(Gauge(combination.baseline, task), "2x", 0.02, NOMINAL)
     config = replace(load_definition("default"), trials=networks)
-    specs = [space.key(p.shares) for p in proposals(config, space)]
+    specs = [space.candidate(point.shares).spec for point in proposals(config, space)]
     setup = WorkerSetup(combination.baseline, task, dataset, recipe, "cpu", 1)
     jobs = [(spec, seed) for seed in range(seeds) for spec in specs]
     with multiprocessing.get_context("spawn").Pool(processes, start, (setup,)) as pool:

@@ -50,6 +50,25 @@ UNITS: dict[str, tuple[Kind, float]] = {
 """Unit of a budget, in small letters -> its kind and size. `800M` are operations, `800MB` bytes, `8ms` seconds."""
 
 
+def memory_is_estimate(device: str) -> bool:
+    """Whether the memory of a training step is estimated from shapes on a device: only CUDA tells its peak."""
+    return device.partition(":")[0] != "cuda"
+
+
+def over_limit(name: str, part: float) -> str:
+    """How far a second limit is broken, in words.
+
+    Args:
+        name: as a definition writes it, such as `max_params`.
+        part: cost / limit - 1.
+
+    Example:
+        >>> over_limit("max_params", 0.1234)
+        '12.3 % over max-params'
+    """
+    return f"{100 * part:.1f} % over {name.replace('_', '-')}"
+
+
 def engineering(value: float) -> str:
     """A count with a unit, three digits.
 

@@ -65,8 +65,6 @@ class Gauge:
         Raises:
             InfeasibleError, DeviceError: it cannot be built, run or measured.
         """
-        if self.currency == "macs":
-            return self.baseline.macs(spec, self.task)
         if self.unit.counted:
             return self.baseline.amount(self.currency, spec, self.task)
         return self.memory(spec) if self.currency == "memory" else self._timed(self._first, spec).median
@@ -132,9 +130,6 @@ class Limits:
     params: float = 0.0
     latency: float = 0.0
     memory: float = 0.0
-
-    def __bool__(self) -> bool:
-        return any((self.params, self.latency, self.memory))
 
     def excess(self, gauge: Gauge, spec: NetworkSpec) -> Excess:
         """Of every limit that is set: its name, and cost / limit - 1, which is above 0 where the limit is broken."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from scalesearch.errors import DeviceError, InfeasibleError, ScaleSearchError
+from scalesearch.errors import DeviceError
 
 if TYPE_CHECKING:
     import torch
@@ -49,27 +49,12 @@ def training_bytes(
     return _peak(build, shape, optimizer, device) if kind == "cuda" else _estimate(build, shape, optimizer)
 
 
-def is_estimate(device: str) -> bool:
-    """Whether `training_bytes` estimates on this device."""
-    return device.partition(":")[0] != "cuda"
-
-
 def _estimate(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str) -> float:
     """From shapes alone, or from a real step where the network needs values of its own, as `count_shapes` does."""
-    try:
-        return _kept(build, shape, optimizer, "meta")
-    except ScaleSearchError:
-        raise
-    except Exception:  # the real step tells
-        pass
-    try:
-        return _kept(build, shape, optimizer, "cpu")
-    except ScaleSearchError:
-        raise
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        given = " x ".join(map(str, shape))
-        raise InfeasibleError(f"the network does not run on images of {given}: {reason}") from error
+    from scalesearch.networks.meta import on_meta_or_cpu
+
+    images = f"images of {' x '.join(map(str, shape))}"
+    return on_meta_or_cpu(lambda device: _kept(build, shape, optimizer, device), images)
 
 
 def _kept(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str, device: str) -> float:

@@ -275,13 +275,8 @@ def realize_all(surface: Surface, shares: Iterable[Shares]) -> dict[NetworkSpec,
     return merge(realize(surface, surface.coefficients(point)) for point in shares)
 
 
-def dense_map(surface: Surface, points: int = DENSE_POINTS) -> dict[NetworkSpec, Candidate]:
-    """Every network of a dense lattice of the surface, with all the coefficients of the lattice that give it."""
-    return realize_all(surface, lattice_with(points))
-
-
 def skeleton_map(surface: Surface, points: int = DENSE_POINTS) -> dict[NetworkSpec, tuple[Coefficients, ...]]:
-    """As `dense_map`, by skeleton and without realizing any: for costs that are measured."""
+    """The coefficients of a dense lattice by the skeleton they give; nothing is realized, so costs may be measured."""
     found: dict[NetworkSpec, list[Coefficients]] = {}
     for shares in lattice_with(points):
         coefficients = surface.coefficients(shares)

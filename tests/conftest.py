@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("network_checks", "shown")
+
 ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-m", "scalesearch")
 
@@ -53,6 +55,25 @@ def small_disk(tmp_path) -> Iterator[Path]:
         pytest.skip("mounting a tmpfs is not allowed here")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def call(capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs `scalesearch ARGUMENTS` in this process: exit code, stdout, stderr."""
+    from scalesearch.cli import invoke
+
+    def called(*arguments: object) -> tuple[int, str, str]:
+        code = invoke([str(argument) for argument in arguments])
+        return (code, *capsys.readouterr())
+
+    return called
+
+
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch) -> None:
+    """Commands run in an empty folder, in a terminal of 100 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
 
 
 def fill(place: Path, leave: int = 0) -> Path:

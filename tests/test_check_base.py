@@ -13,7 +13,6 @@ from conftest import COMMAND
 
 from scalesearch.checkbase import check_base
 from scalesearch.checkbase.task import task_findings
-from scalesearch.cli import invoke
 from scalesearch.errors import UnknownNameError, UsageError
 from scalesearch.networks.registry import get_baseline
 
@@ -67,15 +66,6 @@ def write(tmp_path, monkeypatch):
     yield written
     for name in [name for name in set(sys.modules) - before if name.startswith(("checked_", "my_"))]:
         del sys.modules[name]
-
-
-@pytest.fixture
-def call(capsys):
-    def called(*arguments: object) -> tuple[int, str, str]:
-        code = invoke([str(argument) for argument in arguments])
-        return (code, *capsys.readouterr())
-
-    return called
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from conftest import COMMAND, ROOT, read_only
 from fake_executor import World
 from PIL import Image
 
-from scalesearch.cli import app, invoke
+from scalesearch.cli import app
 from scalesearch.config import config_from_dict
 from scalesearch.search import run
 from scalesearch.study import StudyPaths
@@ -56,15 +56,6 @@ def untrained(monkeypatch):
 
     monkeypatch.setattr("scalesearch.session.run", partial(search.run, make_executor=World().executor))
     monkeypatch.setattr("scalesearch.session.resume", partial(search.resume, make_executor=World().executor))
-
-
-@pytest.fixture
-def call(capsys):
-    def called(*arguments: object) -> tuple[int, str, str]:
-        code = invoke([str(argument) for argument in arguments])
-        return (code, *capsys.readouterr())
-
-    return called
 
 
 def is_one_line(err: str, *parts: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from dataclasses import replace
@@ -10,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
-from matplotlib.text import Text
-from rich.console import Console
+from shown import check_legible, flat, said
 
+from scalesearch import gauge
 from scalesearch.analysis.exponents import (
     DIMENSIONS,
     Staircase,
@@ -23,26 +21,28 @@ from scalesearch.analysis.exponents import (
     loglog_fit,
     staircase,
 )
-from scalesearch.cli import invoke
 from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.explore.exponents import (
     COARSE,
     FINE,
     TIMED,
-    Stopwatch,
     explore_exponents,
     measured_exponents,
     resolution_staircase,
     scaled,
     sweep,
 )
+from scalesearch.gauge import Conditions
 from scalesearch.latency import Latency
 from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
+from scalesearch.networks.meta import count_shapes
 from scalesearch.networks.registry import get_baseline
 from scalesearch.plot import draw_exponents
 from scalesearch.report.exploration import render_exponents
 from scalesearch.spec import NetworkSpec, RoundingRules
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 B0 = get_baseline("efficientnet_b0")
 
@@ -69,12 +69,6 @@ def planted(law=(1.0, 2.0, 2.0), runs_at=frozenset(range(1000)), native=40) -> P
     kind = type("Planted", (Planted,), {"law": law, "runs_at": runs_at})
     rules = RoundingRules(width_divisor=1, resolution_step_px=1, min_resolution_px=1)
     return kind("planted", NetworkSpec((40,), (40,), native), rules, Task(10, 3), None)
-
-
-def said(content, width: int = 80) -> str:
-    console = Console(width=width, record=True, file=io.StringIO())
-    console.print(content)
-    return console.export_text()
 
 
 # --- the fit
@@ -301,23 +295,28 @@ def test_a_counted_network_is_built_at_few_sizes_only():
 # --- what people see
 
 
-def timed() -> Stopwatch:
-    def measure(spec: NetworkSpec) -> Latency:
-        seconds = 1e-9 * B0.macs(spec, B0.task)
-        return Latency(seconds, 0.9 * seconds, 1.1 * seconds, 15, 4, "cpu", 1)
+@pytest.fixture
+def timed(monkeypatch) -> list[Latency]:
+    """Every timing, with a planted latency: a nanosecond a multiply-add."""
+    found: list[Latency] = []
 
-    return Stopwatch(measure)
+    def measure(build, px, channels, *, batch_size, device):
+        seconds = 1e-9 * count_shapes(build, px, channels).macs
+        found.append(Latency(seconds, 0.9 * seconds, 1.1 * seconds, 15, batch_size, device, 1))
+        return found[-1]
+
+    monkeypatch.setattr(gauge, "measure_latency", measure)
+    return found
 
 
-def test_latency_is_timed_once_a_network_and_shown_with_its_spread():
-    watch = timed()
-    report = explore_exponents(B0, B0.task, watch)
-    assert len(watch.known) == 1 + 3 * (len(TIMED) - 1)
+def test_latency_is_timed_once_a_network_and_shown_with_its_spread(timed):
+    report = explore_exponents(B0, B0.task, Conditions("cpu", latency_batch=4))
+    assert len(timed) == len({latency.median for latency in timed}) == 1 + 3 * (len(TIMED) - 1)
     assert report.sweep("latency", "width").slope.exponent == pytest.approx(1.92, abs=0.05)
     assert report.timing is not None
     assert (report.timing.networks, report.timing.repeats, report.timing.batch_size) == (13, 15, 4)
     assert report.timing.spread == pytest.approx(0.2)
-    text = " ".join(said(render_exponents(report)).split())
+    text = flat(render_exponents(report))
     assert "Latency: 13 networks on cpu, batch of 4, each the median of 15 repeats or more" in text
     assert "their quartiles are 20 % of the median apart, 20 % at worst" in text
 
@@ -332,12 +331,12 @@ def test_the_tables_fit_80_columns(name):
 
 def test_the_terminal_says_whether_the_native_size_is_efficient():
     b2 = get_baseline("efficientnet_b2")
-    text = " ".join(said(render_exponents(explore_exponents(b2, b2.task))).split())
+    text = flat(render_exponents(explore_exponents(b2, b2.task)))
     assert (
         "Multiples of 32 px, where every feature map divides evenly. The native 260 px is not: it costs 12.0 % more"
         in text
     )
-    assert "The native 224 px is one." in " ".join(said(render_exponents(explore_exponents(B0, B0.task))).split())
+    assert "The native 224 px is one." in flat(render_exponents(explore_exponents(B0, B0.task)))
 
 
 def odd() -> CountedBaseline:
@@ -350,40 +349,10 @@ def odd() -> CountedBaseline:
 )
 def test_figures_are_legible(name):
     baseline = odd() if name == "odd" else get_baseline(name)
-    fig = draw_exponents(explore_exponents(baseline, baseline.task))
-    fig.draw_without_rendering()
-    renderer = FigureCanvasAgg(fig).get_renderer()
-    shown = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text().strip() and not _tick(fig, t)]
-    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in shown]
-    assert [text for text, b in boxes if b.x0 < -2 or b.x1 > fig.bbox.width + 2 or b.y1 > fig.bbox.height + 2] == []
-    clashes = [
-        (first, second)
-        for index, (first, a) in enumerate(boxes)
-        for second, b in boxes[:index]
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
-    ]
-    assert clashes == []
-
-
-def _tick(fig, text: Text) -> bool:
-    return any(
-        text in (t.label1, t.label2) for ax in fig.axes for axis in (ax.xaxis, ax.yaxis) for t in axis.get_major_ticks()
-    )
+    check_legible(draw_exponents(explore_exponents(baseline, baseline.task)))
 
 
 # --- the command
-
-
-@pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def called(*arguments: object) -> tuple[int, str, str]:
-        code = invoke([str(argument) for argument in arguments])
-        return (code, *capsys.readouterr())
-
-    return called
 
 
 def test_json_is_one_document(call):

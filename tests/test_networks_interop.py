@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from network_checks import check_same_logits, on_meta, randomise, shapes
 from torch import nn
 
 from scalesearch.errors import UsageError
@@ -20,33 +21,10 @@ torchvision = pytest.importorskip("torchvision")
 LIBRARY_EPS = 1e-5
 
 
-def shapes(state):
-    return {key: tuple(value.shape) for key, value in state.items()}
-
-
-def on_meta(make):
-    with torch.device("meta"):
-        return make()
-
-
 def ours(index, eps=1e-3):
     baseline = efficientnet_b(index)
     baseline = replace(baseline, config=replace(baseline.config, bn_eps=eps))
     return baseline.build(baseline.spec, baseline.task).eval()
-
-
-def randomise(network, seed):
-    """Random weights and statistics, tame enough for the signal to reach the logits."""
-    generator = torch.Generator().manual_seed(seed)
-    for part in network.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.running_mean.normal_(0, 0.3, generator=generator)
-            part.running_var.uniform_(0.5, 2.0, generator=generator)
-            part.weight.data.uniform_(0.5, 1.5, generator=generator)
-            part.bias.data.normal_(0, 0.3, generator=generator)
-        elif getattr(part, "bias", None) is not None:
-            part.bias.data.normal_(0, 0.3, generator=generator)
-    return network
 
 
 def macs_on_meta(network, px):
@@ -86,12 +64,8 @@ def test_logits_equal_timm_s_and_torchvision_s_given_the_same_weights(index):
     from_vision = getattr(torchvision.models, f"efficientnet_b{index}")().eval()
     from_vision.load_state_dict(to_torchvision(state), strict=True)
     images = torch.randn(2, 3, 97, 97, generator=torch.Generator().manual_seed(9))
-    with torch.no_grad():
-        logits = network(images)
-        scale = logits.abs().max().item()
-        assert logits.std().item() > 1e-3
-        for library in (from_timm, from_vision):
-            assert (library(images) - logits).abs().max().item() < 1e-5 * max(1.0, scale)
+    for library in (from_timm, from_vision):
+        check_same_logits(network, library, images)
 
 
 def test_a_network_of_another_epsilon_would_be_noticed():

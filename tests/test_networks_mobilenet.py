@@ -10,11 +10,11 @@ from types import ModuleType
 
 import pytest
 import torch
+from network_checks import check_count, check_fast_sums, check_same_logits, four, on_meta, randomise, shapes
 from synthetic import study
-from test_networks_interop import on_meta, randomise, shapes
 from torch import nn
 
-from scalesearch.cost import QUANTITIES, closed_form, count, count_module
+from scalesearch.cost import closed_form, count_module
 from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.export import network_card, python_module
 from scalesearch.networks.base import Task
@@ -42,10 +42,6 @@ SCALED_V2 = NetworkSpec((1, 3, 2, 5, 3, 4, 2), (20, 24, 36, 60, 100, 164, 324), 
 SCALED_V1 = NetworkSpec((2, 1, 3, 4, 2), (40, 40, 104, 208, 208), 65, 24)
 
 
-def four(cost):
-    return tuple(getattr(cost, name) for name in QUANTITIES)
-
-
 def built(name, spec=None, task=None, **rates):
     baseline = get_baseline(name)
     return baseline.build(spec or baseline.spec, task or baseline.task, **rates).eval()
@@ -53,13 +49,6 @@ def built(name, spec=None, task=None, **rates):
 
 def images(px, channels=3):
     return torch.randn(2, channels, px, px, generator=torch.Generator().manual_seed(9))
-
-
-def assert_same_logits(mine, theirs, x):
-    with torch.no_grad():
-        logits = mine(x)
-        assert logits.std().item() > 1e-3
-        assert (theirs.eval()(x) - logits).abs().max().item() < 1e-5 * max(1.0, logits.abs().max().item())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -113,7 +102,7 @@ def test_logits_equal_timm_s(name):
     mine = randomise(built(name), seed=1)
     theirs = timm.create_model(TIMM[name])
     theirs.load_state_dict(mine.state_dict(), strict=True)
-    assert_same_logits(mine, theirs, images(97))
+    check_same_logits(mine, theirs, images(97))
 
 
 @pytest.mark.parametrize(("name", "spec"), [("mobilenet_v1", SCALED_V1), ("mobilenet_v2", SCALED_V2)])
@@ -133,7 +122,7 @@ def test_a_scaled_network_is_timm_s_generic_one(name, spec):
     )  # fmt: skip
     mine = randomise(built(name, spec, Task(5, 2)), seed=4)
     theirs.load_state_dict(mine.state_dict(), strict=True)
-    assert_same_logits(mine, theirs, images(spec.resolution_px, 2))
+    check_same_logits(mine, theirs, images(spec.resolution_px, 2))
 
 
 @pytest.mark.parametrize("spec", [get_baseline("mobilenet_v2").spec, SCALED_V2])
@@ -145,7 +134,7 @@ def test_v2_is_torchvision_s_plain_and_scaled(spec):
     theirs = torchvision.models.MobileNetV2(num_classes=7, inverted_residual_setting=table, round_nearest=4)
     mine = randomise(built("mobilenet_v2", spec, Task(7, 3)), seed=2)
     theirs.load_state_dict(mobilenet_to_torchvision(mine.state_dict(), spec.depths), strict=True)
-    assert_same_logits(mine, theirs, images(65))
+    check_same_logits(mine, theirs, images(65))
     mine.load_state_dict(mobilenet_from_torchvision(theirs.state_dict(), spec.depths), strict=True)
     baseline, small = get_baseline("mobilenet_v2"), replace(spec, resolution_px=65)
     assert four(count_module(theirs, 65, 3)) == four(closed_form(baseline, small, Task(7, 3)))
@@ -191,25 +180,20 @@ def random_case(seed):
     return baseline, spec, Task(draw.randint(1, 12), draw.randint(1, 3))
 
 
-def assert_count_agrees(seed):
-    baseline, spec, task = random_case(seed)
-    assert count(baseline, spec, task).macs == baseline.macs(spec, task) > 0  # compares all four, stage by stage
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_closed_form_equals_fvcore_on_random_networks(seed):
-    assert_count_agrees(seed)
+    check_count(*random_case(seed))
 
 
 @pytest.mark.slow
 def test_closed_form_equals_fvcore_on_many_random_networks():
     for seed in range(100, 600):
-        assert_count_agrees(seed)
+        check_count(*random_case(seed))
 
 
 def test_the_fast_sum_equals_the_layers():
-    for baseline, spec, task in map(random_case, range(100, 400)):
-        assert baseline.macs(spec, task) == closed_form(baseline, spec, task).macs
+    for case in map(random_case, range(100, 400)):
+        check_fast_sums(*case)
 
 
 @pytest.mark.parametrize("name", NAMES)

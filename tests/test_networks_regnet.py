@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_networks_interop import on_meta, randomise, shapes
+from network_checks import check_count, check_fast_sums, check_same_logits, four, on_meta, randomise, shapes
 
-from scalesearch.cost import QUANTITIES, closed_form, count, count_module
+from scalesearch.cost import closed_form, count_module
 from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.networks.base import Task
 from scalesearch.networks.blocks import DropPath
@@ -26,10 +26,6 @@ GOLDEN = {
 }
 SMALL = regnet_y("regnet_y_400mf")
 SCALED = NetworkSpec((2, 1, 3, 2), (40, 40, 96, 200), 65, 24)
-
-
-def four(cost):
-    return tuple(getattr(cost, name) for name in QUANTITIES)
 
 
 def images(px, channels=3):
@@ -122,11 +118,7 @@ def test_logits_equal_torchvision_s_plain_and_scaled(spec, config):
     mine = randomise(baseline.build(spec, Task(7, 3)).eval(), seed=1)
     theirs = torchvision_s(spec, config, 7).eval()
     theirs.load_state_dict(mine.state_dict(), strict=True)
-    x = images(65)
-    with torch.no_grad():
-        logits = mine(x)
-        assert logits.std().item() > 1e-3
-        assert (theirs(x) - logits).abs().max().item() < 1e-5 * max(1.0, logits.abs().max().item())
+    check_same_logits(mine, theirs, images(65))
     assert four(count_module(theirs, 65, 3)) == four(closed_form(baseline, replace(spec, resolution_px=65), Task(7, 3)))
 
 
@@ -141,25 +133,20 @@ def random_case(seed):
     return baseline, spec, Task(draw.randint(1, 12), draw.randint(1, 3))
 
 
-def assert_count_agrees(seed):
-    baseline, spec, task = random_case(seed)
-    assert count(baseline, spec, task).macs == baseline.macs(spec, task) > 0  # compares all four, stage by stage
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_closed_form_equals_fvcore_on_random_networks(seed):
-    assert_count_agrees(seed)
+    check_count(*random_case(seed))
 
 
 @pytest.mark.slow
 def test_closed_form_equals_fvcore_on_many_random_networks():
     for seed in range(100, 600):
-        assert_count_agrees(seed)
+        check_count(*random_case(seed))
 
 
 def test_the_fast_sum_equals_the_layers():
-    for baseline, spec, task in map(random_case, range(100, 400)):
-        assert baseline.macs(spec, task) == closed_form(baseline, spec, task).macs
+    for case in map(random_case, range(100, 400)):
+        check_fast_sums(*case)
 
 
 def test_a_network_counted_on_paper():

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from network_checks import check_count, check_fast_sums, four, on_meta, randomise, shapes
 from torch import nn
 
-from scalesearch.cost import QUANTITIES, closed_form, count, count_module
+from scalesearch.cost import closed_form, count, count_module
 from scalesearch.errors import InfeasibleError, UnknownNameError, UsageError
 from scalesearch.networks.base import IMAGENET, Task
 from scalesearch.networks.blocks import DropPath
@@ -25,19 +26,6 @@ GOLDEN = {
     "resnet101": (7_801_405_440, 7_833_969_664, 44_549_160, 16_232_936),
     "resnet152": (11_513_626_624, 11_558_835_200, 60_192_808, 22_555_112),
 }
-
-
-def four(cost):
-    return tuple(getattr(cost, name) for name in QUANTITIES)
-
-
-def on_meta(make):
-    with torch.device("meta"):
-        return make()
-
-
-def shapes(network):
-    return [(key, tuple(value.shape)) for key, value in network.state_dict().items()]
 
 
 def torchvision_s(config, spec, task):
@@ -58,18 +46,6 @@ def torchvision_s(config, spec, task):
     return network.eval()
 
 
-def randomise(network, seed):
-    """Random weights and statistics, tame enough for the signal to reach the logits."""
-    generator = torch.Generator().manual_seed(seed)
-    for part in network.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.running_mean.normal_(0, 0.3, generator=generator)
-            part.running_var.uniform_(0.5, 2.0, generator=generator)
-            part.weight.data.uniform_(0.5, 1.5, generator=generator)
-            part.bias.data.normal_(0, 0.3, generator=generator)
-    return network.eval()
-
-
 def random_case(seed):
     draw = random.Random(seed)
     stages = draw.randint(1, 4)
@@ -80,14 +56,7 @@ def random_case(seed):
     depths = tuple(draw.randint(1, 3) for _ in range(stages))
     spec = NetworkSpec(depths, tuple(widths), draw.randint(1, 41), stem)
     rules = RoundingRules(2, 1, 1)
-    return make_baseline("random", config, spec, rules=rules), Task(draw.randint(1, 12), draw.randint(1, 3))
-
-
-def check_random(seed):
-    baseline, task = random_case(seed)
-    counted = count(baseline, baseline.spec, task)  # compares all four numbers, stage by stage
-    assert counted.macs == baseline.macs(baseline.spec, task) > 0
-    assert counted.params == baseline.amount("params", baseline.spec, task)
+    return make_baseline("random", config, spec, rules=rules), spec, Task(draw.randint(1, 12), draw.randint(1, 3))
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -95,7 +64,7 @@ def test_torchvision_s_networks_have_our_names_shapes_and_costs(name):
     baseline = get_baseline(name)
     mine = on_meta(lambda: baseline.build(baseline.spec, IMAGENET))
     theirs = on_meta(getattr(torchvision.models, name))
-    assert shapes(mine) == shapes(theirs)
+    assert shapes(mine.state_dict()) == shapes(theirs.state_dict())
     mine.load_state_dict(theirs.state_dict(), strict=True, assign=True)
     theirs.load_state_dict(mine.state_dict(), strict=True, assign=True)
     assert four(closed_form(baseline, baseline.spec, IMAGENET)) == GOLDEN[name]
@@ -134,7 +103,7 @@ def test_a_deeper_network_loads_into_torchvision_s_generic_one():
     spec = replace(resnet("resnet50").spec, depths=(4, 5, 8, 3))
     mine = on_meta(lambda: resnet("resnet50").build(spec, Task(7, 3)))
     theirs = on_meta(lambda: ResNet(Bottleneck, [4, 5, 8, 3], num_classes=7))
-    assert shapes(mine) == shapes(theirs)
+    assert shapes(mine.state_dict()) == shapes(theirs.state_dict())
 
 
 SCALED = [
@@ -180,18 +149,18 @@ def test_a_network_counted_on_paper():
 
 @pytest.mark.parametrize("seed", range(16))
 def test_closed_form_equals_fvcore_on_random_networks(seed):
-    check_random(seed)
+    check_count(*random_case(seed))
 
 
 @pytest.mark.slow
 def test_closed_form_equals_fvcore_on_five_hundred_random_networks():
     for seed in range(1000, 1500):
-        check_random(seed)
+        check_count(*random_case(seed))
 
 
 def test_the_fast_sum_equals_the_closed_form():
-    for baseline, task in map(random_case, range(100, 600)):
-        assert baseline.macs(baseline.spec, task) == closed_form(baseline, baseline.spec, task).macs
+    for case in map(random_case, range(100, 600)):
+        check_fast_sums(*case)
 
 
 @pytest.mark.parametrize("name", ["resnet34", "resnet152", "resnet_small"])

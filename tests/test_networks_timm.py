@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from network_checks import on_meta, shapes
 
 from scalesearch.cost import count_module
 from scalesearch.errors import InfeasibleError, MissingExtraError, UnknownNameError, UsageError
@@ -42,15 +43,6 @@ MEASURED = ("test_efficientnet", "mobilenetv3_small_050", "test_resnet", "regnet
 """A small member of each family."""
 
 
-def on_meta(make):
-    with torch.device("meta"):
-        return make()
-
-
-def shapes(network):
-    return {key: tuple(value.shape) for key, value in network.state_dict().items()}
-
-
 def scaled(baseline, alpha=1.0, beta=1.0, gamma=1.0):
     return round_spec(baseline.spec, Coefficients(alpha, beta, gamma), baseline.rules)
 
@@ -65,7 +57,7 @@ def test_the_unscaled_network_is_timm_s_own(name):
     task = Task(num_classes=5, in_channels=2)
     mine = baseline.build(replace(baseline.spec, resolution_px=px), task).eval()
     theirs = timm.create_model(name, num_classes=5, in_chans=2).eval()
-    assert shapes(mine) == shapes(theirs)
+    assert shapes(mine.state_dict()) == shapes(theirs.state_dict())
     generator = torch.Generator().manual_seed(0)
     for value in theirs.state_dict().values():  # timm leaves whole branches at zero
         if value.is_floating_point() and value.ndim == 1:

@@ -1,10 +1,10 @@
 """The vision transformer is timm's to the digit, plain and scaled, and its closed form is fvcore's count."""
 
-import random
 from dataclasses import replace
 
 import pytest
 import torch
+from network_checks import check_counts, check_same_logits, four, randomise_around
 
 from scalesearch.cost import closed_form, count, count_module
 from scalesearch.errors import InfeasibleError, UsageError
@@ -20,18 +20,11 @@ TINY = get_baseline("vit_tiny_patch16_224")
 MINI = NetworkSpec((2,), (200,), 48, stem_width=128)
 
 
-def figures(cost):
-    return cost.macs, cost.fvcore_total, cost.params, cost.activations
-
-
-def randomise(network, seed):
-    """Random biases, norms, tokens and positions, tame enough for the signal to reach the logits."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, parameter in network.named_parameters():
-        if parameter.ndim != 2:
-            middle = 1.0 if "norm" in name and name.endswith("weight") else 0.0
-            parameter.data.normal_(middle, 0.3, generator=generator)
-    return network.eval()
+def middle(name, parameter):
+    """Biases, norms, tokens and positions."""
+    if parameter.ndim == 2:
+        return None
+    return 1.0 if "norm" in name and name.endswith("weight") else 0.0
 
 
 def scaled_timm(spec, task):
@@ -60,9 +53,9 @@ GOLDEN = {
 def test_costs_are_fvcore_s_on_timm_s_network_and_ours(name):
     baseline = get_baseline(name)
     cost = closed_form(baseline, baseline.spec, baseline.task)
-    assert figures(cost) == GOLDEN[name]
-    assert figures(count(baseline, baseline.spec, baseline.task)) == GOLDEN[name]
-    assert figures(count_module(timm.create_model(name), 224, 3)) == GOLDEN[name]
+    assert four(cost) == GOLDEN[name]
+    assert four(count(baseline, baseline.spec, baseline.task)) == GOLDEN[name]
+    assert four(count_module(timm.create_model(name), 224, 3)) == GOLDEN[name]
 
 
 def test_attention_is_counted_and_tokens_of_no_module_are_the_stage_other():
@@ -90,14 +83,11 @@ def test_deit_s_figures_are_within_their_own_rounding_of_what_is_built():
 def test_weights_move_both_ways_and_logits_equal_timm_s(spec, task):
     mine, theirs = TINY.build(spec, task), scaled_timm(spec, task).eval()
     mine.load_state_dict(theirs.state_dict(), strict=True)
-    theirs.load_state_dict(randomise(mine, seed=4).state_dict(), strict=True)
+    theirs.load_state_dict(randomise_around(mine, 4, middle).state_dict(), strict=True)
     px = spec.resolution_px
     images = torch.randn(2, task.in_channels, px, px, generator=torch.Generator().manual_seed(9))
-    with torch.no_grad():
-        logits, wanted = mine(images), theirs(images)
-    assert logits.std().item() > 1e-3
+    logits = check_same_logits(mine, theirs, images)
     assert (logits[0] - logits[1]).abs().max().item() > 1e-3
-    assert (wanted - logits).abs().max().item() < 1e-5 * max(1.0, logits.abs().max().item())
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -109,26 +99,17 @@ def test_the_registered_network_is_timm_s_of_that_name(name):
     assert {key: value.shape for key, value in mine.items()} == {key: value.shape for key, value in theirs.items()}
 
 
-def check_random_specs(seed, number):
-    rng = random.Random(seed)
-    for _ in range(number):
-        spec, task = random_spec(rng)
-        cost = count(TINY, spec, task)
-        assert cost.macs == TINY.macs(spec, task)
-        assert cost.params == TINY.amount("params", spec, task)
-
-
 def test_the_closed_form_is_fvcore_s_count_on_random_networks():
-    check_random_specs(seed=1, number=12)
+    check_counts(TINY, random_spec, seed=1, number=12)
 
 
 @pytest.mark.slow
 def test_the_closed_form_is_fvcore_s_count_on_many_random_networks():
-    check_random_specs(seed=2, number=500)
+    check_counts(TINY, random_spec, seed=2, number=500)
 
 
 def test_a_scaled_network_costs_what_timm_s_costs():
-    assert figures(closed_form(TINY, MINI, Task(7, 2))) == figures(count_module(scaled_timm(MINI, Task(7, 2)), 48, 2))
+    assert four(closed_form(TINY, MINI, Task(7, 2))) == four(count_module(scaled_timm(MINI, Task(7, 2)), 48, 2))
 
 
 @pytest.mark.parametrize("change", [{"depths": (3,)}, {"widths": (208,)}, {"stem_width": 192}, {"resolution_px": 64}])
@@ -175,7 +156,7 @@ def test_another_resolution_than_the_network_s_own_does_not_run():
 
 def test_rates_act_in_training_only():
     torch.manual_seed(0)
-    plain = randomise(TINY.build(MINI, TINY.task, dropout=0.0, stochastic_depth=0.0), seed=1)
+    plain = randomise_around(TINY.build(MINI, TINY.task, dropout=0.0, stochastic_depth=0.0), 1, middle)
     images = torch.randn(16, 3, 48, 48)
     for rates in ({"dropout": 0.5, "stochastic_depth": 0.0}, {"dropout": 0.0, "stochastic_depth": 0.9}):
         noisy = TINY.build(MINI, TINY.task, **rates).eval()

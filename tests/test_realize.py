@@ -17,11 +17,11 @@ from scalesearch.networks.base import Task
 from scalesearch.networks.efficientnet import EfficientNetConfig, make_baseline, stage_table
 from scalesearch.networks.registry import get_baseline
 from scalesearch.realize import (
+    DENSE_POINTS,
     GOAL,
     GOOD_ENOUGH,
     coefficient_ranges,
     crossing_multiplier,
-    dense_map,
     distortion,
     fit_channels,
     make_surface,
@@ -54,6 +54,10 @@ def surface_of(name, budget="2x", tolerance=0.02, depth_rule="proportional"):
 def lattice_candidates(name, budget):
     surface = surface_of(name, budget)
     return [realize(surface, surface.coefficients(shares)) for shares in lattice_with(231)]
+
+
+def dense(surface):
+    return realize_all(surface, lattice_with(DENSE_POINTS))
 
 
 def coarse_surface():
@@ -110,7 +114,7 @@ def test_the_baseline_at_1x_is_itself(name):
     candidate = realize(surface, Coefficients(1.0, 1.0, 1.0))
     assert candidate.spec == surface.baseline.spec
     assert candidate.residual == 0.0
-    assert len(dense_map(surface)) == 1
+    assert len(dense(surface)) == 1
 
 
 def test_repair_brings_the_papers_point_from_plain_rounding_onto_the_budget():
@@ -151,16 +155,16 @@ def test_a_larger_gamma_never_gives_a_smaller_image_and_leaves_the_depths(a, b, 
 @pytest.mark.parametrize(("name", "budget"), [("efficientnet_micro", "2x"), ("efficientnet_b0", "2x")])
 def test_every_alpha_and_gamma_inside_a_candidates_ranges_give_that_candidate(name, budget):
     surface = surface_of(name, budget)
-    for spec, candidate in dense_map(surface).items():
+    for spec, candidate in dense(surface).items():
         (low, high), (least, most), (small, large) = coefficient_ranges(candidate.coefficients)
         for t in (0.0, 0.3, 0.5, 1.0):
             alpha, gamma = low + t * (high - low), large + t * (small - large)
             assert realize(surface, Coefficients(alpha, least + t * (most - least), gamma)).spec == spec
 
 
-def test_the_dense_map_names_every_network_once_with_all_its_coefficients():
+def test_a_dense_lattice_names_every_network_once_with_all_its_coefficients():
     surface = surface_of("efficientnet_b0")
-    networks = dense_map(surface)
+    networks = dense(surface)
     triples = [c for candidate in networks.values() for c in candidate.coefficients]
     assert len(triples) == len(set(triples)) == 496
     assert len({(spec.depths, spec.resolution_px) for spec in networks}) == len(networks) > 50

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -10,13 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
-from matplotlib.text import Text
-from rich.console import Console
+from shown import check_legible, flat, said
 
 from scalesearch.analysis.spaces import SpaceReport, breakpoints, depth_ranges, spread, study_cost
-from scalesearch.cli import invoke
 from scalesearch.config import StudyConfig
 from scalesearch.data.mini import read_mini
 from scalesearch.errors import InfeasibleError, UsageError
@@ -30,6 +26,8 @@ from scalesearch.realize import make_surface, realize_all
 from scalesearch.report.exploration import changes, render_space
 from scalesearch.space import lattice_with, parse_budget
 from scalesearch.spec import DEPTH_RULES, NetworkSpec, RoundingRules, round_spec, scale_depths
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 B0 = get_baseline("efficientnet_b0")
 MICRO = get_baseline("efficientnet_micro")
@@ -56,16 +54,6 @@ def counted(unit: str = "block") -> Counted:
 
 def report(baseline=MICRO, budget: str = "2x", **options) -> SpaceReport:
     return explore_space(baseline, baseline.task, parse_budget(budget), **options)
-
-
-def said(content, width: int = 80) -> str:
-    console = Console(width=width, record=True, file=io.StringIO())
-    console.print(content)
-    return console.export_text()
-
-
-def flat(content) -> str:
-    return " ".join(said(content).split())
 
 
 # --- breakpoints of the depth rules
@@ -316,36 +304,10 @@ def test_cells_of_the_map_cover_the_lattice_once():
     ],
 )  # fmt: skip
 def test_figures_are_legible(name, budget, points):
-    fig = draw_space(report(get_baseline(name), budget, points=points))
-    fig.draw_without_rendering()
-    renderer = FigureCanvasAgg(fig).get_renderer()
-    axes = [axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)]
-    ticks = {id(label) for axis in axes for t in axis.get_major_ticks() for label in (t.label1, t.label2)}
-    shown = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in ticks]
-    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in shown]
-    assert [text for text, b in boxes if b.x0 < -2 or b.x1 > fig.bbox.width + 2 or b.y1 > fig.bbox.height + 2] == []
-    clashes = [
-        (first, second)
-        for index, (first, a) in enumerate(boxes)
-        for second, b in boxes[:index]
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
-    ]
-    assert clashes == []
+    check_legible(draw_space(report(get_baseline(name), budget, points=points)))
 
 
 # --- the command
-
-
-@pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def called(*arguments: object) -> tuple[int, str, str]:
-        code = invoke([str(argument) for argument in arguments])
-        return (code, *capsys.readouterr())
-
-    return called
 
 
 def test_json_is_one_document(call):

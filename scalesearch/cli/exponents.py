@@ -32,19 +32,20 @@ def exponents(
     as_json: AsJson = False,
 ) -> None:
     """Measured exponents of cost in depth, width and resolution, and the image sizes that waste nothing."""
-    from scalesearch.explore.exponents import explore_exponents, stopwatch
+    from scalesearch.explore.exponents import explore_exponents
     from scalesearch.report.exploration import render_exponents
 
     baseline, task = chosen(base, num_classes, in_channels)
-    timer = None
+    timing = None
     if latency:
+        from scalesearch.gauge import Conditions
         from scalesearch.proxy import resolve_device
 
         if batch_size < 1:
             raise UsageError(f"--batch-size is {batch_size}; allowed: 1 or more")
-        timer = stopwatch(baseline, task, str(resolve_device(device)), batch_size)
+        timing = Conditions(str(resolve_device(device)), latency_batch=batch_size)
         sys.stderr.write(f"timing {base}\n")
-    report = explore_exponents(baseline, task, timer)
+    report = explore_exponents(baseline, task, timing)
     if out is not None:  # before anything is printed: the file may have a wrong name
         from scalesearch.plot import draw_exponents, save_figure
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from scalesearch.analysis.exponents import (
     DIMENSIONS,
@@ -17,12 +17,11 @@ from scalesearch.analysis.exponents import (
     staircase,
 )
 from scalesearch.errors import InfeasibleError
+from scalesearch.gauge import Conditions, Gauge
+from scalesearch.latency import Latency
 from scalesearch.networks.base import QUANTITIES, Baseline, ClosedFormBaseline, Task
 from scalesearch.space import Coefficients, Exponents
 from scalesearch.spec import NetworkSpec, round_spec
-
-if TYPE_CHECKING:
-    from scalesearch.latency import Latency
 
 Cost = Callable[[NetworkSpec], float]
 Key = TypeVar("Key", int, float)
@@ -81,12 +80,6 @@ def _multipliers(baseline: Baseline) -> tuple[float, ...]:
     return FINE if isinstance(baseline, ClosedFormBaseline) else COARSE
 
 
-def _counted(baseline: Baseline, task: Task, quantity: str) -> Cost:
-    if quantity == "macs":
-        return lambda spec: baseline.macs(spec, task)
-    return lambda spec: baseline.amount(quantity, spec, task)
-
-
 def measured_exponents(
     baseline: Baseline, task: Task, quantity: str = "macs", measure: Cost | None = None
 ) -> Exponents:
@@ -99,7 +92,7 @@ def measured_exponents(
     Returns:
         Exponents; one is 0 where the quantity does not answer to a dimension (params to resolution).
     """
-    cost = measure or _counted(baseline, task, quantity)
+    cost = measure or Gauge(baseline, task, quantity).cost
     multipliers = TIMED if measure else _multipliers(baseline)
     slopes = (sweep(baseline, quantity, dimension, multipliers, cost).slope for dimension in DIMENSIONS)
     return Exponents(*(slope.exponent for slope in slopes))
@@ -119,60 +112,35 @@ def resolution_staircase(baseline: Baseline, task: Task) -> Staircase:
     fine = isinstance(baseline, ClosedFormBaseline)
     sizes = [px for px in every if fine or px % step == 0 or px == native]
     points = ((px, replace(baseline.spec, resolution_px=px)) for px in sizes)
-    costs = _feasible(points, _counted(baseline, task, "macs"))
+    costs = _feasible(points, Gauge(baseline, task).cost)
     return staircase(native, {px: round(macs) for px, macs in costs}, range(low, high + 1))
 
 
-def explore_exponents(baseline: Baseline, task: Task, stopwatch: Stopwatch | None = None) -> ExponentReport:
+def explore_exponents(baseline: Baseline, task: Task, timing: Conditions | None = None) -> ExponentReport:
     """Exponents of multiply-adds, weights and activations, of latency when asked for, and the staircase.
 
     Args:
-        stopwatch: times networks; None leaves latency out.
+        timing: where and how latency is measured; None leaves it out.
     """
-    costs = {quantity: _counted(baseline, task, quantity) for quantity in QUANTITIES}
+    costs = {quantity: Gauge(baseline, task, quantity).cost for quantity in QUANTITIES}
     sweeps = [sweep(baseline, q, d, _multipliers(baseline), cost) for q, cost in costs.items() for d in DIMENSIONS]
-    if stopwatch:
-        sweeps += [sweep(baseline, "latency", dimension, TIMED, stopwatch) for dimension in DIMENSIONS]
+    found = None
+    if timing:
+        timed, found = _timed(Gauge(baseline, task, "latency", timing))
+        sweeps += timed
     stairs = resolution_staircase(baseline, task)
-    timing = stopwatch.timing() if stopwatch else None
-    return ExponentReport(baseline.name, task.num_classes, task.in_channels, tuple(sweeps), stairs, timing)
+    return ExponentReport(baseline.name, task.num_classes, task.in_channels, tuple(sweeps), stairs, found)
 
 
-@dataclass(frozen=True)
-class Stopwatch:
-    """Seconds of a forward pass of a batch on a device; each network is timed once.
+def _timed(gauge: Gauge) -> tuple[list[Sweep], Timing]:
+    """Latency along the three dimensions, and how well it was measured; each network is timed once."""
+    known: dict[NetworkSpec, Latency] = {}
 
-    Attributes:
-        measure: times a network; `stopwatch` makes the one that runs it.
-    """
+    def seconds(spec: NetworkSpec) -> float:
+        known[spec] = gauge.latency(spec)
+        return known[spec].median
 
-    measure: Callable[[NetworkSpec], Latency]
-    known: dict[NetworkSpec, Latency] = field(default_factory=dict)
-
-    def __call__(self, spec: NetworkSpec) -> float:
-        """The median, in seconds."""
-        if spec not in self.known:
-            self.known[spec] = self.measure(spec)
-        return self.known[spec].median
-
-    def timing(self) -> Timing:
-        """How well it was measured."""
-        found = list(self.known.values())
-        repeats, spreads = min(latency.repeats for latency in found), [latency.spread for latency in found]
-        spread = statistics.median(spreads)
-        return Timing(found[0].device, found[0].batch_size, len(found), repeats, spread, max(spreads))
-
-
-def stopwatch(baseline: Baseline, task: Task, device: str, batch_size: int) -> Stopwatch:
-    """Times networks of a baseline on a device, in eval mode, after a warm-up.
-
-    Args:
-        device: as torch names it.
-    """
-    from scalesearch.latency import measure_latency
-
-    def measure(spec: NetworkSpec) -> Latency:
-        px, channels = spec.resolution_px, task.in_channels
-        return measure_latency(lambda: baseline.build(spec, task), px, channels, batch_size=batch_size, device=device)
-
-    return Stopwatch(measure)
+    sweeps = [sweep(gauge.baseline, "latency", dimension, TIMED, seconds) for dimension in DIMENSIONS]
+    repeats, spreads = [found.repeats for found in known.values()], [found.spread for found in known.values()]
+    device, batch = gauge.conditions.device, gauge.conditions.latency_batch
+    return sweeps, Timing(device, batch, len(known), min(repeats), statistics.median(spreads), max(spreads))

@@ -41,8 +41,8 @@ class DenseNetBaseline(ConfiguredBaseline):
         self.check(spec)
         return densenet_layers(self.config, spec, task)
 
-    def amount(self, quantity: str, spec: NetworkSpec, task: Task) -> int:
-        """The sum over `layers`, in microseconds; see `Baseline.amount`."""
+    def total(self, quantity: str, spec: NetworkSpec, task: Task) -> int:
+        """The sum over `layers`, in microseconds; see `ClosedFormBaseline.total`."""
         self.check(spec)
         return dict(zip(QUANTITIES, densenet_amounts(self.config, spec, task), strict=True))[quantity]
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from scalesearch.errors import UsageError
 from scalesearch.networks.efficientnet_config import check_rate
+from scalesearch.networks.stem import SwitchedStem
 from scalesearch.spec import NetworkSpec
 
 
 @dataclass(frozen=True, slots=True)
-class DenseNetConfig:
+class DenseNetConfig(SwitchedStem):
     """Everything about a family of densely connected networks that does not scale.
 
     Attributes:
@@ -29,16 +30,6 @@ class DenseNetConfig:
         if not isinstance(self.bottleneck, int) or self.bottleneck < 1:
             raise UsageError(f"bottleneck is {self.bottleneck!r}; allowed: whole numbers from 1")
         check_rate("dropout", self.dropout)
-
-    @property
-    def stem_kernel(self) -> int:
-        """Side of the first convolution's kernel."""
-        return 3 if self.small_stem else 7
-
-    @property
-    def stem_stride(self) -> int:
-        """Of the first convolution, and of the pooling after it."""
-        return 1 if self.small_stem else 2
 
 
 @dataclass(frozen=True, slots=True)

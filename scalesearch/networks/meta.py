@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from scalesearch.errors import InfeasibleError, ScaleSearchError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,24 +123,34 @@ def count_shapes(build: Callable[[], nn.Module], resolution_px: int, in_channels
         ScaleSearchError: `build` raised one.
         InfeasibleError: the network does not run on such an image.
     """
+    shape = f"an image of {in_channels} x {resolution_px} x {resolution_px}"
+    return on_meta_or_cpu(lambda device: _count(build, resolution_px, in_channels, device), shape)
+
+
+def on_meta_or_cpu(attempt: Callable[[str], T], images: str) -> T:
+    """What `attempt` gives on the meta device, or on the CPU where the network needs values of its own.
+
+    Args:
+        attempt: builds the network on the device that it is given, and runs it there.
+        images: what it runs on, for the message.
+
+    Raises:
+        ScaleSearchError: `attempt` raised one.
+        InfeasibleError: it fails on the CPU too.
+    """
     try:
-        return _count(build, resolution_px, in_channels, "meta")
+        return attempt("meta")
     except ScaleSearchError:
         raise
     except Exception:  # reads values, or mixes in tensors of the CPU: the real run tells
         pass
-    return _count_really(build, resolution_px, in_channels)
-
-
-def _count_really(build: Callable[[], nn.Module], resolution_px: int, in_channels: int) -> Amounts:
     try:
-        return _count(build, resolution_px, in_channels, "cpu")
+        return attempt("cpu")
     except ScaleSearchError:
         raise
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        shape = f"{in_channels} x {resolution_px} x {resolution_px}"
-        raise InfeasibleError(f"the network does not run on an image of {shape}: {reason}") from error
+        raise InfeasibleError(f"the network does not run on {images}: {reason}") from error
 
 
 def _count(build: Callable[[], nn.Module], resolution_px: int, in_channels: int, device: str) -> Amounts:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from scalesearch.errors import UsageError, choice_error
 from scalesearch.networks.efficientnet_config import check_rate
+from scalesearch.networks.stem import SwitchedStem
 from scalesearch.spec import NetworkSpec
 
 Block = Literal["basic", "bottleneck"]
@@ -15,7 +16,7 @@ BLOCKS: tuple[str, ...] = get_args(Block)
 
 
 @dataclass(frozen=True, slots=True)
-class ResNetConfig:
+class ResNetConfig(SwitchedStem):
     """Everything about a family of residual networks that does not scale.
 
     Attributes:
@@ -45,16 +46,6 @@ class ResNetConfig:
     def expansion(self) -> int:
         """Output channels of a block over its inner channels."""
         return 4 if self.block == "bottleneck" else 1
-
-    @property
-    def stem_kernel(self) -> int:
-        """Side of the first convolution's kernel."""
-        return 3 if self.small_stem else 7
-
-    @property
-    def stem_stride(self) -> int:
-        """Of the first convolution, and of the pooling after it."""
-        return 1 if self.small_stem else 2
 
 
 @dataclass(frozen=True, slots=True)
