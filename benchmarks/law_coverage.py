@@ -96,7 +96,7 @@ def measure(setting: Setting, repeats: int) -> str:
 
 
 def best_of(count: int, sd_network: float, setting: Setting, repeats: int, drawn_in: bool) -> str:
-    """`found`: the best of `count` networks on every budget. Their merits spread by `sd_network` at 4x, by nothing at 1x.
+    """`found`: the best of `count` networks on every budget; their merits spread by `sd_network` at 4x, not at 1x.
 
     Coverage alone would mislead here: the spread of the prediction's error is printed beside half the band. A band that
     is 1.96 times the spread would be right.
@@ -162,8 +162,10 @@ def main() -> None:
 
 
 def print_best_of(repeats: int) -> None:
-    print("\n| trained at (x) | best of | network sd at 4x | seed sd | accuracies | too high | inside | half band | error: mean | sd "
-          "| widened |")  # fmt: skip
+    print(
+        "\n| trained at (x) | best of | network sd at 4x | seed sd | accuracies | too high | inside | half band "
+        "| error: mean | sd | widened |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for count, sd_network, sd in ((1, 0.0, 0.004), (11, 0.0, 0.007), (11, 0.005, 0.004), (11, 0.01, 0.005)):
         for ratios in ((1.0, 2.0, 4.0, 8.0, 16.0), (0.5, 1.0, 2.0, 4.0, 8.0)):

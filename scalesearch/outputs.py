@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scalesearch.analysis.result import StudyResult
-from scalesearch.plot import FIGURES, figure, save_figure, svg_text
+from scalesearch.plot import figure, figures_of, save_figure, svg_text
 from scalesearch.report import html_report, write_report
 from scalesearch.study import StudyPaths
 
@@ -18,7 +18,7 @@ def write_outputs(result: StudyResult, paths: StudyPaths) -> tuple[Path, ...]:
     """
     paths.figures.mkdir(exist_ok=True)
     written, inline = [], {}
-    for kind in FIGURES:
+    for kind in figures_of(result):
         drawn = figure(result, kind)
         path = paths.figures / f"{kind}.png"
         save_figure(drawn, path)

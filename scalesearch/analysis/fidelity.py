@@ -307,9 +307,9 @@ def fidelity(
 def _epoch_words(epochs: Sequence[EpochAgreement]) -> str:
     early = next((e for e in epochs if e.agreement.tau is not None and e.agreement.tau >= 0.8), None)
     if early is None:
-        best = max((e.agreement.tau for e in epochs if e.agreement.tau is not None), default=None)
-        known = "" if best is None else f" (tau at most {best:.2f})"
-        return f"Before the last epoch, the order of the end is not there yet{known}."
+        last = epochs[-1]
+        tau = "not known" if last.agreement.tau is None else f"{last.agreement.tau:.2f}"
+        return f"At epoch {last.epoch} of the curves the tau with the order of the end is {tau}."
     return f"From epoch {early.epoch} on the order is much like that of the end (tau {early.agreement.tau:.2f})."
 
 

@@ -1,14 +1,14 @@
 """Differences of networks that were trained on the same seeds: an interval, a p value, and what could have been seen.
 
-accuracy = network + seed + error. What a seed does to all networks alike cancels in a difference, and the errors of all
-networks together tell the noise, so that five seeds are judged by more than five numbers.
+accuracy = network + seed + error. What a seed does to all networks alike cancels in a difference. How far a network
+strays from the others over the seeds tells its noise, so that a pair of five seeds is judged by more than five numbers.
 
 The interval is a bootstrap-t: the residuals of the two-way table are drawn anew, the table is fitted again, and the
 studentized difference is what is looked up. Drawing the five seeds of a pair themselves (percentile or BCa) covers far
-less than 95 %; see `benchmarks/coverage.py`. A pair that is much noisier than the others is judged by its own spread.
+less than 95 %, and one noise for all networks covers too little where they differ; see `benchmarks/coverage.py`.
 
-Source: Efron & Tibshirani (1993), chapter 12 (bootstrap-t); Davison & Hinkley (1997), chapter 6 (residuals); Holm
-(1979).
+Source: Efron & Tibshirani (1993), chapter 12 (bootstrap-t); Davison & Hinkley (1997), chapter 6 (residuals); Grubbs
+(1948), the noise of each of several instruments; Satterthwaite (1946); Holm (1979).
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from scipy import special
 Floats = npt.NDArray[np.float64]
 
 DRAWS = 4999
-NOISIER = 0.1
-"""Level of the F test by which a pair is judged by its own spread."""
+OWN = 0.9
+"""Weight of a pair's own noise; the rest is that of all networks, which keeps few seeds from looking exact."""
+NOTHING = 1e-12
+"""Accuracies nearer than this are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +36,15 @@ class Difference:
 
     Attributes:
         value: first minus second, in accuracy.
-        ci95: two-sided 95 % interval.
+        ci95: two-sided 95 % interval; it leaves out 0 exactly where p is below 0.05.
         p: two-sided; never 0.
         standard_error: of `value`.
-        degrees: of freedom of the standard error.
     """
 
     value: float
     ci95: tuple[float, float]
     p: float
     standard_error: float
-    degrees: int
 
 
 class PairedTable:
@@ -52,61 +52,74 @@ class PairedTable:
 
     Args:
         table: float64 [networks, seeds], two or more of each.
+
+    Attributes:
+        sd: of one training around network and seed, pooled over all networks.
     """
 
     def __init__(self, table: Floats) -> None:
         self.table = table
         networks, seeds = table.shape
-        self.degrees = (networks - 1) * (seeds - 1)
-        self.residuals = _residuals(table)
-        self.sd = math.sqrt(float((self.residuals**2).sum()) / self.degrees)
+        self._residuals = _residuals(table)
+        self.sd = math.sqrt(float((self._residuals**2).sum()) / ((networks - 1) * (seeds - 1)))
         self._drawn: Floats | None = None
 
     def difference(self, first: int, second: int) -> Difference:
         """Compare two rows."""
-        seeds = self.table.shape[1]
-        pair = self.table[first] - self.table[second]
-        value, own = float(pair.mean()), float(pair.std(ddof=1)) / math.sqrt(seeds)
-        pooled = self.sd * math.sqrt(2 / seeds)
-        if own > pooled > 0 and _f_tail((own / pooled) ** 2, seeds - 1, self.degrees) < NOISIER:
-            return _by_t(value, own, seeds - 1)
-        return self._by_bootstrap(value, pooled)
-
-    def _by_bootstrap(self, value: float, error: float) -> Difference:
-        if error == 0:  # the seeds made no difference at all
-            return Difference(value, (value, value), 1.0 if value == 0 else 1 / (DRAWS + 1), 0.0, self.degrees)
+        value = float((self.table[first] - self.table[second]).mean())
+        if self.sd < NOTHING:  # the seeds made no difference at all
+            return Difference(value, (value, value), 1.0 if abs(value) < NOTHING else 1 / (DRAWS + 1), 0.0)
+        error = math.sqrt(float(_variance(self._residuals, first, second)))
         drawn = self._studentized()
-        half = float(np.quantile(drawn, 0.95)) * error
-        beyond = int((drawn >= abs(value) / error).sum())
-        return Difference(value, (value - half, value + half), (beyond + 1) / (len(drawn) + 1), error, self.degrees)
+        half = float(drawn[DRAWS - (DRAWS + 1) // 20 + 1]) * error
+        beyond = DRAWS - int(np.searchsorted(drawn, abs(value) / error))
+        return Difference(value, (value - half, value + half), (beyond + 1) / (DRAWS + 1), error)
 
     def _studentized(self) -> Floats:
-        """Absolute studentized differences of neighbouring rows, when nothing but the noise differs."""
+        """Absolute studentized differences of two rows when nothing but the noise differs, ascending."""
         if self._drawn is None:
-            networks, seeds = self.table.shape
-            pool = self.residuals.ravel() * math.sqrt(networks * seeds / self.degrees)
-            tables = np.random.default_rng(0).choice(pool, size=(DRAWS, networks, seeds))
-            means = tables.mean(2)
-            residuals = tables - means[:, :, None] - tables.mean(1)[:, None, :] + tables.mean((1, 2))[:, None, None]
-            spread = np.sqrt((residuals**2).sum((1, 2)) / self.degrees * 2 / seeds)
-            gaps = np.abs(means[:, 0] - means[:, 1])
-            self._drawn = gaps / np.maximum(spread, 1e-12)
+            # Sorted, so that the order of networks and seeds changes nothing. The size of the noise cancels.
+            pool = np.sort(self._residuals, axis=None) / self.sd
+            tables = np.random.default_rng(0).choice(pool, size=(DRAWS, *self.table.shape))
+            gaps = (tables[:, 0] - tables[:, 1]).mean(1)
+            errors = np.sqrt(_variance(_residuals(tables), 0, 1))
+            self._drawn = np.sort(np.abs(gaps) / np.maximum(errors, NOTHING))
         return self._drawn
 
 
-def _residuals(table: Floats) -> Floats:
-    """What network and seed do not explain."""
-    return np.asarray(table - table.mean(1, keepdims=True) - table.mean(0, keepdims=True) + table.mean())
+def _residuals(tables: Floats) -> Floats:
+    """What network and seed do not explain; float64 [..., networks, seeds]."""
+    seeds = tables.mean(-2, keepdims=True)
+    return np.asarray(tables - tables.mean(-1, keepdims=True) - seeds + seeds.mean(-1, keepdims=True))
 
 
-def _f_tail(f: float, top: int, bottom: int) -> float:
-    return float(special.fdtrc(top, bottom, f))
+def _variance(residuals: Floats, first: int, second: int) -> Floats:
+    """Variance of the difference of two rows' means, float64 [...]; unbiased also where networks differ in noise."""
+    networks, seeds = residuals.shape[-2:]
+    squares = (residuals**2).sum(-1) / (seeds - 1)
+    noise = squares.sum(-1) / (1 - 1 / networks)  # of all networks together
+    pooled = 2 * noise / networks
+    if networks == 2:
+        return np.asarray(pooled / seeds)
+    own = (squares[..., first] + squares[..., second] - 2 * noise / networks**2) / (1 - 2 / networks)
+    return np.asarray((OWN * np.maximum(own, 0.0) + (1 - OWN) * pooled) / seeds)
 
 
-def _by_t(value: float, error: float, degrees: int) -> Difference:
-    half = float(special.stdtrit(degrees, 0.975)) * error
-    p = 2 * float(special.stdtr(degrees, -abs(value) / error))
-    return Difference(value, (value - half, value + half), p, error, degrees)
+def degrees(networks: int, seeds: int) -> float:
+    """Degrees of freedom of a difference's standard error, when all networks are as noisy (Satterthwaite).
+
+    Example:
+        >>> degrees(2, 5), round(degrees(8, 5), 1)
+        (4.0, 7.3)
+    """
+    pooled = float((networks - 1) * (seeds - 1))
+    if networks == 2:
+        return pooled
+    m, free = networks, 1 - 2 / networks
+    part = 2 / (m * (m - 1))
+    squared = (2 - 4 * part + m * part**2) / free + 4 / (m - 1) ** 2
+    own = 4 * (seeds - 1) / squared
+    return 1 / (OWN**2 * (1 / own - 1 / pooled) + 1 / pooled)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -128,12 +141,12 @@ def detectable(sd: float, networks: int, seeds: int, power: float = 0.8) -> floa
     """The smallest difference of two means that a single two-sided 5 % test sees with this power.
 
     Args:
-        sd: of one training around network and seed.
+        sd: of one training around network and seed, the same for all networks.
         networks: in the table that the noise is estimated from.
         seeds: trainings of each.
     """
-    degrees = (networks - 1) * (seeds - 1)
-    reach = float(special.stdtrit(degrees, 0.975)) + float(special.stdtrit(degrees, power))
+    free = degrees(networks, seeds)
+    reach = float(special.stdtrit(free, 0.975)) + float(special.stdtrit(free, power))
     return reach * sd * math.sqrt(2 / seeds)
 
 

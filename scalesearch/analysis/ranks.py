@@ -23,7 +23,7 @@ class Agreement:
         tau: Kendall's tau-b of the means, -1 to 1; None when one of them ties everything.
         tau_ci95: bootstrap interval over seeds; None with one seed.
         ceiling: mean tau that these seeds would show if the true orders were one; None with one seed.
-        regret: accuracy lost at the second by taking the network that leads the first.
+        regret: accuracy lost at the second by taking the network that leads the first, or another that is named.
         regret_ci95: bootstrap interval over seeds; None with one seed.
     """
 
@@ -53,30 +53,25 @@ def kendall(a: Floats, b: Floats) -> Floats:
         return np.asarray((left * right).sum(-1) / np.sqrt(both))
 
 
-def top_regret(chosen_by: Floats, truth: Floats) -> Floats:
-    """What is lost along the last axis by taking the top of one ranking under the other."""
-    leader = chosen_by.argmax(-1)
-    got = np.take_along_axis(truth, leader[..., None], -1)[..., 0]
-    return np.asarray(truth.max(-1) - got)
-
-
-def agreement(first: Floats, second: Floats, *, paired: bool) -> Agreement:
+def agreement(first: Floats, second: Floats, *, paired: bool, choice: int | None = None) -> Agreement:
     """How the second table ranks the networks of the first.
 
     Args:
         first: float64 [networks, seeds].
         second: the same networks, on as many seeds or others.
         paired: whether column j of both has one seed; then both are resampled together.
+        choice: row whose regret is wanted; None takes the one that leads the first.
     """
     ours, theirs = first.mean(1), second.mean(1)
-    tau, regret = float(kendall(ours, theirs)), float(top_regret(ours, theirs))
+    chosen = int(ours.argmax()) if choice is None else choice
+    tau, regret = float(kendall(ours, theirs)), float(theirs.max() - theirs[chosen])
     if min(first.shape[1], second.shape[1]) < 2:
         return Agreement(_or_none(tau), None, None, regret, None)
     rng = np.random.default_rng(0)
     columns = rng.integers(first.shape[1], size=(RESAMPLES, first.shape[1]))
     others = columns if paired else rng.integers(second.shape[1], size=(RESAMPLES, second.shape[1]))
     a, b = first[:, columns].mean(2).T, second[:, others].mean(2).T
-    regrets = b.max(1) - b[:, int(ours.argmax())]
+    regrets = b.max(1) - b[:, chosen]
     return Agreement(
         tau=_or_none(tau),
         tau_ci95=_interval(kendall(a, b)),

@@ -9,7 +9,7 @@ from scalesearch.analysis.fidelity import fidelity_to_dict
 from scalesearch.analysis.law import compute_law, law_refusal, law_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.surface import NoSurface, optimum_to_dict, surface_to_dict
+from scalesearch.analysis.surface import optimum_to_dict, surface_to_dict
 from scalesearch.analysis.transfer import transfer_to_dict
 from scalesearch.analysis.verification import verification_to_dict
 from scalesearch.manifest import SCHEMA, Manifest
@@ -75,7 +75,7 @@ def _proof_to_dict(budget: BudgetResult) -> dict[str, Any]:
     proof, surface = budget.proof, budget.surface
     return {
         "surface": surface_to_dict(surface),
-        "optimum": None if isinstance(surface, NoSurface) else optimum_to_dict(surface.optimum),
+        "optimum": optimum_to_dict(surface),
         "verification": verification_to_dict(proof.verification) if proof.verification else None,
         "transfer": transfer_to_dict(proof.transfer) if proof.transfer else None,
         "fidelity": fidelity_to_dict(proof.fidelity) if proof.fidelity else None,

@@ -9,34 +9,35 @@ the Gaussian process's, whose uncertainty includes that of its own shape.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from scalesearch.analysis.allocation import LEAVE
 from scalesearch.analysis.noise import one_way_anova
+from scalesearch.analysis.optimum import ALIKE, Optimum, find_optimum
 from scalesearch.analysis.posterior import GRID, Observations, SurfacePosterior, plane
 from scalesearch.analysis.scheffe import Model, determines, scheffe
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.space import REFERENCES, Shares, simplex_lattice
+from scalesearch.space import Shares, simplex_lattice
 
 Floats = npt.NDArray[np.float64]
 Name = Literal["mean", "plane", "quadratic", "process"]
 
 ORDER = 21
 """Of the lattice that the optimum is looked for on: 253 points, uniform among them."""
-DRAWS = 2000
-FLAT = 0.5
-"""Part of the triangle above which the region of the optimum is called flat."""
 SIMPLER = 1.02
 """A simpler model is preferred until the least error is this much smaller."""
 TERMS: dict[Name, int] = {"mean": 1, "plane": 3, "quadratic": 6}
+PHRASES: dict[Name, str] = {
+    "mean": "The plain mean",
+    "plane": "A plane",
+    "quadratic": "A quadratic surface",
+    "process": "A Gaussian process",
+}
 LEAST_NETWORKS, LEAST_TRAININGS = 3, 4
-_ALIKE = 1e-9
-"""Accuracies nearer than this are rounding of one and the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,38 +65,6 @@ class SurfaceFit:
 
 
 @dataclass(frozen=True, slots=True)
-class Optimum:
-    """Where accuracy is highest, and how sure that is.
-
-    Attributes:
-        shares: of the highest expected accuracy on the lattice.
-        region: the points of highest expected accuracy, as few of them as hold the optimum with 95 % probability; its
-            edge is a contour of the surface.
-        region_area: their part of the triangle's area, 0 to 1.
-        p_best: probability, over surfaces drawn from the posterior, that the trained network with the highest expected
-            accuracy is the best of those trained.
-        best: its number.
-        flat: whether the region covers most of the triangle.
-        p_beats_uniform: probability that accuracy at `shares` is higher than at uniform; 0 when they are one point.
-        gain: expected accuracy at `shares` over uniform.
-        gain_ci95: its 95 % interval.
-        recommended: uniform, unless the optimum is better with a probability of `allocation.LEAVE` on a surface that
-            predicts left-out networks better than their mean does.
-    """
-
-    shares: Shares
-    region: tuple[Shares, ...]
-    region_area: float
-    p_best: float
-    best: int
-    flat: bool
-    p_beats_uniform: float
-    gain: float
-    gain_ci95: tuple[float, float]
-    recommended: Shares
-
-
-@dataclass(frozen=True, slots=True)
 class ResponseSurface:
     """The surface of one budget.
 
@@ -103,7 +72,7 @@ class ResponseSurface:
         loss: None where a loss is missing.
         lattice: points of the triangle.
         expected: expected accuracy at each, 0 to 1.
-        words: what it says, for people.
+        missing: what a quadratic lacks, and what to run; empty when it is fitted and tested.
     """
 
     accuracy: SurfaceFit
@@ -113,7 +82,13 @@ class ResponseSurface:
     expected: tuple[float, ...]
     networks: int
     trainings: int
-    words: str
+    missing: str
+
+    @property
+    def words(self) -> str:
+        """What the surface says, for people."""
+        parts = (self.optimum.words, self.optimum.advice, self.accuracy.words, self.missing)
+        return " ".join(part for part in parts if part)
 
     @property
     def fits(self) -> tuple[SurfaceFit, ...]:
@@ -167,7 +142,8 @@ def response_surface(networks: Sequence[NetworkSummary]) -> ResponseSurface | No
     process = SurfacePosterior(Observations(points, rows.seeds, rows.accuracy))
     lattice = simplex_lattice(ORDER)
     expected = process.mean(plane(lattice))
-    optimum = _optimum(process, rows, lattice, expected, trusted=accuracy.preferred != "mean")
+    known = dict(zip(rows.trials, rows.shares, strict=True))
+    optimum = find_optimum(process, known, lattice, expected, trusted=accuracy.preferred != "mean")
     return ResponseSurface(
         accuracy=accuracy,
         loss=loss,
@@ -176,7 +152,7 @@ def response_surface(networks: Sequence[NetworkSummary]) -> ResponseSurface | No
         expected=tuple(float(x) for x in expected),
         networks=len(rows.groups),
         trainings=len(rows.seeds),
-        words=" ".join([_where(optimum), _advice(optimum, accuracy), accuracy.words, *_missing(rows)]),
+        missing=_missing(rows),
     )
 
 
@@ -220,69 +196,7 @@ def _preferred(errors: Sequence[tuple[Name, float | None]]) -> Name:
     """The models are ordered from the simplest on."""
     known = [(name, error) for name, error in errors if error is not None]
     least = min(error for _, error in known)
-    return next(name for name, error in known if error <= SIMPLER * least + _ALIKE)
-
-
-def _optimum(
-    process: SurfacePosterior, rows: _Rows, lattice: Sequence[Shares], expected: Floats, *, trusted: bool
-) -> Optimum:
-    draws = process.draw(plane([*lattice, *rows.shares]), DRAWS, np.random.default_rng(0))
-    surfaces, trained = draws[:, : len(lattice)], draws[:, len(lattice) :]
-    uniform = lattice.index(next(s for s in lattice if s.depth == s.width == s.resolution))
-    top, leader = _first(expected, uniform), _first(process.mean(plane(rows.shares)))
-    region = _region(expected, _best(surfaces))
-    area = float(_areas(lattice)[region].sum())
-    gains = surfaces[:, top] - surfaces[:, uniform]
-    low, high = (float(q) for q in np.quantile(gains, (0.025, 0.975)))
-    beats = float((gains > _ALIKE).mean())
-    return Optimum(
-        shares=lattice[top],
-        region=tuple(lattice[i] for i in region),
-        region_area=area,
-        p_best=float(_best(trained)[leader]),
-        best=rows.trials[leader],
-        flat=area > FLAT,
-        p_beats_uniform=beats,
-        gain=float(expected[top] - expected[uniform]),
-        gain_ci95=(low, high),
-        recommended=lattice[top] if trusted and beats >= LEAVE else REFERENCES["uniform"],
-    )
-
-
-def _first(expected: Floats, default: int = 0) -> int:
-    """The index of the highest; `default` where none is higher by more than rounding."""
-    top = int(expected.argmax())
-    return top if expected[top] > expected[default] + _ALIKE else default
-
-
-def _best(surfaces: Floats) -> Floats:
-    """Probability of each point of being the best; where a surface is flat, every point has the same chance."""
-    jitter = np.random.default_rng(0).random(surfaces.shape) * _ALIKE
-    tops = (np.round(surfaces, 9) + jitter).argmax(1)
-    return np.bincount(tops, minlength=surfaces.shape[1]) / len(surfaces)
-
-
-def _region(expected: Floats, probabilities: Floats) -> list[int]:
-    """Indices, the highest expected accuracy first.
-
-    The few points that are most often the best would do too, but on a flat surface they are the triangle's edge: a
-    surface without an optimum has its top at the border in most draws.
-    """
-    order = np.argsort(-np.round(expected, 9), kind="stable")
-    count = int(np.searchsorted(np.cumsum(probabilities[order]), 0.95 - 1e-12)) + 1
-    return [int(i) for i in order[:count]]
-
-
-def _areas(lattice: Sequence[Shares]) -> Floats:
-    """The part of the triangle that is nearest to each point, summing to 1: less at the edges, least in the corners."""
-    sides = np.array([sum(share < 1e-9 for share in (s.depth, s.width, s.resolution)) for s in lattice])
-    parts = np.array([6.0, 3.0, 1.0])[sides]
-    return np.asarray(parts / parts.sum())
-
-
-def percent(shares: Shares) -> str:
-    """Shares as people write them, such as `28/29/43 %`: depth, width, resolution."""
-    return f"{100 * shares.depth:.0f}/{100 * shares.width:.0f}/{100 * shares.resolution:.0f} %"
+    return next(name for name, error in known if error <= SIMPLER * least + ALIKE)
 
 
 def amount(target: str, value: float) -> str:
@@ -295,51 +209,86 @@ def amount(target: str, value: float) -> str:
     return f"{100 * value:.2f} points" if target == "accuracy" else f"{value:.3g} nats"
 
 
-def _where(optimum: Optimum) -> str:
-    area = f"{100 * optimum.region_area:.0f} % of the triangle"
-    if optimum.flat:
-        return (
-            f"The surface is flat: the region that holds the optimum with 95 % probability covers {area}, so where the "
-            "optimum is remains unknown."
-        )
-    return (
-        f"Accuracy is highest near depth/width/resolution {percent(optimum.shares)} of log-cost; the region that holds "
-        f"the optimum with 95 % probability covers {area}."
-    )
-
-
-def _advice(optimum: Optimum, fit: SurfaceFit) -> str:
-    low, high = (100 * bound for bound in optimum.gain_ci95)
-    gain = f"{100 * optimum.gain:+.2f} points over uniform (95 % interval {low:+.2f} to {high:+.2f})"
-    chance = f"better with a probability of {optimum.p_beats_uniform:.2f}"
-    if optimum.recommended != REFERENCES["uniform"]:
-        return f"It is worth leaving uniform for {percent(optimum.recommended)}: {gain}, {chance}."
-    if optimum.gain == 0.0:
-        return "Uniform itself is expected to be best: stay with it."
-    if optimum.p_beats_uniform < LEAVE:
-        return f"Not enough evidence to leave uniform: {percent(optimum.shares)} is {gain}, {chance} (needed: {LEAVE:g})."
-    return f"Not enough evidence to leave uniform: {percent(optimum.shares)} is {gain}, but the surface does not predict."
-
-
-def _trust(target: str, errors: dict[Name, float | None], preferred: Name) -> str:
-    mean, quadratic = errors["mean"], errors["quadratic"]
+def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name) -> str:
+    """How the surfaces compare with the plain mean."""
     told = {name: amount(target, error) for name, error in errors.items() if error is not None}
-    if len(told) == 2:
-        told.pop("process")
-    if quadratic is not None and mean is not None and quadratic > SIMPLER * mean:
-        worse = (
+    mean, quadratic = errors["mean"] or 0.0, errors["quadratic"] or 0.0
+    parts = []
+    if quadratic > SIMPLER * mean:
+        parts.append(
             f"A quadratic surface predicts a left-out network's {target} worse than the plain mean of the others does "
             f"({told['quadratic']} against {told['mean']}): it is not to be trusted."
         )
-        if preferred == "mean":
-            return worse
-        return f"{worse} {_PHRASES[preferred]} does better ({amount(target, errors[preferred] or 0.0)})."
-    if preferred == "mean":
-        return (
-            f"No surface predicts a left-out network's {target} better than the plain mean of the others does "
-            f"({amount(target, mean or 0.0)}): it is not to be trusted."
+    if preferred != "mean":
+        parts.append(
+            f"{PHRASES[preferred]} predicts a left-out network's {target} best, with an error of {told[preferred]} "
+            f"against {told['mean']} by the plain mean of the others."
         )
+    elif not parts:
+        parts.append(
+            f"No surface predicts a left-out network's {target} better than the plain mean of the others does (error "
+            f"{told['mean']}): none is to be trusted."
+        )
+    return " ".join(parts)
+
+
+def _missing(rows: _Rows) -> str:
+    networks, terms = len(rows.groups), TERMS["quadratic"]
+    if networks < terms:
+        lack = f"the quadratic surface has {terms} coefficients and this budget has {networks} networks"
+    elif not determines(scheffe(rows.shares, terms)):
+        lack = (
+            f"the {networks} networks of this budget lie too close to a line to fix a quadratic's {terms} coefficients"
+        )
+    elif networks == terms:
+        lack = f"the quadratic surface takes all {networks} networks of this budget, so none can be left out to test it"
+    else:
+        return ""
+    return f"{lack[0].upper()}{lack[1:]}: run with --trials {max(8, networks + 4)} or more."
+
+
+def _too_few(rows: _Rows) -> str:
     return (
-        f"{_PHRASES[preferred]} predicts a left-out network's {target} best: its error is "
-        f"{amount(target, errors[preferred] or 0.0)}, that of the plain mean {amount(target, mean or 0.0)}."
+        f"There is no response surface yet: it takes {LEAST_NETWORKS} networks and {LEAST_TRAININGS} trainings, and "
+        f"this budget has {len(rows.groups)} and {len(rows.seeds)}: run with --trials 8 --seeds 2 or more."
     )
+
+
+def optimum_to_dict(found: ResponseSurface | NoSurface) -> dict[str, Any] | None:
+    """`optimum` in `result.json`; None without a surface."""
+    if isinstance(found, NoSurface):
+        return None
+    optimum = found.optimum
+    return {
+        "shares": dataclasses.asdict(optimum.shares),
+        "region_area": optimum.region_area,
+        "p_best": optimum.p_best,
+        "flat": optimum.flat,
+        "best_trial": optimum.best,
+        "p_beats_uniform": optimum.p_beats_uniform,
+        "gain": optimum.gain,
+        "gain_ci95": list(optimum.gain_ci95),
+        "recommended": dataclasses.asdict(optimum.recommended),
+    }
+
+
+def surface_to_dict(found: ResponseSurface | NoSurface) -> dict[str, Any]:
+    """`surface` in `result.json`."""
+    if isinstance(found, NoSurface):
+        return {"words": found.words}
+    return {
+        "networks": found.networks,
+        "trainings": found.trainings,
+        **{fit.target: _fit_to_dict(fit) for fit in found.fits},
+        "words": found.words,
+    }
+
+
+def _fit_to_dict(fit: SurfaceFit) -> dict[str, Any]:
+    return {
+        "leave_one_network_out": dict(fit.errors),
+        "seed_noise": fit.noise,
+        "preferred": fit.preferred,
+        "quadratic": list(fit.coefficients) if fit.coefficients else None,
+        "words": fit.words,
+    }

@@ -26,8 +26,7 @@ class TransferAt:
         seeds: of each.
         rank: of the found coefficients there, 1 is first.
         leader: number of the network that leads there.
-        agreement: of the order at phi = 1 with that at phi; its regret is that of the leader of phi = 1.
-        found_regret: accuracy that the found coefficients lack to the leader.
+        agreement: of the order at phi = 1 with that at phi; its regret is what the found coefficients lack to the leader.
         status: `leads`; `not shown otherwise` (another has a higher mean, within the noise); `no longer leads`.
         words: for people.
     """
@@ -40,7 +39,6 @@ class TransferAt:
     rank: int
     leader: int
     agreement: Agreement
-    found_regret: float
     status: Status
     words: str
 
@@ -95,8 +93,7 @@ def _at(phi: float, found: int, at_one: Layout, larger: Layout) -> TransferAt | 
         seeds=len(larger.seeds),
         rank=1 + int((means > means[mine]).sum()),
         leader=numbers[leader],
-        agreement=agreement(here, there, paired=paired),
-        found_regret=float(means.max() - means[mine]),
+        agreement=agreement(here, there, paired=paired, choice=mine),
         status=status,
         words="",
     )
@@ -121,7 +118,7 @@ def _words(found: TransferAt) -> str:
     said = {
         "leads": "the coefficients found at phi 1 still lead",
         "not shown otherwise": f"no evidence that they stopped leading (rank {found.rank} of {found.networks})",
-        "no longer leads": f"they do not: network {found.leader} leads by {100 * found.found_regret:.2f} points",
+        "no longer leads": f"they do not: network {found.leader} leads by {100 * found.agreement.regret:.2f} points",
     }[found.status]
     text = f"At phi {found.phi:g} ({found.cost}) {said}"
     tau, interval = found.agreement.tau, found.agreement.tau_ci95

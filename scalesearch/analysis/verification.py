@@ -165,9 +165,9 @@ def _words(found: Verification) -> str:
         return "One seed shows no interval: run it again with --seeds 5 or more."
     parts = [_headline(found)]
     if found.search_lead is not None and found.lead is not None:
-        same = "" if found.split == "validation" else ", on other images"
+        where = "on new seeds" if found.split == "validation" else "on new seeds and other images"
         parts.append(
-            f"In the search it led uniform scaling by {100 * found.search_lead:+.2f} points, on new seeds{same} by "
+            f"In the search it led uniform scaling by {100 * found.search_lead:+.2f} points, {where} by "
             f"{100 * found.lead:+.2f}."
         )
     smallest = 100 * found.smallest_detectable_difference

@@ -167,7 +167,7 @@ def show_command(study: StudyName, studies_dir: StudiesDir = Path("studies"), as
 @app.command()
 def plot(
     study: StudyName,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="pareto or simplex.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="pareto, simplex, surface, verdict, fidelity or law.")],
     out: Annotated[Path, typer.Option("--out", help="File ending in .png, .svg or .pdf.")],
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study.")] = None,
     studies_dir: StudiesDir = Path("studies"),

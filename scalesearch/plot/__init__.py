@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from scalesearch.analysis.law import compute_law, law_refusal
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import choice_error
+from scalesearch.plot.evidence import draw_fidelity, draw_verdicts, fidelity_info, verdict_info
 from scalesearch.plot.info import ParetoInfo, SimplexInfo, pareto_info, simplex_info
+from scalesearch.plot.law import draw_law
 from scalesearch.plot.pareto import draw_pareto
 from scalesearch.plot.save import save_figure, svg_text
 from scalesearch.plot.simplex import draw_simplex
 from scalesearch.plot.spaces import draw_space
 from scalesearch.plot.staircase import draw_exponents
+from scalesearch.plot.surface import draw_surface, surface_info
 
 __all__ = [
     "FIGURES",
@@ -23,14 +27,26 @@ __all__ = [
     "draw_exponents",
     "draw_space",
     "figure",
+    "figures_of",
     "pareto_info",
     "save_figure",
     "simplex_info",
     "svg_text",
 ]
 
-FIGURES = ("pareto", "simplex")
+FIGURES = ("pareto", "simplex", "surface", "verdict", "fidelity", "law")
 """The kinds of figure."""
+
+
+def figures_of(result: StudyResult) -> tuple[str, ...]:
+    """The kinds that have something to show for this study."""
+    proofs = [budget.proof for budget in result.budgets]
+    shown = {
+        "verdict": any(proof.verification for proof in proofs),
+        "fidelity": bool(fidelity_info(result).panels),
+        "law": law_refusal(result) is None,
+    }
+    return tuple(kind for kind in FIGURES if shown.get(kind, True))
 
 
 def figure(result: StudyResult, kind: str, budget: str | None = None) -> Figure:
@@ -39,14 +55,24 @@ def figure(result: StudyResult, kind: str, budget: str | None = None) -> Figure:
     Args:
         result: what the study gave so far.
         kind: `pareto`: accuracy against cost, with every network's interval; `simplex`: accuracy over the shares of
-            log-cost.
+            log-cost; `surface`: the fitted response surface with the region of its optimum; `verdict`: differences on
+            new seeds; `fidelity`: how rankings agree; `law`: accuracy against cost as a law.
         budget: text of one budget, as the study has it; None draws all.
 
     Raises:
         UnknownNameError: another kind, or a budget that the study does not have.
+        StudyError: a law of fewer than three budgets.
     """
+    if kind not in FIGURES:
+        raise choice_error("figure kind", kind, FIGURES)
+    if kind == "law":
+        return draw_law(compute_law(result, result.verified))
+    if kind == "surface":
+        return draw_surface(surface_info(result, budget))
+    if kind == "verdict":
+        return draw_verdicts(verdict_info(result, budget))
+    if kind == "fidelity":
+        return draw_fidelity(fidelity_info(result, budget))
     if kind == "pareto":
         return draw_pareto(pareto_info(result, budget))
-    if kind == "simplex":
-        return draw_simplex(simplex_info(result, budget))
-    raise choice_error("figure kind", kind, FIGURES)
+    return draw_simplex(simplex_info(result, budget))

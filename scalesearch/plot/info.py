@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from scalesearch.analysis.noise import Reliability
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.currency import over_limit
 from scalesearch.errors import choice_error
 from scalesearch.space import REFERENCES, Shares
 
@@ -90,10 +91,12 @@ def _problem(summary: NetworkSummary) -> str:
     network = summary.network
     if summary.failed:
         return f"diverged on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds"
+    if summary.stopped:
+        return "given up early"
     if not network.within_tolerance:
         return f"off budget: {100 * network.cost / network.target:.1f} % of the target"
     if network.violations:
-        return " and ".join(f"{100 * part:.1f} % over {name.replace('_', '-')}" for name, part in network.violations)
+        return " and ".join(over_limit(name, part) for name, part in network.violations)
     return "" if summary.ranked else "not trained yet"
 
 
@@ -136,7 +139,12 @@ def _panel(budget: BudgetResult, currency: str) -> Panel:
     return Panel(budget.facts.text, budget.facts.target, currency, marks, caption)
 
 
-def _chosen(result: StudyResult, budget: str | None) -> tuple[BudgetResult, ...]:
+def chosen_budgets(result: StudyResult, budget: str | None) -> tuple[BudgetResult, ...]:
+    """One budget of a study, or all.
+
+    Raises:
+        UnknownNameError: a budget that the study does not have.
+    """
     if budget is None:
         return result.budgets
     chosen = tuple(b for b in result.budgets if b.facts.text == budget)
@@ -145,7 +153,8 @@ def _chosen(result: StudyResult, budget: str | None) -> tuple[BudgetResult, ...]
     return chosen
 
 
-def _title(result: StudyResult) -> str:
+def figure_title(result: StudyResult) -> str:
+    """What the figure is of."""
     config = result.manifest.config
     unfinished = "" if result.complete else " (not finished)"
     return f"{result.manifest.study}{unfinished}: {config.base} on {config.data}"
@@ -157,12 +166,12 @@ def pareto_info(result: StudyResult, budget: str | None = None) -> ParetoInfo:
     Raises:
         UnknownNameError: a budget that the study does not have.
     """
-    panels = tuple(_panel(b, result.manifest.config.cost) for b in _chosen(result, budget))
+    panels = tuple(_panel(b, result.manifest.config.cost) for b in chosen_budgets(result, budget))
     baseline = _mark(result.baseline, None) if result.baseline else None
     shown = {panel.budget for panel in panels} | ({result.baseline.network.budget} if result.baseline else set())
     front = [s for s in result.pareto if s.network.budget in shown]
     points = tuple((s.network.cost, 100 * s.mean) for s in front if s.mean is not None)
-    return ParetoInfo(_title(result), baseline, panels, points, result.manifest.config.cost)
+    return ParetoInfo(figure_title(result), baseline, panels, points, result.manifest.config.cost)
 
 
 def simplex_info(result: StudyResult, budget: str | None = None) -> SimplexInfo:
@@ -171,4 +180,6 @@ def simplex_info(result: StudyResult, budget: str | None = None) -> SimplexInfo:
     Raises:
         UnknownNameError: a budget that the study does not have.
     """
-    return SimplexInfo(_title(result), tuple(_panel(b, result.manifest.config.cost) for b in _chosen(result, budget)))
+    return SimplexInfo(
+        figure_title(result), tuple(_panel(b, result.manifest.config.cost) for b in chosen_budgets(result, budget))
+    )

@@ -119,5 +119,7 @@ def _draw_leader(ax: Axes, end: Point, at: Point, label: Label) -> None:
     length = math.dist(at, end)
     start = tuple(a + (e - a) * (label.radius_px + 1) / length for a, e in zip(at, end, strict=True))
     (x0, y0), (x1, y1) = ax.transData.inverted().transform([start, end])
-    line = ax.plot([x0, x1], [y0, y1], color=label.style.get("color", "black"), linewidth=0.8, zorder=5)
+    line = ax.plot(
+        [x0, x1], [y0, y1], color=label.style.get("color", "black"), linewidth=0.8, zorder=5, transform=ax.transData
+    )  # ternary axes take x and y only with their transform
     line[0].set_in_layout(False)

@@ -11,7 +11,7 @@ from rich.text import Text
 from scalesearch.analysis.exponents import DIMENSIONS, ExponentReport, Slope, Staircase
 from scalesearch.analysis.spaces import BACKWARD, DepthRange, SpaceReport, Spread
 from scalesearch.currency import engineering
-from scalesearch.report.tables import _table
+from scalesearch.report.tables import plain_table
 from scalesearch.report.text import NONE, blocks, span
 
 LABELS = {"macs": "FLOPs", "params": "params", "activations": "activations", "latency": "latency"}
@@ -71,7 +71,7 @@ def _exponent_parts(report: ExponentReport) -> Iterator[RenderableType]:
 
 
 def _exponents_table(report: ExponentReport) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("cost", no_wrap=True)
     for dimension in DIMENSIONS:
         table.add_column(dimension, no_wrap=True)
@@ -96,7 +96,7 @@ def _staircase_parts(base: str, stairs: Staircase) -> Iterator[RenderableType]:
 
 
 def _sizes_table(stairs: Staircase) -> Table:
-    table = _table()
+    table = plain_table()
     for name in ("px", "FLOPs", "next size costs"):
         table.add_column(name, justify="right", no_wrap=True)
     macs = dict(stairs.steps)
@@ -157,7 +157,7 @@ def coincidence(report: SpaceReport) -> str:
 
 
 def _costs_table(report: SpaceReport) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("FLOPs in baselines", no_wrap=True)
     for name in ("least", "median", "most"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -168,7 +168,7 @@ def _costs_table(report: SpaceReport) -> Table:
 
 
 def _references_table(report: SpaceReport) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("reference", no_wrap=True)
     for name in ("alpha", "beta", "gamma"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -184,7 +184,7 @@ def _references_table(report: SpaceReport) -> Table:
 
 
 def _rules_table(report: SpaceReport) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("rule", no_wrap=True)
     table.add_column("tables", justify="right", no_wrap=True)
     table.add_column("changes at alpha")

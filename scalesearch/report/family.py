@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
 from rich.padding import Padding
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from scalesearch.analysis.family import Family, Member, Released, StageGrowth, explain, growth
 from scalesearch.currency import CURRENCIES, engineering
+from scalesearch.report.tables import plain_table
 from scalesearch.report.text import NONE, blocks, channels
 from scalesearch.space import Coefficients
 
@@ -102,7 +102,7 @@ def members_table(family: Family, *, narrow: bool = False) -> Table:
         family: what to show.
         narrow: leave out the multipliers, for 80 columns.
     """
-    table = _table()
+    table = plain_table()
     columns = [column for column in _MEMBER_COLUMNS if not (narrow and column.wide)]
     for column in columns:
         table.add_column(column.name, justify=_justify(column.number), no_wrap=column.name != "note")
@@ -113,7 +113,7 @@ def members_table(family: Family, *, narrow: bool = False) -> Table:
 
 def networks_table(family: Family) -> Table:
     """One line a member: blocks of the stages, and every channel count."""
-    table = _table()
+    table = plain_table()
     table.add_column("phi", justify="right", no_wrap=True)
     table.add_column("blocks", no_wrap=False)
     table.add_column("channels: stem, stages, head")
@@ -121,10 +121,6 @@ def networks_table(family: Family) -> Table:
         spec = member.network.spec
         table.add_row(f"{member.phi:g}", blocks(spec), channels(spec))
     return table
-
-
-def _table() -> Table:
-    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
 
 
 def _justify(number: bool) -> Literal["left", "right"]:
@@ -150,7 +146,7 @@ def _noun(family: Family, blocks: int) -> str:
 
 def growth_table(stages: tuple[StageGrowth, ...]) -> Table:
     """One line a stage: blocks, channels and multiply-adds of the baseline and of the member."""
-    table = _table()
+    table = plain_table()
     table.add_column("stage", no_wrap=True)
     for name in ("blocks", "added", "channels", "exact", "FLOPs", "times", "part of\ngrowth %"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -177,7 +173,7 @@ def released_table(released: tuple[Released, ...], *, narrow: bool = False) -> T
         released: B0 first.
         narrow: leave out the parameters, for 80 columns.
     """
-    table = _table()
+    table = plain_table()
     table.add_column("net", no_wrap=True)
     amounts = ("FLOPs",) if narrow else ("FLOPs", "params")
     at_phi, of = (f"{name}\nat\nphi" for name in _SCALED), (f"phi\nof\n{name}" for name in _SCALED)

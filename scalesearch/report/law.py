@@ -13,7 +13,7 @@ from scalesearch.analysis.law import ScalingLaw
 from scalesearch.analysis.lawfit import HeldOut, Interval, StrategyLaw
 from scalesearch.analysis.lawread import Forecast, Reach, times
 from scalesearch.currency import CURRENCIES, amount
-from scalesearch.report.tables import _table
+from scalesearch.report.tables import plain_table
 from scalesearch.report.text import NONE
 
 WIDE = 104
@@ -102,7 +102,7 @@ class LawTable:
 
 def law_table(law: ScalingLaw, *, narrow: bool = False) -> Table:
     """One row a strategy: the law, and the largest budget predicted against measured."""
-    table = _table()
+    table = plain_table()
     table.add_column("strategy", no_wrap=True)
     for name in ("a %", *(() if narrow else ("b points",)), "c", "predicted", "measured"):
         table.add_column(name, justify="right", no_wrap=True)

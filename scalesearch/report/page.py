@@ -9,16 +9,22 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from scalesearch.analysis.law import compute_law, law_refusal
 from scalesearch.analysis.result import StudyResult
 from scalesearch.config import config_to_dict, dump_toml
 from scalesearch.currency import engineering
 from scalesearch.files import write_atomic
-from scalesearch.report import text
+from scalesearch.report import evidence, surface, text
+from scalesearch.report import law as law_report
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 CAPTIONS = {
     "pareto": "Accuracy against cost. Intervals come from the seed spread pooled over all networks of the study.",
     "simplex": "Where the extra compute went, and the accuracy it gave.",
+    "surface": "The response surface over the shares of log-cost, from all trainings together.",
+    "verdict": "The search's choice against each other network, on new seeds; intervals are single ones.",
+    "fidelity": "How other rankings agree with that of the proxy.",
+    "law": "Accuracy against cost for each way to spend compute; the largest budget is predicted from the others.",
 }
 
 
@@ -31,7 +37,13 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"text": text, "engineering": engineering}
+    environment.globals |= {
+        "text": text,
+        "engineering": engineering,
+        "evidence": evidence,
+        "surfaces": surface,
+        "laws": law_report,
+    }
     return environment.get_template("report.html.j2")
 
 
@@ -48,6 +60,8 @@ def html_report(result: StudyResult, figures: Mapping[str, str]) -> str:
         manifest=result.manifest,
         config=result.manifest.config,
         figures=shown,
+        law=None if law_refusal(result) else compute_law(result, result.verified),
+        missing_law=law_refusal(result) if len(result.budgets) > 1 else None,
         definition=dump_toml(config_to_dict(result.manifest.config)),
     )
 

@@ -56,7 +56,8 @@ class StudyRow:
     state: str
 
 
-def _table(**options: Any) -> Table:
+def plain_table(**options: Any) -> Table:
+    """An empty table in the style of all."""
     return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", **options)
 
 
@@ -80,7 +81,7 @@ def result_table(budget: BudgetResult, limit: int | None = None, *, narrow: bool
         limit: show at most this many; the references and a line with the number left out always stay.
         narrow: leave out blocks, channels and the share of the target, for 80 columns.
     """
-    table = _table()
+    table = plain_table()
     plain = all(s.network.currency == "macs" for s in budget.networks)
     columns = [c for c in _COLUMNS if not (narrow and c.wide) and not (plain and c is _COST)]
     short = CURRENCIES[budget.networks[0].network.currency].short if budget.networks else ""
@@ -135,7 +136,7 @@ def _row_style(summary: NetworkSummary) -> str:
 
 def verdict_table(comparisons: Iterable[Comparison]) -> Table:
     """The best network against each reference and the baseline, in points of accuracy."""
-    table = _table()
+    table = plain_table()
     table.add_column("best against", no_wrap=True)
     table.add_column("difference", justify="right", no_wrap=True)
     table.add_column("95 % interval (points)", justify="right", no_wrap=True)
@@ -154,7 +155,7 @@ def verdict_table(comparisons: Iterable[Comparison]) -> Table:
 def front_table(front: Iterable[NetworkSummary]) -> Table:
     """The networks that no other beats on both cost and accuracy."""
     front = list(front)
-    table = _table()
+    table = plain_table()
     short = CURRENCIES[front[0].network.currency].short if front else "cost"
     for name, justify in ((short, "right"), ("accuracy %", "right"), ("budget", "left"), ("px", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -175,7 +176,7 @@ def front_table(front: Iterable[NetworkSummary]) -> Table:
 
 def studies_table(rows: Iterable[StudyRow]) -> Table:
     """One line a study."""
-    table = _table()
+    table = plain_table()
     for name in ("study", "base", "data", "budgets"):
         table.add_column(name, overflow="fold")
     table.add_column("trainings", justify="right", no_wrap=True)
@@ -197,7 +198,7 @@ def count_table(cost: Mapping[str, Any], name: str) -> Group:
         name: of the network.
     """
     title = Text(f"{name} at {cost['resolution_px']} px, one image, eval mode", style="bold")
-    table = _table(show_footer=True, footer_style="bold")
+    table = plain_table(show_footer=True, footer_style="bold")
     table.add_column("stage", footer="total")
     labels = {"macs": "FLOPs (multiply-adds)", "fvcore_total": "fvcore total"}
     for key in ("macs", "fvcore_total", "params", "activations"):

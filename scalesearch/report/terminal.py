@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from scalesearch.analysis.law import compute_law, law_refusal
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.currency import CURRENCIES
 from scalesearch.manifest import Manifest
+from scalesearch.report.evidence import render_proof
+from scalesearch.report.law import render_law
+from scalesearch.report.surface import surface_lines
 from scalesearch.report.tables import FittedTable, front_table, verdict_table
 from scalesearch.report.text import architecture, coefficients, noise_line, progress, score, target
 
@@ -30,13 +34,21 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
         short = CURRENCIES[result.manifest.config.cost].short
         yield Text(f"Pareto front (not beaten on both {short} and accuracy)", style="bold")
         yield front_table(result.pareto)
+    if len(result.budgets) > 1 and not law_refusal(result):
+        yield Text("Accuracy against cost as a law", style="bold")
+        yield render_law(compute_law(result, result.verified))
 
 
 def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
     title = f"Budget {budget.facts.text}: {target(budget.facts.target, manifest)}"
     yield Text(title, style="bold underline")
     yield from _answer(budget)
+    if budget.ending:
+        yield _line("search", budget.ending)
     yield _line("noise", noise_line(budget.reliability))
+    if budget.best is not None:
+        yield from surface_lines(budget.surface)
+    yield from render_proof(budget.proof)
     if budget.networks:
         yield FittedTable(budget)
 
