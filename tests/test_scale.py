@@ -266,7 +266,7 @@ def test_json_says_everything(call):
     assert set(one) == {
         "phi", "alpha", "beta", "gamma", "target_macs", "macs", "macs_before_repair", "cost_before_repair",
         "currency", "target", "cost", "residual", "within_tolerance",
-        "extrapolated", "params", "activations", "fvcore_total", "network", "explanation",
+        "extrapolated", "transfer", "params", "activations", "fvcore_total", "network", "explanation",
     }  # fmt: skip
     assert (one["phi"], one["alpha"], one["macs"], one["extrapolated"]) == (1.0, 1.2, 743_920_832, False)
     assert one["network"]["depths"] == [1, 2, 2, 4, 4, 5, 1]

@@ -39,7 +39,9 @@ class Member:
         network: rounded, and its channels moved until it meets the target.
         cost_before_repair: after plain rounding.
         within_tolerance: whether `network` meets the target.
-        extrapolated: whether nothing was searched that large (or that small).
+        extrapolated: whether nothing was searched that large (or that small), or verified there.
+        transfer: what `verify --phi` found there: `leads`, `not shown otherwise` or `no longer leads`; empty when it
+            has not been run.
     """
 
     phi: float
@@ -50,6 +52,7 @@ class Member:
     cost_before_repair: float
     within_tolerance: bool
     extrapolated: bool
+    transfer: str = ""
 
     @property
     def cost(self) -> int:
@@ -278,6 +281,7 @@ def _member_to_dict(member: Member) -> dict[str, Any]:
         "residual": member.residual,
         "within_tolerance": member.within_tolerance,
         "extrapolated": member.extrapolated,
+        "transfer": member.transfer or None,
         **_sized_to_dict(member.network),
     }
 

@@ -26,7 +26,7 @@ class TransferAt:
         seeds: of each.
         rank: of the found coefficients there, 1 is first.
         leader: number of the network that leads there.
-        agreement: of the order at phi = 1 with that at phi; its regret is what the found coefficients lack to the leader.
+        agreement: of the order at phi = 1 with that at phi; its regret is what the found coefficients lack there.
         status: `leads`; `not shown otherwise` (another has a higher mean, within the noise); `no longer leads`.
         words: for people.
     """

@@ -95,7 +95,14 @@ def _of_study(name: str, given: Coefficients | None, budget: str | None, roundin
         largest=max((summary.network.cost for summary in chosen.networks), default=0.0),
         currency=config.cost,
         exponents=result.manifest.exponents,
+        transfer={} if given else _verified(chosen),
     )
+
+
+def _verified(chosen: BudgetResult) -> dict[float, str]:
+    """What `verify --phi` found of the best network's coefficients."""
+    found = chosen.proof.transfer
+    return {one.phi: one.status for one in found.at} if found else {}
 
 
 def _check_counted(result: StudyResult) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from scalesearch.analysis.family import Family, Member, Released, Sized
@@ -72,6 +72,7 @@ class Question:
         largest: the highest cost that was searched; None where only phi says what was.
         currency: what targets are counted in: multiply-adds, parameters or activations.
         exponents: of the surface that the coefficients lie on.
+        transfer: phi -> what `verify` found there for these coefficients.
     """
 
     baseline: Baseline
@@ -82,6 +83,7 @@ class Question:
     largest: float | None = None
     currency: str = "macs"
     exponents: Exponents = NOMINAL
+    transfer: Mapping[float, str] = field(default_factory=dict)
 
     @property
     def gauge(self) -> Gauge:
@@ -144,7 +146,8 @@ def _member(question: Question, phi: float) -> Member:
         network=_sized(baseline, spec, question.task),
         cost_before_repair=gauge.cost(plain),
         within_tolerance=within,
-        extrapolated=beyond or not 0 <= phi <= 1,
+        extrapolated=phi not in question.transfer and (beyond or not 0 <= phi <= 1),
+        transfer=question.transfer.get(phi, ""),
     )
 
 

@@ -7,7 +7,11 @@ from typing import Any
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.serialize import summary_to_dict
+from scalesearch.analysis.transfer import transfer_to_dict
+from scalesearch.analysis.verification import verification_to_dict
 from scalesearch.errors import StudyError
+
+EXTRAPOLATED = "Members at larger phi are extrapolated: scalesearch verify NAME --phi 2,3 has not been run."
 
 
 def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
@@ -22,7 +26,7 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
     manifest, best = result.manifest, budget.best
     if best is None:
         raise StudyError(f"study {manifest.study!r} has no best network on budget {budget.facts.text} yet")
-    network = summary_to_dict(best)
+    network, proof = summary_to_dict(best), budget.proof
     return {
         "study": manifest.study,
         "budget": budget.facts.text,
@@ -50,6 +54,9 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
         "networks_compared": sum(1 for summary in budget.networks if summary.ranked),
         "verdict": [_comparison(c) for c in map(dataclasses.asdict, budget.comparisons)],
         "advice": budget.advice,
+        "verification": verification_to_dict(proof.verification) if proof.verification else None,
+        "transfer": transfer_to_dict(proof.transfer) if proof.transfer else None,
+        "larger_phi": [one.words for one in proof.transfer.at] if proof.transfer else [EXTRAPOLATED],
         "study_complete": result.complete,
         "data": {**dataclasses.asdict(manifest.data), "notes": list(manifest.data.notes)},
         "proxy": dataclasses.asdict(manifest.config.proxy),

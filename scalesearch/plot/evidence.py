@@ -54,7 +54,7 @@ def verdict_info(result: StudyResult, budget: str | None = None) -> EvidenceInfo
 def draw_verdicts(info: EvidenceInfo) -> Figure:
     """Differences of the search's choice to every other network on new seeds, each with its interval."""
     rows = sum(len(panel.verdicts) + 2 for panel in info.panels)
-    fig = canvas(max(3.0, 1.0 + ROW_IN * rows), f"{info.title}: verified on new seeds")
+    fig = canvas(max(4.2, 1.0 + ROW_IN * rows), f"{info.title}: verified on new seeds")
     if not info.panels:
         say_empty(fig, "nothing has been verified yet: scalesearch verify NAME")
         return fig
@@ -117,7 +117,7 @@ def fidelity_info(result: StudyResult, budget: str | None = None) -> FidelityInf
 def draw_fidelity(info: FidelityInfo) -> Figure:
     """Kendall's tau of every other ranking with the proxy's own, and what choosing by the proxy would lose there."""
     rows = sum(len(panel.rows) + 2 for panel in info.panels)
-    fig = canvas(max(3.0, 1.0 + ROW_IN * rows), f"{info.title}: does the ranking hold?")
+    fig = canvas(max(4.2, 1.0 + ROW_IN * rows), f"{info.title}: does the ranking hold?")
     if not info.panels:
         say_empty(fig, "a proxy of one epoch has no curve; scalesearch verify NAME --fidelity tells more")
         return fig

@@ -26,7 +26,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from scalesearch.analysis.optimum import percent
 from scalesearch.analysis.result import StudyResult
-from scalesearch.analysis.surface import NoSurface, ResponseSurface, response_surface
+from scalesearch.analysis.surface import NoSurface, ResponseSurface
 from scalesearch.plot.info import Panel, _panel, chosen_budgets, figure_title
 from scalesearch.plot.labels import Boxes, Label, Point, along, boxes, place_labels
 from scalesearch.plot.style import (
@@ -39,7 +39,6 @@ from scalesearch.plot.style import (
     freeze_layout,
     headline,
     panel_title,
-    reserve_headline,
     say_empty,
 )
 from scalesearch.space import PUBLISHED_SHARES, Shares
@@ -99,9 +98,7 @@ def surface_info(result: StudyResult, budget: str | None = None) -> SurfaceInfo:
         UnknownNameError: a budget that the study does not have.
     """
     currency = result.manifest.config.cost
-    panels = tuple(
-        SurfacePanel(_panel(b, currency), response_surface(b.networks)) for b in chosen_budgets(result, budget)
-    )
+    panels = tuple(SurfacePanel(_panel(b, currency), b.surface) for b in chosen_budgets(result, budget))
     return SurfaceInfo(figure_title(result), panels)
 
 
@@ -130,7 +127,7 @@ def draw_surface(info: SurfaceInfo) -> Figure:
 
 def _triangle(ax: Ternary, panel: SurfacePanel, large: bool) -> None:
     ax.set_anchor("N")
-    reserve_headline(ax)
+    ax.set_title(" \n ", fontsize=11, pad=12, y=1.0)  # room for the headline; without y mpltern searches it, slowly
     _frame(ax)
     surface = panel.surface
     if isinstance(surface, ResponseSurface):
@@ -160,7 +157,7 @@ def _frame(ax: Ternary) -> None:
     for axis in (ax.taxis, ax.laxis, ax.raxis):
         axis.set_major_locator(FixedLocator([0.25, 0.5, 0.75]))
         axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
-    ax.tick_params(labelsize=8.5, color=FAINT, labelcolor=QUIET)
+    ax.tick_params(pad=8, labelsize=8.5, color=FAINT, labelcolor=QUIET)
     ax.grid(True, color="white", alpha=0.35, linewidth=0.7)
     places = (((10, 0), "left", "center"), ((0, -22), "center", "top"), ((0, -22), "center", "top"))
     names = zip(CORNERS, ("depth", "width", "resolution"), places, strict=True)
@@ -211,6 +208,7 @@ def _colour_bar(ax: Ternary, levels: list[float], norm: BoundaryNorm, large: boo
         ScalarMappable(norm, COLOURS),
         ax=ax,
         location="bottom",
+        panchor=False,
         shrink=width,
         pad=0.02,
         aspect=40 * width,

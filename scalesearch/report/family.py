@@ -75,7 +75,11 @@ class _Column:
 
 def note(member: Member) -> str:
     """What a reader must know of a member."""
-    found = (("extrapolated", member.extrapolated), ("off target", not member.within_tolerance))
+    found = (
+        ("extrapolated", member.extrapolated),
+        (f"verified: {member.transfer}", bool(member.transfer)),
+        ("off target", not member.within_tolerance),
+    )
     return ", ".join(word for word, true in found if true)
 
 
