@@ -7,12 +7,12 @@ behind, and can be measured.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scalesearch.analysis.layout import Layout
-from scalesearch.analysis.paired import Difference, PairedTable, detectable, holm, seeds_to_detect
+from scalesearch.analysis.paired import NOTHING, PairedTable, detectable, holm, seeds_to_detect
 from scalesearch.analysis.verdict import NO_EVIDENCE
 from scalesearch.evidence import Split
 from scalesearch.record import NetworkRecord
@@ -54,10 +54,12 @@ class Verification:
 
     Attributes:
         found: number of the network that the search put first.
-        mean: its mean accuracy on the new seeds.
+        search_mean: its mean accuracy in the search, on the validation split; None where it is not known.
+        mean: its mean accuracy on the new seeds; None when it diverged there.
         search_lead: its lead over uniform scaling in the search; None when that is itself, or is not there.
         lead: the same on the new seeds.
-        smallest_detectable_difference: accuracy; None with one seed.
+        smallest_detectable_difference: of two networks of usual noise, by one comparison, with a power of 80 %; None
+            with one seed.
         seeds_for_half: seeds that would see half of it; None when no number within reason would.
         diverged: numbers of networks that are left out because a training of theirs diverged.
         words: sentences for people.
@@ -67,7 +69,8 @@ class Verification:
     split: Split
     found: int
     seeds: tuple[int, ...]
-    mean: float
+    search_mean: float | None
+    mean: float | None
     verdicts: tuple[Verdict, ...]
     search_lead: float | None
     lead: float | None
@@ -89,37 +92,46 @@ def verify_budget(
 
     Returns:
         None when there is nothing to say yet: no seed that all networks have, or the found network is not among them.
+        When the found network diverged there are no verdicts, and `words` say so.
     """
     row = table.row(found)
+    search_mean = search_means.get(found)
+    if found in table.diverged:
+        nothing = Verification(
+            budget, split, found, table.seeds, search_mean, None, (), None, None, None, None, table.diverged, ""
+        )
+        return dataclasses.replace(nothing, words=_lost(nothing))
     if row is None or not table.seeds or len(table.networks) < 2:
         return None
-    others = [i for i in range(len(table.networks)) if i != row]
     paired = PairedTable(table.accuracy) if len(table.seeds) > 1 else None
-    found_differences = [paired.difference(row, i) for i in others] if paired else None
-    own = [_same(budget, name, table, row) for name in _roles(table.networks[row])]
-    verdicts = (*own, *_verdicts(budget, table, row, others, found_differences))
-    shape = (len(table.networks), len(table.seeds))
-    smallest = detectable(paired.sd, *shape) if paired else None
-    uniform = table.with_role("uniform")
-    known = uniform is not None and uniform != row
-    other = table.networks[uniform].trial if known and uniform is not None else -1
+    smallest = detectable(paired.sd, *table.accuracy.shape) if paired else None
+    search_lead, lead = _leads(table, row, search_means)
     result = Verification(
         budget=budget,
         split=split,
         found=found,
         seeds=table.seeds,
+        search_mean=search_mean,
         mean=float(table.accuracy[row].mean()),
-        verdicts=tuple(verdicts),
-        search_lead=search_means[found] - search_means[other]
-        if known and {found, other} <= set(search_means)
-        else None,
-        lead=float((table.accuracy[row] - table.accuracy[uniform]).mean()) if known else None,
+        verdicts=_verdicts(budget, table, row, paired),
+        search_lead=search_lead,
+        lead=lead,
         smallest_detectable_difference=smallest,
-        seeds_for_half=seeds_to_detect(smallest / 2, paired.sd, shape[0]) if paired and smallest else None,
+        seeds_for_half=seeds_to_detect(smallest / 2, paired.sd, len(table.networks)) if paired and smallest else None,
         diverged=table.diverged,
         words="",
     )
     return dataclasses.replace(result, words=_words(result))
+
+
+def _leads(table: Layout, row: int, search_means: Mapping[int, float]) -> tuple[float | None, float | None]:
+    """The lead of a row over uniform scaling, in the search and here; None where it is not known."""
+    uniform = table.with_role("uniform")
+    if uniform is None or uniform == row:
+        return None, None
+    before = [search_means.get(table.networks[i].trial) for i in (row, uniform)]
+    searched = None if before[0] is None or before[1] is None else before[0] - before[1]
+    return searched, float((table.accuracy[row] - table.accuracy[uniform]).mean())
 
 
 def _roles(network: NetworkRecord) -> list[str]:
@@ -134,24 +146,24 @@ def _same(budget: str, name: str, table: Layout, row: int) -> Verdict:
     return Verdict(budget, name, table.networks[row].trial, 0.0, None, None, SAME, len(table.seeds))
 
 
-def _verdicts(
-    budget: str, table: Layout, row: int, others: Sequence[int], differences: Sequence[Difference] | None
-) -> list[Verdict]:
-    """References first, in their usual order, then the other leaders, then the baseline."""
-    if differences is None:
-        gaps = [float((table.accuracy[row] - table.accuracy[i]).mean()) for i in others]
-        found = [
-            Verdict(budget, _name(table.networks[i]), table.networks[i].trial, gap, None, None, ONE_SEED, 1)
-            for i, gap in zip(others, gaps, strict=True)
-        ]
+def _verdicts(budget: str, table: Layout, row: int, paired: PairedTable | None) -> tuple[Verdict, ...]:
+    """What the network itself is, then references in their usual order, the other leaders, and the baseline."""
+    same = [_same(budget, name, table, row) for name in _roles(table.networks[row])]
+    others = [i for i in range(len(table.networks)) if i != row]
+    named = [(budget, _name(table.networks[i]), table.networks[i].trial) for i in others]
+    seeds = len(table.seeds)
+    if paired is None:
+        gaps = (table.accuracy[row] - table.accuracy[others])[:, 0]
+        found = [Verdict(*who, float(gap), None, None, ONE_SEED, seeds) for who, gap in zip(named, gaps, strict=True)]
     else:
+        differences = [paired.difference(row, i) for i in others]
         adjusted = holm([d.p for d in differences])
         found = [
-            Verdict(budget, _name(n), n.trial, d.value, d.ci95, p, _word(d.value, p), len(table.seeds))
-            for n, d, p in zip((table.networks[i] for i in others), differences, adjusted, strict=True)
+            Verdict(*who, d.value, d.ci95, p, _word(d.value, p), seeds)
+            for who, d, p in zip(named, differences, adjusted, strict=True)
         ]
     order = [*REFERENCES, "network", "baseline"]
-    return sorted(found, key=lambda v: (order.index(v.against.split("+")[0].split(" ")[0]), v.trial))
+    return (*same, *sorted(found, key=lambda v: (order.index(v.against.split("+")[0].split(" ")[0]), v.trial)))
 
 
 def _word(difference: float, p: float) -> str:
@@ -161,44 +173,86 @@ def _word(difference: float, p: float) -> str:
 
 
 def _words(found: Verification) -> str:
-    if found.smallest_detectable_difference is None:
-        return "One seed shows no interval: run it again with --seeds 5 or more."
-    parts = [_headline(found)]
-    if found.search_lead is not None and found.lead is not None:
-        where = "on new seeds" if found.split == "validation" else "on new seeds and other images"
-        parts.append(
-            f"In the search it led uniform scaling by {100 * found.search_lead:+.2f} points, {where} by "
-            f"{100 * found.lead:+.2f}."
-        )
-    smallest = 100 * found.smallest_detectable_difference
-    needed = f"{found.seeds_for_half} seeds" if found.seeds_for_half else "more seeds than anyone will train"
-    parts.append(
-        f"{len(found.seeds)} seeds would have shown a difference of {smallest:.2f} points four times in five; half of "
-        f"that takes {needed}."
+    parts = [] if found.smallest_detectable_difference is None else [_headline(found), _adjusted(found)]
+    parts += [_curse(found), _reach(found), _left_out(found)]
+    return " ".join(part for part in parts if part)
+
+
+def _lost(found: Verification) -> str:
+    others = len(found.diverged) - 1
+    plural = "" if others == 1 else "s"
+    more = f", and so did {others} other network{plural}" if others else ""
+    return (
+        f"The search's choice, network {found.found}, diverged on a new seed{more}: it is not to be trusted as it is. "
+        "Lower proxy.learning_rate and search again."
     )
-    if found.diverged:
-        parts.append(f"Left out, because a training diverged: network {', '.join(map(str, found.diverged))}.")
-    return " ".join(parts)
+
+
+def _left_out(found: Verification) -> str:
+    if not found.diverged:
+        return ""
+    plural = "s" if len(found.diverged) > 1 else ""
+    return f"Left out, because a training diverged: network{plural} {', '.join(map(str, found.diverged))}."
+
+
+def _curse(found: Verification) -> str:
+    """What the search promised beside what new seeds show; accuracies of different images are not compared."""
+    where = "on new seeds" if found.split == "validation" else "on new seeds and other images"
+    if found.search_lead is not None and found.lead is not None:
+        before, now = (f"{100 * lead:+.2f}" for lead in (found.search_lead, found.lead))
+        return f"In the search it led uniform scaling by {before} points, {where} by {now}."
+    if found.split == "validation" and found.search_mean is not None and found.mean is not None:
+        return f"The search showed {100 * found.search_mean:.2f} %, new seeds {100 * found.mean:.2f} %."
+    return ""
+
+
+def _reach(found: Verification) -> str:
+    """What these seeds could have seen, and what more would take."""
+    smallest, seeds = found.smallest_detectable_difference, len(found.seeds)
+    if smallest is None:
+        return "One seed shows no interval: run it again with --seeds 5 or more."
+    if smallest < NOTHING:
+        return "The seeds made no difference to any network."
+    half = f"{found.seeds_for_half} (--seeds)" if found.seeds_for_half else "more than anyone will train"
+    return (
+        f"In one comparison {seeds} seeds show a difference of {100 * smallest:.2f} points four times in five; for "
+        f"half of that it takes {half}."
+    )
+
+
+def _adjusted(found: Verification) -> str:
+    """Names whose own interval leaves out 0, although the family of comparisons takes that back."""
+    names = [v.against for v in found.verdicts if v.words == NO_EVIDENCE and v.ci95 and not v.ci95[0] <= 0 <= v.ci95[1]]
+    if not names:
+        return ""
+    count = sum(v.p_holm is not None for v in found.verdicts)
+    return (
+        f"On its own the interval against {', '.join(names)} leaves out 0; among {count} comparisons that happens too "
+        "easily by chance."
+    )
 
 
 def _headline(found: Verification) -> str:
-    against = {name: v for v in found.verdicts for name in v.against.split("+")}
-    uniform = against.get("uniform")
-    better = [v.against for v in found.verdicts if v.words == "better"]
-    worse = [v.against for v in found.verdicts if v.words == "worse"]
-    if uniform is not None and uniform.words == SAME:
-        first = "The search's choice is uniform scaling itself"
-    elif uniform is not None and uniform.words == "better":
-        first = "The search's choice beats uniform scaling on new seeds"
-    elif uniform is not None:
-        first = f"The search's choice against uniform scaling: {uniform.words}"
-    else:
-        first = "Uniform scaling was not among the networks"
     told = [
-        *([f"better than {', '.join(better)}"] if better else []),
-        *([f"worse than {', '.join(worse)}"] if worse else []),
+        f"{word} than {', '.join(names)}"
+        for word in ("better", "worse")
+        if (names := [v.against for v in found.verdicts if v.words == word])
     ]
-    return f"{first}; {' and '.join(told)}." if told else f"{first}; no difference to any network was shown."
+    rest = " and ".join(told) if told else "no difference to any network was shown"
+    return f"{_against_uniform(found)}; {rest}."
+
+
+def _against_uniform(found: Verification) -> str:
+    uniform = next((v for v in found.verdicts if "uniform" in v.against.split("+")), None)
+    if uniform is None:
+        return "Uniform scaling was not among the networks"
+    if uniform.words == SAME or uniform.ci95 is None:
+        return "The search's choice is uniform scaling itself"
+    low, high = (f"{100 * bound:+.2f}" for bound in uniform.ci95)
+    numbers = f"({100 * uniform.difference:+.2f} points, 95 % interval {low} to {high})"
+    if uniform.words == "better":
+        return f"The search's choice beats uniform scaling on new seeds {numbers}"
+    return f"The search's choice against uniform scaling: {uniform.words} {numbers}"
 
 
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:

@@ -69,7 +69,9 @@ def draw_verdicts(info: EvidenceInfo) -> Figure:
 def _verdicts(ax: Axes, panel: Verification) -> None:
     images = "test" if panel.split == "test" else "validation"
     seeds = f"{len(panel.seeds)} seed{'' if len(panel.seeds) == 1 else 's'}"
-    ax.set_title(f"At {panel.budget}: {seeds} of each, {images} images", loc="left", fontsize=11, color=INK)
+    reach = 100 * (panel.smallest_detectable_difference or 0.0)
+    shaded = f"; shaded: under {reach:.2f} points, seen less than four times in five" if reach else ""
+    ax.set_title(f"At {panel.budget}: {seeds} of each, {images} images{shaded}", loc="left", fontsize=11, color=INK)
     tidy(ax)
     ax.axvline(0.0, color=QUIET, linewidth=1)
     shown = [v for v in panel.verdicts if v.words != SAME]
@@ -82,13 +84,11 @@ def _verdicts(ax: Axes, panel: Verification) -> None:
     names = [f"{plain(v.against)}: {v.words}" for v in shown]
     ax.set_yticks(range(len(shown)), names, fontsize=9.5)
     ax.set_ylim(len(shown) - 0.4, -0.6)
-    if panel.smallest_detectable_difference:
-        reach = 100 * panel.smallest_detectable_difference
+    if not shown:
+        ax.text(0.5, 0.5, "nothing to compare: the search's choice diverged", transform=ax.transAxes, ha="center",
+                va="center", fontsize=10, color=QUIET, backgroundcolor="white")  # fmt: skip
+    if reach:
         ax.axvspan(-reach, reach, color=FAINT, alpha=0.45, zorder=0)
-        ax.annotate(
-            f"smaller than {reach:.2f} points: seen less than four times in five", (0.0, 0.0), (0, 3),
-            xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", fontsize=8, color=QUIET,
-        )  # fmt: skip
 
 
 def fidelity_info(result: StudyResult, budget: str | None = None) -> FidelityInfo:

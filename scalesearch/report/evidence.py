@@ -53,6 +53,8 @@ def verdict_cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
 
 def _verification(found: Verification) -> Iterator[RenderableType]:
     yield Text.assemble(("verified: ", "dim"), (found.words, "bold"))
+    if not found.verdicts:
+        return
     table = plain_table()
     table.add_column("search's choice against", no_wrap=True)
     for name in ("difference", "95 % interval", "p (Holm)"):
@@ -63,7 +65,8 @@ def _verification(found: Verification) -> Iterator[RenderableType]:
         table.add_row(escape(against), difference, bounds, p, Text(words, style=VERDICT_STYLES.get(words, "")))
     yield table
     images = "test" if found.split == "test" else "validation"
-    yield Text(f"Points of accuracy on the {images} images; {len(found.seeds)} new seeds of each, paired.", style="dim")
+    seeds = f"{len(found.seeds)} new seed{'' if len(found.seeds) == 1 else 's'}"
+    yield Text(f"Points of accuracy on the {images} images; {seeds} of each, paired.", style="dim")
 
 
 def _transfer(found: Transfer) -> Iterator[RenderableType]:
