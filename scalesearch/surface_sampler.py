@@ -15,8 +15,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from scalesearch.analysis.allocation import Goal, Search, Standing
-from scalesearch.analysis.posterior import Observations, plane
+from scalesearch.analysis.allocation import MOST_NEEDED, Goal, Search, Standing
+from scalesearch.analysis.posterior import Noise, Observations, plane
 from scalesearch.space import REFERENCES, Shares, square_from_shares
 
 SEED_INDEX = "seed_index"
@@ -31,10 +31,11 @@ class SurfaceSampler(BaseSampler):
     Args:
         candidates: one point of each network.
         goal: when it knows enough.
+        noise: of one training, from networks that are not candidates.
     """
 
-    def __init__(self, candidates: Sequence[Shares], goal: Goal) -> None:
-        self.candidates, self.goal = tuple(candidates), goal
+    def __init__(self, candidates: Sequence[Shares], goal: Goal, noise: Noise | None = None) -> None:
+        self.candidates, self.goal, self.noise = tuple(candidates), goal, noise
         self._squares = np.array([square_from_shares(shares) for shares in candidates])
         self._points = plane(candidates)
         centre = plane([REFERENCES["uniform"]])[0]
@@ -77,15 +78,21 @@ class SurfaceSampler(BaseSampler):
     def ending(self, trials: Sequence[FrozenTrial], remaining: int) -> str | None:
         """Why the search should end, in words; None while it should go on."""
         done = sum(t.state is TrialState.COMPLETE for t in trials)
-        found = self.standing(trials, remaining)
-        if found is None:
+        search = self._search(trials)
+        if search is None:
             return "no two trainings have finished" if remaining <= 0 else None
+        found = search.standing(remaining)
         if found.decided:
             return f"decided after {done} trainings: {self._words(found)}"
         if remaining <= 0:
             return f"all {done} trainings are spent: {self._words(found)}"
         if found.hopeless:
-            return f"no affordable number of trainings could decide it, {remaining} were left: {self._words(found)}"
+            needed = search.needed()
+            more = f"more than {MOST_NEEDED:,}" if needed is None else f"about {needed}"
+            return (
+                f"no affordable number of trainings could decide it, {remaining} were left and {more} would be needed: "
+                f"{self._words(found)}"
+            )
         return None
 
     def _words(self, found: Standing) -> str:
@@ -109,6 +116,7 @@ class SurfaceSampler(BaseSampler):
             points=self._points[[self._index(t) for t in done]],
             seeds=np.array([int(t.user_attrs[SEED_INDEX]) for t in done], dtype=np.int64),
             values=np.array([t.value for t in done], dtype=np.float64),
+            noise=self.noise,
         )
         return Search(observations, self.candidates, self.uniform, self.goal)
 

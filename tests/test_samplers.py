@@ -6,11 +6,15 @@ from collections import Counter
 from dataclasses import astuple
 from functools import cache
 
+import numpy as np
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.samplers import GPSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
 
+from scalesearch.analysis.allocation import Goal
 from scalesearch.errors import UsageError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.realize import make_surface, realize
@@ -22,11 +26,14 @@ from scalesearch.samplers import (
     lattice_points,
     reference_proposals,
     spread,
+    star_points,
+    surface_design,
 )
-from scalesearch.space import REFERENCES, Shares, paper_grid, parse_budget, simplex_lattice
+from scalesearch.space import REFERENCES, Shares, paper_grid, parse_budget, simplex_lattice, square_from_shares
+from scalesearch.surface_sampler import SEED_INDEX, SurfaceSampler
 
 modest = settings(deadline=None, derandomize=True, max_examples=40)
-FIXED = ["lattice", "grid", "random", "qmc"]
+FIXED = ["lattice", "star", "grid", "random", "qmc"]
 
 
 @cache
@@ -180,3 +187,158 @@ def test_the_seed_of_each_proposal_is_stable_for_ever():
 @pytest.mark.parametrize(("name", "kind"), [("tpe", TPESampler), ("gp", GPSampler), ("lattice", RandomSampler)])
 def test_names_that_learn_get_optunas_sampler(name, kind):
     assert isinstance(adaptive_sampler(name, 0, 0), kind)
+
+
+def test_the_star_goes_out_from_the_centre_by_one_factor_at_a_time():
+    corners = [Shares(1, 0, 0), Shares(0, 1, 0), Shares(0, 0, 1)]
+    edges = [Shares(0, 1 / 2, 1 / 2), Shares(1 / 2, 0, 1 / 2), Shares(1 / 2, 1 / 2, 0)]
+    towards = [Shares(2 / 3, 1 / 6, 1 / 6), Shares(1 / 6, 2 / 3, 1 / 6), Shares(1 / 6, 1 / 6, 2 / 3)]
+    away = [Shares(1 / 6, 5 / 12, 5 / 12), Shares(5 / 12, 1 / 6, 5 / 12), Shares(5 / 12, 5 / 12, 1 / 6)]
+    found = [itself(p) for p in star_points(12, [], itself)]
+    assert found == [itself(p) for p in (*corners, *edges, *towards, *away)]
+    assert [itself(p) for p in star_points(4, [], itself)] == found[:4]
+
+
+def test_the_star_leaves_out_what_is_trained_anyway():
+    found = star_points(9, [*REFERENCES.values()], itself)
+    assert len(found) == 9
+    assert not {itself(p) for p in found} & {itself(p) for p in REFERENCES.values()}
+
+
+def test_the_design_of_surface_is_the_simplex_centroid_and_the_centre_twice():
+    design = surface_design(REFERENCES, itself)
+    own = [itself(p.shares) for p in design if not p.roles]
+    assert [name for p in design for name in p.roles] == list(REFERENCES)
+    assert own[:3] == [(0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)]
+    assert own[3:] == [itself(REFERENCES["uniform"])]
+
+
+def test_a_design_of_few_networks_has_each_once_and_the_centre_twice():
+    key = key_of("efficientnet_micro", "2x")
+    counts = Counter(key(p.shares) for p in surface_design(REFERENCES, key))
+    uniform = key(REFERENCES["uniform"])
+    assert counts.pop(uniform) == 2
+    assert set(counts.values()) == {1}
+
+
+NETWORKS = simplex_lattice(6)
+
+
+def planted(shares):
+    return 0.8 - 0.01 * (shares.width - 0.7) ** 2 - 0.02 * (shares.depth - 0.1) ** 2
+
+
+def surface_study(trials=(), goal=None):
+    """A study with a new sampler object, and trials from another."""
+    sampler = SurfaceSampler(NETWORKS, goal or Goal())
+    study = optuna.create_study(sampler=sampler, direction="maximize")
+    study.add_trials(trials)
+    return study
+
+
+def network_of(trial):
+    point = trial.suggest_float("u", 0.0, 1.0), trial.suggest_float("v", 0.0, 1.0)
+    return next(n for n in NETWORKS if square_from_shares(n) == pytest.approx(point, abs=1e-12))
+
+
+def train(study, count, fails=()):
+    """Ask, train with a noise that the trial's number fixes, and tell; `fails` diverge."""
+    networks = []
+    for _ in range(count):
+        trial = study.ask()
+        network = network_of(trial)
+        seen = [t for t in study.get_trials(deepcopy=False) if t.params == trial.params and t.number != trial.number]
+        trial.set_user_attr(SEED_INDEX, len(seen))
+        noise = 0.0005 * np.random.default_rng(trial.number).standard_normal()
+        if network in fails:
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, planted(network) + noise)
+        networks.append(network)
+    return networks
+
+
+def designed(fails=()):
+    study = surface_study()
+    for proposal in surface_design({k: v for k, v in REFERENCES.items() if k != "efficientnet"}, itself):
+        u, v = square_from_shares(proposal.shares)
+        study.enqueue_trial({"u": u, "v": v})
+    train(study, 8, fails)
+    return study
+
+
+def test_a_stopped_search_goes_on_as_if_it_had_not_been_stopped():
+    whole = designed()
+    train(whole, 4)
+    part = surface_study(whole.trials[:10])
+    train(part, 2)
+    assert [t.params for t in part.trials] == [t.params for t in whole.trials]
+    assert [t.value for t in part.trials] == [t.value for t in whole.trials]
+
+
+def test_trainings_beside_each_other_take_each_other_into_account():
+    study = designed()
+    first = study.ask()
+    network_of(first)
+    alone = surface_study(study.trials[:8]).sampler.choose(study.trials[:8])
+    second = [study.ask() for _ in range(3)]
+    taken = [NETWORKS[alone], *map(network_of, second)]
+    assert network_of(first) == taken[0]
+    assert len(set(taken)) >= 2
+    again = surface_study(study.trials[:9])
+    assert network_of(again.ask()) == taken[1]
+
+
+def test_the_first_trainings_are_of_uniform_until_two_have_finished():
+    study = surface_study()
+    uniform = next(n for n in NETWORKS if itself(n) == itself(REFERENCES["uniform"]))
+    assert train(study, 2) == [uniform, uniform]
+    assert study.sampler.standing(study.trials[:1], 10) is None
+    assert study.sampler.ending(study.trials[:1], 10) is None
+    assert study.sampler.ending([], 0) == "no two trainings have finished"
+
+
+def test_networks_that_diverge_are_not_proposed_again():
+    bad = {n for n in NETWORKS if n.width > 0.6}
+    study = designed(bad)
+    later = train(study, 12, bad)
+    lost = [n for n in later if n in bad]
+    assert lost
+    assert len(lost) == len(set(lost))
+    assert Shares(0.0, 1.0, 0.0) not in later
+
+
+def test_a_search_that_knows_enough_says_what_it_found():
+    study = designed()
+    words = None
+    while words is None and len(study.trials) < 40:
+        train(study, 1)
+        words = study.sampler.ending(study.trials, 40 - len(study.trials))
+    standing = study.sampler.standing(study.trials, 0)
+    best = NETWORKS[standing.recommended]
+    assert max(map(planted, NETWORKS)) - planted(best) <= 0.002
+    assert words.startswith(f"decided after {len(study.trials)} trainings: ")
+    assert "is within 0.2 points of the best with a probability of" in words
+    assert "better than uniform with one of" in words
+
+
+@pytest.mark.parametrize(
+    ("left", "begins"),
+    [
+        (0, "all 8 trainings are spent: "),
+        (2, "no affordable number of trainings could decide it, 2 were left and about "),
+    ],
+)
+def test_a_search_without_a_decision_says_so(left, begins):
+    study = surface_study()
+    rng = np.random.default_rng(5)
+    for proposal in surface_design({k: v for k, v in REFERENCES.items() if k != "efficientnet"}, itself):
+        u, v = square_from_shares(proposal.shares)
+        study.enqueue_trial({"u": u, "v": v})
+        trial = study.ask()
+        network = network_of(trial)
+        trial.set_user_attr(SEED_INDEX, sum(t.params == trial.params for t in study.trials[:-1]))
+        study.tell(trial, planted(network) + 0.01 * rng.standard_normal())
+    words = study.sampler.ending(study.trials, left)
+    assert words.startswith(begins)
+    assert "not enough evidence to leave uniform" in words

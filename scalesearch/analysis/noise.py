@@ -86,6 +86,18 @@ def one_way_anova(groups: Sequence[Sequence[float]]) -> Anova | None:
     return Anova(k, total, mean, between / (k - 1), within / (total - k), n0)
 
 
+def repeated(groups: Sequence[Sequence[float]]) -> tuple[int, float]:
+    """Degrees of freedom and variance of one training, from networks that were trained more than once.
+
+    Example:
+        >>> repeated([[0.5, 0.7], [0.6]])
+        (1, 0.020000000000000004)
+    """
+    degrees = sum(len(group) - 1 for group in groups if group)
+    squares = math.fsum((x - mean_of(group)) ** 2 for group in groups if group for x in group)
+    return degrees, squares / degrees if degrees else 0.0
+
+
 def spearman_brown(icc: float, seeds: float) -> float:
     """Reliability of the mean of `seeds` trainings, given that of one.
 

@@ -43,6 +43,19 @@ LEAST_WEIGHT = 2e-3
 """Settings with less are left out: they would move no answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What trainings of other networks, the baseline's say, tell about the spread of one training.
+
+    Attributes:
+        degrees: of freedom: repeated trainings beyond the first of each network.
+        variance: of one training.
+    """
+
+    degrees: int
+    variance: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Observations:
     """Trainings on one budget.
@@ -51,11 +64,18 @@ class Observations:
         points: float64 [n, 2], see `plane`.
         seeds: int64 [n].
         values: float64 [n]: accuracy, or minus a loss; larger is better.
+        noise: from elsewhere; None where these are all that is known.
     """
 
     points: Floats
     seeds: npt.NDArray[np.int64]
     values: Floats
+    noise: Noise | None = None
+
+    @property
+    def degrees(self) -> int:
+        """Of freedom of the noise."""
+        return len(self.values) - 1 + (self.noise.degrees if self.noise else 0)
 
 
 def plane(shares: Sequence[Shares]) -> Floats:
@@ -182,8 +202,8 @@ class SurfacePosterior:
         information = float(ones @ ones)
         mean = float(ones @ values) / information
         residual = values - mean * ones
-        degrees = len(data.values) - 1
-        scale = max(float(residual @ residual) / degrees, 1e-16)
+        degrees, elsewhere = data.degrees, data.noise.degrees * data.noise.variance if data.noise else 0.0
+        scale = max((float(residual @ residual) + elsewhere) / degrees, 1e-16)
         log_weight = -np.log(np.diag(root)).sum() - 0.5 * np.log(information) - 0.5 * degrees * np.log(scale)
         return _Setting(*choice, root, residual, ones, mean, scale, float(log_weight))
 
@@ -215,7 +235,7 @@ class SurfacePosterior:
             means=np.stack([mean for mean, _ in parts]),
             covariances=np.stack([cover for _, cover in parts]),
             noise=np.array([setting.scale for setting in self._settings]),
-            degrees=len(self.observations.values) - 1,
+            degrees=self.observations.degrees,
         )
 
     def _at(self, setting: _Setting, points: Floats) -> tuple[Floats, Floats]:
@@ -253,7 +273,7 @@ class SurfacePosterior:
         self, setting: _Setting, points: Floats, root: Floats | None, count: int, rng: np.random.Generator
     ) -> Floats:
         data = self.observations
-        seen, degrees = len(data.values), len(data.values) - 1
+        seen, degrees = len(data.values), data.degrees
         surface = np.zeros((seen + len(points), count))
         if root is not None:
             surface = setting.signal * root @ rng.standard_normal((root.shape[1], count))

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scalesearch.analysis.noise import Reliability, reliability
+from scalesearch.analysis.noise import Reliability, reliability, repeated
 from scalesearch.analysis.pareto import pareto_front
+from scalesearch.analysis.posterior import Noise
 from scalesearch.analysis.proof import Proof, prove
 from scalesearch.analysis.summary import NetworkSummary, summarize, with_role
 from scalesearch.analysis.surface import NoSurface, ResponseSurface, response_surface
@@ -92,9 +93,15 @@ def _budget_result(
         comparisons=comparisons,
         advice=_advice(best, baseline, comparisons, sum(1 for s in own if s.failed)),
         ending=ending,
-        surface=response_surface(own),
+        surface=response_surface(own, noise_elsewhere(summaries, facts.text)),
         proof=prove(facts.text, best, [r for r in records if r.network.budget == facts.text], evidence, summaries),
     )
+
+
+def noise_elsewhere(summaries: Iterable[NetworkSummary], budget: str) -> Noise | None:
+    """The spread of one training as the networks of other budgets and the baseline show it; None where none does."""
+    degrees, variance = repeated([s.accuracies for s in summaries if s.network.budget != budget and not s.failed])
+    return Noise(degrees, variance) if degrees else None
 
 
 def _advice(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from scalesearch.analysis.noise import one_way_anova
 from scalesearch.analysis.optimum import ALIKE, Optimum, find_optimum
-from scalesearch.analysis.posterior import GRID, Observations, SurfacePosterior, plane
+from scalesearch.analysis.posterior import GRID, Noise, Observations, SurfacePosterior, plane
 from scalesearch.analysis.scheffe import Model, determines, scheffe
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.space import Shares, simplex_lattice
@@ -130,8 +130,12 @@ def _rows(networks: Sequence[NetworkSummary]) -> _Rows:
     )
 
 
-def response_surface(networks: Sequence[NetworkSummary]) -> ResponseSurface | NoSurface:
-    """Fit the surface of one budget's networks; the order in which they are given changes nothing."""
+def response_surface(networks: Sequence[NetworkSummary], noise: Noise | None = None) -> ResponseSurface | NoSurface:
+    """Fit the surface of one budget's networks; the order in which they are given changes nothing.
+
+    Args:
+        noise: of one training's accuracy, from networks of other budgets and the baseline.
+    """
     rows = _rows(networks)
     if len(rows.groups) < LEAST_NETWORKS or len(rows.seeds) < LEAST_TRAININGS:
         return NoSurface(_too_few(rows))
@@ -139,7 +143,7 @@ def response_surface(networks: Sequence[NetworkSummary]) -> ResponseSurface | No
     accuracy = _fit("accuracy", rows, rows.accuracy, models)
     loss = None if rows.loss is None else _fit("loss", rows, rows.loss, models)
     points = np.repeat(plane(rows.shares), [len(group) for group in rows.groups], axis=0)
-    process = SurfacePosterior(Observations(points, rows.seeds, rows.accuracy))
+    process = SurfacePosterior(Observations(points, rows.seeds, rows.accuracy, noise))
     lattice = simplex_lattice(ORDER)
     expected = process.mean(plane(lattice))
     known = dict(zip(rows.trials, rows.shares, strict=True))

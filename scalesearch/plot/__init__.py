@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from scalesearch.analysis.law import compute_law, law_refusal
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import choice_error
-from scalesearch.plot.evidence import draw_fidelity, draw_verdicts, fidelity_info, verdict_info
+from scalesearch.plot.evidence import draw_verdicts, verdict_info
+from scalesearch.plot.fidelity import draw_fidelity, fidelity_info
 from scalesearch.plot.info import ParetoInfo, SimplexInfo, pareto_info, simplex_info
 from scalesearch.plot.law import draw_law
 from scalesearch.plot.pareto import draw_pareto

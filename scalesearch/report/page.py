@@ -14,7 +14,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.config import config_to_dict, dump_toml
 from scalesearch.currency import engineering
 from scalesearch.files import write_atomic
-from scalesearch.report import evidence, surface, text
+from scalesearch.report import evidence, fidelity, surface, text
 from scalesearch.report import law as law_report
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -41,6 +41,7 @@ def _template() -> Template:
         "text": text,
         "engineering": engineering,
         "evidence": evidence,
+        "fidelity": fidelity,
         "surfaces": surface,
         "laws": law_report,
     }

@@ -9,6 +9,8 @@ from __future__ import annotations
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from scalesearch.analysis.allocation import Goal
+from scalesearch.analysis.result import noise_elsewhere
+from scalesearch.analysis.summary import summarize
 from scalesearch.record import NetworkRecord
 from scalesearch.search.opened import OpenTrial
 from scalesearch.search.prepare import BudgetSpace, Prepared
@@ -31,7 +33,8 @@ class TrainingSource:
         self.queue = BudgetQueue(prepared, store, space)
         self.budget = self.queue.budget
         goal = Goal(self.config.delta, self.config.confidence)
-        self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal)
+        noise = noise_elsewhere(summarize(store.records()), space.text)
+        self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal, noise)
         self._networks: dict[NetworkSpec, NetworkRecord] = {}
         for trial in self.budget.trials():
             if network := self.budget.network(trial):
