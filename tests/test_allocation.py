@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scalesearch.analysis.allocation import Goal, Search
-from scalesearch.analysis.posterior import Observations, SurfacePosterior, plane
+from scalesearch.analysis.posterior import Noise, Observations, SurfacePosterior, plane
 from scalesearch.space import Shares, simplex_lattice
 
 CANDIDATES = simplex_lattice(6)
@@ -38,8 +38,9 @@ class Trained:
         self.indices.append(index)
         self.values.append(self.truth[index] + self.noise * self.rng.standard_normal())
 
-    def search(self, goal=USUAL):
-        observed = Observations(POINTS[self.indices], np.array(self.seeds), np.array(self.values))
+    def search(self, goal=USUAL, repeats=0):
+        noise = Noise(repeats, self.noise**2) if repeats else None
+        observed = Observations(POINTS[self.indices], np.array(self.seeds), np.array(self.values), noise)
         return Search(observed, CANDIDATES, UNIFORM, goal)
 
     def until(self, trainings, goal=USUAL):
@@ -102,15 +103,36 @@ def test_a_larger_delta_is_reached_sooner():
 
 
 def test_nothing_is_decided_or_given_up_before_eight_trainings():
-    few = Trained(FLAT, 0.0, DESIGN[:7]).search().standing(1)
+    few = Trained(FLAT, 0.0, DESIGN[:7]).search(repeats=4).standing(1)
     assert not few.decided
     assert not few.hopeless
-    assert Trained(FLAT, 0.0, DESIGN[:8]).search().standing(1).decided
+    assert Trained(FLAT, 0.0, DESIGN[:8]).search(repeats=4).standing(1).decided
+
+
+def test_nothing_is_decided_before_the_noise_was_seen_four_times():
+    """Two seeds that agree by luck are no evidence: known networks are trained again first."""
+    trained = Trained(hill(WIDTH), 0.0001)
+    assert not trained.search().standing(1).decided
+    for _ in range(3):
+        again = trained.search().next()
+        assert again in trained.indices
+        trained.train(again)
+    assert trained.search().standing(1).decided
+
+
+def test_noise_seen_elsewhere_makes_a_lucky_pair_less_sure():
+    """Equal seeds of one network, while the baseline's trainings spread by a point."""
+    calm = Trained(hill(WIDTH, 0.004), 0.0, [*DESIGN, UNIFORM, UNIFORM, UNIFORM])
+    alone = calm.search().standing(10)
+    calm.noise = 0.01
+    warned = calm.search(repeats=4).standing(10)
+    assert alone.decided
+    assert warned.p_within < alone.p_within
 
 
 def test_it_is_given_up_only_where_the_remaining_trainings_would_not_do():
     goal = Goal(delta=0.0005, confidence=0.95)
-    search = Trained(hill(WIDTH, 0.004), 0.0065, seed=1).search(goal)
+    search = Trained(hill(WIDTH, 0.004), 0.0065, seed=1).search(goal, repeats=4)
     assert search.standing(3).hopeless
     assert not search.standing(100_000).hopeless
     assert search.standing(0).hopeless
@@ -128,7 +150,7 @@ def test_what_it_would_take_grows_with_the_noise_and_with_what_is_asked():
 
 def test_the_next_training_takes_most_off_the_differences_to_the_leader():
     """Against the definition: what one more training of each candidate leaves, by Gaussian conditioning."""
-    search = Trained(hill(WIDTH, 0.005), 0.003).search()
+    search = Trained(hill(WIDTH, 0.005), 0.003).search(repeats=4)
     cover, noise = search.posterior.covariance, search.posterior.noise_variance
     leader = int(search.posterior.mean.argmax())
     draws = search.posterior.draw(1000, np.random.default_rng(0))

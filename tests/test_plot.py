@@ -186,7 +186,7 @@ def test_the_caption_says_how_many_networks_seeds_and_how_much_noise():
         ("simplex", "there is nothing to plot"),
         ("surface", "There is no response surface yet"),
         ("verdict", "nothing has been verified yet"),
-        ("fidelity", "--fidelity tells more"),
+        ("fidelity", "--fidelity --phi 2,3 tells more"),
     ],
 )
 def test_a_study_without_a_training_says_so(kind, said):

@@ -15,6 +15,7 @@ from optuna.samplers import GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from scalesearch.analysis.allocation import Goal
+from scalesearch.analysis.posterior import Noise
 from scalesearch.errors import UsageError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.realize import make_surface, realize
@@ -331,6 +332,7 @@ def test_a_search_that_knows_enough_says_what_it_found():
 )
 def test_a_search_without_a_decision_says_so(left, begins):
     study = surface_study()
+    study.sampler.noise = Noise(3, 0.01**2)
     rng = np.random.default_rng(5)
     for proposal in surface_design({k: v for k, v in REFERENCES.items() if k != "efficientnet"}, itself):
         u, v = square_from_shares(proposal.shares)

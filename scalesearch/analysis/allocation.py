@@ -125,9 +125,11 @@ class Search:
         contrasts = covariance[leader][None, :] - covariance  # [rival, training]
         reduced = contrasts**2 / (np.diag(covariance) + self._noise)[None, :]
         gain = weights @ reduced
-        gain[list(lost)] = -1.0
-        if self.repeats + len(pending) < LEAST_REPEATS:
-            gain[~self._trained] = -1.0
+        known = self._trained.copy()
+        known[list(lost)] = False
+        if self.repeats + len(pending) < LEAST_REPEATS and known.any():
+            gain[~known] = -1.0
+        gain[list(lost)] = -2.0
         return int(gain.argmax())
 
     def needed(self) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.analysis.surface import NoSurface
 from scalesearch.errors import StudyError, UsageError, choice_error
 from scalesearch.evidence import Split, Stage
 from scalesearch.realize import Surface, realize
@@ -102,9 +103,11 @@ def new_seeds(result: StudyResult, used: Iterable[int], ask: Ask) -> tuple[int, 
 
 
 def leaders(budget: BudgetResult, top: int) -> list[NetworkRecord]:
-    """The first networks of the search, best first."""
-    ranked = [s for s in budget.networks if s.rank is not None]
-    return [s.network for s in sorted(ranked, key=lambda s: s.rank or 0)[:top]]
+    """The first networks of the search, best first, and the one that the response surface puts first."""
+    ranked = sorted((s for s in budget.networks if s.rank is not None), key=lambda s: s.rank or 0)
+    surface = budget.surface
+    pooled = None if isinstance(surface, NoSurface) else surface.optimum.best
+    return [s.network for s in ranked[:top]] + [s.network for s in ranked[top:] if s.network.trial == pooled]
 
 
 def _contenders(budget: BudgetResult, top: int) -> list[NetworkRecord]:
