@@ -87,7 +87,7 @@ class StudyConfig:
         data: data SPEC.
         budgets: one or more budgets, searched one at a time.
         sampler: how the next candidate is chosen.
-        trials: networks on each budget, the references included.
+        trials: networks on each budget, the references included; `surface` spends trials x seeds trainings at most.
         seeds: trainings of each network.
         seed: of the study; the same seed gives the same study on the same machine.
         tolerance: allowed |macs / target - 1|.
