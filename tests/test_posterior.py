@@ -70,7 +70,8 @@ def test_settings_are_weighted_by_the_likelihood_of_the_differences(monkeypatch)
     for choice in choices:
         cover = contrast @ covariance(data.points, data.seeds, choice) @ contrast.T
         quadratic = differences @ np.linalg.solve(cover, differences)
-        logs.append(-0.5 * np.linalg.slogdet(cover)[1] - 0.5 * (n - 1) * np.log(quadratic))
+        prior = 0.0 if choice[0] else np.log(module.FLAT_WEIGHT)
+        logs.append(prior - 0.5 * np.linalg.slogdet(cover)[1] - 0.5 * (n - 1) * np.log(quadratic))
     expected = np.exp(np.array(logs) - max(logs))
     found = SurfacePosterior(data).at(LATTICE).weights
     assert np.sort(found) == pytest.approx(np.sort(expected / expected.sum()), rel=1e-8)
