@@ -228,7 +228,7 @@ def test_a_run_writes_its_files_and_names_them(call, here, untrained):
     assert code == 0
     assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {".lock"} == {
         "study.toml", "study.db", "trials.csv", "result.json", "report.html", "figures/pareto.png",
-        "figures/simplex.png",
+        "figures/simplex.png", "figures/surface.png",
     }  # fmt: skip
     assert "Budget 2x" in out
     assert "wrote studies/efficientnet_micro-fashion-mnist-mini-2x/report.html" in out
@@ -333,7 +333,7 @@ def test_report_makes_the_page_and_figures_again(call, studies):
     (studies / "done" / "report.html").unlink(missing_ok=True)
     code, out, _ = call("report", "done", "--studies-dir", studies)
     assert code == 0
-    assert out.count("wrote ") == 3
+    assert out.count("wrote ") == 4
     assert "<svg" in (studies / "done" / "report.html").read_text()
 
 

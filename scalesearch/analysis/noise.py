@@ -90,8 +90,8 @@ def repeated(groups: Sequence[Sequence[float]]) -> tuple[int, float]:
     """Degrees of freedom and variance of one training, from networks that were trained more than once.
 
     Example:
-        >>> repeated([[0.5, 0.7], [0.6]])
-        (1, 0.020000000000000004)
+        >>> repeated([[0.5, 1.0], [0.6]])
+        (1, 0.125)
     """
     degrees = sum(len(group) - 1 for group in groups if group)
     squares = math.fsum((x - mean_of(group)) ** 2 for group in groups if group for x in group)
