@@ -41,7 +41,7 @@ GRID: tuple[Choice, ...] = tuple(
 """Every choice of signal, shape and block that is averaged over; without a signal there is no shape."""
 FLAT_WEIGHT = 5.0
 """Weight of "the networks do not differ at all" against every other choice: a fifth of all together. With 1, a flat
-surface was left in 9 to 10 % of simulated searches; with 5 in 3 to 4 %, at no cost where there is something to find
+surface was left in 9 to 10 % of simulated searches; with 5 in 4 to 6 %, at little cost where there is something to find
 (see benchmarks/evidence.md)."""
 LEAST_WEIGHT = 2e-3
 """Settings with less are left out: they would move no answer."""
