@@ -242,8 +242,8 @@ def test_a_finished_study_resumes_to_itself(tmp_path):
 
 
 def test_the_time_limit_stops_and_resume_completes(tmp_path):
-    world = World(before_job=lambda: time.sleep(0.06))
-    paths, result = studied(tmp_path, definition(time_limit=0.5), world)
+    world = World(before_job=lambda: time.sleep(0.25))
+    paths, result = studied(tmp_path, definition(time_limit=2.5), world)
     assert not result.complete
     assert 0 < result.trainings < 18
     done = resume(paths, time_limit=1000.0, make_executor=World().executor)
