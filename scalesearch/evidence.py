@@ -6,7 +6,6 @@ seed does to all networks alike cancels in their differences.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -104,8 +103,3 @@ def evidence_frame(records: Iterable[EvidenceRecord]) -> pd.DataFrame:
             frame.insert(position, column, value)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else to_frame(())
-
-
-def finite(value: float | None) -> float | None:
-    """The value, or None where JSON has no word for it."""
-    return value if value is not None and math.isfinite(value) else None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from scalesearch.evidence import EvidenceRecord
 from scalesearch.record import NetworkRecord, TrainingOutcome
+from scalesearch.space import REFERENCES
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,6 +40,11 @@ class Layout:
     def with_role(self, role: str) -> int | None:
         """Row of the network that was proposed under this name."""
         return next((i for i, network in enumerate(self.networks) if role in network.roles), None)
+
+
+def told_roles(network: NetworkRecord) -> list[str]:
+    """The names under which a sentence may speak of a network: references, or the baseline."""
+    return [role for role in network.roles if role in REFERENCES or role == "baseline"]
 
 
 def layout(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> Layout:

@@ -60,7 +60,7 @@ class PairedTable:
     def __init__(self, table: Floats) -> None:
         self.table = table
         networks, seeds = table.shape
-        self._residuals = _residuals(table)
+        self._residuals = residuals(table)
         self.sd = math.sqrt(float((self._residuals**2).sum()) / ((networks - 1) * (seeds - 1)))
         self._drawn: Floats | None = None
 
@@ -82,12 +82,12 @@ class PairedTable:
             pool = np.sort(self._residuals, axis=None) / self.sd
             tables = np.random.default_rng(0).choice(pool, size=(DRAWS, *self.table.shape))
             gaps = (tables[:, 0] - tables[:, 1]).mean(1)
-            errors = np.sqrt(_variance(_residuals(tables), 0, 1))
+            errors = np.sqrt(_variance(residuals(tables), 0, 1))
             self._drawn = np.sort(np.abs(gaps) / np.maximum(errors, NOTHING))
         return self._drawn
 
 
-def _residuals(tables: Floats) -> Floats:
+def residuals(tables: Floats) -> Floats:
     """What network and seed do not explain; float64 [..., networks, seeds]."""
     seeds = tables.mean(-2, keepdims=True)
     return np.asarray(tables - tables.mean(-1, keepdims=True) - seeds + seeds.mean(-1, keepdims=True))

@@ -213,26 +213,6 @@ class SurfacePosterior:
             log_weight += np.log(FLAT_WEIGHT)
         return _Setting(*choice, root, residual, ones, mean, scale, float(log_weight))
 
-    def left_out(self, groups: Sequence[npt.NDArray[np.int64]]) -> Floats:
-        """How far each group of trainings lies from what all the others predict for it, float64 [groups].
-
-        Every setting keeps the weight that all trainings give it.
-
-        Source: Rasmussen & Williams (2006), section 5.4.2; Dubrule (1983) for the flat mean.
-        """
-        found = np.zeros(len(groups))
-        for weight, setting in zip(self._weights, self._settings, strict=True):
-            found += weight * self._left_out(setting, groups)
-        return found
-
-    def _left_out(self, setting: _Setting, groups: Sequence[npt.NDArray[np.int64]]) -> Floats:
-        inverse = linalg.solve_triangular(setting.root, np.eye(len(setting.root)), lower=True, check_finite=False)
-        precision = inverse.T @ inverse
-        ones = precision.sum(1)
-        projected = precision - np.outer(ones, ones) / ones.sum()
-        shown = projected @ self.observations.values
-        return np.array([float(np.linalg.solve(projected[np.ix_(g, g)], shown[g]).mean()) for g in groups])
-
     def at(self, points: Floats) -> Posterior:
         """The posterior at points of the plane, float64 [m, 2]."""
         parts = [self._at(setting, points) for setting in self._settings]

@@ -20,8 +20,9 @@ import numpy.typing as npt
 from scipy import special
 
 from scalesearch.analysis.layout import Layout
+from scalesearch.analysis.paired import residuals
 from scalesearch.analysis.posterior import plane
-from scalesearch.analysis.ranks import Agreement, agreement, residuals
+from scalesearch.analysis.ranks import Agreement, agreement
 from scalesearch.space import REFERENCES
 
 Floats = npt.NDArray[np.float64]

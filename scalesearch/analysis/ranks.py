@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from scalesearch.analysis.paired import PairedTable, degrees
+from scalesearch.analysis.layout import told_roles
+from scalesearch.analysis.paired import PairedTable, degrees, residuals
 from scalesearch.record import NetworkRecord
-from scalesearch.space import REFERENCES
 
 Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
@@ -57,7 +57,7 @@ class Agreement:
 
 def name_of(network: NetworkRecord) -> str:
     """A network in a sentence, such as `network 3 (width)`."""
-    roles = "+".join(role for role in network.roles if role in REFERENCES or role == "baseline")
+    roles = "+".join(told_roles(network))
     return f"network {network.trial} ({roles})" if roles else f"network {network.trial}"
 
 
@@ -235,11 +235,6 @@ def _model(first: Floats, second: Floats, *, paired: bool) -> _Model | None:
     if paired:
         noise[0, 1] = noise[1, 0] = float((ours * theirs).sum()) / free[0] / seeds
     return _Model(np.stack([first.mean(1), second.mean(1)], 1), noise, free, paired)
-
-
-def residuals(table: Floats) -> Floats:
-    """What network and seed do not explain."""
-    return np.asarray(table - table.mean(1, keepdims=True) - table.mean(0, keepdims=True) + table.mean())
 
 
 def _taus(a: Floats, b: Floats) -> Floats:

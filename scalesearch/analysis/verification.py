@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scalesearch.analysis.layout import Layout
+from scalesearch.analysis.layout import Layout, told_roles
 from scalesearch.analysis.paired import NOTHING, PairedTable, detectable, holm, seeds_to_detect
 from scalesearch.analysis.verdict import NO_EVIDENCE
 from scalesearch.evidence import Split
@@ -134,12 +134,8 @@ def _leads(table: Layout, row: int, search_means: Mapping[int, float]) -> tuple[
     return searched, float((table.accuracy[row] - table.accuracy[uniform]).mean())
 
 
-def _roles(network: NetworkRecord) -> list[str]:
-    return [role for role in network.roles if role in REFERENCES or role == "baseline"]
-
-
 def _name(network: NetworkRecord) -> str:
-    return "+".join(_roles(network)) or f"network {network.trial}"
+    return "+".join(told_roles(network)) or f"network {network.trial}"
 
 
 def _same(budget: str, name: str, table: Layout, row: int) -> Verdict:
@@ -148,7 +144,7 @@ def _same(budget: str, name: str, table: Layout, row: int) -> Verdict:
 
 def _verdicts(budget: str, table: Layout, row: int, paired: PairedTable | None) -> tuple[Verdict, ...]:
     """What the network itself is, then references in their usual order, the other leaders, and the baseline."""
-    same = [_same(budget, name, table, row) for name in _roles(table.networks[row])]
+    same = [_same(budget, name, table, row) for name in told_roles(table.networks[row])]
     others = [i for i in range(len(table.networks)) if i != row]
     named = [(budget, _name(table.networks[i]), table.networks[i].trial) for i in others]
     seeds = len(table.seeds)

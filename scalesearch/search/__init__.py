@@ -21,9 +21,10 @@ from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
 from scalesearch.search.opened import Source
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
-from scalesearch.search.prepare import BudgetSpace, Prepared, make_manifest, prepare, recall
+from scalesearch.search.prepare import BudgetSpace, Prepared, first_seed, make_manifest, prepare, recall
 from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.sources import BaselineSource, BudgetSource
+from scalesearch.search.stopping import PrunerJudge
 from scalesearch.search.trainings import TrainingSource
 from scalesearch.study import (
     StudyPaths,
@@ -34,9 +35,6 @@ from scalesearch.study import (
     resume_command,
     taken,
 )
-
-SEED_STRIDE = 10_000
-"""Training k has seed `study seed * SEED_STRIDE + k`, so that studies of different seeds share no training."""
 
 __all__ = ["Listener", "Preflight", "Silent", "prepare", "resume", "run"]
 
@@ -163,7 +161,7 @@ def _train(
 ) -> bool:
     """Train everything; False when the time was up before the end."""
     config = prepared.config
-    first = config.seed * SEED_STRIDE
+    first = first_seed(config)
     seeds = tuple(range(first, first + config.seeds))
     loop = Loop(store, executor, listener, window=_window(manifest), deadline=deadline)
     in_time = loop.run(BaselineSource(prepared, store, seeds))
@@ -181,7 +179,5 @@ def _source(
         return TrainingSource(prepared, store, space, seeds[0])
     judge = None
     if config.pruner != "none":
-        from scalesearch.search.stopping import PrunerJudge
-
         judge = PrunerJudge(config, store, store.budget(space.text), seeds[0], listener.note)
     return BudgetSource(prepared, store, space, seeds, judge)

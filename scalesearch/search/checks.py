@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scalesearch.currency import over_limit
 from scalesearch.data import absolute_spec
 from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.manifest import Manifest
@@ -34,7 +35,7 @@ def check_plan(prepared: Prepared) -> None:
             least = min((max(excess, key=lambda item: item[1]) for excess in parts), key=lambda item: item[1])
             raise InfeasibleError(
                 f"none of the {len(found)} planned networks at {space.text} is within the limits: the nearest is "
-                f"{100 * least[1]:.1f} % over {least[0].replace('_', '-')}; allowed: looser limits or a smaller budget"
+                f"{over_limit(*least)}; allowed: looser limits or a smaller budget"
             )
 
 

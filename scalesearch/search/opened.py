@@ -96,8 +96,10 @@ class Source(Protocol):
         """The trial has been told."""
 
 
-def taken_up(budget: BudgetStore, found: Interrupted, seeds: tuple[int, ...]) -> OpenTrial | None:
+def taken_up(
+    budget: BudgetStore, found: Interrupted, seeds: tuple[int, ...], judge: Judge | None = None
+) -> OpenTrial | None:
     """Go on with an interrupted trial; None when it was stopped before its network was stored."""
     if found.network is None:
         return None
-    return OpenTrial(budget, found.trial, found.network, seeds, {o.seed: o for o in found.outcomes})
+    return OpenTrial(budget, found.trial, found.network, seeds, {o.seed: o for o in found.outcomes}, judge)

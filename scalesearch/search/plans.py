@@ -11,7 +11,7 @@ from scalesearch.errors import StudyError, UsageError, choice_error
 from scalesearch.evidence import Split, Stage
 from scalesearch.realize import Surface, realize
 from scalesearch.record import NetworkRecord
-from scalesearch.search.prepare import BudgetSpace, Prepared
+from scalesearch.search.prepare import BudgetSpace, Prepared, first_seed
 from scalesearch.search.records import Proposed, network_record
 from scalesearch.search.stages import StagePlan
 
@@ -90,8 +90,11 @@ def new_seeds(result: StudyResult, used: Iterable[int], ask: Ask) -> tuple[int, 
         UsageError: the search has used some of them: they would carry the winner's luck over.
     """
     used = set(used)
-    base = result.manifest.config.seed * 10_000
-    first = ask.first_seed if ask.first_seed is not None else max([base + VERIFY_OFFSET, *(s + 1 for s in used)])
+    first = (
+        ask.first_seed
+        if ask.first_seed is not None
+        else max([first_seed(result.manifest.config) + VERIFY_OFFSET, *(s + 1 for s in used)])
+    )
     seeds = tuple(range(first, first + ask.seeds))
     if both := sorted(used & set(seeds)):
         shown = ", ".join(map(str, both[:5])) + (", ..." if len(both) > 5 else "")
@@ -165,17 +168,16 @@ def fidelity_plans(
     """The study's own proxy, a longer one, and two other learning rates, on the seeds of the search."""
     recipe, config = prepared.config.proxy, prepared.config
     networks = tuple(_contenders(budget, ask.top))
-    first = config.seed * 10_000
+    first = first_seed(config)
     seeds = tuple(range(first, first + max(2, config.seeds)))
     text = budget.facts.text
-
-    def plan(stage: Stage, changed: object) -> StagePlan:
-        return StagePlan(stage, networks, seeds, changed)  # type: ignore[arg-type]
-
-    own = StagePlan(Stage("rate", text, 1.0, "validation"), networks, seeds, recipe, have)
     longer = replace(recipe, epochs=max(recipe.epochs + 1, round(recipe.epochs * ask.longer)))
-    rates = [
-        plan(Stage("rate", text, rate, "validation"), replace(recipe, learning_rate=recipe.learning_rate * rate))
-        for rate in RATES
+    stages = [
+        (Stage("rate", text, 1.0, "validation"), recipe, have),
+        (Stage("longer", text, longer.epochs / recipe.epochs, "validation"), longer, frozenset()),
+        *(
+            (Stage("rate", text, r, "validation"), replace(recipe, learning_rate=recipe.learning_rate * r), frozenset())
+            for r in RATES
+        ),
     ]
-    return [own, plan(Stage("longer", text, longer.epochs / recipe.epochs, "validation"), longer), *rates]
+    return [StagePlan(stage, networks, seeds, changed, there) for stage, changed, there in stages]

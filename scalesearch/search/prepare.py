@@ -34,6 +34,9 @@ from scalesearch.space import (
 )
 from scalesearch.spec import Candidate, NetworkSpec
 
+SEED_STRIDE = 10_000
+"""Between the first seeds of two studies, so that studies of different seeds share no training."""
+
 LEAST_EXPONENT = 0.1
 """Under this a cost hardly answers to a multiplier, which would then be the budget to the power of 10 or more."""
 
@@ -208,6 +211,11 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
     return Prepared(config, dataset, baseline, task, chosen, workers, gauge, limits, tuple(unique.values()))
+
+
+def first_seed(config: StudyConfig) -> int:
+    """Seed of the first training of every network; training k has the k-th after it."""
+    return config.seed * SEED_STRIDE
 
 
 def conditions(config: StudyConfig, device: str) -> Conditions:

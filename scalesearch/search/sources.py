@@ -98,10 +98,7 @@ class BudgetSource:
     def interrupted(self) -> list[OpenTrial]:
         """See `Source.interrupted`."""
         found = self.budget.interrupted(self._sampler)
-        opened = [taken_up(self.budget, one, self.seeds) or self._open(one.trial) for one in found]
-        for one in opened:
-            if one:
-                one.judge = self.judge
+        opened = [taken_up(self.budget, one, self.seeds, self.judge) or self._open(one.trial) for one in found]
         return [one for one in opened if one]
 
     def next(self) -> OpenTrial | None:

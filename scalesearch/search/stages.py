@@ -16,7 +16,7 @@ from scalesearch.config import ProxyRecipe
 from scalesearch.evidence import Stage
 from scalesearch.record import NetworkRecord, TrainingOutcome
 from scalesearch.samplers import adaptive_sampler
-from scalesearch.search.opened import OpenTrial
+from scalesearch.search.opened import OpenTrial, taken_up
 from scalesearch.spec import NetworkSpec
 from scalesearch.study import StudyStore, records_of
 
@@ -76,13 +76,13 @@ class StageSource:
         """See `Source.interrupted`."""
         opened = []
         for found in self.budget.interrupted(lambda _: adaptive_sampler("random", 0, 0)):
-            if found.network is None:
+            seed = int(found.trial.user_attrs.get(_SEED, 0))  # it is stored before the network
+            again = taken_up(self.budget, found, (seed,))
+            if again is None:
                 self.budget.tell(found.trial, None)
                 continue
-            seed = int(found.trial.user_attrs[_SEED])
-            self._running.add((found.network.spec, seed))
-            outcomes = {o.seed: o for o in found.outcomes}
-            opened.append(OpenTrial(self.budget, found.trial, found.network, (seed,), outcomes))
+            self._running.add((again.network.spec, seed))
+            opened.append(again)
         return opened
 
     def next(self) -> OpenTrial | None:

@@ -12,7 +12,7 @@ from scalesearch.analysis.allocation import Goal
 from scalesearch.analysis.result import noise_elsewhere
 from scalesearch.analysis.summary import summarize
 from scalesearch.record import NetworkRecord
-from scalesearch.search.opened import OpenTrial
+from scalesearch.search.opened import OpenTrial, taken_up
 from scalesearch.search.prepare import BudgetSpace, Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.spec import NetworkSpec
@@ -53,13 +53,8 @@ class TrainingSource:
         """See `Source.interrupted`."""
         opened = []
         for found in self.budget.interrupted(lambda _: self._sampler):
-            if found.network is None:
-                again = self._open(found.trial)
-            else:
-                seeds = (self.first_seed + int(found.trial.user_attrs[SEED_INDEX]),)
-                outcomes = {o.seed: o for o in found.outcomes}
-                again = OpenTrial(self.budget, found.trial, found.network, seeds, outcomes)
-            if again:
+            index = int(found.trial.user_attrs.get(SEED_INDEX, 0))  # it is stored before the network
+            if again := taken_up(self.budget, found, (self.first_seed + index,)) or self._open(found.trial):
                 opened.append(again)
         return opened
 
