@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,9 +13,26 @@ from scalesearch.record import EpochPoint, TrainingOutcome
 from scalesearch.spec import NetworkSpec
 
 
+class Worker(Protocol):
+    """What works inside a process, one training at a time."""
+
+    def run(self, job: Job, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]) -> TrainingOutcome:
+        """Do one job; its epochs are told as they end."""
+
+    def estimate(self, spec: NetworkSpec) -> float:
+        """Seconds of one whole training of `spec`."""
+
+
+class Setup(Protocol):
+    """What is sent to other processes; it makes their worker."""
+
+    def worker(self) -> Worker:
+        """Made in the process that will use it."""
+
+
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What a worker needs to train any candidate of a study; it is sent to other processes."""
+    """What a worker needs to train any candidate of a study by its proxy."""
 
     baseline: Baseline
     task: Task
@@ -22,6 +40,12 @@ class WorkerSetup:
     recipe: ProxyRecipe
     device: str
     threads: int = 1
+
+    def worker(self) -> Worker:
+        """See `Setup.worker`."""
+        from scalesearch.executors.worker import ProxyWorker
+
+        return ProxyWorker(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from scalesearch.errors import ScaleSearchError
 from scalesearch.executors import worker
-from scalesearch.executors.base import EpochDone, Event, Job, JobDone, WorkerSetup
+from scalesearch.executors.base import EpochDone, Event, Job, JobDone, Setup
 from scalesearch.record import TrainingOutcome
 from scalesearch.spec import NetworkSpec
 
@@ -81,7 +81,7 @@ def _interrupts_held() -> Iterator[None]:
 class LocalExecutor:
     """A pool of processes of their own, each with its own copy of the data."""
 
-    def __init__(self, setup: WorkerSetup, workers: int) -> None:
+    def __init__(self, setup: Setup, workers: int) -> None:
         context = _context()
         self.workers = workers
         self._reports = context.Queue()

@@ -18,7 +18,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import BaseError, ScaleSearchError
-from scalesearch.executors.base import Job, WorkerSetup
+from scalesearch.executors.base import Job, Setup, Worker, WorkerSetup
 from scalesearch.manifest import utc_now
 from scalesearch.networks.base import ClosedFormBaseline
 from scalesearch.record import EpochPoint, TrainingOutcome
@@ -84,6 +84,10 @@ class ProxyWorker:
             self._splits[px] = ProxyData(train, val, normalization(train.images.cpu().numpy()))
         return self._splits[px]
 
+    def run(self, job: Job, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]) -> TrainingOutcome:
+        """See `Worker.run`."""
+        return self.train(job.spec, job.seed, on_epoch, should_stop)
+
     def train(
         self, spec: NetworkSpec, seed: int, on_epoch: Any = None, should_stop: Callable[[], bool] = lambda: False
     ) -> TrainingOutcome:
@@ -128,7 +132,7 @@ class ProxyWorker:
         return seconds(TIMED_STEPS) * recipe.epochs * images / timed
 
 
-_setup: WorkerSetup | None = None
+_setup: Setup | None = None
 _reports: Any = None
 _cancelled: Any = ()
 
@@ -140,7 +144,7 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def start(setup: WorkerSetup, reports: Any, cancelled: Any) -> None:
+def start(setup: Setup, reports: Any, cancelled: Any) -> None:
     """Initialise a worker process: it ignores Ctrl-C (the parent decides) and ends when the parent dies."""
     global _setup, _reports, _cancelled
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -151,11 +155,11 @@ def start(setup: WorkerSetup, reports: Any, cancelled: Any) -> None:
 
 
 @functools.cache
-def _current() -> ProxyWorker:
+def _current() -> Worker:
     """Made by the first job: what goes wrong is then that job's error, and not a traceback of the process's start."""
     if _setup is None:
         raise RuntimeError("the worker was not started")
-    return ProxyWorker(_setup)
+    return _setup.worker()
 
 
 def run_job(job: Job) -> TrainingOutcome:
@@ -164,7 +168,7 @@ def run_job(job: Job) -> TrainingOutcome:
     def report(point: EpochPoint) -> None:
         _reports.put((job, point))
 
-    return _current().train(job.spec, job.seed, report, lambda: job.number in _cancelled)
+    return _current().run(job, report, lambda: job.number in _cancelled)
 
 
 def run_estimate(spec: NetworkSpec) -> float:
