@@ -58,6 +58,10 @@ class StorageError(ScaleSearchError):
     """A folder or database that cannot be written or read (full, read-only, damaged)."""
 
 
+class CheckpointError(StorageError):
+    """Weights or a checkpoint that are truncated, altered, of another network, or more than tensors and plain values."""
+
+
 class DeviceError(ScaleSearchError):
     """A device that this machine does not have."""
 
