@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 
@@ -145,8 +146,36 @@ class Progress:
         return f"best so far {100 * means[trial]:.2f} %: {coefficients(self._networks[trial])}"
 
 
+EPOCH_LINES_SECONDS = 60.0
+"""A long training tells of its epochs, but not more often than this."""
+
+
 class PlainProgress(Progress):
-    """One line a finished training, for files and pipes."""
+    """One line a finished training, and now and then one of a long training's epoch, for files and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._told: dict[Job, float] = {}
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """See `Listener.started`."""
+        super().started(job, network)
+        self._told[job] = time.monotonic()
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """See `Listener.epoch`."""
+        if time.monotonic() - self._told.get(job, math.inf) < EPOCH_LINES_SECONDS:
+            return
+        self._told[job] = time.monotonic()
+        network = self._networks[job.trial]
+        names = f" ({', '.join(network.roles)})" if network.roles else ""
+        self.console.print(
+            f"network {job.trial}{names}, seed {job.seed}: epoch {point.epoch}, loss {point.train_loss:.3f}, "
+            f"validation accuracy {100 * point.accuracy:.2f} %",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
         """See `Listener.finished`."""

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,15 +61,21 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def make_optimizer(module: nn.Module, recipe: ProxyRecipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; weight decay leaves out biases and normalisation (every parameter of one dimension).
+def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters for an optimizer: those that decay, and those that do not.
 
-    It also leaves out what a network itself names in `no_weight_decay()`, as timm's networks do (position embeddings).
+    Biases and normalisation (every parameter of one dimension) are spared, and what a network itself names in
+    `no_weight_decay()`, as timm's networks do (position embeddings).
     """
     spared = set(module.no_weight_decay()) if hasattr(module, "no_weight_decay") else set()  # type: ignore[operator]
     decayed = [p for name, p in module.named_parameters() if p.ndim > 1 and name not in spared]
     plain = [p for name, p in module.named_parameters() if p.ndim <= 1 or name in spared]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def make_optimizer(module: nn.Module, recipe: ProxyRecipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer; see `decay_groups` for what is decayed."""
+    groups = decay_groups(module, recipe.weight_decay)
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
     if recipe.optimizer == "rmsprop":
@@ -90,13 +97,14 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def _generator(seed: int, epoch: int, purpose: int) -> torch.Generator:
+def keyed_generator(seed: int, epoch: int, purpose: int) -> torch.Generator:
+    """A generator that is a function of these three numbers alone."""
     return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 7 + purpose)
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
     """The order of the images in one epoch, int64 `[images]`: a function of seed and epoch alone."""
-    return torch.randperm(images, generator=_generator(seed, epoch, 0))
+    return torch.randperm(images, generator=keyed_generator(seed, epoch, 0))
 
 
 def _shift(images: Tensor, draws: Tensor) -> Tensor:
@@ -120,7 +128,7 @@ def augment(images: Tensor, draws: Tensor, kind: str) -> Tensor:
     return images
 
 
-class _Batches:
+class Batches:
     """Normalised float batches of one split on the device."""
 
     def __init__(self, split: DeviceSplit, normalization: Normalization) -> None:
@@ -130,6 +138,7 @@ class _Batches:
         self.scale = 1.0 / (255.0 * torch.tensor(normalization.std, device=device)[:, None, None])
 
     def ready(self, images: Tensor) -> Tensor:
+        """Raw images, uint8 or their equal, as the network takes them: float32, normalised, channels last."""
         values = (images.float() - self.mean) * self.scale
         return values.contiguous(memory_format=torch.channels_last)
 
@@ -137,7 +146,7 @@ class _Batches:
         """Training batches; the last part of the epoch that does not fill a batch is left out."""
         count = len(self.split.labels)
         order = epoch_order(count, seed, epoch)
-        draws = torch.rand(count, 3, generator=_generator(seed, epoch, 1))
+        draws = torch.rand(count, 3, generator=keyed_generator(seed, epoch, 1))
         size = min(recipe.batch_size, count)
         for start in range(0, count - size + 1, size):
             index = order[start : start + size].to(self.split.images.device)
@@ -147,23 +156,25 @@ class _Batches:
             yield self.ready(images), self.split.labels[index]
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in order."""
         for start in range(0, len(self.split.labels), EVAL_BATCH):
             part = slice(start, start + EVAL_BATCH)
             yield self.ready(self.split.images[part]), self.split.labels[part]
 
 
-def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """The precision of a training step."""
     # bf16 autocast is slower than float32 on CPU (0.7 to 0.9x, measured) and untested on mps.
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
 
 
-def evaluate(module: nn.Module, batches: _Batches, device: torch.device) -> tuple[float, float]:
+def evaluate(module: nn.Module, batches: Batches, device: torch.device) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy (0 to 1) over a split, in eval mode."""
     module.eval()
     precise = torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
     loss = torch.zeros((), device=device, dtype=precise)
     correct = torch.zeros((), device=device, dtype=torch.int64)
-    with torch.inference_mode(), _autocast(device):
+    with torch.inference_mode(), autocast(device):
         for images, labels in batches.evaluation():
             logits = module(images).float()
             loss += functional.cross_entropy(logits, labels, reduction="sum")
@@ -179,7 +190,7 @@ class _Training:
         self.device = data.train.images.device
         self.module = module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe, self.seed = recipe, seed
-        self.train, self.val = _Batches(data.train, data.normalization), _Batches(data.val, data.normalization)
+        self.train, self.val = Batches(data.train, data.normalization), Batches(data.val, data.normalization)
         self.optimizer = make_optimizer(self.module, recipe)
         size = min(recipe.batch_size, len(data.train.labels))
         self.steps = recipe.epochs * (len(data.train.labels) // size)
@@ -191,7 +202,7 @@ class _Training:
         factor = learning_rate_factor(self.step, self.steps, self.recipe.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * factor
-        with _autocast(self.device):
+        with autocast(self.device):
             loss = functional.cross_entropy(self.module(images), labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -219,7 +230,8 @@ class _Training:
         return EpochPoint(number, float(torch.stack(losses).mean()), loss, accuracy)
 
 
-def _set_bn_momentum(module: nn.Module, momentum: float) -> None:
+def set_bn_momentum(module: nn.Module, momentum: float) -> None:
+    """Give every batch-norm this weight of the newest batch."""
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.momentum = momentum
@@ -249,7 +261,7 @@ def train_proxy(
     torch.manual_seed(seed)
     module = build()
     if recipe.bn_momentum:
-        _set_bn_momentum(module, recipe.bn_momentum)
+        set_bn_momentum(module, recipe.bn_momentum)
     training = _Training(module, data, recipe, seed)
     curve: list[EpochPoint] = []
     for number in range(1, recipe.epochs + 1):

@@ -72,6 +72,16 @@ class StudyPaths:
         """Folder of the exports."""
         return self.folder / "exports"
 
+    def export(self, library: str, budget: str) -> Path:
+        """Folder of the export of one budget to one library, unless another is asked for."""
+        safe = "".join(c if c.isalnum() or c in "._+-" else "_" for c in budget)
+        return self.exports / f"{library}_{safe}"
+
+    @property
+    def trainings(self) -> Path:
+        """Folder of the full trainings."""
+        return self.folder / "trainings"
+
     @property
     def lock(self) -> Path:
         """Held by the process that is running the study."""
@@ -105,7 +115,20 @@ def list_studies(root: Path) -> list[StudyPaths]:
 def default_name(config: StudyConfig) -> str:
     """A study name made from baseline, data, budgets and currency, such as `efficientnet_micro-cifar10-2x`."""
     currency = () if config.cost == "macs" else (config.cost,)
-    parts = (config.base, Path(config.data).name, *config.budgets, *currency)
+    return _joined(config.base, Path(config.data).name, *config.budgets, *currency)
+
+
+def joint_name(definition: str, base: str) -> str:
+    """The name of the study of one baseline under a definition of several.
+
+    Example:
+        >>> joint_name("paper_table3", "timm:mobilenetv2_100")
+        'paper_table3-timm_mobilenetv2_100'
+    """
+    return _joined(definition, base)
+
+
+def _joined(*parts: str) -> str:
     safe = (re.sub(r"[^A-Za-z0-9._+-]+", "_", part).strip("._-") or "x" for part in parts)
     return _shortened("-".join(safe))
 

@@ -1,0 +1,75 @@
+"""`scalesearch train`: the found network, and what it is compared with, trained in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scalesearch.cli.app import AsJson, StudiesDir, StudyName, Workers, app
+
+
+@app.command()
+def train(
+    study: StudyName,
+    phi: Annotated[
+        str, typer.Option(help="Compound coefficients: 1 is the network found, 0 the baseline; 0,1,2.")
+    ] = "1",
+    against: Annotated[
+        str | None,
+        typer.Option(help="Train beside it: baseline, depth, width, resolution, uniform, efficientnet, or all."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 3,
+    first_seed: Annotated[int, typer.Option(help="First of the seeds.")] = 0,
+    recipe: Annotated[
+        str, typer.Option(help="efficientnet (350 epochs), small (10 epochs), or a TOML file.")
+    ] = "efficientnet",
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs at most [the recipe's]; schedules scale with them.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step [the recipe's].")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="autoaugment, randaugment, trivialaugment or none [the recipe's].")
+    ] = None,
+    patience: Annotated[
+        float | None, typer.Option(help="Stop after this part of the epochs without a better validation accuracy.")
+    ] = None,
+    ablate: Annotated[
+        str | None,
+        typer.Option(help="Take parts out, one at a time: swish,se,stochastic_depth,dropout,autoaugment,ema ..."),
+    ] = None,
+    train_images: Annotated[int | None, typer.Option(help="Use a stratified part of the training images.")] = None,
+    val_images: Annotated[int | None, typer.Option(help="Use a stratified part of the validation images.")] = None,
+    budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study [its first].")] = None,
+    log: Annotated[str | None, typer.Option(help="Follow it live: tensorboard, wandb, trackio.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [the study's].")] = None,
+    loaders: Annotated[int, typer.Option(help="Processes that prepare images, for each training.")] = 0,
+    workers: Workers = None,
+    time_limit: Annotated[
+        str | None, typer.Option("--time-limit", help="Save and stop after e.g. 90s, 15m, 2h; the command goes on.")
+    ] = None,
+    studies_dir: StudiesDir = Path("studies"),
+    as_json: AsJson = False,
+) -> None:
+    """Train the network found by EfficientNet's recipe, with seeds; the test images are used once, at the end.
+
+    Ctrl-C and kill lose nothing that a checkpoint has: the same command goes on. --ablate takes parts out, one by one.
+    """
+    from scalesearch.config import parse_duration
+    from scalesearch.explore.scale import parse_phis
+    from scalesearch.session import train_fully
+    from scalesearch.study import find_study
+    from scalesearch.training.ask import Means, TrainAsk, parse_against, parse_names
+    from scalesearch.training.recipe import load_recipe
+
+    paths = find_study(study, studies_dir)
+    given = load_recipe(
+        recipe, epochs=epochs, batch_size=batch_size, policy=policy, patience=patience, train_images=train_images,
+        val_images=val_images,
+    )  # fmt: skip
+    ask = TrainAsk(
+        given, budget, parse_phis(phi), parse_against(against), seeds, first_seed, parse_names(ablate)
+    )  # fmt: skip
+    limit = parse_duration(time_limit) if time_limit is not None else None
+    train_fully(paths, ask, Means(device, workers, loaders, limit, parse_names(log)), as_json)

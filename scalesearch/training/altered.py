@@ -1,0 +1,37 @@
+"""A baseline without its SiLU or its squeeze-and-excitation: what an ablation trains instead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from scalesearch.errors import ConfigError
+from scalesearch.networks.base import Baseline
+from scalesearch.networks.configured import ConfiguredBaseline
+from scalesearch.training.recipe import TrainRecipe
+
+
+def altered(baseline: Baseline, recipe: TrainRecipe) -> Baseline:
+    """The baseline as the recipe wants it: with ReLU where `swish` is off, without squeezes where `se` is off.
+
+    Raises:
+        ConfigError: the family has no such part, so that nothing would change.
+    """
+    changes: dict[str, object] = {}
+    config = baseline.config if isinstance(baseline, ConfiguredBaseline) else None
+    if not recipe.swish:
+        _must_have(getattr(config, "activation", None) == "silu", "swish", baseline)
+        changes["activation"] = "relu"
+    if not recipe.se:
+        _must_have(bool(getattr(config, "se_ratio", 0)), "se", baseline)
+        changes["se_ratio"] = 0.0
+    if not changes or not isinstance(baseline, ConfiguredBaseline):
+        return baseline
+    return replace(baseline, config=replace(baseline.config, **changes))
+
+
+def _must_have(there: bool, part: str, baseline: Baseline) -> None:
+    if not there:
+        raise ConfigError(
+            f"{baseline.name} has no {part} that can be taken out; allowed: parts of the recipe that are not of the "
+            "network, such as stochastic_depth, dropout, autoaugment, label_smoothing or ema"
+        )

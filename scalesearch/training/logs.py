@@ -1,0 +1,131 @@
+"""Where a training's curve can be followed live: TensorBoard, and one hook that wandb and trackio both fit."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from scalesearch.errors import MissingExtraError, choice_error
+
+LOGS = ("tensorboard", "wandb", "trackio")
+"""What `--log` knows; each is an extra of its own."""
+
+
+@dataclass(frozen=True)
+class LogRun:
+    """One training as a log knows it.
+
+    Attributes:
+        project: the study.
+        name: network and seed.
+        config: recipe and network, plain values.
+        folder: of the training.
+        first_epoch: the one that comes next; above 1 when a training goes on.
+    """
+
+    project: str
+    name: str
+    config: Mapping[str, Any]
+    folder: Path
+    first_epoch: int = 1
+
+
+class Log(Protocol):
+    """Takes numbers epoch by epoch."""
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """The numbers of one epoch."""
+
+    def close(self) -> None:
+        """Nothing comes after this."""
+
+
+class TensorBoard:
+    """Event files under `tensorboard/` in the training's folder."""
+
+    def __init__(self, run: LogRun) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder = str(run.folder / "tensorboard")
+        self._writer = SummaryWriter(folder, purge_step=run.first_epoch)
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """See `Log.write`."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, epoch)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """See `Log.close`."""
+        self._writer.close()
+
+
+class WandbShaped:
+    """A library with wandb's `init(project, name, config)`, `log` and `finish`; its own settings say where it goes."""
+
+    def __init__(self, library: str, run: LogRun) -> None:
+        self._library = importlib.import_module(library)
+        self._run = self._library.init(project=run.project, name=run.name, config=dict(run.config))
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """See `Log.write`."""
+        self._library.log({"epoch": epoch, **values}, step=epoch)
+
+    def close(self) -> None:
+        """See `Log.close`."""
+        self._library.finish()
+
+
+class Guarded:
+    """A log whose failure is told once and ends nothing: a training must not depend on who watches it."""
+
+    def __init__(self, name: str, make: Callable[[], Log], note: Callable[[str], None]) -> None:
+        self._name, self._note = name, note
+        self._log: Log | None = None
+        self._log = self._tried(make)
+
+    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+        """See `Log.write`."""
+        if self._log is not None:
+            self._tried(self._log.write, epoch, values)
+
+    def close(self) -> None:
+        """See `Log.close`."""
+        if self._log is not None:
+            self._tried(self._log.close)
+
+    def _tried(self, call: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return call(*given)
+        except Exception as error:  # whatever a service that cannot be reached makes it raise
+            self._log = None
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            self._note(f"{self._name} logs nothing more: {reason}")
+            return None
+
+
+def check_logs(names: Sequence[str]) -> None:
+    """Refuse a log that is not known or not installed, before anything is trained.
+
+    Raises:
+        UnknownNameError: not one of `LOGS`.
+        MissingExtraError: its library is not installed.
+    """
+    for name in names:
+        if name not in LOGS:
+            raise choice_error("log", name, LOGS)
+        if importlib.util.find_spec(name) is None:
+            raise MissingExtraError(name, name, f"--log {name}")
+
+
+def open_logs(names: Sequence[str], run: LogRun, note: Callable[[str], None]) -> list[Log]:
+    """Every log that was asked for."""
+
+    def maker(name: str) -> Callable[[], Log]:
+        return (lambda: TensorBoard(run)) if name == "tensorboard" else (lambda: WandbShaped(name, run))
+
+    return [Guarded(name, maker(name), note) for name in names]

@@ -1,0 +1,112 @@
+"""Which networks are trained in full, with which recipe: the found network at each phi, references, and ablations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.errors import StudyError
+from scalesearch.explore.scale import scale_family
+from scalesearch.explore.studied import best_of, chosen_budget, studied_baseline, studied_question
+from scalesearch.record import spec_to_dict
+from scalesearch.space import REFERENCES
+from scalesearch.spec import NetworkSpec
+from scalesearch.training.altered import altered
+from scalesearch.training.ask import TrainAsk
+from scalesearch.training.recipe import TrainRecipe, without
+from scalesearch.training.worker import Planned
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network before the recipe is known."""
+
+    label: str
+    phi: float | None
+    roles: tuple[str, ...]
+    spec: NetworkSpec
+
+
+def plan(result: StudyResult, ask: TrainAsk, fingerprint: str, trainings: Path) -> tuple[Planned, ...]:
+    """Every network of a question, the found one first; a network that has two names is trained once.
+
+    Args:
+        fingerprint: of the training and validation images.
+        trainings: the study's folder of trainings.
+
+    Raises:
+        UnknownNameError: a budget, a reference or a part that does not exist.
+        StudyError: no best network yet, a reference that was not trained on the budget, a baseline that has changed.
+        ConfigError: a part that recipe or network do not have.
+        InfeasibleError: a phi whose network is too large or too small.
+    """
+    chosen = chosen_budget(result, ask.budget)
+    best_of(result, chosen)
+    found: dict[NetworkSpec, _Network] = {}
+    for network in (*_scaled(result, chosen, ask.phis), *_references(result, chosen, ask.against)):
+        found.setdefault(network.spec, network)
+    networks = list(found.values())
+    full = [(network, "", ask.recipe) for network in networks]
+    ablated = [(networks[0], part, without(ask.recipe, part)) for part in dict.fromkeys(ask.ablate)]
+    return tuple(_planned(result, chosen, given, fingerprint, trainings) for given in (*full, *ablated))
+
+
+def _scaled(result: StudyResult, chosen: BudgetResult, phis: Sequence[float]) -> Iterator[_Network]:
+    baseline, _ = studied_baseline(result)
+    best = best_of(result, chosen).network
+    for phi in phis:
+        if phi == 0:
+            yield _Network("baseline", 0.0, ("baseline",), baseline.spec)
+        elif phi == 1:
+            yield _Network("phi 1", 1.0, best.roles, best.spec)
+        else:
+            member = scale_family(studied_question(result, chosen.facts.text), (phi,)).members[0]
+            if not member.within_tolerance:
+                raise StudyError(
+                    f"phi {phi:g} of study {result.manifest.study!r} misses its target "
+                    f"({member.cost / member.target:.3f} of it): such a network is not trained; allowed: another phi"
+                )
+            yield _Network(f"phi {phi:g}", phi, (), member.network.spec)
+
+
+def _references(result: StudyResult, chosen: BudgetResult, names: Sequence[str]) -> Iterator[_Network]:
+    baseline, _ = studied_baseline(result)
+    by_role = {
+        role: one.network for one in chosen.networks for role in one.network.roles if one.network.within_tolerance
+    }
+    for name in names:
+        if name == "baseline":
+            yield _Network(name, 0.0, (name,), baseline.spec)
+        elif name in by_role:
+            yield _Network(name, None, by_role[name].roles, by_role[name].spec)
+        else:
+            raise StudyError(
+                f"study {result.manifest.study!r} has no network {name!r} on budget {chosen.facts.text}; "
+                f"allowed there: baseline, {', '.join(role for role in REFERENCES if role in by_role)}"
+            )
+
+
+def _planned(
+    result: StudyResult,
+    chosen: BudgetResult,
+    given: tuple[_Network, str, TrainRecipe],
+    fingerprint: str,
+    trainings: Path,
+) -> Planned:
+    network, part, recipe = given
+    whole, task = studied_baseline(result)
+    baseline = altered(whole, recipe)
+    label = f"{network.label} without {part}" if part else network.label
+    macs, params = (baseline.amount(name, network.spec, task) for name in ("macs", "params"))
+    key = [whole.name, whole.identity(), spec_to_dict(network.spec), network.phi, asdict(recipe), fingerprint]
+    short = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
+    folder = trainings / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', label)}-{short}"
+    return Planned(
+        label, part, network.phi, network.roles, chosen.facts.text, baseline, task, network.spec, macs, params, recipe,
+        folder,
+    )  # fmt: skip
