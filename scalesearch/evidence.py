@@ -6,9 +6,9 @@ seed does to all networks alike cancels in their differences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from scalesearch.errors import StudyError
 from scalesearch.record import NetworkRecord, TrainingOutcome, TrialRecord, to_frame
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Purpose = Literal["verify", "transfer", "longer", "rate"]
 Split = Literal["test", "validation"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
+STAGE_COLUMNS = ("purpose", "of_budget", "factor", "split")
+"""What `evidence.csv` has before the columns of `trials.csv`."""
 _PREFIX = "evidence"
 
 
@@ -89,7 +91,7 @@ class EvidenceRecord:
 
 
 def evidence_frame(records: Iterable[EvidenceRecord]) -> pd.DataFrame:
-    """Evidence as a table: the columns of `trials.csv` after those that tell the stage."""
+    """Evidence as a table: the columns of `trials.csv` after `STAGE_COLUMNS`."""
     import pandas as pd
 
     by_stage: dict[Stage, list[TrialRecord]] = {}
@@ -98,8 +100,10 @@ def evidence_frame(records: Iterable[EvidenceRecord]) -> pd.DataFrame:
     frames = []
     for stage, rows in by_stage.items():
         frame = to_frame(rows)
-        told: Mapping[str, Any] = {"purpose": stage.purpose, "of_budget": stage.budget, "factor": stage.factor}
-        for position, (column, value) in enumerate({**told, "split": stage.split}.items()):
+        told: tuple[str | float, ...] = (stage.purpose, stage.budget, stage.factor, stage.split)
+        for position, (column, value) in enumerate(zip(STAGE_COLUMNS, told, strict=True)):
             frame.insert(position, column, value)
         frames.append(frame)
-    return pd.concat(frames, ignore_index=True) if frames else to_frame(())
+    if not frames:
+        return pd.DataFrame(columns=[*STAGE_COLUMNS, *to_frame(()).columns])
+    return pd.concat(frames, ignore_index=True)

@@ -20,13 +20,14 @@ from scalesearch.analysis.lawfit import (
     StrategyLaw,
     fit_strategies,
 )
-from scalesearch.analysis.lawread import Forecast, LawComparison, Reach, compare_laws, trained_range
+from scalesearch.analysis.lawread import Forecast, LawComparison, Reach, compare_laws, forecast, trained_range
 from scalesearch.analysis.noise import Anova, one_way_anova
 from scalesearch.analysis.powerlaw import C_BOUNDS, TYPICAL_C
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary, pooled_anova, with_role
-from scalesearch.errors import StudyError
-from scalesearch.space import parse_budget
+from scalesearch.currency import CURRENCIES
+from scalesearch.errors import BudgetError, StudyError
+from scalesearch.space import parse_budget, parse_budgets
 
 STRATEGIES = ("found", "uniform", "efficientnet", "width", "resolution", "depth")
 """Ways to spend compute: the best network of each budget, and the network with each role."""
@@ -262,6 +263,20 @@ def held_out_words(held: HeldOut) -> str:
         return f"predicted {100 * held.predicted:.1f}, {measured}: no interval"
     half = 50 * (held.ci95[1] - held.ci95[0])
     return f"predicted {100 * held.predicted:.1f} ± {half:.1f}, {measured}: {'inside' if held.inside else 'outside'}"
+
+
+def forecasts_at(law: ScalingLaw, text: str) -> list[Forecast]:
+    """What every strategy's law says of each budget of a comma-separated list.
+
+    Raises:
+        BudgetError: a budget that cannot be read, or is of another kind than the study's.
+        UsageError: farther from what was trained than a law is read.
+    """
+    budgets, kind = parse_budgets(text), CURRENCIES[law.currency].kind
+    for budget in budgets:
+        if budget.kind not in (None, kind):
+            raise BudgetError(f"--budget-at {budget.text} is no {law.currency}; allowed: {kind}, or a multiple as 3x")
+    return [forecast(own, budget.ratio(law.baseline_cost)) for budget in budgets for own in law.strategies]
 
 
 def law_to_dict(law: ScalingLaw, reaches: Sequence[Reach] = (), forecasts: Sequence[Forecast] = ()) -> dict[str, Any]:

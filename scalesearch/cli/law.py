@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from scalesearch.cli.app import AsJson, StudiesDir, StudyName, app, show, show_json
 from scalesearch.cli.exponents import FigureFile, wrote
-from scalesearch.errors import BudgetError
-
-if TYPE_CHECKING:
-    from scalesearch.analysis.law import ScalingLaw
-    from scalesearch.analysis.lawread import Forecast
 
 
 @app.command()
@@ -33,7 +28,7 @@ def law(
 
     It takes a study with three budgets or more. Nothing is trained.
     """
-    from scalesearch.analysis.law import compute_law, law_to_dict
+    from scalesearch.analysis.law import compute_law, forecasts_at, law_to_dict
     from scalesearch.analysis.lawread import parse_accuracy, reach
     from scalesearch.report.law import render_law
     from scalesearch.study import find_study, load_result
@@ -42,7 +37,7 @@ def law(
     result = load_result(find_study(study, studies_dir))
     found = compute_law(result, result.verified)
     reaches = [] if wanted is None else [reach(own, wanted) for own in found.strategies]
-    forecasts = [] if budget_at is None else _forecasts(found, budget_at)
+    forecasts = [] if budget_at is None else forecasts_at(found, budget_at)
     if out is not None:  # before anything is printed: the file may have a wrong name
         from scalesearch.plot.law import draw_law
         from scalesearch.plot.save import save_figure
@@ -53,15 +48,3 @@ def law(
     else:
         show(render_law(found, reaches, forecasts))
     wrote(out, as_json)
-
-
-def _forecasts(found: ScalingLaw, text: str) -> list[Forecast]:
-    from scalesearch.analysis.lawread import forecast
-    from scalesearch.currency import CURRENCIES
-    from scalesearch.space import parse_budgets
-
-    budgets, kind = parse_budgets(text), CURRENCIES[found.currency].kind
-    for budget in budgets:
-        if budget.kind not in (None, kind):
-            raise BudgetError(f"--budget-at {budget.text} is no {found.currency}; allowed: {kind}, or a multiple as 3x")
-    return [forecast(own, budget.ratio(found.baseline_cost)) for budget in budgets for own in found.strategies]

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scalesearch.cli.app import AsJson, StudiesDir, app, show, show_json
-from scalesearch.errors import StudyError, UsageError, choice_error
+from scalesearch.errors import UsageError, choice_error
 
 if TYPE_CHECKING:
-    from scalesearch.analysis.result import BudgetResult, StudyResult
     from scalesearch.explore.scale import Question
-    from scalesearch.networks.base import Baseline, Task
     from scalesearch.space import Coefficients
 
 
@@ -57,85 +55,19 @@ def scale(
 
 def _question(name: str, given: Coefficients | None, budget: str | None, rounding: str | None, root: Path) -> Question:
     from scalesearch.explore.scale import Question, with_rule
+    from scalesearch.explore.studied import studied_question
     from scalesearch.networks.registry import BASELINES, get_baseline
     from scalesearch.space import EFFICIENTNET
-    from scalesearch.study import list_studies
+    from scalesearch.study import find_study, list_studies, load_result
 
     if name not in BASELINES and ":" not in name:
         studies = [paths.name for paths in list_studies(root)]
         if name not in studies:
             known = [*BASELINES, "timm:NAME", "package.module:function", *studies]
             raise choice_error("baseline or study", name, known)
-        return _of_study(name, given, budget, rounding, root)
+        return studied_question(load_result(find_study(name, root)), budget, given=given, rounding=rounding)
     if budget is not None:
         raise UsageError(f"--budget {budget} is for a study, and {name!r} is a baseline; use --phi")
     baseline = with_rule(get_baseline(name), rounding or "proportional")
     origin = "as given" if given else "none were given, so these are EfficientNet's"
     return Question(baseline, baseline.task, given or EFFICIENTNET, origin)
-
-
-def _of_study(name: str, given: Coefficients | None, budget: str | None, rounding: str | None, root: Path) -> Question:
-    from scalesearch.explore.scale import Question, with_rule
-    from scalesearch.networks.base import Task
-    from scalesearch.networks.registry import get_baseline
-    from scalesearch.study import find_study, load_result
-
-    result = load_result(find_study(name, root))
-    _check_counted(result)
-    config, data, chosen = result.manifest.config, result.manifest.data, _chosen(result, budget)
-    baseline, task = get_baseline(config.base, data.native_px), Task(data.classes, data.channels)
-    _check_same(baseline, task, result)
-    found, origin = (given, "as given") if given else _best(result, chosen)
-    return Question(
-        with_rule(baseline, rounding or config.rounding),
-        task,
-        found,
-        origin,
-        config.tolerance,
-        largest=max((summary.network.cost for summary in chosen.networks), default=0.0),
-        currency=config.cost,
-        exponents=result.manifest.exponents,
-        transfer={} if given else _verified(chosen),
-    )
-
-
-def _verified(chosen: BudgetResult) -> dict[float, str]:
-    """What `verify --phi` found of the best network's coefficients."""
-    found = chosen.proof.transfer
-    return {one.phi: one.status for one in found.at} if found else {}
-
-
-def _check_counted(result: StudyResult) -> None:
-    from scalesearch.currency import CURRENCIES
-
-    config = result.manifest.config
-    if not CURRENCIES[config.cost].counted:
-        raise StudyError(
-            f"study {result.manifest.study!r} counts its budget in {config.cost}, which is measured, not scaled; "
-            f"allowed: scale {config.base} with --alpha, --beta and --gamma"
-        )
-
-
-def _check_same(baseline: Baseline, task: Task, result: StudyResult) -> None:
-    macs, then = baseline.macs(baseline.spec, task), result.manifest.baseline_macs
-    if macs != then:
-        given = f"{baseline.name} has {macs:,} multiply-adds, {then:,} when study {result.manifest.study!r} was made"
-        raise StudyError(f"{given}; start a new study, or bring the old baseline back")
-
-
-def _chosen(result: StudyResult, budget: str | None) -> BudgetResult:
-    """The budget asked for, else the first."""
-    by_text = {b.facts.text: b for b in result.budgets}
-    if budget is None:
-        return result.budgets[0]
-    if budget not in by_text:
-        raise choice_error("budget", budget, by_text)
-    return by_text[budget]
-
-
-def _best(result: StudyResult, chosen: BudgetResult) -> tuple[Coefficients, str]:
-    study, text = result.manifest.study, chosen.facts.text
-    if chosen.best is None:
-        raise StudyError(f"study {study!r} has no best network on budget {text} yet; resume it first")
-    unfinished = "" if result.complete else ", which is not finished"
-    return chosen.best.network.coefficients, f"the best network at {text} of study {study}{unfinished}"

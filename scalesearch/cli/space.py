@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from scalesearch.cli.app import AsJson, app, show, show_json
 from scalesearch.cli.exponents import BaseName, Classes, FigureFile, InChannels, chosen, wrote
-from scalesearch.errors import UsageError, choice_error
-
-if TYPE_CHECKING:
-    from scalesearch.networks.base import Baseline
-    from scalesearch.spec import DepthRule
+from scalesearch.errors import UsageError
 
 
 @app.command()
@@ -35,6 +30,7 @@ def space(
     as_json: AsJson = False,
 ) -> None:
     """What a budget holds, without training: distinct networks, what rounding costs, which coefficients coincide."""
+    from scalesearch.explore.scale import with_rule
     from scalesearch.explore.space import StudyPlan, explore_space
     from scalesearch.report.exploration import render_space
     from scalesearch.space import parse_budget
@@ -44,7 +40,7 @@ def space(
     parsed = parse_budget(budget)
     baseline, task = chosen(base, num_classes, in_channels)
     report = explore_space(
-        _ruled(baseline, rounding),
+        with_rule(baseline, rounding),
         task,
         parsed,
         points=points,
@@ -57,14 +53,6 @@ def space(
         save_figure(draw_space(report), out)
     show_json(report.to_dict()) if as_json else show(render_space(report))
     wrote(out, as_json)
-
-
-def _ruled(baseline: Baseline, rounding: str) -> Baseline:
-    from scalesearch.spec import DEPTH_RULES
-
-    if rounding not in DEPTH_RULES:
-        raise choice_error("rounding rule", rounding, DEPTH_RULES)
-    return replace(baseline, rules=replace(baseline.rules, depth_rule=cast("DepthRule", rounding)))
 
 
 def _check(tolerance: float, counts: dict[str, int | None]) -> None:
