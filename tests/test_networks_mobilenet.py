@@ -1,6 +1,5 @@
 """MobileNetV1 and V2: timm's and torchvision's networks to the digit, and the details that EfficientNet lacks."""
 
-import json
 import pickle
 import random
 import sys
@@ -16,7 +15,8 @@ from torch import nn
 
 from scalesearch.cost import closed_form, count_module
 from scalesearch.errors import InfeasibleError, UsageError
-from scalesearch.export import network_card, python_module
+from scalesearch.export import export_family
+from scalesearch.export.python import python_module
 from scalesearch.networks.base import Task
 from scalesearch.networks.blocks import DropPath
 from scalesearch.networks.efficientnet import B0, make_baseline
@@ -24,18 +24,19 @@ from scalesearch.networks.efficientnet_config import EfficientNetConfig, stage_t
 from scalesearch.networks.mobilenet import V1, V2, V2_SMALL
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.weights import mobilenet_from_torchvision, mobilenet_to_torchvision
-from scalesearch.record import spec_to_dict
 from scalesearch.spec import NetworkSpec, RoundingRules
 
 timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")
 
-NAMES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v2_small")
+NAMES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v2_small", "mobilenet_v1_micro", "mobilenet_v2_micro")
 TIMM = {"mobilenet_v1": "mobilenetv1_100", "mobilenet_v2": "mobilenetv2_100"}
 GOLDEN = {
     "mobilenet_v1": (568_740_352, 578_875_904, 4_231_976, 5_043_688),
     "mobilenet_v2": (300_774_272, 314_193_216, 3_504_872, 6_679_112),
     "mobilenet_v2_small": (3_475_072, 3_901_312, 63_978, 212_106),
+    "mobilenet_v1_micro": (500_096, 541_920, 24_562, 20_346),
+    "mobilenet_v2_micro": (525_064, 588_816, 20_898, 31_374),
 }
 # A V2 that torchvision's constructor can express: stem and head are its own at width 1.
 SCALED_V2 = NetworkSpec((1, 3, 2, 5, 3, 4, 2), (20, 24, 36, 60, 100, 164, 324), 65, 32, 1280)
@@ -327,11 +328,12 @@ def test_a_baseline_survives_being_sent_to_another_process(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_python_form_builds_the_same_network(name, monkeypatch):
     baseline = get_baseline(name)
-    case = study()
-    card = {**network_card(case, case.budgets[0]), "base": name, "network": spec_to_dict(baseline.spec)}
+    family = export_family(study(), phis=(1,))
+    member = replace(family.members[0], spec=baseline.spec)
     module = ModuleType("exported")
     monkeypatch.setitem(sys.modules, "exported", module)
-    exec(compile(python_module(json.loads(json.dumps(card))), "exported.py", "exec"), module.__dict__)
+    source = python_module(replace(family, baseline=baseline, members=(member,)))
+    exec(compile(source, "exported.py", "exec"), module.__dict__)
     with torch.device("meta"):
         ours, theirs = baseline.build(baseline.spec, Task(7, 3)), module.build(7, 3)
     assert shapes(ours.state_dict()) == shapes(theirs.state_dict())

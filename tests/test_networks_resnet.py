@@ -13,7 +13,15 @@ from scalesearch.errors import InfeasibleError, UnknownNameError, UsageError
 from scalesearch.networks.base import IMAGENET, Task
 from scalesearch.networks.blocks import DropPath
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.resnet import MEMBERS, ResNetConfig, make_baseline, resnet, resnet20, resnet_small
+from scalesearch.networks.resnet import (
+    MEMBERS,
+    ResNetConfig,
+    make_baseline,
+    resnet,
+    resnet20,
+    resnet_micro,
+    resnet_small,
+)
 from scalesearch.spec import NetworkSpec, RoundingRules
 
 torchvision = pytest.importorskip("torchvision")
@@ -210,6 +218,12 @@ def test_the_small_network_costs_millions_not_billions():
     assert small.macs(small.spec, small.task) == 6_775_104
     assert small.macs(replace(small.spec, resolution_px=28), small.task) == 5_187_264
     assert small.smallest() == NetworkSpec((1, 1, 1), (2, 2, 2), 8, 2)
+
+
+def test_the_micro_network_costs_less_than_a_million():
+    micro = resnet_micro()
+    assert four(closed_form(micro, micro.spec, micro.task)) == (617_056, 634_480, 16_730, 8_650)
+    assert micro.rules.resolution_step_px == 2
 
 
 def test_stochastic_depth_and_dropout_are_where_they_should_be():

@@ -1,4 +1,4 @@
-"""MobileNetV1, MobileNetV2 and a V2 for small images: stage tables of the EfficientNet family with other details.
+"""MobileNetV1, MobileNetV2 and both for small images: stage tables of the EfficientNet family with other details.
 
 torchvision has no V1; the name `mobilenet_v1` follows its way of writing. Weights have timm's names and, for V1, are
 those of timm's `mobilenetv1_100`, which activates with ReLU6 where the paper says ReLU. New weights are drawn as timm
@@ -8,6 +8,8 @@ Source: Howard et al., arXiv 1704.04861 (V1); Sandler et al., arXiv 1801.04381 (
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from scalesearch.networks.base import Published, Task
 from scalesearch.networks.efficientnet import EfficientNetBaseline, make_baseline
@@ -77,6 +79,29 @@ V2_SMALL = EfficientNetConfig(
 )
 """The blocks of V2 for images of 28 to 32 px: the strides divide by 8 in all, not by 32."""
 
+V1_MICRO = replace(
+    V2_SMALL,
+    stages=stage_table(
+        # expand, kernel, stride, channels, repeats
+        (1, 3, 1, 16, 1),
+        (1, 3, 2, 32, 2),
+        (1, 3, 2, 72, 4),
+    ),
+    head_channels=0,
+    plain=True,
+)
+V2_MICRO = replace(
+    V2_SMALL,
+    stages=stage_table(
+        # expand, kernel, stride, channels, repeats
+        (1, 3, 1, 8, 1),
+        (4, 3, 2, 14, 2),
+        (4, 3, 2, 24, 3),
+    ),
+    head_channels=64,
+)
+"""The blocks of V1 and V2 at 14 px: small enough that the network of four times the cost still trains in seconds."""
+
 
 def mobilenet_v1() -> EfficientNetBaseline:
     """MobileNetV1 of width 1 at 224 px.
@@ -114,3 +139,32 @@ def mobilenet_v2_small() -> EfficientNetBaseline:
     """
     rules = RoundingRules(width_divisor=2, resolution_step_px=4, min_resolution_px=8)
     return make_baseline("mobilenet_v2_small", V2_SMALL, 32, rules=rules, task=Task(num_classes=10, in_channels=3))
+
+
+MICRO_RULES = RoundingRules(width_divisor=2, resolution_step_px=2, min_resolution_px=8)
+
+
+def mobilenet_v1_micro() -> EfficientNetBaseline:
+    """A MobileNetV1 whose scaled networks train in seconds on a CPU, as `efficientnet_micro`.
+
+    Example:
+        >>> baseline = mobilenet_v1_micro()
+        >>> baseline.macs(baseline.spec, baseline.task)
+        500096
+    """
+    return make_baseline(
+        "mobilenet_v1_micro", V1_MICRO, 14, rules=MICRO_RULES, task=Task(num_classes=10, in_channels=3)
+    )
+
+
+def mobilenet_v2_micro() -> EfficientNetBaseline:
+    """A MobileNetV2 whose scaled networks train in seconds on a CPU.
+
+    Example:
+        >>> baseline = mobilenet_v2_micro()
+        >>> baseline.macs(baseline.spec, baseline.task)
+        525064
+    """
+    return make_baseline(
+        "mobilenet_v2_micro", V2_MICRO, 14, rules=MICRO_RULES, task=Task(num_classes=10, in_channels=3)
+    )

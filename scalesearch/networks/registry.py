@@ -16,11 +16,17 @@ from scalesearch.networks.convnext import convnext_small, convnext_tiny
 from scalesearch.networks.densenet import MEMBERS as DENSENETS
 from scalesearch.networks.densenet import densenet, densenet_small
 from scalesearch.networks.efficientnet import MEMBERS, efficientnet_b, efficientnet_micro
-from scalesearch.networks.mobilenet import mobilenet_v1, mobilenet_v2, mobilenet_v2_small
+from scalesearch.networks.mobilenet import (
+    mobilenet_v1,
+    mobilenet_v1_micro,
+    mobilenet_v2,
+    mobilenet_v2_micro,
+    mobilenet_v2_small,
+)
 from scalesearch.networks.regnet import MEMBERS as REGNETS
 from scalesearch.networks.regnet import regnet_y
 from scalesearch.networks.resnet import MEMBERS as RESNETS
-from scalesearch.networks.resnet import resnet, resnet20, resnet_small
+from scalesearch.networks.resnet import resnet, resnet20, resnet_micro, resnet_small
 from scalesearch.networks.vit import vit_small_patch16_224, vit_tiny_patch16_224
 
 BASELINES: dict[str, Callable[[], Baseline]] = {
@@ -29,9 +35,12 @@ BASELINES: dict[str, Callable[[], Baseline]] = {
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v2_small": mobilenet_v2_small,
+    "mobilenet_v1_micro": mobilenet_v1_micro,
+    "mobilenet_v2_micro": mobilenet_v2_micro,
     **{name: partial(resnet, name) for name in RESNETS},
     "resnet20": resnet20,
     "resnet_small": resnet_small,
+    "resnet_micro": resnet_micro,
     **{name: partial(densenet, name) for name in DENSENETS},
     "densenet_small": densenet_small,
     **{name: partial(regnet_y, name) for name in REGNETS},

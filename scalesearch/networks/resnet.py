@@ -17,7 +17,16 @@ from scalesearch.networks.resnet_config import ResNetConfig
 from scalesearch.networks.resnet_layers import resnet_layers, resnet_macs
 from scalesearch.spec import NetworkSpec, RoundingRules
 
-__all__ = ["MEMBERS", "ResNetBaseline", "ResNetConfig", "make_baseline", "resnet", "resnet20", "resnet_small"]
+__all__ = [
+    "MEMBERS",
+    "ResNetBaseline",
+    "ResNetConfig",
+    "make_baseline",
+    "resnet",
+    "resnet20",
+    "resnet_micro",
+    "resnet_small",
+]
 
 
 @dataclass(frozen=True)
@@ -116,3 +125,15 @@ def resnet_small() -> ResNetBaseline:
     """ResNet-14 with half the channels: a sixth of ResNet-20's cost, so that a proxy trains in seconds on a CPU."""
     spec = NetworkSpec((2, 2, 2), (8, 16, 32), 32, 8)
     return make_baseline("resnet_small", SMALL, spec, rules=SMALL_RULES, task=CIFAR)
+
+
+def resnet_micro() -> ResNetBaseline:
+    """ResNet-14 of 12 px, whose scaled networks train in seconds on a CPU, as `efficientnet_micro`.
+
+    Example:
+        >>> resnet_micro().macs(resnet_micro().spec, CIFAR)
+        617056
+    """
+    rules = RoundingRules(width_divisor=2, resolution_step_px=2, min_resolution_px=8)
+    spec = NetworkSpec((2, 2, 2), (8, 12, 16), 12, 8)
+    return make_baseline("resnet_micro", SMALL, spec, rules=rules, task=CIFAR)
