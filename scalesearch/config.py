@@ -183,7 +183,8 @@ _CHOICES = {
 }
 
 
-def _unknown_key(key: str, allowed: list[str], source: str) -> ConfigError:
+def unknown_key(key: str, allowed: list[str], source: str) -> ConfigError:
+    """The error for a key that a file does not know, with the nearest one that it does."""
     guess = nearest(key, allowed)
     hint = f"; did you mean {guess!r}?" if guess else "."
     return ConfigError(f"unknown key {key!r} in {source}{hint} Allowed: {', '.join(allowed)}")
@@ -195,7 +196,7 @@ def _as_error(error: ValidationError, source: str) -> UsageError:
     value = first.get("input")
     if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         owner = ProxyRecipe if where[0] == "proxy" and len(where) > 1 else StudyConfig
-        return _unknown_key(where[-1], [f.name for f in dataclasses.fields(owner)], source)
+        return unknown_key(where[-1], [f.name for f in dataclasses.fields(owner)], source)
     if first["type"] == "literal_error" and where[0] in _CHOICES:
         what, names = _CHOICES[where[0]]
         return choice_error(what, str(value), names)
@@ -258,18 +259,23 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def load_definition(text: str) -> StudyConfig:
-    """A definition by the name of one that comes with scalesearch, or by the path of a TOML file.
+def definition_path(text: str) -> Path:
+    """The file of a definition: by the name of one that comes with scalesearch, or by the path of a TOML file.
 
     Raises:
         UnknownNameError: neither.
     """
     known = definitions()
     if text in known:
-        return load_config(known[text])
+        return known[text]
     if text.endswith(".toml") or _is_file(text):
-        return load_config(Path(text))
+        return Path(text)
     raise choice_error("study definition", text, [*known, "PATH.toml"])
+
+
+def load_definition(text: str) -> StudyConfig:
+    """A definition of one baseline by its name or path; see `definition_path`."""
+    return load_config(definition_path(text))
 
 
 def dump_toml(values: Mapping[str, Any]) -> str:

@@ -183,7 +183,9 @@ def test_every_shipped_definition_loads_and_names_a_known_baseline(name):
 
 
 def test_the_shipped_definitions_are_these():
-    assert set(definitions()) == {"default", "cifar10", "imagenet_b0"}
+    single = {"default", "cifar10", "imagenet_b0"}
+    several = {f"paper_table{table}{form}" for table in (3, 7) for form in ("", "_imagenet")}
+    assert set(definitions()) == single | several
 
 
 @pytest.mark.parametrize("text", ["defautl", "", "x" * 300, "x\0y", "/", "nowhere"])

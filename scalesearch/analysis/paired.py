@@ -64,16 +64,21 @@ class PairedTable:
         self.sd = math.sqrt(float((self._residuals**2).sum()) / ((networks - 1) * (seeds - 1)))
         self._drawn: Floats | None = None
 
-    def difference(self, first: int, second: int) -> Difference:
-        """Compare two rows."""
+    def difference(self, first: int, second: int, among: int = 1) -> Difference:
+        """Compare two rows.
+
+        Args:
+            among: number of comparisons that the interval and p hold for together (Bonferroni), named before any
+                result was seen.
+        """
         value = float((self.table[first] - self.table[second]).mean())
         if self.sd < NOTHING:  # the seeds made no difference at all
-            return Difference(value, (value, value), 1.0 if abs(value) < NOTHING else 1 / (DRAWS + 1), 0.0)
+            return Difference(value, (value, value), 1.0 if abs(value) < NOTHING else among / (DRAWS + 1), 0.0)
         error = math.sqrt(float(_variance(self._residuals, first, second)))
         drawn = self._studentized()
-        half = float(drawn[DRAWS - (DRAWS + 1) // 20 + 1]) * error
+        half = float(drawn[DRAWS - (DRAWS + 1) // (20 * among) + 1]) * error
         beyond = DRAWS - int(np.searchsorted(drawn, abs(value) / error))
-        return Difference(value, (value - half, value + half), (beyond + 1) / (DRAWS + 1), error)
+        return Difference(value, (value - half, value + half), min(1.0, among * (beyond + 1) / (DRAWS + 1)), error)
 
     def _studentized(self) -> Floats:
         """Absolute studentized differences of two rows when nothing but the noise differs, ascending."""

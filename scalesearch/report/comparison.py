@@ -1,0 +1,122 @@
+"""Single-dimension against compound scaling, as one table a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from scalesearch.analysis.comparison import COMPOUND, Row, ScalingComparison
+from scalesearch.currency import engineering
+from scalesearch.report.tables import VERDICT_STYLES, plain_table
+from scalesearch.report.text import NONE, accuracy, points
+
+WIDE = 140
+"""Columns from which pixels and the interval of the mean are shown."""
+LEGEND = (
+    "compound: the reference efficientnet, 28/29/43 % of log-cost on depth, width and resolution. compound - this: its "
+    "accuracy minus this network's, in points, on the same seeds; 95 % intervals that hold for all rows of a baseline "
+    "together. depth, width, px: over the baseline's, after rounding. paper: printed top-1 on ImageNet, one training "
+    "each, for orientation only."
+)
+
+
+def render_comparisons(found: Sequence[ScalingComparison]) -> RenderableType:
+    """Every table, and what its columns mean."""
+    return Group(*(ComparisonTable(one) for one in found), Text(LEGEND, style="dim"))
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonTable:
+    """One table with its heading and its finding, as wide as the terminal allows."""
+
+    found: ScalingComparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Without the columns that do not fit."""
+        yield Text(heading(self.found), style="bold")
+        yield comparison_table(self.found, narrow=options.max_width < WIDE)
+        for line in remarks(self.found):
+            yield Text(line)
+        yield Text()
+
+
+def heading(found: ScalingComparison) -> str:
+    """What is compared, on what, with how many seeds."""
+    seeds = f"{len(found.seeds)} seed{'' if len(found.seeds) == 1 else 's'}"
+    return f"{found.base} at {found.budget} on {found.data}, {seeds} ({found.study})"
+
+
+def remarks(found: ScalingComparison) -> list[str]:
+    """The finding and what must be known to read it."""
+    lines = [found.words, f"Costs of the networks at {found.budget} are at most {100 * found.apart:.1f} % apart."]
+    if found.source:
+        lines.append(f"paper: {found.source}.")
+    if not found.finished:
+        lines.append(f"Not finished, all of this may change; go on with: scalesearch resume {found.study}")
+    return lines
+
+
+def comparison_table(found: ScalingComparison, *, narrow: bool = False) -> Table:
+    """The rows of one baseline; `narrow` leaves out pixels and the interval of the mean."""
+    table = plain_table()
+    columns = [column for column in _COLUMNS if not (narrow and column.wide)]
+    for column in columns:
+        table.add_column(column.name, justify="right" if column.number else "left", no_wrap=column.number)
+    for row in found.rows:
+        table.add_row(*(column.cell(row) for column in columns), style="bold" if row.is_compound else "")
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    cell: Callable[[Row], RenderableType]
+    number: bool = True
+    wide: bool = False
+
+
+def row_name(row: Row) -> str:
+    """Of the first column: the references that it is, with the paper's word for its own."""
+    return " + ".join("compound" if name == COMPOUND else name for name in row.names)
+
+
+def mean_interval(row: Row) -> str:
+    """Of the mean, in percent."""
+    interval = row.summary.ci95
+    return NONE if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
+
+
+def gap(row: Row) -> str:
+    """Compound minus this one with its interval, in points."""
+    if row.difference is None:
+        return NONE
+    if row.ci95 is None:
+        return points(row.difference)
+    return f"{points(row.difference)} ({points(row.ci95[0])} to {points(row.ci95[1])})"
+
+
+def paper(row: Row) -> str:
+    """The paper's accuracy."""
+    return f"{row.printed.top1_percent:.1f}" if row.printed else NONE
+
+
+_COLUMNS = (
+    _Column("scaled", lambda row: escape(row_name(row)), number=False),
+    _Column("depth", lambda row: f"{row.realized.alpha:.2f}"),
+    _Column("width", lambda row: f"{row.realized.beta:.2f}"),
+    _Column("px", lambda row: f"{row.realized.gamma:.2f}"),
+    _Column("pixels", lambda row: str(row.summary.network.spec.resolution_px), wide=True),
+    _Column("FLOPs", lambda row: engineering(row.summary.network.macs)),
+    _Column("x", lambda row: f"{row.ratio:.2f}"),
+    _Column("params", lambda row: engineering(row.summary.network.params)),
+    _Column("accuracy %", lambda row: accuracy(row.summary)),
+    _Column("95 %", mean_interval, wide=True),
+    _Column("compound - this", gap),
+    _Column("compound is", lambda row: Text(row.words or NONE, VERDICT_STYLES.get(row.words, "")), number=False),
+    _Column("paper", paper),
+)

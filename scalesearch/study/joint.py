@@ -1,0 +1,102 @@
+"""Several studies under one definition: `base` is a list, and every baseline gets a study of its own.
+
+They are `NAME-BASE`, each a whole study that can be resumed, shown and verified alone; together they are compared under
+`NAME`. Nothing else is kept of the joint run, so that a cluster can train each of them somewhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from scalesearch.config import StudyConfig, check_study_name, config_from_dict, definition_path, read_toml
+from scalesearch.errors import ConfigError, StudyError, UnknownNameError
+from scalesearch.study.folder import StudyPaths, find_study, joint_name, list_studies, load_manifest
+
+_FREE = ("base", "workers", "time_limit")
+"""What may change between two runs of one definition: a baseline has its own study, the others change no number."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Definition:
+    """A study definition as a file writes it.
+
+    Attributes:
+        name: of the file, without its ending.
+        config: for the first baseline.
+        bases: all baselines where `base` is a list; else empty.
+    """
+
+    name: str
+    config: StudyConfig
+    bases: tuple[str, ...] = ()
+
+
+def read_definition(text: str) -> Definition:
+    """A definition by name or path, of one baseline or of several.
+
+    Raises:
+        UnknownNameError: no such definition.
+        ConfigError: an unknown key, a value outside its range, or a list of baselines that is empty or repeats one.
+    """
+    path = definition_path(text)
+    values = read_toml(path)
+    values.pop("made", None)
+    bases = values.get("base")
+    if not isinstance(bases, list):
+        return Definition(path.stem, config_from_dict(values, str(path)))
+    configs = [config_from_dict({**values, "base": base}, str(path)) for base in bases]
+    if not bases or len(set(bases)) < len(bases):
+        raise ConfigError(f"base is {bases!r} in {path}; allowed: a baseline, or a list with each one once")
+    return Definition(path.stem, configs[0], tuple(bases))
+
+
+def joint_paths(name: str, base: str, root: Path) -> StudyPaths:
+    """The study of one baseline of a joint definition.
+
+    Raises:
+        UsageError: a name that no study can have.
+    """
+    return StudyPaths(root / joint_name(check_study_name(name), base))
+
+
+def check_same_definition(paths: StudyPaths, config: StudyConfig) -> None:
+    """Refuse to go on with a study that was made under another definition; a study that is not there is fine.
+
+    Raises:
+        StudyError: naming what differs, with both values.
+    """
+    if not paths.definition.is_file():
+        return
+    kept, asked = (dataclasses.asdict(one) for one in (load_manifest(paths).config, config))
+    differing = [_told(key, kept[key], asked[key]) for key in kept if key not in _FREE and kept[key] != asked[key]]
+    if differing:
+        raise StudyError(
+            f"study {paths.name!r} exists and was made otherwise: {'; '.join(differing)}; "
+            "give the same options to go on with it, or another --name"
+        )
+
+
+def _told(key: str, kept: object, asked: object) -> str:
+    if isinstance(kept, dict) and isinstance(asked, dict):
+        return ", ".join(_told(f"{key}.{part}", kept[part], asked[part]) for part in kept if kept[part] != asked[part])
+    return f"{key} is {kept!r} there, {asked!r} here"
+
+
+def find_joint(name: str, root: Path) -> list[StudyPaths]:
+    """The studies that a name stands for: the one called so, else those of a joint run.
+
+    Raises:
+        UnknownNameError, StudyError: neither (near matches are suggested).
+    """
+    try:
+        return [find_study(name, root)]
+    except (UnknownNameError, StudyError):
+        found = [paths for paths in list_studies(root) if _is_part(paths, name)]
+        if not found:
+            raise
+        return found
+
+
+def _is_part(paths: StudyPaths, name: str) -> bool:
+    return paths.name.startswith(name[:40]) and paths.name == joint_name(name, load_manifest(paths).config.base)
