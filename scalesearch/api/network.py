@@ -1,0 +1,172 @@
+"""One network of a study as an object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scalesearch.analysis.family import Family
+from scalesearch.analysis.result import BudgetResult
+from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.verdict import Comparison
+from scalesearch.analysis.verification import Verification
+from scalesearch.errors import StudyError
+from scalesearch.explore.scale import parse_phis, scale_family
+from scalesearch.explore.studied import studied_question
+from scalesearch.space import Coefficients
+from scalesearch.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from scalesearch.api.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Validation accuracy of the short proxy trainings, 0 to 1.
+
+    Attributes:
+        mean: over the seeds.
+        sd: over the seeds; None with one.
+        ci95: 95 % interval of the mean, its seed spread pooled over the study; None where no network has two seeds.
+        seeds: of the trainings, ascending.
+    """
+
+    mean: float
+    sd: float | None
+    ci95: tuple[float, float] | None
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FoundNetwork:
+    """One network of a study, with what is known of it. Made by `Study.best`, `networks` and `baseline`.
+
+    Attributes:
+        study: that trained it.
+        summary: all its trainings, rank and status.
+    """
+
+    study: Study
+    summary: NetworkSummary
+
+    def __repr__(self) -> str:
+        c = self.coefficients
+        found = (
+            f"{self.budget}: alpha {c.alpha:.3f}, beta {c.beta:.3f}, gamma {c.gamma:.3f}, {self.macs:,} multiply-adds"
+        )
+        return f"FoundNetwork({self.study.name!r} at {found})"
+
+    @property
+    def budget(self) -> str:
+        """Of the study; the baseline's is `1x`."""
+        return self.summary.network.budget
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """References that round to it, such as `uniform`; `baseline` for the unscaled network."""
+        return self.summary.network.roles
+
+    @property
+    def rank(self) -> int | None:
+        """Among the networks of its budget: 1 is the best."""
+        return self.summary.rank
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """Multipliers of depth, width and resolution that proposed it, at phi = 1; other triples round to it too."""
+        return self.summary.network.coefficients
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """Blocks and channels of every stage, and the resolution: what is really built."""
+        return self.summary.network.spec
+
+    @property
+    def resolution_px(self) -> int:
+        """Side of the square image it takes, in pixels."""
+        return self.spec.resolution_px
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for one image, as counted."""
+        return self.summary.network.macs
+
+    @property
+    def params(self) -> int:
+        """Trainable weights, with the classifier of the study's data."""
+        return self.summary.network.params
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """What its trainings in the search gave.
+
+        Raises:
+            StudyError: it has no finished training.
+        """
+        own = self.summary
+        if own.mean is None:
+            raise StudyError(f"network {own.network.trial} of study {self.study.name!r} has no finished training yet")
+        return Accuracy(own.mean, own.sd, own.ci95, own.seeds)
+
+    @property
+    def verdicts(self) -> tuple[Comparison, ...]:
+        """The best network of a budget against each reference and the baseline; none of any other network."""
+        chosen = self._own_budget()
+        return chosen.comparisons if chosen else ()
+
+    @property
+    def advice(self) -> str:
+        """What to do with the best network of a budget, in a sentence or two; empty for any other network."""
+        chosen = self._own_budget()
+        return chosen.advice if chosen else ""
+
+    @property
+    def verification(self) -> Verification | None:
+        """What new seeds say of the best network of a budget; None for any other network, and before `verify`."""
+        chosen = self._own_budget()
+        return chosen.proof.verification if chosen else None
+
+    def build(
+        self,
+        num_classes: int | None = None,
+        in_channels: int | None = None,
+        dropout: float | None = None,
+        stochastic_depth: float | None = None,
+    ) -> nn.Module:
+        """This network as a torch module with new random weights; arguments, result and errors are `Study.build`'s."""
+        return self.study.build(
+            self.spec,
+            num_classes=num_classes,
+            in_channels=in_channels,
+            dropout=dropout,
+            stochastic_depth=stochastic_depth,
+        )
+
+    def scale(self, phis: str | Sequence[float] = "0..3") -> Family:
+        """The family that its coefficients give, each member realized on its own target and counted.
+
+        Args:
+            phis: compound coefficients, as numbers or as the command line writes them (`0..7`, `0.5,1`).
+
+        Raises:
+            UsageError: text that is no phi.
+            StudyError: a budget that is measured and not counted, or a baseline that is another network today.
+            InfeasibleError: a member that is too large or too small to be made.
+        """
+        chosen = read_phis(phis)
+        best = self._own_budget()
+        if best:
+            return scale_family(studied_question(self.study.result, self.budget), chosen)
+        return scale_family(studied_question(self.study.result, given=self.coefficients), chosen)
+
+    def _own_budget(self) -> BudgetResult | None:
+        """The budget that this network is the best of."""
+        return next((b for b in self.study.result.budgets if b.best is self.summary), None)
+
+
+def read_phis(phis: str | Sequence[float]) -> tuple[float, ...]:
+    """Compound coefficients as numbers, or as the command line writes them."""
+    return parse_phis(phis if isinstance(phis, str) else ",".join(str(float(phi)) for phi in phis))
