@@ -1,4 +1,4 @@
-"""Exported files: they need scalesearch no more, build the very network found, and say how sure it is."""
+"""Exported cards and modules: they need scalesearch no more, build the very networks, and say how sure it is."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from functools import cache
-from types import ModuleType
+from pathlib import Path
 
 import pytest
 import torch
+from exporting import alone, case, family, images_of, loaded, of_a_users_function, trained
 from synthetic import study
 
-from scalesearch.analysis.result import StudyResult
 from scalesearch.cost import count_module
-from scalesearch.errors import StorageError, StudyError, UnknownNameError, UsageError
-from scalesearch.export import EXPORTS, export_result, network_card, python_module
+from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError, UnknownNameError
+from scalesearch.explore.scale import parse_phis, scale_family
+from scalesearch.explore.studied import studied_question
+from scalesearch.export import LIBRARIES, export_family, export_study, get_library
+from scalesearch.export.base import Family, Member
+from scalesearch.export.family import member_name
+from scalesearch.export.python import python_module
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.record import spec_from_dict, spec_to_dict
-from scalesearch.spec import NetworkSpec
+from scalesearch.record import spec_from_dict
 
-CHECK = """
+RUN_ALONE = """
 import json, sys
 
 class Refuse:
@@ -34,36 +37,29 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 sys.path.insert(0, sys.argv[1])
 import torch, synthetic_2x as module
-network = module.build().eval()
-network.load_state_dict(torch.load(sys.argv[1] + "/weights.pt", weights_only=True), strict=True)
+network = module.synthetic_2x_phi1().eval()
+network.load_state_dict(torch.load(sys.argv[2] + "/weights.pt", weights_only=True), strict=True)
 with torch.no_grad():
-    logits = network(torch.load(sys.argv[1] + "/images.pt", weights_only=True))
-torch.save(logits, sys.argv[1] + "/logits.pt")
-print(json.dumps({"card": module.CARD, "px": module.RESOLUTION_PX, "doc": module.__doc__}))
+    logits = network(torch.load(sys.argv[2] + "/images.pt", weights_only=True))
+torch.save(logits, sys.argv[2] + "/logits.pt")
+print(json.dumps({"card": module.CARD, "px": module.RESOLUTIONS_PX, "doc": module.__doc__}))
 """
 
 
-@cache
-def case(**changes: object) -> StudyResult:
-    return study(**changes)
+def family_for(base: str) -> Family:
+    """The unscaled network of a baseline as if a study had found it."""
+    baseline = get_baseline(base)
+    found = family()
+    member = replace(found.members[1], spec=baseline.spec)
+    return replace(found, baseline=baseline, members=(member,))
 
 
-def card_for(base: str, spec: NetworkSpec) -> dict[str, object]:
-    return {**network_card(case(), case().budgets[0]), "base": base, "network": spec_to_dict(spec)}
-
-
-def loaded(source: str) -> ModuleType:
-    module = ModuleType("exported")
-    sys.modules["exported"] = module
-    exec(compile(source, "exported.py", "exec"), module.__dict__)
-    return module
-
-
-def test_the_json_form_carries_the_network_and_the_claim(tmp_path):
-    (path,) = export_result(case(), "json", tmp_path)
-    assert path == tmp_path / "synthetic_2x.json"
-    card, best = json.loads(path.read_text()), case().budgets[0].best
+def test_the_card_carries_the_networks_and_the_claim(tmp_path):
+    exported = export_study(case(), "json", tmp_path / "e", command="scalesearch export synthetic --to json")
+    assert exported.files == ("card.json", "card.md")
+    card, best = json.loads((tmp_path / "e" / "card.json").read_text()), case().budgets[0].best
     assert best is not None
+    assert (card["scalesearch_export"], card["library"], card["module"]) == (1, "json", None)
     assert spec_from_dict(card["network"]) == best.network.spec
     assert card["ranges"]["alpha"] == list(best.network.alpha_range)
     assert card["macs"] == best.network.macs
@@ -72,87 +68,147 @@ def test_the_json_form_carries_the_network_and_the_claim(tmp_path):
     assert card["accuracy"]["seeds"] == [0, 1]
     assert [c["against"] for c in card["verdict"]][-1] == "baseline"
     assert card["tolerance"] == 0.02
-    assert card["command"] == case().manifest.command
+    assert (card["command"], card["export"]["command"]) == (
+        case().manifest.command, "scalesearch export synthetic --to json"
+    )  # fmt: skip
     assert card["data"]["fingerprint"] == case().manifest.data.fingerprint
+    zero, one = card["builders"]
+    assert (zero["phi"], zero["mark"], zero["macs"]) == (0, "baseline", case().manifest.baseline_macs)
+    assert (one["phi"], one["mark"], one["params"]) == (1, "found", best.network.params)
+    assert spec_from_dict(one["network"]) == best.network.spec
+
+
+def test_every_stage_of_every_member_is_written_out():
+    for builder in family().card["builders"]:
+        stages = {stage["stage"]: stage for stage in builder["stages"]}
+        assert list(stages) == ["stem", "0", "1", "2", "3", "head"]
+        assert sum(stage["macs"] for stage in stages.values()) == builder["macs"]
+        assert sum(stage["params"] for stage in stages.values()) == builder["params"]
+        assert [stages[i]["channels"] for i in "0123"] == builder["network"]["widths"]
+        assert [stages[i]["repeats"] for i in "0123"] == builder["network"]["depths"]
+        assert [(stages[i]["expand"], stages[i]["kernel"], stages[i]["stride"]) for i in "0123"] == [
+            (1, 3, 1), (4, 3, 2), (4, 5, 2), (4, 3, 1)
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_the_stages_of_every_family_sum_to_the_whole(name):
+    from scalesearch.export.stages import stages
+
+    baseline = get_baseline(name)
+    found = stages(baseline, baseline.spec, baseline.task)
+    for quantity in ("macs", "params"):
+        total = sum(stage.get(quantity, 0) for stage in found)
+        assert total == baseline.amount(quantity, baseline.spec, baseline.task)
+    repeats = [stage["repeats"] for stage in found if "repeats" in stage]
+    assert tuple(repeats) == baseline.spec.depths
+
+
+def test_the_card_for_people_says_it_too(tmp_path):
+    export_study(case(), "json", tmp_path / "e", phis=(0, 1, 2))
+    text, card = (tmp_path / "e" / "card.md").read_text(), family().card
+    for said in ("extrapolated", card["command"], card["data"]["fingerprint"][:16], "Not verified", "2.14.1"):
+        assert said in text
+    for builder in export_family(case(), phis=(0, 1, 2)).card["builders"]:
+        assert f"| {builder['macs']:,} | {builder['params']:,} |" in text
+    assert all(line.startswith("|") is line.endswith("|") for line in text.splitlines())
+
+
+def test_phi_1_is_the_network_found_and_others_are_those_of_scale():
+    found = export_family(case(), phis=parse_phis("2,-1,0.5,0,1"))
+    assert [m.phi for m in found.members] == [-1, 0, 0.5, 1, 2]
+    assert [m.mark for m in found.members] == ["extrapolated", "baseline", "interpolated", "found", "extrapolated"]
+    scaled = scale_family(studied_question(case()), (-1, 0, 0.5, 1, 2))
+    best = case().budgets[0].best
+    assert best is not None
+    for member, known in zip(found.members, scaled.members, strict=True):
+        wanted = best.network if member.phi == 1 else known.network
+        assert (member.spec, member.macs, member.params) == (wanted.spec, wanted.macs, wanted.params)
+
+
+def test_what_verify_found_at_a_phi_is_the_members_mark():
+    from scalesearch.analysis.ranks import Agreement
+    from scalesearch.analysis.transfer import Transfer, TransferAt
+
+    (budget,) = case().budgets
+    agreement = Agreement(**{**dict.fromkeys(Agreement.__dataclass_fields__), "regret": 0.0})
+    at = TransferAt(2.0, "4x", 3, 3, 2, 1, 1, "1", agreement, "leads", (), "At phi 2 they still lead.")
+    proved = replace(budget, proof=replace(budget.proof, transfer=Transfer("2x", 1, (at,))))
+    found = export_family(replace(case(), budgets=(proved,)), phis=(2, 3))
+    assert [(m.mark, m.extrapolated) for m in found.members] == [("verified: leads", False), ("extrapolated", True)]
+    assert "At phi 2 they still lead." in found.heading
+
+
+def test_names_of_members_are_identifiers_and_tell_phi_apart():
+    phis = (0.0, 1.0, 0.5, -1.0, -0.5, 1e-7, 0.1234567890123, 0.1234567890124, 10.0, 1e22)
+    names = [member_name("a_2x", phi) for phi in phis]
+    assert all(name.isidentifier() for name in names)
+    assert len(set(names)) == len(phis)
+    assert names[:4] == ["a_2x_phi0", "a_2x_phi1", "a_2x_phi0_5", "a_2x_phim1"]
 
 
 def test_the_python_form_runs_alone_and_gives_the_same_logits(tmp_path):
-    export_result(case(), "python", tmp_path)
-    card = network_card(case(), case().budgets[0])
-    spec, baseline = spec_from_dict(card["network"]), get_baseline(card["base"])
-    torch.manual_seed(0)
-    network = baseline.build(spec, Task(10, 1)).eval()
-    images = torch.randn(3, 1, spec.resolution_px, spec.resolution_px)
+    export_study(case(), "python", tmp_path / "e", check=False)
+    found = family()
+    member = found.members[1]
+    network = trained(member, found, tmp_path / "w.safetensors")
+    images = images_of(member, found, 3)
     torch.save(network.state_dict(), tmp_path / "weights.pt")
     torch.save(images, tmp_path / "images.pt")
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", CHECK, str(tmp_path)], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["card"] == card
-    assert said["px"] == spec.resolution_px
-    assert card["command"] in said["doc"]
+    said = alone(RUN_ALONE, tmp_path / "e", tmp_path, cwd=tmp_path)
+    assert said["card"] == found.card
+    assert said["px"] == {m.name: m.spec.resolution_px for m in found.members}
+    assert found.card["command"] in said["doc"]
     with torch.no_grad():
         expected = network(images)
+    assert expected.std() > 1e-3
     assert torch.equal(torch.load(tmp_path / "logits.pt", weights_only=True), expected)
 
 
 def test_the_file_itself_can_be_run(tmp_path):
-    (path,) = export_result(case(), "python", tmp_path)
-    done = subprocess.run([sys.executable, "-I", str(path)], capture_output=True, text=True, check=False, cwd=tmp_path)
+    export_study(case(), "python", tmp_path / "e", check=False)
+    command = [sys.executable, "-I", str(tmp_path / "e" / "synthetic_2x.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    best = case().budgets[0].best
-    assert best is not None
-    px = best.network.spec.resolution_px
-    assert done.stdout == f"{best.network.params:,} parameters\n(1, 1, {px}, {px}) -> (1, 10)\n"
+    lines = done.stdout.splitlines()
+    for line, member in zip(lines, family().members, strict=True):
+        px = member.spec.resolution_px
+        assert line == f"{member.name}: {member.params:,} parameters, (1, 1, {px}, {px}) -> (1, 10)"
 
 
-def test_the_exported_network_costs_what_the_card_says():
-    card = network_card(case(), case().budgets[0])
-    module = loaded(python_module(card))
-    cost = count_module(module.build(), module.RESOLUTION_PX, 1)
-    assert (cost.macs, cost.params, cost.activations) == (card["macs"], card["params"], card["activations"])
-    assert card["macs"] <= (1 + card["tolerance"]) * card["target_macs"]
+def test_every_builder_costs_what_the_card_says():
+    found = export_family(case(), phis=(0, 0.5, 1, 2))
+    module = loaded(python_module(found))
+    for member in found.members:
+        cost = count_module(getattr(module, member.name)(), module.RESOLUTIONS_PX[member.name], 1)
+        assert (cost.macs, cost.params) == (member.macs, member.params)
+    assert module.build is module.synthetic_2x_phi1
+    assert found.members[3].spec.resolution_px >= module.RESOLUTION_PX == found.members[2].spec.resolution_px
 
 
-@pytest.mark.parametrize("base", ["efficientnet_b0", "efficientnet_b2"])
-def test_published_baselines_are_written_out_with_their_own_rates(base):
-    baseline = get_baseline(base)
-    module = loaded(python_module(card_for(base, baseline.spec)))
-    with torch.device("meta"):
-        ours, theirs = baseline.build(baseline.spec, Task(7, 3)), module.build(7, 3)
-    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
-    assert repr(ours) == repr(theirs)
-    assert "DropPath(rate=0.1" in repr(theirs)
+def test_build_is_the_largest_member_where_the_found_one_is_left_out():
+    module = loaded(python_module(export_family(case(), phis=(0, 0.5))))
+    assert module.build is module.synthetic_2x_phi0_5
 
 
 SMALL = {get_baseline(name).MODULE: name for name in BASELINES if "efficientnet" not in name}
 
 
-@pytest.mark.parametrize("base", [*SMALL.values(), "mobilenet_v1", "resnet18", "resnet50", "densenet121"])
-def test_every_family_is_written_out_and_gives_the_same_logits(base):
-    baseline = get_baseline(base)
-    spec = replace(baseline.smallest(), depths=tuple(min(2, d) for d in baseline.spec.depths))
-    module = loaded(python_module(card_for(base, spec)))
-    ours, theirs = (randomised(network) for network in (baseline.build(spec, Task(5, 3)), module.build(5, 3)))
-    theirs.load_state_dict(ours.state_dict(), strict=True)
-    images = torch.randn(2, 3, spec.resolution_px, spec.resolution_px)
-    with torch.no_grad():
-        assert torch.equal(ours(images), theirs(images))
+@pytest.mark.parametrize("base", ["efficientnet_b0", "efficientnet_b2", *SMALL.values()])
+def test_every_family_is_written_out_with_its_own_rates(base):
+    found = family_for(base)
+    module = loaded(python_module(found))
+    baseline = found.baseline
+    with torch.device("meta"):
+        ours, theirs = baseline.build(baseline.spec, Task(7, 3)), module.build(7, 3)
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
     assert repr(ours) == repr(theirs)
-
-
-def randomised(network: torch.nn.Module) -> torch.nn.Module:
-    """In eval mode, with batch statistics that make every layer count."""
-    for name, buffer in network.named_buffers():
-        if name.endswith("running_mean"):
-            torch.nn.init.normal_(buffer)
-    return network.eval()
+    if "efficientnet" in base:
+        assert "DropPath(rate=0.1" in repr(theirs)
 
 
 def test_rates_and_task_can_be_changed_and_are_checked():
-    module = loaded(python_module(network_card(case(), case().budgets[0])))
+    module = loaded(python_module(family()))
     network = module.build(num_classes=5, in_channels=3, dropout=0.4, stochastic_depth=0.3)
     assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
     assert network.dropout.p == 0.4
@@ -161,60 +217,101 @@ def test_rates_and_task_can_be_changed_and_are_checked():
 
 
 def test_the_module_imports_torch_and_the_standard_library_and_holds_nothing_unused():
-    source = python_module(network_card(case(), case().budgets[0]))
+    source = python_module(family())
     tree = ast.parse(source)
     roots = {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
     roots |= {alias.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
     assert roots - set(sys.stdlib_module_names) == {"torch"}
     for name in ("scale_depths", "round_width", "with_channels", "choice_error"):
         assert name not in source
-    assert source == python_module(network_card(study(), study().budgets[0]))
+    assert source == python_module(export_family(study()))
 
 
-def test_hostile_text_stays_text(tmp_path):
-    text = 'folder:\\new"""\nimport os  # {px} ${x}'
+@pytest.mark.parametrize("to", ["json", "python", "timm", "torchvision"])
+def test_hostile_text_stays_text(to, tmp_path):
+    text = 'folder:\\new"""\nimport os  # {px} ${x} | <b>'
     result = study(data=text)
     result = replace(result, manifest=replace(result.manifest, command=text, study="2.0+x-y"))
-    written = export_result(result, "python", tmp_path) + export_result(result, "json", tmp_path)
-    assert [path.name for path in written] == ["study_2_0_x_y_2x.py", "study_2_0_x_y_2x.json"]
-    assert written[0].stem.isidentifier()
-    module = loaded(written[0].read_text(encoding="utf-8"))
-    assert module.CARD["command"] == text
-    assert json.loads(written[1].read_text(encoding="utf-8"))["data"]["spec"] == text
-    assert "folder:\\new" in (module.__doc__ or "")
-    assert "os" not in module.__dict__
+    exported = export_study(result, to, tmp_path / "e", check=False)
+    assert exported.card["name"] == "study_2_0_x_y_2x"
+    card = json.loads((tmp_path / "e" / "card.json").read_text(encoding="utf-8"))
+    assert (card["command"], card["data"]["spec"]) == (text, text)
+    lines = (tmp_path / "e" / "card.md").read_text(encoding="utf-8").splitlines()
+    assert not any("<b>" in line for line in lines if not line.startswith("    "))  # indented: a block of code
+    if to != "json":
+        tree = ast.parse((tmp_path / "e" / exported.card["module"]).read_text(encoding="utf-8"))
+        assert "folder:/new" in (ast.get_docstring(tree) or "")
+        assert not any(isinstance(n, ast.Import) and n.names[0].name == "os" for n in ast.walk(tree))
 
 
-def test_each_budget_is_a_file_and_one_can_be_chosen(tmp_path):
+def test_one_budget_is_exported_the_first_unless_another_is_asked_for(tmp_path):
     result = case(budgets=("2x", "0.5x"), networks=6)
-    names = [path.name for path in export_result(result, "json", tmp_path)]
-    assert names == ["synthetic_2x.json", "synthetic_0_5x.json"]
-    assert [p.name for p in export_result(result, "json", tmp_path / "new", "0.5x")] == ["synthetic_0_5x.json"]
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["synthetic_0_5x.json"]
+    assert export_study(result, "json", tmp_path / "a").card["budget"] == "2x"
+    other = export_study(result, "json", tmp_path / "b", budget="0.5x").card
+    assert (other["budget"], other["name"]) == ("0.5x", "synthetic_0_5x")
+    assert other["network"] != export_study(result, "json", tmp_path / "a").card["network"]
 
 
-@pytest.mark.parametrize("to", EXPORTS)
+@pytest.mark.parametrize("to", sorted(LIBRARIES))
 def test_nothing_is_written_without_a_best_network(to, tmp_path):
-    with pytest.raises(StudyError, match="no best network on budgets 2x"):
-        export_result(case(trained=0.0), to, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    with pytest.raises(StudyError, match="no best network on budget 2x"):
+        export_study(case(trained=0.0), to, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_names_are_refused_with_the_choices(tmp_path):
-    with pytest.raises(UnknownNameError, match="Allowed: json, python"):
-        export_result(case(), "onnx", tmp_path)
+    with pytest.raises(UnknownNameError, match="unknown library 'torchvison'; did you mean 'torchvision'"):
+        export_study(case(), "torchvison", tmp_path / "e")
     with pytest.raises(UnknownNameError, match="Allowed: 2x"):
-        export_result(case(), "json", tmp_path, "3x")
+        export_study(case(), "json", tmp_path / "e", budget="3x")
+    with pytest.raises(InfeasibleError, match="phi 40"):
+        export_study(case(), "json", tmp_path / "e", phis=(40,))
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_of_the_users_own_is_refused_in_python_and_written_in_json(tmp_path):
-    result = case(base="my.module:network")
-    with pytest.raises(UsageError, match="allowed: --to json"):
-        export_result(result, "python", tmp_path)
-    assert export_result(result, "json", tmp_path)[0].is_file()
+def test_a_measured_budget_has_no_other_phi(tmp_path):
+    result = case()
+    config = replace(result.manifest.config, cost="latency")
+    result = replace(result, manifest=replace(result.manifest, config=config))
+    assert [m.phi for m in export_family(result).members] == [0, 1]
+    with pytest.raises(StudyError, match=r"in latency, which is measured, not scaled: phi 2 .*allowed: --phi 0,1"):
+        export_family(result, phis=(1, 2))
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match="cannot write"):
-        export_result(case(), "json", tmp_path / "file" / "out")
+@pytest.fixture
+def own_result(tmp_path, monkeypatch):
+    """A study whose baseline is a function of the user's."""
+    monkeypatch.chdir(tmp_path)
+    yield of_a_users_function(tmp_path)
+    sys.modules.pop("my_own_net", None)
+
+
+def test_a_network_of_the_users_own_is_refused_in_python_and_written_in_json(own_result, tmp_path):
+    for to in ("python", "timm", "torchvision"):
+        with pytest.raises(ScaleSearchError, match="allowed: --to"):
+            export_study(own_result, to, tmp_path / to)
+        assert not (tmp_path / to).exists()
+    card = export_study(own_result, "json", tmp_path / "json").card
+    assert card["network"]["unit"] == "thousandth"
+    assert card["builders"][1]["stages"] == [{"stage": "0", "channels": 1000, "repeats": 1000}]
+
+
+def test_a_baseline_that_has_changed_is_refused(tmp_path):
+    result = replace(case(), manifest=replace(case().manifest, baseline_macs=1))
+    with pytest.raises(StudyError, match="569,856 multiply-adds, 1 when study 'synthetic'"):
+        export_study(result, "json", tmp_path / "e")
+
+
+def test_members_and_libraries_are_what_the_package_says():
+    assert isinstance(family().members[0], Member)
+    for name in LIBRARIES:
+        library = get_library(name)
+        assert library.name == name
+        assert library.extra or library.needs in ("", "torch")
+
+
+def test_an_export_is_the_same_byte_for_byte_when_made_again(tmp_path: Path):
+    for place in ("a", "b"):
+        export_study(case(), "python", tmp_path / place, check=False, command="again")
+    for name in ("card.json", "card.md", "synthetic_2x.py"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -15,13 +15,15 @@ import typer
 from scalesearch.cli.app import OPTIONS, app
 from scalesearch.errors import ScaleSearchError
 
-from scalesearch.cli import studies, count, table, scale, exponents, space, bases, verify, law  # isort: skip
+from scalesearch.cli import studies, export, count, table, scale, exponents, space, bases, verify, law, compare, train  # isort: skip
 
 __all__ = [
     "app",
     "bases",
+    "compare",
     "count",
     "exponents",
+    "export",
     "invoke",
     "law",
     "main",
@@ -29,6 +31,7 @@ __all__ = [
     "space",
     "studies",
     "table",
+    "train",
     "verify",
 ]
 

@@ -1,4 +1,4 @@
-"""Commands on studies: search, go on, look, draw, export."""
+"""Commands on studies: search, go on, look, draw."""
 
 from __future__ import annotations
 
@@ -65,13 +65,21 @@ def run(
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
-    """Search a budget, then report: the main job."""
-    from scalesearch.config import load_definition, override, parse_duration, parse_points
-    from scalesearch.session import run_new
-    from scalesearch.space import parse_budgets, parse_limit
+    """Search a budget, then report: the main job.
 
+    A definition of several baselines (paper_table3, paper_table7) gives a study for each and one table of all; the same
+    command again goes on where it stopped.
+    """
+    from dataclasses import replace
+
+    from scalesearch.config import override, parse_duration, parse_points
+    from scalesearch.session import run_joint, run_new
+    from scalesearch.space import parse_budgets, parse_limit
+    from scalesearch.study.joint import read_definition
+
+    definition = read_definition(study or "default")
     config = override(
-        load_definition(study or "default"),
+        definition.config,
         budgets=tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
         base=base,
         data=data,
@@ -100,7 +108,11 @@ def run(
         proxy_val_images=val_images,
         skip_bad=skip_bad,
     )
-    run_new(config, name, studies_dir, as_json)
+    if definition.bases:
+        bases = definition.bases if base is None else (base,)
+        run_joint(replace(definition, config=config, bases=bases), name, studies_dir, as_json)
+    else:
+        run_new(config, name, studies_dir, as_json)
 
 
 @app.command()
@@ -179,23 +191,6 @@ def plot(
     result = load_result(find_study(study, studies_dir))
     save_figure(figure(result, kind, budget), out)
     sys.stdout.write(f"wrote {out}\n")
-
-
-@app.command()
-def export(
-    study: StudyName,
-    to: Annotated[str, typer.Option("--to", help="json or python.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder [the study's exports folder].")] = None,
-    budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study.")] = None,
-    studies_dir: StudiesDir = Path("studies"),
-) -> None:
-    """Write the found networks with explicit channels, repeats and resolution."""
-    from scalesearch.export import export_result
-    from scalesearch.study import find_study, load_result
-
-    paths = find_study(study, studies_dir)
-    for path in export_result(load_result(paths), to, out or paths.exports, budget):
-        sys.stdout.write(f"wrote {path}\n")
 
 
 @app.command()

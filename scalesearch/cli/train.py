@@ -60,7 +60,7 @@ def train(
     from scalesearch.explore.scale import parse_phis
     from scalesearch.session import train_fully
     from scalesearch.study import find_study
-    from scalesearch.training.ask import Means, TrainAsk, parse_against, parse_names
+    from scalesearch.training.ask import Means, TrainAsk, parse_names
     from scalesearch.training.recipe import load_recipe
 
     paths = find_study(study, studies_dir)
@@ -69,7 +69,7 @@ def train(
         val_images=val_images,
     )  # fmt: skip
     ask = TrainAsk(
-        given, budget, parse_phis(phi), parse_against(against), seeds, first_seed, parse_names(ablate)
+        given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate)
     )  # fmt: skip
     limit = parse_duration(time_limit) if time_limit is not None else None
     train_fully(paths, ask, Means(device, workers, loaders, limit, parse_names(log)), as_json)

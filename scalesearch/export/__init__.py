@@ -1,68 +1,134 @@
-"""The network that a study found, as files that need scalesearch no more."""
+"""The networks that a study found, as files of the library that people train with."""
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from scalesearch.analysis.result import BudgetResult, StudyResult
-from scalesearch.errors import StudyError, choice_error
+from scalesearch.analysis.result import StudyResult
+from scalesearch.export.base import Family, Library, Member
 from scalesearch.export.card import network_card
-from scalesearch.export.python import python_module
+from scalesearch.export.check import Check, check_export, check_installed, version_of
+from scalesearch.export.family import export_family
+from scalesearch.export.folder import CARD, MARK, check_replaceable, hashes, replacing
+from scalesearch.export.libraries import LIBRARIES, get_library
+from scalesearch.export.markdown import card_text
+from scalesearch.export.trained import TrainedMember, study_weights, trained_members
 from scalesearch.files import write_atomic
+from scalesearch.manifest import library_versions
 
-__all__ = ["EXPORTS", "export_result", "file_stem", "network_card", "python_module"]
+__all__ = [
+    "LIBRARIES",
+    "Check",
+    "Exported",
+    "Family",
+    "Library",
+    "Member",
+    "export_family",
+    "export_study",
+    "get_library",
+    "network_card",
+    "study_weights",
+]
 
-EXPORTS = ("json", "python")
-"""The forms that a network can be written in."""
+SCHEMA = 1
+"""Version of `card.json`; raised when a field changes its meaning."""
+TEXT = "card.md"
 
-_SUFFIXES = {"json": ".json", "python": ".py"}
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        files: names inside the folder, the cards included.
+        card: the content of `card.json`.
+        check: what the library built; None where nothing was checked.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    card: Mapping[str, Any]
+    check: Check | None
 
 
-def export_result(result: StudyResult, to: str, out: Path, budget: str | None = None) -> tuple[Path, ...]:
-    """Write the best network of each budget, or of one, as `<out>/<study>_<budget>` with the suffix of the form.
+def export_study(
+    result: StudyResult,
+    to: str,
+    out: Path,
+    *,
+    budget: str | None = None,
+    phis: Sequence[float] | None = None,
+    check: bool = True,
+    weights: Sequence[Path] = (),
+    command: str = "",
+) -> Exported:
+    """Write the networks of one budget as a folder for one library, checked before it is put in place.
 
     Args:
         result: what the study gave so far.
-        to: one of `EXPORTS`.
-        out: folder; made where it does not exist.
-        budget: text of one budget, as the study has it; None takes every budget that has a best network.
+        to: one of `LIBRARIES`.
+        out: folder; an export of ours there is replaced as a whole, anything else is refused.
+        budget: text of one budget; None takes the study's first.
+        phis: compound coefficients; None takes the library's own choice: baseline and found network (0 and 1), or the
+            found network alone where a folder holds one.
+        check: build every member in its library, in a fresh process, and compare it with the study's network.
+        weights: files that `scalesearch train` wrote; see `study_weights`.
+        command: what made this export, for the card.
 
     Raises:
-        UnknownNameError: another form, or a budget that the study does not have.
-        StudyError: no network was trained in full.
-        UsageError: `python` for a baseline whose source is not scalesearch's own.
-        StorageError: the folder cannot be written.
+        UnknownNameError: no such library, or a budget that the study does not have.
+        StudyError: no best network yet, or a baseline that has changed.
+        StorageError: a folder that is not ours, or that cannot be written.
+        CheckpointError: weights that are damaged, or of another network.
+        MissingExtraError: the library is not installed, and a check was asked for.
+        InexpressibleError: a network that the library cannot build.
+        CheckError: the library does not build what the study found.
     """
-    if to not in EXPORTS:
-        raise choice_error("export form", to, EXPORTS)
-    chosen = _with_best(result, budget)
-    texts = {out / f"{file_stem(result, b)}{_SUFFIXES[to]}": _text(result, b, to) for b in chosen}
-    for path, text in texts.items():
-        write_atomic(path, text)
-    return tuple(texts)
+    library = get_library(to)
+    family = export_family(result, budget, phis or library.phis)
+    check_replaceable(out)
+    checked = check and library.builds
+    if checked:
+        check_installed(library)
+    library.check(family)
+    trained = trained_members(family, weights)
+    with replacing(out) as draft:
+        library.write(draft, family, {name: one.weights for name, one in trained.items()})
+        paths = {name: one.path for name, one in trained.items()}
+        found = check_export(library, family, draft, paths) if checked else None
+        card = _write_cards(draft, family, library, found, trained, command)
+        files = tuple(sorted([*hashes(draft), CARD]))
+    return Exported(out, files, card, found)
 
 
-def _with_best(result: StudyResult, budget: str | None) -> list[BudgetResult]:
-    names = [b.facts.text for b in result.budgets]
-    if budget is not None and budget not in names:
-        raise choice_error("budget", budget, names)
-    chosen = [b for b in result.budgets if b.best is not None and budget in (None, b.facts.text)]
-    if not chosen:
-        where = f"budget {budget}" if budget else f"budgets {', '.join(names)}"
-        raise StudyError(f"study {result.manifest.study!r} has no best network on {where} yet; resume it first")
-    return chosen
-
-
-def _text(result: StudyResult, budget: BudgetResult, to: str) -> str:
-    card = network_card(result, budget)
-    if to == "python":
-        return python_module(card)
-    return json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def file_stem(result: StudyResult, budget: BudgetResult) -> str:
-    """Study and budget as a name that is safe for files and that Python can import."""
-    stem = re.sub(r"[^A-Za-z0-9]+", "_", f"{result.manifest.study}_{budget.facts.text}")
-    return stem if stem[0].isalpha() else f"study_{stem.lstrip('_')}"
+def _write_cards(
+    folder: Path,
+    family: Family,
+    library: Library,
+    check: Check | None,
+    trained: Mapping[str, TrainedMember],
+    command: str,
+) -> dict[str, Any]:
+    card = {
+        MARK: SCHEMA,
+        "library": library.name,
+        "module": library.module(family),
+        **family.card,
+        "weights": [one.to_dict(name) for name, one in trained.items()] or None,
+        "check": check.to_dict() if check else None,
+        "export": {
+            "command": command,
+            "versions": library_versions() | ({library.needs: version} if (version := version_of(library)) else {}),
+        },
+    }
+    text = card_text(card, library.usage(family))
+    write_atomic(folder / TEXT, text)
+    for name, content in library.texts(card, text).items():
+        write_atomic(folder / name, content)
+    card["files"] = hashes(folder)
+    write_atomic(folder / CARD, json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return card

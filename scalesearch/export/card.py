@@ -1,17 +1,23 @@
-"""Everything that must be known about an exported network, as plain values for JSON and for Python."""
+"""Everything that must be known about exported networks, as plain values for JSON and for Python."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.serialize import summary_to_dict
 from scalesearch.analysis.transfer import transfer_to_dict
 from scalesearch.analysis.verification import verification_to_dict
-from scalesearch.errors import StudyError
+from scalesearch.explore.studied import best_of
+from scalesearch.export.base import Member
+from scalesearch.export.stages import architecture, stages
+from scalesearch.networks.base import Baseline, Task
+from scalesearch.record import spec_to_dict
 
-EXTRAPOLATED = "Members at larger phi are extrapolated: scalesearch verify NAME --phi 2,3 has not been run."
+EXTRAPOLATED = "Members at larger phi are extrapolated: scalesearch verify {study} --phi 2,3 has not been run."
 
 
 def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
@@ -23,9 +29,7 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
     Raises:
         StudyError: the budget has no best network.
     """
-    manifest, best = result.manifest, budget.best
-    if best is None:
-        raise StudyError(f"study {manifest.study!r} has no best network on budget {budget.facts.text} yet")
+    manifest, best = result.manifest, best_of(result, budget)
     network, proof = summary_to_dict(best), budget.proof
     return {
         "study": manifest.study,
@@ -56,7 +60,9 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
         "advice": budget.advice,
         "verification": verification_to_dict(proof.verification) if proof.verification else None,
         "transfer": transfer_to_dict(proof.transfer) if proof.transfer else None,
-        "larger_phi": [one.words for one in proof.transfer.at] if proof.transfer else [EXTRAPOLATED],
+        "larger_phi": [one.words for one in proof.transfer.at]
+        if proof.transfer
+        else [EXTRAPOLATED.format(study=manifest.study)],
         "study_complete": result.complete,
         "data": {**dataclasses.asdict(manifest.data), "notes": list(manifest.data.notes)},
         "proxy": dataclasses.asdict(manifest.config.proxy),
@@ -70,3 +76,54 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
 def _comparison(values: dict[str, Any]) -> dict[str, Any]:
     interval = values["ci95"]
     return {**values, "ci95": list(interval) if interval else None, "seeds": list(values["seeds"])}
+
+
+def family_card(
+    result: StudyResult,
+    budget: BudgetResult,
+    baseline: Baseline,
+    task: Task,
+    name: str,
+    members: Sequence[Member],
+) -> dict[str, Any]:
+    """`network_card` with the networks of an export, each with all of its stages.
+
+    Args:
+        result: what the study gave so far.
+        budget: with a best network.
+        baseline: of the study.
+        task: of the study.
+        name: of the family.
+        members: by phi.
+
+    Raises:
+        StudyError: the budget has no best network.
+    """
+    card = {
+        **network_card(result, budget),
+        "name": name,
+        "task": dataclasses.asdict(task),
+        "architecture": architecture(baseline),
+        "builders": [_builder(member, result, budget, baseline, task) for member in members],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(card, allow_nan=False))
+    return plain
+
+
+def _builder(
+    member: Member, result: StudyResult, budget: BudgetResult, baseline: Baseline, task: Task
+) -> dict[str, Any]:
+    multipliers = best_of(result, budget).network.coefficients.at(member.phi)
+    return {
+        "phi": member.phi,
+        "name": member.name,
+        "mark": member.mark,
+        "extrapolated": member.extrapolated,
+        "macs": member.macs,
+        "params": member.params,
+        "activations": baseline.amount("activations", member.spec, task),
+        "resolution_px": member.spec.resolution_px,
+        "coefficients": dataclasses.asdict(multipliers),
+        "network": spec_to_dict(member.spec),
+        "stages": stages(baseline, member.spec, task),
+    }

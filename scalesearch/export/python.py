@@ -1,60 +1,63 @@
-"""One Python module that builds the network found, with torch and nothing else."""
+"""One Python module that builds every network of a family, with torch and nothing else."""
 
 from __future__ import annotations
 
 import dataclasses
 import pprint
-import textwrap
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from scalesearch.errors import UsageError
+from scalesearch.export.base import Family, Member
 from scalesearch.export.source import collect, sources
-from scalesearch.record import spec_from_dict
+from scalesearch.networks.base import Baseline
+from scalesearch.networks.configured import ConfiguredBaseline
 
-if TYPE_CHECKING:
-    from scalesearch.networks.configured import ConfiguredBaseline
+_DOCSTRING = '''"""{heading}
 
-_DOCSTRING = '''"""{base}, scaled to {budget}: {macs:,} multiply-adds at {px} px, {params:,} parameters.
+The accuracy is that of a short training; `CARD` has the whole record. This file needs torch alone:
 
-Found by scalesearch {version} in the study {study} with:
-
-    {command}
-
-alpha {alpha:.4g}, beta {beta:.4g}, gamma {gamma:.4g}; {evidence}
-{advice}
-
-The accuracy is that of a short training on {data}; `CARD` has the whole record.
-This file needs torch alone:
-
-    network = build(num_classes=1000, in_channels=3)
+    network = {name}(num_classes=1000, in_channels=3)
     logits = network(images)  # [N, in_channels, {px}, {px}] to [N, num_classes]
+
+`build` is that network too.
 """
 '''
 
-_BUILD = '''
-def build(
+_BUILDER = '''
+def {name}(
     num_classes: int = {num_classes}, in_channels: int = {in_channels}{parameters},
 ) -> {module}:
-    """The network, with new random weights from torch's global generator.
+    """phi {phi:g}, {mark}: {macs:,} multiply-adds at {px} px, {params:,} parameters.
+
+    The weights are new and random, from torch's global generator.
 
     Args:
         num_classes: outputs of the classifier.
         in_channels: channels of the input image.{meanings}
     """
-    config = dataclasses.replace(CONFIG{given})
-    return {module}(config, SPEC, Task(num_classes, in_channels))
+    config = {config}
+    spec = {spec}
+    return {module}(dataclasses.replace(config{given}), spec, Task(num_classes, in_channels))
+'''
+
+_END = '''
+build = {name}
+"""{what}"""
+
+RESOLUTION_PX = RESOLUTIONS_PX["{name}"]
+"""Of `build`."""
 
 
 if __name__ == "__main__":
-    network = build().eval()
-    images = torch.zeros(1, {in_channels}, RESOLUTION_PX, RESOLUTION_PX)
-    with torch.no_grad():
-        logits = network(images)
-    print(f"{{sum(p.numel() for p in network.parameters()):,}} parameters")
-    print(f"{{tuple(images.shape)}} -> {{tuple(logits.shape)}}")
+    for name, px in RESOLUTIONS_PX.items():
+        network = globals()[name]().eval()
+        images = torch.zeros(1, {in_channels}, px, px)
+        with torch.no_grad():
+            logits = network(images)
+        weights = sum(p.numel() for p in network.parameters())
+        print(f"{{name}}: {{weights:,}} parameters, {{tuple(images.shape)}} -> {{tuple(logits.shape)}}")
 '''
-
 
 _RATES = {
     "dropout": "rate before the classifier, 0 to 1.",
@@ -62,17 +65,14 @@ _RATES = {
 }
 
 
-def python_module(card: Mapping[str, Any]) -> str:
-    """Source of a module with `build`, `RESOLUTION_PX` and `CARD`, made of this package's own definitions.
-
-    Args:
-        card: from `network_card`.
+def python_module(family: Family) -> str:
+    """Source of a module with one builder a member, `build`, `RESOLUTIONS_PX` and `CARD`, made of this package's own.
 
     Raises:
-        UnknownNameError: a baseline that is not known here.
         UsageError: a baseline whose source is not scalesearch's own.
     """
-    baseline, spec = _baseline(card["base"]), spec_from_dict(card["network"])
+    baseline = own_baseline(family.baseline)
+    main = family.main
     found = collect(
         (
             ("scalesearch.spec", "NetworkSpec"),
@@ -82,29 +82,62 @@ def python_module(card: Mapping[str, Any]) -> str:
         )
     )
     parts = [
-        _docstring(card),
+        _DOCSTRING.format(heading=family.heading, name=main.name, px=main.spec.resolution_px),
         "from __future__ import annotations\n",
         _import_block({*found.imports, "import dataclasses", "import torch"}),
-        f"CARD = {pprint.pformat(dict(card), width=100, sort_dicts=False)}",
-        f'"""What was found, how, and how sure it is."""\n\nRESOLUTION_PX = {spec.resolution_px}\n\n',
+        f"CARD = {pprint.pformat(dict(family.card), width=100, sort_dicts=False)}",
+        '"""What was found, how, and how sure it is."""\n',
+        _resolutions(family.members),
         *(f"{text}\n\n" for text in sources(found)),
-        f"CONFIG = {_written(baseline.config_of(spec))}\n\nSPEC = {_written(spec)}\n",
-        _build(baseline, card["data"]),
+        *(_builder(family, baseline, member) for member in family.members),
+        _END.format(name=main.name, what=_what(main), in_channels=family.task.in_channels),
     ]
     return "\n".join(parts)
 
 
-def _build(baseline: ConfiguredBaseline, data: Mapping[str, Any]) -> str:
-    """The function `build`, with the rates that the family's config has."""
-    rates = {name: text for name, text in _RATES.items() if hasattr(baseline.config, name)}
-    parameters = "".join(f",\n    {name}: float = CONFIG.{name}" for name in rates)
-    return _BUILD.format(
-        num_classes=data["classes"],
-        in_channels=data["channels"],
+def own_baseline(baseline: Baseline) -> ConfiguredBaseline:
+    """The baseline, if its source is scalesearch's own.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not isinstance(baseline, ConfiguredBaseline):
+        raise UsageError(
+            f"baseline {baseline.name!r} cannot be written as a python module, because its source is not scalesearch's "
+            "own; allowed: --to json, which has every channel and repeat, or --to onnx"
+        )
+    return baseline
+
+
+def _what(member: Member) -> str:
+    return "The network found." if member.phi == 1 else f"The network at phi {member.phi:g}."
+
+
+def _resolutions(members: Iterable[Member]) -> str:
+    rows = "".join(f'    "{member.name}": {member.spec.resolution_px},\n' for member in members)
+    return f'RESOLUTIONS_PX = {{\n{rows}}}\n"""Builder -> side of the images that it is meant for."""\n\n'
+
+
+def _builder(family: Family, baseline: ConfiguredBaseline, member: Member) -> str:
+    """A function that builds one member, with the rates that the family's config has."""
+    config = baseline.config_of(member.spec)
+    rates = {name: getattr(config, name) for name in _RATES if hasattr(config, name)}
+    parameters = "".join(f",\n    {name}: float = {rate!r}" for name, rate in rates.items())
+    return _BUILDER.format(
+        name=member.name,
+        phi=member.phi,
+        mark=member.mark,
+        macs=member.macs,
+        params=member.params,
+        px=member.spec.resolution_px,
+        num_classes=family.task.num_classes,
+        in_channels=family.task.in_channels,
         module=baseline.MODULE[1],
         parameters=f", *{parameters}" if rates else "",
-        meanings="".join(f"\n        {name}: {text}" for name, text in rates.items()),
+        meanings="".join(f"\n        {name}: {_RATES[name]}" for name in rates),
         given="".join(f", {name}={name}" for name in rates),
+        config=_written(config),
+        spec=_written(member.spec),
     )
 
 
@@ -117,42 +150,12 @@ def _import_block(lines: Iterable[str]) -> str:
     )
 
 
-def _baseline(name: str) -> ConfiguredBaseline:
-    from scalesearch.networks.configured import ConfiguredBaseline
-    from scalesearch.networks.registry import get_baseline
-
-    baseline = None if ":" in name else get_baseline(name)
-    if not isinstance(baseline, ConfiguredBaseline):
-        raise UsageError(
-            f"baseline {name!r} cannot be written as a python module, because its source is not scalesearch's own; "
-            "allowed: --to json, which has every channel and repeat"
-        )
-    return baseline
-
-
-def _docstring(card: Mapping[str, Any]) -> str:
-    accuracy, data = card["accuracy"], card["data"]
-    spread = "" if accuracy["sd"] is None else f" (sd {100 * accuracy['sd']:.2f} points)"
-    evidence = f"validation accuracy {100 * accuracy['mean']:.2f} % over {len(accuracy['seeds'])} seed(s){spread}."
-    text = {
-        **{name: card[name] for name in ("base", "budget", "study", "command", "advice")},
-        "version": card["versions"].get("scalesearch", ""),
-        "data": data["spec"],
-    }
-    safe = {name: " ".join(str(value).replace("\\", "\\\\").replace('"', "'").split()) for name, value in text.items()}
-    safe["advice"] = textwrap.fill(safe["advice"], 110, break_long_words=False)
-    return _DOCSTRING.format(
-        **safe, **card["coefficients"], evidence=evidence, macs=card["macs"], params=card["params"],
-        px=card["network"]["resolution_px"],
-    )  # fmt: skip
-
-
 def _written(value: Any) -> str:
-    """A frozen dataclass as the code that makes it, one field a line, and so the rows of a table."""
+    """A frozen dataclass as the code that makes it inside a function, one field a line, and so the rows of a table."""
 
     def field(content: Any) -> str:
         rows = isinstance(content, tuple) and content and dataclasses.is_dataclass(content[0])
-        return "(\n" + "".join(f"        {row!r},\n" for row in content) + "    )" if rows else repr(content)
+        return "(\n" + "".join(f"            {row!r},\n" for row in content) + "        )" if rows else repr(content)
 
-    fields = (f"    {f.name}={field(getattr(value, f.name))},\n" for f in dataclasses.fields(value))
-    return f"{type(value).__name__}(\n{''.join(fields)})"
+    fields = (f"        {f.name}={field(getattr(value, f.name))},\n" for f in dataclasses.fields(value))
+    return f"{type(value).__name__}(\n{''.join(fields)}    )"

@@ -1,0 +1,51 @@
+"""scalesearch's own network of a member, with the weights that an export is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from scalesearch.export.base import Family, Member
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SEED = 0
+"""Of the weights that nobody trained."""
+
+
+def own_network(family: Family, member: Member, state: Mapping[str, Tensor] | None = None) -> nn.Module:
+    """The network in eval mode: with the weights of `state`, else as initialised from `SEED`.
+
+    torch's global generator is left as it was.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        network = family.baseline.build(member.spec, family.task)
+    if state is not None:
+        network.load_state_dict(dict(state))
+    return network.eval()
+
+
+def randomise(network: nn.Module, seed: int = SEED) -> nn.Module:
+    """Random biases, scales and running statistics, tame enough for the signal to reach the logits.
+
+    As initialised, many layers do nothing: biases are 0, scales 1 (or 1e-6), statistics 0 and 1. An error in them
+    would not be seen.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 1 and name.endswith("bias"):
+            parameter.data.normal_(0.0, 0.3, generator=generator)
+        elif parameter.ndim == 1:
+            parameter.data.uniform_(0.5, 1.5, generator=generator)
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_(0.0, 0.3, generator=generator)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 2.0, generator=generator)
+    return network

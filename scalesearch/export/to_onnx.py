@@ -1,0 +1,133 @@
+"""`--to onnx`: one graph a member, with its weights inside and a free batch size.
+
+torch's newer exporter (`dynamo=True`) writes them: the older one is deprecated, and warns so. It folds batch-norm into
+the convolutions, so the weights in a graph are fewer than those that were trained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scalesearch.errors import MissingExtraError
+from scalesearch.export.base import WHOLE, Family, Library, Member, Probe, StageCount
+from scalesearch.export.own import own_network
+from scalesearch.weights import Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+OPSET = 18
+"""The operator set that torch's exporter writes by itself; another would be converted."""
+BATCHES = (1, 3)
+"""Batch sizes that a graph is run with: one, and one that is not the batch it was traced with."""
+INPUT, OUTPUT = "images", "logits"
+
+
+class OnnxLibrary(Library):
+    """Graphs for any runtime that reads ONNX."""
+
+    name = "onnx"
+    needs = "onnxruntime"
+    extra = "onnx"
+    carries_weights = True
+    tolerance = 1e-4
+
+    def files(self, family: Family) -> dict[str, str]:
+        """No text: `write` makes the graphs."""
+        return {}
+
+    def module(self, family: Family) -> None:
+        """There is nothing to import."""
+
+    def usage(self, family: Family) -> str:
+        """How a graph is run."""
+        return (
+            "import onnxruntime\n\n"
+            f'session = onnxruntime.InferenceSession("{family.main.name}.onnx")\n'
+            f'(logits,) = session.run(None, {{"{INPUT}": images}})  # float32 [N, C, H, W]'
+        )
+
+    def write(self, folder: Path, family: Family, weights: Mapping[str, Weights]) -> None:
+        """One graph a member: with trained weights where they are given, else with those that seed 0 draws.
+
+        Raises:
+            MissingExtraError: onnx or onnxscript is not installed.
+        """
+        for needed in ("onnx", "onnxscript"):
+            if importlib.util.find_spec(needed) is None:
+                raise MissingExtraError(needed, self.extra, "an export to onnx")
+        for member in family.members:
+            found = weights.get(member.name)
+            network = own_network(family, member, found.state if found else None)
+            _write(network, _images(family, member, 2), folder / f"{member.name}.onnx")
+
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+        """Check the graph, count its multiply-adds and run it with more than one batch size."""
+        import onnx
+
+        path = folder / f"{builder}.onnx"
+        onnx.checker.check_model(str(path), full_check=True)
+        graph = onnx.load(str(path), load_external_data=False)
+        gaps = [_gap(path, own, images[:1].repeat(batch, 1, 1, 1)) for batch in BATCHES]
+        note = f"opset {OPSET}, batch {' and '.join(map(str, BATCHES))}; batch-norm is folded into the convolutions"
+        return Probe({WHOLE: StageCount(None, graph_macs(graph))}, max(gaps), note)
+
+
+def _images(family: Family, member: Member, batch: int) -> Tensor:
+    import torch
+
+    px = member.spec.resolution_px
+    return torch.zeros(batch, family.task.in_channels, px, px)
+
+
+def _write(network: nn.Module, images: Tensor, path: Path) -> None:
+    import torch
+
+    with contextlib.redirect_stdout(io.StringIO()):  # what the exporter tells of its steps
+        program = torch.onnx.export(
+            network,
+            (images,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    program.save(str(path))
+
+
+def _gap(path: Path, own: nn.Module, images: Tensor) -> float:
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run([OUTPUT], {INPUT: images.numpy()})
+    with torch.no_grad():
+        return float((torch.from_numpy(found) - own(images)).abs().max())
+
+
+def graph_macs(model: Any) -> int:
+    """Multiply-adds of the convolutions and matrix products of a graph, for one image."""
+    graph = model.graph
+    shapes: dict[str, Sequence[int]] = {value.name: list(value.dims) for value in graph.initializer}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        shapes[value.name] = [size.dim_value or 1 for size in value.type.tensor_type.shape.dim]  # a free batch is 1
+    return sum(_macs(node, shapes) for node in graph.node)
+
+
+def _macs(node: Any, shapes: Mapping[str, Sequence[int]]) -> int:
+    if node.op_type not in ("Conv", "Gemm", "MatMul"):
+        return 0
+    given, outputs = shapes[node.input[0]], math.prod(shapes[node.output[0]])
+    if node.op_type == "Conv":
+        return outputs * math.prod(shapes[node.input[1]][1:])
+    return outputs * given[-1]
