@@ -185,7 +185,8 @@ def test_a_read_only_folder_for_studies_is_one_line(call, small_disk):
         (("plot", "done", "spider", "--out", "x.png"), ("'spider'", "pareto, simplex")),
         (("plot", "done", "pareto", "--out", "x.gif"), ("'x.gif'", ".png, .svg, .pdf")),
         (("plot", "done", "pareto", "--out", "x.png", "--budget", "8x"), ("'8x'", "2x")),
-        (("export", "done", "--to", "onnx"), ("'onnx'", "json, python")),
+        (("export", "done", "--to", "tim"), ("'tim'", "did you mean 'timm'", "json, keras")),
+        (("export", "done", "--to", "json", "--phi", "x"), ("'x'", "0..7")),
         (("export", "done", "--to", "json", "--budget", "8x"), ("'8x'", "2x")),
         (("show", "dome"), ("'dome'", "did you mean 'done'")),
         (("resume", "dome"), ("'dome'", "did you mean 'done'")),
@@ -319,14 +320,6 @@ def test_plot_writes_the_form_that_the_suffix_says(call, studies, here, kind, su
     code, out, err = call("plot", "done", kind, "--out", path, "--studies-dir", studies)
     assert (code, out, err) == (0, f"wrote {path}\n", "")
     assert path.read_bytes().startswith(start)
-
-
-@pytest.mark.parametrize(("to", "suffix"), [("json", ".json"), ("python", ".py")])
-def test_export_writes_the_form_asked_for(call, studies, here, to, suffix):
-    code, out, _ = call("export", "done", "--to", to, "--out", here / "e", "--studies-dir", studies)
-    assert code == 0
-    (path,) = (here / "e").iterdir()
-    assert (path.name, out) == (f"done_2x{suffix}", f"wrote {path}\n")
 
 
 def test_report_makes_the_page_and_figures_again(call, studies):

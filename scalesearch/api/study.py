@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from scalesearch.export import Exported
+    from scalesearch.training import Trained
 
 Row = TypeVar("Row")
 
@@ -102,6 +103,16 @@ class Study:
     def evidence(self) -> pd.DataFrame:
         """One row a training of `scalesearch verify`, with the columns of `evidence.csv`; empty before it was run."""
         return evidence_frame(self._rows(StudyStore.evidence))
+
+    def trained(self) -> tuple[Trained, ...]:
+        """Every finished training of `scalesearch train`: scores, curve, recipe, and the file of its weights.
+
+        Raises:
+            StudyError: a result file is damaged.
+        """
+        from scalesearch.training import trained
+
+        return trained(self.paths)
 
     def plot(self, kind: str = "pareto", budget: str | None = None) -> Figure:
         """One figure, which a notebook shows and `figure.savefig` writes.
