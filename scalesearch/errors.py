@@ -59,7 +59,7 @@ class StorageError(ScaleSearchError):
 
 
 class CheckpointError(StorageError):
-    """Weights or a checkpoint that are truncated, altered, of another network, or more than tensors and plain values."""
+    """Weights or a checkpoint that are truncated, altered, pickled, of another network, or hold more than they may."""
 
 
 class DeviceError(ScaleSearchError):

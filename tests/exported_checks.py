@@ -15,7 +15,7 @@ from torch import nn
 
 from scalesearch.cost import closed_form, count_module
 from scalesearch.export.base import Family, Library, Member, StageCount
-from scalesearch.export.own import own_network, randomise
+from scalesearch.export.own import enliven, own_network, randomise
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.efficientnet import B0, make_baseline
 from scalesearch.networks.registry import get_baseline
@@ -73,23 +73,10 @@ def wanted(made: Family, member: Member) -> dict[str, StageCount]:
 
 
 def own_weights(made: Family, member: Member) -> nn.Module:
-    """scalesearch's network with random weights, such that images matter to the logits.
-
-    With statistics at random a deep network forgets its image on the way, and with it any error in its layers: here
-    they are those of the network's own signal. Without batch-norm, small weights are enlarged.
-    """
-    own, px = randomise(own_network(made, member)), member.spec.resolution_px
-    norms = [part for part in own.modules() if isinstance(part, nn.BatchNorm2d)]
-    for parameter in () if norms else own.parameters():
-        parameter.data.mul_(3.0 if parameter.ndim > 1 else 1.0)
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.train().momentum = 1.0
-    with torch.no_grad():
-        own(torch.randn(8, made.task.in_channels, px, px, generator=torch.Generator().manual_seed(2)))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    return own.eval()
+    """scalesearch's network with random weights, such that images matter to the logits."""
+    px = member.spec.resolution_px
+    images = torch.randn(8, made.task.in_channels, px, px, generator=torch.Generator().manual_seed(2))
+    return enliven(randomise(own_network(made, member)), images)
 
 
 def check_all(library: Library, made: Family, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -49,3 +50,39 @@ def randomise(network: nn.Module, seed: int = SEED) -> nn.Module:
         elif name.endswith("running_var"):
             buffer.uniform_(0.5, 2.0, generator=generator)
     return network
+
+
+def enliven(network: nn.Module, images: Tensor) -> nn.Module:
+    """Random weights with which the image matters to the logits, and so every layer on its way.
+
+    With running statistics at random, a deep network forgets its image: the logits of two images of B0 differ by 1e-4,
+    and a wrong layer inside would change no more than that. So each batch-norm gets the statistics of the network's
+    own signal; where there is no batch-norm, the small weights of new layers are enlarged.
+
+    Args:
+        network: in eval mode, from `randomise`; it is changed.
+        images: float32 [N, C, px, px], two or more, for the statistics.
+    """
+    import torch
+    from torch import nn
+
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    with torch.no_grad():
+        for parameter in () if norms else network.parameters():
+            parameter.mul_(3.0 if parameter.ndim > 1 else 1.0)
+        for norm in norms:
+            norm.train().momentum = 1.0
+        network(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return network.eval()
+
+
+def rounding(network: nn.Module, images: Tensor) -> float:
+    """What single precision costs this network: the largest difference of a logit to double precision."""
+    import torch
+
+    with torch.no_grad():
+        exact = copy.deepcopy(network).double()(images.double())
+        return float((network(images).double() - exact).abs().max())

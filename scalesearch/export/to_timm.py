@@ -71,6 +71,13 @@ class TimmLibrary(Library):
         """The module that registers every member; see `Library.files`."""
         return {f"{family.name}.py": _module(family, written_for(family))}
 
+    def usage(self, family: Family) -> str:
+        """timm's own way; see `Library.usage`."""
+        return (
+            f"import timm\n\nimport {family.name}  # registers the models; this folder must be on the path\n\n"
+            f'network = timm.create_model("{family.main.name}")'
+        )
+
     def own_names(self, member: Member, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """timm's names; see `Library.own_names`."""
         return timm_names(state)
