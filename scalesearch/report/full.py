@@ -26,8 +26,8 @@ def render_full(rows: Sequence[FullRow], scored: str) -> RenderableType:
 
 def _parts(rows: Sequence[FullRow], scored: str) -> Iterator[RenderableType]:
     table = plain_table()
-    table.add_column("trained")
-    for name in ("FLOPs", "params", "accuracy %", "difference", "95 % interval"):
+    table.add_column("trained", no_wrap=True)
+    for name in ("FLOPs", "params", "accuracy %", "points", "95 % interval"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for row in rows:
@@ -36,14 +36,15 @@ def _parts(rows: Sequence[FullRow], scored: str) -> Iterator[RenderableType]:
     epochs, seconds = (max(getattr(row, name) for row in rows) for name in ("epochs", "seconds"))
     text = f"Accuracy on the {scored} images, mean ± sd of {max(len(row.seeds) for row in rows)} seed(s)"
     if len(rows) > 1:
-        text += f"; differences in points to {rows[0].label}, paired by seed"
-    yield Text(f"{text}. Up to {epochs:.3g} epochs, {duration(seconds)} a training.", style="dim")
+        text += f"; points of difference to {rows[0].label}, paired by seed"
+    plural = "" if epochs == 1 else "s"
+    yield Text(f"{text}. Up to {epochs:.3g} epoch{plural}, {duration(seconds)} a training.", style="dim")
 
 
 def _cells(row: FullRow) -> tuple[RenderableType, ...]:
     spread = "" if row.sd is None else f" ± {100 * row.sd:.2f}"
     return (
-        escape(row.label),
+        escape(row.label.replace(" without ", " without\n")),  # else a narrow terminal cuts it off
         engineering(row.macs),
         engineering(row.params),
         NONE if row.mean is None else f"{100 * row.mean:.2f}{spread}",
