@@ -18,7 +18,7 @@ def learning_rate(recipe: TrainRecipe, step: int, steps_per_epoch: int) -> float
     Example:
         >>> recipe = TrainRecipe(epochs=35, batch_size=256)
         >>> [round(learning_rate(recipe, s, 10), 6) for s in (0, 4, 5, 349)]
-        [0.0032, 0.016, 0.01504, 0.000195]
+        [0.0032, 0.016, 0.015054, 0.000193]
     """
     peak = recipe.learning_rate * recipe.batch_size / 256
     scale = recipe.reference_epochs / recipe.epochs / steps_per_epoch  # epochs of the reference run in one step
