@@ -143,7 +143,9 @@ class Progress:
         if not means:
             return ""
         trial = max(means, key=lambda t: means[t])
-        return f"best so far {100 * means[trial]:.2f} %: {coefficients(self._networks[trial])}"
+        network = self._networks[trial]
+        told = coefficients(network) if network.shares else ", ".join(network.roles)
+        return f"best so far {100 * means[trial]:.2f} %: {told}"
 
 
 EPOCH_LINES_SECONDS = 60.0

@@ -23,6 +23,8 @@ DIGEST = "sha256"
 """Key of the digest in the metadata."""
 _PICKLES = (b"\x80", b"PK\x03\x04")
 """What a pickle, and the zip file that torch.save writes, begin with."""
+_HEADER = b"{"
+"""The ninth byte of every safetensors file; the eight before it are a length, which may begin as a pickle does."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,10 @@ def refuse_pickle(path: Path) -> None:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(9)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
-    if start.startswith(_PICKLES):
+    if start.startswith(_PICKLES) and start[8:] != _HEADER:
         raise CheckpointError(
             f"{path} is a pickle, which can run code when it is loaded; allowed: safetensors that scalesearch wrote"
         )

@@ -34,8 +34,8 @@ class FullRow:
         difference: mean minus the first row's, on the seeds that all rows have; None where it cannot be said.
         difference_ci95: its own paired interval (see `PairedTable`).
         p_holm: two-sided, adjusted for the number of rows compared with the first.
-        words: `better`, `worse` (p_holm under 0.05), `no evidence of a difference`, `not known (one seed)`, `diverged`;
-            empty for the first row.
+        words: `better`, `worse` (p_holm under 0.05), `no evidence of a difference`, `not known (one seed)`; `diverged`
+            where a training's loss was not finite; empty for the first row, and where nothing can be compared.
         epochs: mean number that were trained.
         seconds: mean of one training.
     """
@@ -93,7 +93,7 @@ def _row(network: NetworkRecord, outcomes: Sequence[TrainingOutcome]) -> FullRow
         difference=None,
         difference_ci95=None,
         p_holm=None,
-        words="" if good else DIVERGED,
+        words="" if len(good) == len(outcomes) else DIVERGED,
         epochs=statistics.fmean(len(one.curve) for one in outcomes),
         seconds=statistics.fmean(one.seconds for one in outcomes),
     )
@@ -110,9 +110,6 @@ def _compared(rows: Sequence[FullRow], places: Sequence[int | None], accuracy: A
     """The rows with their differences to the first; a row that diverged on a seed is not in the table."""
     first, others = places[0], [i for i in range(1, len(rows)) if places[i] is not None]
     done = list(rows)
-    for i in range(1, len(rows)):
-        if places[i] is None:
-            done[i] = dataclasses.replace(rows[i], words=DIVERGED)
     if accuracy.shape[1] < 2:
         for i in others:
             gap = float((accuracy[places[i]] - accuracy[first]).mean())

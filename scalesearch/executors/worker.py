@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.executors.base import Job, Setup, Worker, WorkerSetup
 from scalesearch.manifest import utc_now
-from scalesearch.networks.base import ClosedFormBaseline
+from scalesearch.networks.base import Baseline, ClosedFormBaseline
 from scalesearch.record import EpochPoint, TrainingOutcome
 from scalesearch.spec import NetworkSpec
 
@@ -39,7 +39,7 @@ def _size(data: ProxyData) -> int:
 
 
 @contextmanager
-def _telling_whose(setup: WorkerSetup, spec: NetworkSpec) -> Iterator[None]:
+def telling_whose(baseline: Baseline, spec: NetworkSpec) -> Iterator[None]:
     """What a network raises that is not of this package is its author's to mend."""
     import torch
 
@@ -48,12 +48,12 @@ def _telling_whose(setup: WorkerSetup, spec: NetworkSpec) -> Iterator[None]:
     except (ScaleSearchError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if isinstance(setup.baseline, ClosedFormBaseline):
+        if isinstance(baseline, ClosedFormBaseline):
             raise
         reason = str(error).strip().partition("\n")[0]
         raise BaseError(
-            f"{setup.baseline.name} fails in training at {spec.resolution_px} px: {type(error).__name__}: {reason} "
-            f"(look closer with: scalesearch check-base {setup.baseline.name})"
+            f"{baseline.name} fails in training at {spec.resolution_px} px: {type(error).__name__}: {reason} "
+            f"(look closer with: scalesearch check-base {baseline.name})"
         ) from error
 
 
@@ -98,7 +98,7 @@ class ProxyWorker:
 
         try:
             data = self.data(spec.resolution_px)
-            with _telling_whose(self.setup, spec):
+            with telling_whose(self.setup.baseline, spec):
                 return train_proxy(lambda: self._build(spec), data, self.setup.recipe, seed, on_epoch, should_stop)
         except torch.OutOfMemoryError as error:
             note = f"out of memory on {self.device}: {str(error).splitlines()[0]}"
@@ -123,7 +123,7 @@ class ProxyWorker:
             val = DeviceSplit(full.val.images[:EVAL_BATCH], full.val.labels[:EVAL_BATCH])
             short = replace(recipe, epochs=1)
             data = ProxyData(train, val, full.normalization)
-            with _telling_whose(self.setup, spec):
+            with telling_whose(self.setup.baseline, spec):
                 return train_proxy(lambda: self._build(spec), data, short, 0).seconds
 
         seconds(WARM_STEPS)

@@ -22,6 +22,7 @@ from scalesearch.search.listener import Listener, Silent, StagesPlan
 from scalesearch.space import Coefficients
 from scalesearch.study import StudyPaths, load_result, locked
 from scalesearch.training.ask import Means, TrainAsk
+from scalesearch.training.checkpoint import clear_checkpoints
 from scalesearch.training.finished import Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.images import make_policy
 from scalesearch.training.logs import check_logs
@@ -32,6 +33,8 @@ from scalesearch.training.worker import Planned, TrainSetup
 __all__ = ["Means", "TrainAsk", "Trained", "compared", "train", "trained", "trainings_to_dict"]
 
 POLL_SECONDS = 0.2
+LONG_SECONDS = 3600.0
+"""Trainings that take longer are announced with a way to a shorter run."""
 GRACE_SECONDS = 20.0
 """What running trainings get to save themselves when they are interrupted; a step of a large network may take long."""
 
@@ -72,7 +75,10 @@ def train(
                 _run(setup, jobs, workers, means, listener or Silent(), make_executor)
         finally:
             write_table(paths.trainings)
-    return tuple(done for one in planned for seed in _seeds(ask) if (done := read_trained(one.place(seed))))
+    done = tuple(done for one in planned for seed in _seeds(ask) if (done := read_trained(one.place(seed))))
+    for finished in done:
+        clear_checkpoints(finished.folder)  # of one that was killed between its result and its end
+    return done
 
 
 def trained(paths: StudyPaths) -> tuple[Trained, ...]:
@@ -205,10 +211,12 @@ def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor) -> St
             for one in setup.planned
         ),
     )
-    notes = (
-        () if data.test is not None else ("there is no test split: accuracies are of the split that chose the epoch",)
-    )
-    return StagesPlan(setup.study, lines, notes, len(jobs), executor.workers, seconds / executor.workers)
+    notes = []
+    if data.test is None:
+        notes.append("there is no test split: accuracies are of the split that chose the epoch")
+    if seconds / executor.workers > LONG_SECONDS:
+        notes.append("a shorter run: --epochs, or --recipe small; Ctrl-C loses nothing")
+    return StagesPlan(setup.study, lines, tuple(notes), len(jobs), executor.workers, seconds / executor.workers)
 
 
 def _known(number: int, one: Planned | Trained) -> NetworkRecord:

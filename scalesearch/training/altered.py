@@ -7,6 +7,7 @@ from dataclasses import replace
 from scalesearch.errors import ConfigError
 from scalesearch.networks.base import Baseline
 from scalesearch.networks.configured import ConfiguredBaseline
+from scalesearch.networks.user_function import UserBaseline
 from scalesearch.training.recipe import TrainRecipe
 
 
@@ -29,9 +30,23 @@ def altered(baseline: Baseline, recipe: TrainRecipe) -> Baseline:
     return replace(baseline, config=replace(baseline.config, **changes))
 
 
+def check_part(baseline: Baseline, part: str) -> None:
+    """Refuse to take out a rate that the network does not know, because it ignores it.
+
+    Raises:
+        ConfigError: `stochastic_depth` or `dropout`, and the network has none.
+    """
+    if part not in ("stochastic_depth", "dropout"):
+        return
+    if isinstance(baseline, ConfiguredBaseline):
+        _must_have(hasattr(baseline.config, part), part, baseline)
+    if isinstance(baseline, UserBaseline):
+        _must_have(part in baseline.call.options, part, baseline)
+
+
 def _must_have(there: bool, part: str, baseline: Baseline) -> None:
     if not there:
         raise ConfigError(
             f"{baseline.name} has no {part} that can be taken out; allowed: parts of the recipe that are not of the "
-            "network, such as stochastic_depth, dropout, autoaugment, label_smoothing or ema"
+            "network, such as autoaugment, label_smoothing or ema"
         )

@@ -10,6 +10,7 @@ from scalesearch.training.recipe import TrainRecipe
 
 AGAINST = ("baseline", *REFERENCES)
 """What the found network can be trained beside."""
+ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class TrainAsk:
     Attributes:
         budget: text of one budget of the study; None takes its first.
         phis: compound coefficients; 1 is the network found, 0 the baseline.
-        against: references to train beside it, from `AGAINST`.
+        against: references to train beside it, from `AGAINST`; or `all`, every one that the study has.
         seeds: trainings of each network.
         first_seed: of them.
         ablate: parts to take out of the recipe, one at a time, on the network of the first phi.
@@ -45,8 +46,8 @@ class TrainAsk:
         if not 0 <= self.first_seed <= 2**31 - self.seeds:
             raise UsageError(f"--first-seed is {self.first_seed}; allowed: 0 to {2**31 - self.seeds}")
         for name in self.against:
-            if name not in AGAINST:
-                raise choice_error("network to train beside it", name, (*AGAINST, "all"))
+            if name not in (*AGAINST, ALL):
+                raise choice_error("network to train beside it", name, (*AGAINST, ALL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +87,3 @@ def parse_names(text: str | None) -> tuple[str, ...]:
     """
     parts = (part.strip() for part in (text or "").split(","))
     return tuple(dict.fromkeys(part for part in parts if part))
-
-
-def parse_against(text: str | None) -> tuple[str, ...]:
-    """References to train beside the network found; `all` is every one of them.
-
-    Example:
-        >>> parse_against("uniform,baseline"), parse_against("all")[:2]
-        (('uniform', 'baseline'), ('baseline', 'depth'))
-    """
-    names = parse_names(text)
-    return AGAINST if names == ("all",) else names

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from scalesearch.errors import CheckpointError
 from scalesearch.files import write_atomic, writing_errors
 
 KEPT = 2
-_NAME = re.compile(r"checkpoint-(\d{9})-([0-9a-f]{64})\.pt")
+_NAME = re.compile(r"checkpoint-(\d{9,})-([0-9a-f]{64})\.pt")
 
 
-def save_checkpoint(folder: Path, step: int, content: Mapping[str, Any]) -> Path:
-    """Write the state after `step` steps, and let go of all but the newest `KEPT`.
+def save_checkpoint(folder: Path, number: int, content: Mapping[str, Any]) -> Path:
+    """Write a state, and let go of all but the newest `KEPT`.
 
     Args:
+        number: larger for a later state.
         content: tensors, numbers, text, and lists, tuples and dicts of them.
 
     Raises:
@@ -34,18 +35,21 @@ def save_checkpoint(folder: Path, step: int, content: Mapping[str, Any]) -> Path
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
     data = buffer.getvalue()
-    path = folder / f"checkpoint-{step:09d}-{hashlib.sha256(data).hexdigest()}.pt"
+    path = folder / f"checkpoint-{number:09d}-{hashlib.sha256(data).hexdigest()}.pt"
     write_atomic(path, data)
-    with writing_errors(folder):
-        for old in checkpoints(folder)[KEPT:]:
-            old.unlink(missing_ok=True)
+    _delete(folder, [old for old in checkpoints(folder) if old != path][KEPT - 1 :])
     return path
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """Checkpoints by name alone, the newest first."""
     found = [path for path in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(path.name)] if folder.is_dir() else []
-    return sorted(found, key=lambda path: path.name, reverse=True)
+    return sorted(found, key=_order, reverse=True)
+
+
+def _order(path: Path) -> tuple[int, str]:
+    match = _NAME.fullmatch(path.name)
+    return (int(match[1]) if match else 0, path.name)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -72,23 +76,41 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def newest_checkpoint(folder: Path, note: Callable[[str], None]) -> dict[str, Any] | None:
-    """The newest checkpoint that is good; None when there is none. Every one refused is told in one line.
+def use_newest(folder: Path, use: Callable[[dict[str, Any]], None], note: Callable[[str], None]) -> bool:
+    """Give `use` the newest checkpoint that is good, and say whether there was one.
 
-    A refused file is moved aside (`.refused`), not deleted.
+    One that cannot be read, or that `use` cannot take, is told in one line and moved aside (`.refused`), not deleted.
     """
-    for path in checkpoints(folder):
+    found = checkpoints(folder)
+    for path, older in zip(found, [*found[1:], None], strict=True):
         try:
-            return read_checkpoint(path)
+            _use(path, use)
         except CheckpointError as error:
-            note(f"{error}; the previous one is used")
+            note(f"{error}; " + ("the previous one is used" if older else "the training starts anew"))
             with writing_errors(folder):
                 path.rename(path.with_name(f"{path.name}.refused"))
-    return None
+        else:
+            return True
+    return False
+
+
+def _use(path: Path, use: Callable[[dict[str, Any]], None]) -> None:
+    content = read_checkpoint(path)
+    try:
+        use(content)
+    except torch.OutOfMemoryError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"{path.name} is not of this training ({type(error).__name__}: {reason})") from None
 
 
 def clear_checkpoints(folder: Path) -> None:
-    """Delete the checkpoints of a training that is finished."""
+    """Delete the checkpoints of a training that is finished, and what a kill left of one that was being written."""
+    _delete(folder, [*checkpoints(folder), *folder.glob(".checkpoint-*")])
+
+
+def _delete(folder: Path, paths: Iterable[Path]) -> None:
     with writing_errors(folder):
-        for path in checkpoints(folder):
+        for path in paths:
             path.unlink(missing_ok=True)

@@ -24,14 +24,12 @@ class LogRun:
         name: network and seed.
         config: recipe and network, plain values.
         folder: of the training.
-        first_epoch: the one that comes next; above 1 when a training goes on.
     """
 
     project: str
     name: str
     config: Mapping[str, Any]
     folder: Path
-    first_epoch: int = 1
 
 
 class Log(Protocol):
@@ -50,8 +48,8 @@ class TensorBoard:
     def __init__(self, run: LogRun) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        folder = str(run.folder / "tensorboard")
-        self._writer = SummaryWriter(folder, purge_step=run.first_epoch)
+        # A training that goes on tells its curve from the start: what an interrupted process wrote is passed over.
+        self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=1)
 
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
         """See `Log.write`."""

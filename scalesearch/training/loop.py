@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from scalesearch.data.device import DeviceSplit, Normalization
 from scalesearch.proxy import Batches, ShouldStop, StoppedEarly, autocast, evaluate, set_bn_momentum
 from scalesearch.record import EpochPoint
-from scalesearch.training.checkpoint import newest_checkpoint, save_checkpoint
+from scalesearch.training.checkpoint import checkpoints, save_checkpoint, use_newest
 from scalesearch.training.images import augmented, epoch_batches
 from scalesearch.training.optimizer import make_optimizer
 from scalesearch.training.recipe import TrainRecipe
@@ -98,17 +98,22 @@ class FullTraining:
             recipe, data, seed, folder, loaders, note,
         )  # fmt: skip
         self.device = data.val.images.device
-        torch.manual_seed(seed)
-        self.module = build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        set_bn_momentum(self.module, recipe.bn_momentum)
-        self.optimizer = make_optimizer(self.module, recipe)
-        self.average = _average(self.module, recipe.ema) if recipe.ema else None
         self.val = Batches(data.val, data.normalization)
-        self.at = Progressed()
-        self.best_state: dict[str, Tensor] = {}
+        self._build = build
         self._losses: list[Tensor] = []  # of steps since the last look: reading one makes an accelerator wait
         self._started = self._saved = time.monotonic()
-        self._resume()
+        self._begin()
+        if checkpoints(folder) and not use_newest(folder, self._restore, note):
+            self._begin()  # nothing of one that was refused half way may stay
+
+    def _begin(self) -> None:
+        torch.manual_seed(self.seed)
+        self.module = self._build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        set_bn_momentum(self.module, self.recipe.bn_momentum)
+        self.optimizer = make_optimizer(self.module, self.recipe)
+        self.average = _average(self.module, self.recipe.ema) if self.recipe.ema else None
+        self.at = Progressed()
+        self.best_state: dict[str, Tensor] = {}
 
     @property
     def steps(self) -> int:
@@ -207,13 +212,10 @@ class FullTraining:
             "best": self.best_state,
             "generators": _generators(self.device),
         }
-        save_checkpoint(self.folder, (at.epoch - 1) * self.steps + at.step, content)
+        save_checkpoint(self.folder, (at.epoch - 1) * (self.steps + 1) + at.step, content)
         self._saved = time.monotonic()
 
-    def _resume(self) -> None:
-        content = newest_checkpoint(self.folder, self.note)
-        if content is None:
-            return
+    def _restore(self, content: dict[str, Any]) -> None:
         at = content["at"]
         self.at = Progressed(**{**at, "curve": [tuple(point) for point in at["curve"]]})
         self.module.load_state_dict(content["module"])
@@ -228,15 +230,15 @@ class FullTraining:
 def _average(module: nn.Module, decay: float) -> AveragedModel:
     """An average of weights and running statistics whose memory grows with the number of updates."""
 
-    def update(averages: Any, values: Any, updates: Any) -> None:
-        part = 1 - average_decay(decay, int(updates))
-        for average, value in zip(averages, values, strict=True):
-            if average.is_floating_point():
-                average.lerp_(value, part)
-            else:
-                average.copy_(value)
+    def update(averages: Any, values: Any, _: Any) -> None:
+        if averages[0].is_floating_point():  # they come in groups of one type
+            # Its own counter is on the CPU; to read the copy that torch gives would make an accelerator wait.
+            torch._foreach_lerp_(averages, values, 1 - average_decay(decay, int(averaged.n_averaged)))
+        else:
+            torch._foreach_copy_(averages, values)
 
-    return AveragedModel(module, multi_avg_fn=update, use_buffers=True)
+    averaged = AveragedModel(module, multi_avg_fn=update, use_buffers=True)
+    return averaged
 
 
 def _generators(device: torch.device) -> dict[str, Tensor]:

@@ -43,7 +43,8 @@ class RMSpropTF(torch.optim.Optimizer):
         if group["weight_decay"]:
             gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))
         squares = [self._kept(p, "square", torch.ones_like) for p in parameters]
-        steps = [self._kept(p, "step", torch.zeros_like) for p in parameters]
+        # Not named "step": torch leaves a state of that name on the CPU when it is loaded.
+        steps = [self._kept(p, "velocity", torch.zeros_like) for p in parameters]
         torch._foreach_mul_(squares, group["decay"])
         torch._foreach_addcmul_(squares, gradients, gradients, 1 - group["decay"])
         roots = torch._foreach_add(squares, group["eps"])

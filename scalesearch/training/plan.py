@@ -16,8 +16,8 @@ from scalesearch.explore.studied import best_of, chosen_budget, studied_baseline
 from scalesearch.record import spec_to_dict
 from scalesearch.space import REFERENCES
 from scalesearch.spec import NetworkSpec
-from scalesearch.training.altered import altered
-from scalesearch.training.ask import TrainAsk
+from scalesearch.training.altered import altered, check_part
+from scalesearch.training.ask import AGAINST, ALL, TrainAsk
 from scalesearch.training.recipe import TrainRecipe, without
 from scalesearch.training.worker import Planned
 
@@ -41,7 +41,7 @@ def plan(result: StudyResult, ask: TrainAsk, fingerprint: str, trainings: Path) 
 
     Raises:
         UnknownNameError: a budget, a reference or a part that does not exist.
-        StudyError: no best network yet, a reference that was not trained on the budget, a baseline that has changed.
+        StudyError: no best network yet, a reference that the budget does not have, a baseline that has changed.
         ConfigError: a part that recipe or network do not have.
         InfeasibleError: a phi whose network is too large or too small.
     """
@@ -79,12 +79,12 @@ def _references(result: StudyResult, chosen: BudgetResult, names: Sequence[str])
     by_role = {
         role: one.network for one in chosen.networks for role in one.network.roles if one.network.within_tolerance
     }
-    for name in names:
+    for name in AGAINST if ALL in names else names:
         if name == "baseline":
             yield _Network(name, 0.0, (name,), baseline.spec)
         elif name in by_role:
             yield _Network(name, None, by_role[name].roles, by_role[name].spec)
-        else:
+        elif ALL not in names:
             raise StudyError(
                 f"study {result.manifest.study!r} has no network {name!r} on budget {chosen.facts.text}; "
                 f"allowed there: baseline, {', '.join(role for role in REFERENCES if role in by_role)}"
@@ -100,6 +100,7 @@ def _planned(
 ) -> Planned:
     network, part, recipe = given
     whole, task = studied_baseline(result)
+    check_part(whole, part)
     baseline = altered(whole, recipe)
     label = f"{network.label} without {part}" if part else network.label
     macs, params = (baseline.amount(name, network.spec, task) for name in ("macs", "params"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import torch
 
 from scalesearch.data import Dataset
 from scalesearch.data.device import DeviceSplit, Normalization, normalization, to_device
-from scalesearch.errors import StudyError
+from scalesearch.errors import ScaleSearchError, StudyError
 from scalesearch.executors.base import Job
+from scalesearch.executors.worker import telling_whose
 from scalesearch.manifest import library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.proxy import EVAL_BATCH, Batches, StoppedEarly, evaluate, resolve_device
@@ -29,6 +31,8 @@ from scalesearch.training.recipe import TrainRecipe
 from scalesearch.weights import save_weights
 
 WARM_BATCHES, TIMED_BATCHES = 2, 6
+REFERENCE_PHI = 1.0
+"""References are of the budget that phi = 1 is of, and get its dropout."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Planned:
     def build(self) -> torch.nn.Module:
         """The network, from torch's global generator, with the rates of the recipe."""
         rates = {
-            "dropout": self.recipe.dropout_at(self.phi or 0.0),
+            "dropout": self.recipe.dropout_at(REFERENCE_PHI if self.phi is None else self.phi),
             "stochastic_depth": self.recipe.stochastic_depth,
         }
         return self.baseline.build(self.spec, self.task, **rates)
@@ -112,6 +116,7 @@ class FullWorker:
     def splits(self, px: int) -> _Splits:
         """Train, validation and test at `px`; those of the last resolution are kept."""
         if self._splits is None or self._px != px:
+            self._splits = None  # before the others are there, which may need its room
             self._px, self._splits = px, self._loaded(px)
         return self._splits
 
@@ -132,17 +137,30 @@ class FullWorker:
         done = read_trained(folder)
         if done is not None:
             return done.outcome
-        splits = self.splits(planned.spec.resolution_px)
+        with self._telling(planned):
+            return self._trained(planned, job.seed, on_epoch, should_stop)
+
+    @contextmanager
+    def _telling(self, planned: Planned) -> Iterator[None]:
+        """Errors of the network and of the device's memory, in one line."""
+        try:
+            with telling_whose(planned.baseline, planned.spec):
+                yield
+        except torch.OutOfMemoryError:
+            raise ScaleSearchError(
+                f"out of memory on {self.device}: {planned.label} at {planned.spec.resolution_px} px in batches of "
+                f"{planned.recipe.batch_size}; allowed: a smaller --batch-size, fewer --workers"
+            ) from None
+
+    def _trained(
+        self, planned: Planned, seed: int, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]
+    ) -> TrainingOutcome:
+        folder, splits = planned.place(seed), self.splits(planned.spec.resolution_px)
+        note = _noter(folder)
         training = FullTraining(
-            planned.build,
-            splits.full,
-            planned.recipe,
-            job.seed,
-            folder,
-            loaders=self.setup.loaders,
-            note=_noter(folder),
+            planned.build, splits.full, planned.recipe, seed, folder, loaders=self.setup.loaders, note=note
         )
-        logs = open_logs(self.setup.logs, self._log_run(planned, job.seed, training.at.epoch), _noter(folder))
+        logs = open_logs(self.setup.logs, self._log_run(planned, seed), note)
 
         def told(point: EpochPoint) -> None:
             for log in logs:
@@ -152,17 +170,17 @@ class FullWorker:
         try:
             problem = training.run(told, should_stop)
         except StoppedEarly:
-            note = f"stopped after epoch {training.at.epoch - 1}; the same command goes on"
+            said = f"stopped after epoch {training.at.epoch - 1}; the same command goes on"
             curve = tuple(EpochPoint(*point) for point in training.at.curve)
-            return TrainingOutcome(job.seed, "stopped", None, None, training.seconds, curve, utc_now(), note)
+            return TrainingOutcome(seed, "stopped", None, None, training.seconds, curve, utc_now(), said)
         finally:
             for log in logs:
                 log.close()
-        return self._closed(planned, job.seed, training, splits, problem).outcome
+        return self._closed(planned, seed, training, splits, problem).outcome
 
-    def _log_run(self, planned: Planned, seed: int, epoch: int) -> LogRun:
+    def _log_run(self, planned: Planned, seed: int) -> LogRun:
         config = {**asdict(planned.recipe), "network": spec_to_dict(planned.spec), "macs": planned.macs, "seed": seed}
-        return LogRun(self.setup.study, f"{planned.label} seed {seed}", config, planned.place(seed), epoch)
+        return LogRun(self.setup.study, f"{planned.label} seed {seed}", config, planned.place(seed))
 
     def _closed(self, planned: Planned, seed: int, training: FullTraining, splits: _Splits, problem: str) -> Trained:
         """Score the best epoch's weights, keep them, and write the result."""
@@ -206,8 +224,9 @@ class FullWorker:
                 training.run(lambda _: None, lambda: False)
                 return training.seconds
 
-        seconds(WARM_BATCHES)
-        timed = seconds(TIMED_BATCHES)
+        with self._telling(planned):
+            seconds(WARM_BATCHES)
+            timed = seconds(TIMED_BATCHES)
         done = min(TIMED_BATCHES * size, len(splits.full.labels)) + min(EVAL_BATCH, len(splits.full.val.labels)) / 3
         return timed * recipe.epochs * (len(splits.full.labels) + len(splits.full.val.labels) / 3) / done
 
