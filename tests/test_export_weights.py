@@ -124,6 +124,9 @@ def test_a_single_file_must_be_of_a_member(tmp_path, file, found):
         with pytest.raises(CheckpointError, match="weights of another network") as caught:
             exported("python", tmp_path, file)
         assert str(next(iter(change.values()))) in str(caught.value)
+    trained(found.members[1], found, file, recipe=json.dumps({"swish": False}))  # its names and shapes are the same
+    with pytest.raises(CheckpointError, match="weights of another network: efficientnet_micro without swish"):
+        exported("python", tmp_path, file)
     assert not (tmp_path / "python").exists()
 
 
@@ -227,14 +230,15 @@ def finished(folder: Path, seed: int, **changes: Any) -> Trained:
     return one
 
 
-def test_auto_takes_the_first_seed_of_the_whole_recipe(tmp_path):
+def test_auto_takes_the_best_on_the_validation_images_of_the_whole_recipe(tmp_path):
     trainings = tmp_path / "trainings"
-    finished(trainings / "a" / "seed9", 9)
+    finished(trainings / "a" / "seed9", 9, accuracy=0.99)  # the test images have no say
+    finished(trainings / "a" / "seed4", 4)
     finished(trainings / "a" / "seed1", 1, without="se")
     finished(trainings / "b" / "seed2", 2, status="failed", accuracy=None)
-    first = finished(trainings / "b" / "seed3", 3)
+    first = finished(trainings / "b" / "seed7", 7, val_accuracy=0.92)
     files = study_weights(trainings, "mine")
-    assert [load_weights(path).metadata["seed"] for path in files] == ["3", "9"]
+    assert [load_weights(path).metadata["seed"] for path in files] == ["7", "4", "9"]
     found = trained_members(family(), files)
     assert {name: one.path for name, one in found.items()} == {"synthetic_2x_phi1": first.weights}
 

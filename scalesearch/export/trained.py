@@ -71,7 +71,9 @@ def trained_members(family: Family, files: Sequence[Path]) -> dict[str, TrainedM
 
 
 def study_weights(trainings: Path, study: str) -> tuple[Path, ...]:
-    """Weights of every full training of a study with the whole recipe, those of the first seed first.
+    """Weights of every full training of a study with the whole recipe, the best on the validation images first.
+
+    The test images have no say in it, so that their score stays a fair one.
 
     Args:
         trainings: the study's folder of full trainings.
@@ -88,7 +90,7 @@ def study_weights(trainings: Path, study: str) -> tuple[Path, ...]:
             f"study {study!r} has no finished full training; allowed: scalesearch train {study} first, or --weights "
             "with a file that it wrote"
         )
-    return tuple(one.weights for one in sorted(done, key=lambda one: one.seed))
+    return tuple(one.weights for one in sorted(done, key=lambda one: (-(one.val_accuracy or 0.0), one.seed)))
 
 
 def weights_facts(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -120,14 +122,22 @@ def _difference(family: Family, member: Member, facts: Mapping[str, Any]) -> str
         "classes": family.task.num_classes,
         "channels": family.task.in_channels,
     }
-    if (without := facts.get("without", "")) in NETWORK_CHANGES:
-        return f"without {without}"
+    if off := _taken_out(facts):
+        return f"without {off}"
     return next((key for key, value in wanted.items() if facts[key] != value), "")
+
+
+def _taken_out(facts: Mapping[str, Any]) -> str:
+    """The part of the network that an ablation, or a recipe of one's own, trained without; empty where none."""
+    recipe = facts.get("recipe")
+    switches = recipe if isinstance(recipe, dict) else {}
+    return next((part for part in NETWORK_CHANGES if facts.get("without") == part or switches.get(part) is False), "")
 
 
 def _reason(family: Family, facts: Mapping[str, Any]) -> str:
     """What a file is of, beside what would do."""
-    without = f" without {facts['without']}" if facts.get("without") else ""
+    off = _taken_out(facts)
+    without = f" without {off}" if off else ""
     mine = f"{facts['base']}{without} {_in_short(facts['network'])}, {facts['classes']} classes of {facts['channels']}"
     allowed = "; ".join(f"phi {one.phi:g}: {_in_short(spec_to_dict(one.spec))}" for one in family.members)
     task = f"{family.task.num_classes} classes of {family.task.in_channels} channel(s)"

@@ -41,7 +41,9 @@ def make_policy(recipe: TrainRecipe) -> Transform | None:
     try:
         from torchvision import transforms
     except ImportError:
-        raise MissingExtraError("torchvision", "vision", f"the augmentation {recipe.policy!r}") from None
+        raise MissingExtraError(
+            "torchvision", "vision", f"the augmentation {recipe.policy!r} (--policy none does without)"
+        ) from None
     if recipe.policy == "autoaugment":
         made = transforms.AutoAugment(transforms.AutoAugmentPolicy[recipe.policy_data.upper()])
     else:

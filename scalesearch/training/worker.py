@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import sys
 import tempfile
@@ -191,8 +192,8 @@ class FullWorker:
             status="failed" if failed else "complete", scored="test" if splits.split == "test" else "validation",
             accuracy=None, loss=None, val_accuracy=None if failed else at.best_accuracy, best_epoch=at.best,
             seconds=round(training.seconds, 3), curve=tuple(EpochPoint(*point) for point in at.curve),
-            recipe=asdict(planned.recipe), device=str(self.device), versions=library_versions(), finished_at=utc_now(),
-            note=problem, sha256="", folder=planned.place(seed),
+            recipe=asdict(planned.recipe), device=str(self.device), versions=_versions(planned.recipe),
+            finished_at=utc_now(), note=problem, sha256="", folder=planned.place(seed),
         )  # fmt: skip
         if not failed:
             trained = self._scored(planned, training, splits, trained)
@@ -229,6 +230,12 @@ class FullWorker:
             timed = seconds(TIMED_BATCHES)
         done = min(TIMED_BATCHES * size, len(splits.full.labels)) + min(EVAL_BATCH, len(splits.full.val.labels)) / 3
         return timed * recipe.epochs * (len(splits.full.labels) + len(splits.full.val.labels) / 3) / done
+
+
+def _versions(recipe: TrainRecipe) -> dict[str, str]:
+    """Of what decides the numbers: with a policy its pixels are torchvision's and Pillow's."""
+    drawn = () if recipe.policy == "none" else ("torchvision", "pillow")
+    return library_versions() | {name: importlib.metadata.version(name) for name in drawn}
 
 
 def _noter(folder: Path) -> Callable[[str], None]:
