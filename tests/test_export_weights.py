@@ -73,6 +73,8 @@ def test_timm_loads_them_in_both_of_its_ways(tmp_path, file, found):
         timm.create_model("synthetic_2x_phi1", pretrained=True, pretrained_cfg_overlay={"file": path}),
     ):
         torch.testing.assert_close(logits_of(network, images), logits, rtol=1e-5, atol=1e-5)
+        data = timm.data.resolve_model_data_config(network)
+        assert (tuple(data["mean"]), tuple(data["std"])) == ((0.28,), (0.35,)), "images as in the training"
 
 
 def test_torchvision_loads_them(tmp_path, file, found):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from scalesearch.export.family import export_family
 from scalesearch.export.folder import CARD, MARK, check_replaceable, hashes, replacing
 from scalesearch.export.libraries import LIBRARIES, get_library
 from scalesearch.export.markdown import card_text
-from scalesearch.export.trained import TrainedMember, study_weights, trained_members
+from scalesearch.export.trained import TrainedMember, normalisation, study_weights, trained_members
 from scalesearch.files import write_atomic
 from scalesearch.manifest import library_versions
 
@@ -96,6 +96,7 @@ def export_study(
         check_installed(library)
     library.check(family)
     trained = trained_members(family, weights)
+    family = replace(family, normalisation=normalisation(family, trained))
     with replacing(out) as draft:
         library.write(draft, family, {name: one.weights for name, one in trained.items()})
         paths = {name: one.path for name, one in trained.items()}

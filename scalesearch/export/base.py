@@ -69,6 +69,8 @@ class Family:
         heading: what was found and how sure it is, plain sentences for the docstring of a module: no backslash, no
             double quote, lines of at most 110 characters.
         card: the whole record, ready for JSON.
+        normalisation: mean and standard deviation of pixel/255 by channel that exported weights were trained with; None
+            where no weights are exported.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Family:
     members: tuple[Member, ...]
     heading: str
     card: Mapping[str, Any]
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def main(self) -> Member:

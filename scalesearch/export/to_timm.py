@@ -191,7 +191,7 @@ _IMPORTS: Imports = {
 
 def _module(family: Family, written: Written) -> str:
     task, example = family.task, shown(family)
-    mean, std, constants = _normalisation(task.in_channels)
+    mean, std, constants = _normalisation(family)
     return fill(
         _MODULE,
         heading=family.heading,
@@ -215,8 +215,12 @@ def _module(family: Family, written: Written) -> str:
     )
 
 
-def _normalisation(channels: int) -> tuple[str, str, Imports]:
-    """Mean and standard deviation, which no file of a study tells: ImageNet's for colours, one half for others."""
+def _normalisation(family: Family) -> tuple[str, str, Imports]:
+    """Mean and deviation of the trained weights; without any, ImageNet's for colours and one half for others."""
+    channels = family.task.in_channels
+    if family.normalisation is not None:
+        mean, std = (repr(tuple(round(value, 6) for value in values)) for values in family.normalisation)
+        return mean, std, {}
     if channels == 3:
         names = ("IMAGENET_DEFAULT_MEAN", "IMAGENET_DEFAULT_STD")
         return *names, {"timm.data": names}

@@ -70,6 +70,19 @@ def trained_members(family: Family, files: Sequence[Path]) -> dict[str, TrainedM
     return found
 
 
+def normalisation(
+    family: Family, trained: Mapping[str, TrainedMember]
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and deviation that the weights were trained with: of the main member, else of the first that has weights.
+
+    They differ between members only by what resizing does to the images.
+    """
+    found = trained.get(family.main.name) or next(iter(trained.values()), None)
+    if found is None or not (found.facts.get("mean") and found.facts.get("std")):
+        return None
+    return tuple(found.facts["mean"]), tuple(found.facts["std"])
+
+
 def study_weights(trainings: Path, study: str) -> tuple[Path, ...]:
     """Weights of every full training of a study with the whole recipe, the best on the validation images first.
 

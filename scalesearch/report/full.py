@@ -36,7 +36,7 @@ def _parts(rows: Sequence[FullRow], scored: str) -> Iterator[RenderableType]:
     epochs, seconds = (max(getattr(row, name) for row in rows) for name in ("epochs", "seconds"))
     text = f"Accuracy on the {scored} images, mean ± sd of {max(len(row.seeds) for row in rows)} seed(s)"
     if len(rows) > 1:
-        text += f"; points of difference to {rows[0].label}, paired by seed"
+        text += f"; points of difference to {rows[0].label}, paired by seed, verdicts adjusted for their number (Holm)"
     plural = "" if epochs == 1 else "s"
     yield Text(f"{text}. Up to {epochs:.3g} epoch{plural}, {duration(seconds)} a training.", style="dim")
 
