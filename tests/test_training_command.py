@@ -817,9 +817,8 @@ def test_a_log_that_is_not_installed_names_its_extra(study, monkeypatch):
 
 def test_a_policy_without_torchvision_names_its_extra(study, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(
-        MissingExtraError, match=r"augmentation 'autoaugment' \(--policy none does without\) needs torchvision; .*scalesearch\[vision\]"
-    ):
+    said = r"augmentation 'autoaugment' \(--policy none does without\) needs torchvision; .*scalesearch\[vision\]"
+    with pytest.raises(MissingExtraError, match=said):
         train(study, ask(TrainRecipe()), make_executor=Here().executor)
 
 
