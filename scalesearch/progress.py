@@ -73,7 +73,8 @@ def stages_lines(plan: StagesPlan) -> list[str]:
     if not plan.trainings:
         return [*lines, "everything that was asked for is there"]
     place = f"with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
-    return [*lines, f"{plan.trainings} trainings {place}: about {duration(plan.estimate_seconds)}"]
+    what = f"{plan.trainings} training{'' if plan.trainings == 1 else 's'}"
+    return [*lines, f"{what} {place}: about {duration(plan.estimate_seconds)}"]
 
 
 class QuietWhenClosed(Console):

@@ -24,7 +24,7 @@ class InexpressibleError(ScaleSearchError):
     def __init__(self, library: str, network: str, stage: str, why: str) -> None:
         super().__init__(
             f"{library} cannot build {network}: stage {stage} {why}; allowed: --to python, which has every network "
-            "of scalesearch's own families, or --to json"
+            "of scalesearch's own families, or --to onnx and --to json, which have any"
         )
 
 

@@ -205,7 +205,7 @@ def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor) -> St
     recipe = setup.planned[0].recipe
     lines = (
         f"data {data.name}: {len(data.train)} training and {len(data.val)} validation images; scored on {scored}",
-        f"{recipe.epochs} epochs at most, batches of {recipe.batch_size}",
+        f"at most {recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}, batches of {recipe.batch_size}",
         *(
             f"{one.label}: {one.macs:,} multiply-adds, {one.params:,} parameters, {one.spec.resolution_px} px"
             for one in setup.planned
