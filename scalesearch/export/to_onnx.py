@@ -74,7 +74,7 @@ class OnnxLibrary(Library):
         path = folder / f"{builder}.onnx"
         onnx.checker.check_model(str(path), full_check=True)
         graph = onnx.load(str(path), load_external_data=False)
-        gaps = [_gap(path, own, images[:1].repeat(batch, 1, 1, 1)) for batch in BATCHES]
+        gaps = [_gap(path, own, _different(images, batch)) for batch in BATCHES]
         note = f"opset {OPSET}, batch {' and '.join(map(str, BATCHES))}; batch-norm is folded into the convolutions"
         return Probe({WHOLE: StageCount(None, graph_macs(graph))}, max(gaps), note)
 
@@ -84,6 +84,13 @@ def _images(family: Family, member: Member, batch: int) -> Tensor:
 
     px = member.spec.resolution_px
     return torch.zeros(batch, family.task.in_channels, px, px)
+
+
+def _different(images: Tensor, batch: int) -> Tensor:
+    """As many images as asked, no two alike: each is shifted by its number, so that a mixed-up batch is seen."""
+    import torch
+
+    return torch.stack([images[i % len(images)].roll(i, -1) for i in range(batch)])
 
 
 def _write(network: nn.Module, images: Tensor, path: Path) -> None:
@@ -117,10 +124,16 @@ def _gap(path: Path, own: nn.Module, images: Tensor) -> float:
 
 def graph_macs(model: Any) -> int:
     """Multiply-adds of the convolutions and matrix products of a graph, for one image."""
-    graph = model.graph
+    import onnx
+
+    one = onnx.ModelProto()
+    one.CopyFrom(model)
+    del one.graph.value_info[:]  # the exporter leaves sizes inside attention open; for one image all of them follow
+    one.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    graph = onnx.shape_inference.infer_shapes(one, strict_mode=True, data_prop=True).graph
     shapes: dict[str, Sequence[int]] = {value.name: list(value.dims) for value in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
-        shapes[value.name] = [size.dim_value or 1 for size in value.type.tensor_type.shape.dim]  # a free batch is 1
+        shapes[value.name] = [size.dim_value or 1 for size in value.type.tensor_type.shape.dim]
     return sum(_macs(node, shapes) for node in graph.node)
 
 
