@@ -154,6 +154,7 @@ def _run(
     records = [_known(number, one) for number, one in enumerate(setup.planned)]
     flying: set[Job] = set()
     try:
+        listener.note("measuring the time of a few steps")
         listener.stages(_announced(setup, jobs, executor))
         deadline = time.monotonic() + means.time_limit if means.time_limit else None
         waiting = deque(jobs)
@@ -180,7 +181,8 @@ def _take_events(executor: Executor, flying: set[Job], listener: Listener, recor
     for event in executor.events(POLL_SECONDS):
         if isinstance(event, JobDone):
             flying.discard(event.job)
-            listener.finished(event.job, records[event.job.trial], event.outcome)
+            if event.outcome.status != "stopped":  # it goes on another time
+                listener.finished(event.job, records[event.job.trial], event.outcome)
         else:
             listener.epoch(event.job, event.point)
 
