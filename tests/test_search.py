@@ -109,7 +109,7 @@ def test_gp_trains_as_many_distinct_networks_as_asked(tmp_path):
     assert table(paths).trial.nunique() == 9
 
 
-@pytest.mark.parametrize("sampler", ["lattice", "tpe"])
+@pytest.mark.parametrize("sampler", ["lattice", pytest.param("tpe", marks=pytest.mark.slow)])
 def test_more_networks_than_the_surface_has_ends_with_all_of_them(tmp_path, sampler):
     _, result = studied(tmp_path, definition(sampler=sampler, trials=500, seeds=1))
     assert len(result.budgets[0].networks) >= result.manifest.budgets[0].networks_on_surface
@@ -197,9 +197,16 @@ def test_the_number_of_workers_changes_nothing_for_a_fixed_plan(tmp_path, worker
 
 
 @pytest.mark.parametrize(
-    ("sampler", "workers", "seeds"), [("lattice", 2, 2), ("tpe", 1, 2), ("tpe", 2, 1), ("tpe", 3, 1)]
+    ("sampler", "workers", "seeds", "newest_first"),
+    [
+        ("lattice", 2, 2, False),
+        ("lattice", 2, 2, True),
+        ("tpe", 1, 2, True),
+        ("tpe", 2, 1, True),
+        ("tpe", 3, 1, True),
+        *(pytest.param("tpe", *many, False, marks=pytest.mark.slow) for many in ((1, 2), (2, 1), (3, 1))),
+    ],
 )
-@pytest.mark.parametrize("newest_first", [False, True])
 def test_interrupted_anywhere_and_resumed_equals_the_uninterrupted_study(
     tmp_path, sampler, workers, seeds, newest_first
 ):
