@@ -36,6 +36,15 @@ def triples(baseline: Baseline, number: int, seed: int, largest: float = 1.3) ->
     return [round_spec(baseline.spec, coefficients, baseline.rules) for coefficients in found]
 
 
+def twenty(name: str) -> tuple[Baseline, list[NetworkSpec]]:
+    """A built-in baseline, or B0 with even widths, and networks of 20 random triples, small enough to be run."""
+    baseline = B0_LIKE if name == "efficientnet_b0" else get_baseline(name)
+    specs = triples(baseline, 20, seed=2)
+    if "vit" in name:  # its weights know the resolution
+        return baseline, specs
+    return baseline, [replace(spec, resolution_px=min(spec.resolution_px, 96)) for spec in specs]
+
+
 def family(baseline: Baseline, specs: Sequence[NetworkSpec], task: Task | None = None) -> Family:
     """A family of a name that no other test has: timm's registry is one for the process."""
     name, task = f"made{next(_numbers)}", task or baseline.task

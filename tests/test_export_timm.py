@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from exported_checks import B0_LIKE, MICRO, check_all, check_style, family, small, triples, write
+from exported_checks import B0_LIKE, MICRO, check_all, check_style, family, small, triples, twenty, write
 from safetensors.torch import save_file
 
 from scalesearch.export import timm_adapted
@@ -53,11 +53,7 @@ def test_random_coefficients_give_the_same_network_in_timm(baseline, number, tmp
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["efficientnet_micro", "efficientnet_b0", *OTHERS])
 def test_twenty_random_coefficients_of_every_family(name, tmp_path):
-    baseline = B0_LIKE if name == "efficientnet_b0" else get_baseline(name)
-    specs = triples(baseline, 20, seed=2)
-    if "vit" not in name:
-        specs = [replace(spec, resolution_px=min(spec.resolution_px, 96)) for spec in specs]
-    check_all(LIBRARY, family(baseline, specs), tmp_path)
+    check_all(LIBRARY, family(*twenty(name)), tmp_path)
 
 
 @pytest.mark.parametrize("name", OTHERS)

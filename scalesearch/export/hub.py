@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from scalesearch.errors import UsageError
 from scalesearch.export.base import Family, Library, Probe
 from scalesearch.export.to_timm import TimmLibrary, Written, written_for
-from scalesearch.export.trained import weights_facts
 from scalesearch.files import write_atomic
 from scalesearch.weights import Weights, save_weights
 
@@ -69,7 +68,7 @@ class HubLibrary(Library):
         found = weights[member.name]
         for name, text in texts.items():
             write_atomic(folder / name, text)
-        config = hub_config(family, written_for(family), weights_facts(found.metadata))
+        config = hub_config(family, written_for(family))
         write_atomic(folder / CONFIG, json.dumps(config, indent=2) + "\n")
         save_weights(folder / MODEL, TimmLibrary().own_names(member, found.state), found.metadata)
 
@@ -89,10 +88,11 @@ class HubLibrary(Library):
         return compare(network, own, images, network.state_dict(), timm_stages(own))
 
 
-def hub_config(family: Family, written: Written, facts: Mapping[str, Any]) -> dict[str, Any]:
+def hub_config(family: Family, written: Written) -> dict[str, Any]:
     """The content of config.json, as timm writes it; mean and std are those that the training used."""
     (member,), task = family.members, family.task
     px = member.spec.resolution_px
+    mean, std = family.normalisation or ([0.5] * task.in_channels,) * 2
     pool = [written.pool_px[member.name]] * 2 if written.pool_px else None
     return {
         "architecture": member.name,
@@ -106,8 +106,8 @@ def hub_config(family: Family, written: Written, facts: Mapping[str, Any]) -> di
             "interpolation": "bilinear",
             "crop_pct": 1.0,
             "crop_mode": "squash",
-            "mean": list(facts["mean"]) if facts.get("mean") else [0.5] * task.in_channels,
-            "std": list(facts["std"]) if facts.get("std") else [0.5] * task.in_channels,
+            "mean": list(mean),
+            "std": list(std),
             "num_classes": task.num_classes,
             "first_conv": written.first_conv,
             "classifier": written.classifier,

@@ -12,7 +12,7 @@ from scalesearch.export.keras_dense import KerasDenseNet
 from scalesearch.export.keras_mobile import KerasMobile
 from scalesearch.export.keras_resnet import KerasRegNet, KerasResNet
 from scalesearch.export.keras_text import KerasFamily
-from scalesearch.export.torch_text import docstring, fill, shown
+from scalesearch.export.torch_text import docstring, fill
 from scalesearch.networks.configured import ConfiguredBaseline
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class KerasLibrary(Library):
         """See `Library.files`."""
         baseline, written = _family(family)
         constants, *functions = written.definitions(baseline)
-        head = fill(_HEAD, heading=family.heading.rstrip(), example=shown(family).name)
+        head = fill(_HEAD, heading=family.heading.rstrip(), example=family.main.name)
         builders = [_builder(member, family, written.body(baseline, member.spec)) for member in family.members]
         parts = [f"{head}\n{constants}", *functions, *builders]
         return {f"{family.name}.py": "\n\n\n".join(part.strip("\n") for part in parts) + "\n"}

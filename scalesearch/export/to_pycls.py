@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from scalesearch.export.base import Family, InexpressibleError, Library, Member, Probe
 from scalesearch.export.pycls_configs import AnyRegNet, AnyResNet, EffNet, PyclsFamily, Sections
 from scalesearch.export.refusal import RefusedError
-from scalesearch.export.torch_text import docstring, fill, shown
+from scalesearch.export.torch_text import docstring, fill
 from scalesearch.networks.configured import ConfiguredBaseline
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class PyclsLibrary(Library):
     def files(self, family: Family) -> dict[str, str]:
         """See `Library.files`."""
         baseline, written = _family(family)
-        head = fill(_MODULE, heading=family.heading.rstrip(), example=shown(family).name)
+        head = fill(_MODULE, heading=family.heading.rstrip(), example=family.main.name)
         builders, configs = [], {}
         for member in family.members:
             try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scalesearch.export.base import Family, InexpressibleError, Library, Member, Probe
 from scalesearch.export.timm_names import timm_names, timm_stages
-from scalesearch.export.torch_text import Imports, docstring, fill, import_block, mapping, shown
+from scalesearch.export.torch_text import Imports, docstring, fill, import_block, mapping
 from scalesearch.networks.configured import ConfiguredBaseline
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ _IMPORTS: Imports = {
 
 
 def _module(family: Family, written: Written) -> str:
-    task, example = family.task, shown(family)
+    task, example = family.task, family.main
     mean, std, constants = _normalisation(family)
     return fill(
         _MODULE,

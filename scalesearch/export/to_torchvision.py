@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from scalesearch.export.base import Family, InexpressibleError, Library, Member, Probe
-from scalesearch.export.torch_text import Imports, docstring, fill, import_block, shown
+from scalesearch.export.torch_text import Imports, docstring, fill, import_block
 from scalesearch.export.torchvision_names import torchvision_names, torchvision_stages
 from scalesearch.networks.configured import ConfiguredBaseline
 
@@ -133,7 +133,7 @@ _IMPORTS: Imports = {"pathlib": ("Path",), "typing": ("Any",)}
 
 
 def _module(family: Family, written: Written) -> str:
-    task, example = family.task, shown(family)
+    task, example = family.task, family.main
     return fill(
         _MODULE,
         heading=family.heading,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scalesearch.export.base import Family, InexpressibleError, Library, Member, Probe
 from scalesearch.export.refusal import RefusedError
-from scalesearch.export.torch_text import docstring, fill, import_block, shown
+from scalesearch.export.torch_text import docstring, fill, import_block
 from scalesearch.export.transformers_convnext import HubConvNeXt
 from scalesearch.export.transformers_efficientnet import HubEfficientNet
 from scalesearch.export.transformers_resnet import HubRegNet, HubResNet
@@ -68,7 +68,7 @@ class TransformersLibrary(Library):
         head = fill(
             _HEAD,
             heading=family.heading.rstrip(),
-            example=shown(family).name,
+            example=family.main.name,
             imports=import_block(imports, {"transformers": (written.config,)}),
             **names,
         )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from string import Template
 
-from scalesearch.export.base import Family, Member
+from scalesearch.export.base import Member
 
 LINE = 120
 
@@ -47,11 +47,6 @@ def docstring(member: Member) -> str:
     px = member.spec.resolution_px
     counts = f"{member.macs:,} multiply-adds at {px} px, {member.params:,} parameters"
     return f'"""phi {member.phi:g}, {member.mark}: {counts}."""'
-
-
-def shown(family: Family) -> Member:
-    """The member that an example of use names: the network found, or the last one."""
-    return family.main
 
 
 def rate_text(rate: float, blocks: int) -> str:

@@ -106,18 +106,9 @@ def study_weights(trainings: Path, study: str) -> tuple[Path, ...]:
     return tuple(one.weights for one in sorted(done, key=lambda one: (-(one.val_accuracy or 0.0), one.seed)))
 
 
-def weights_facts(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The metadata of weights as values: what was written as JSON read back, plain text as it is.
-
-    Raises:
-        StudyError: the metadata are not of a training of scalesearch.
-    """
-    from scalesearch.training.worker import weights_facts as read
-
-    return read(dict(metadata))
-
-
 def _read(path: Path) -> TrainedMember:
+    from scalesearch.training.worker import weights_facts
+
     weights = load_weights(path)
     if missing := [key for key in ("base", "network", "classes", "channels") if key not in weights.metadata]:
         raise CheckpointError(f"{path} does not say its {', '.join(missing)}; allowed: what 'scalesearch train' wrote")

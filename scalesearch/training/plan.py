@@ -13,6 +13,7 @@ from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.errors import StudyError
 from scalesearch.explore.scale import scale_family
 from scalesearch.explore.studied import best_of, chosen_budget, studied_baseline, studied_question
+from scalesearch.networks.base import Baseline, Task
 from scalesearch.record import spec_to_dict
 from scalesearch.space import REFERENCES
 from scalesearch.spec import NetworkSpec
@@ -47,21 +48,24 @@ def plan(result: StudyResult, ask: TrainAsk, fingerprint: str, trainings: Path) 
     """
     chosen = chosen_budget(result, ask.budget)
     best_of(result, chosen)
+    known = studied_baseline(result)
     found: dict[NetworkSpec, _Network] = {}
-    for network in (*_scaled(result, chosen, ask.phis), *_references(result, chosen, ask.against)):
+    unscaled = known[0].spec
+    for network in (*_scaled(result, chosen, unscaled, ask.phis), *_references(result, chosen, unscaled, ask.against)):
         found.setdefault(network.spec, network)
     networks = list(found.values())
     full = [(network, "", ask.recipe) for network in networks]
     ablated = [(networks[0], part, without(ask.recipe, part)) for part in dict.fromkeys(ask.ablate)]
-    return tuple(_planned(result, chosen, given, fingerprint, trainings) for given in (*full, *ablated))
+    return tuple(_planned(known, chosen, given, fingerprint, trainings) for given in (*full, *ablated))
 
 
-def _scaled(result: StudyResult, chosen: BudgetResult, phis: Sequence[float]) -> Iterator[_Network]:
-    baseline, _ = studied_baseline(result)
+def _scaled(
+    result: StudyResult, chosen: BudgetResult, unscaled: NetworkSpec, phis: Sequence[float]
+) -> Iterator[_Network]:
     best = best_of(result, chosen).network
     for phi in phis:
         if phi == 0:
-            yield _Network("baseline", 0.0, ("baseline",), baseline.spec)
+            yield _Network("baseline", 0.0, ("baseline",), unscaled)
         elif phi == 1:
             yield _Network("phi 1", 1.0, best.roles, best.spec)
         else:
@@ -74,14 +78,15 @@ def _scaled(result: StudyResult, chosen: BudgetResult, phis: Sequence[float]) ->
             yield _Network(f"phi {phi:g}", phi, (), member.network.spec)
 
 
-def _references(result: StudyResult, chosen: BudgetResult, names: Sequence[str]) -> Iterator[_Network]:
-    baseline, _ = studied_baseline(result)
+def _references(
+    result: StudyResult, chosen: BudgetResult, unscaled: NetworkSpec, names: Sequence[str]
+) -> Iterator[_Network]:
     by_role = {
         role: one.network for one in chosen.networks for role in one.network.roles if one.network.within_tolerance
     }
     for name in AGAINST if ALL in names else names:
         if name == "baseline":
-            yield _Network(name, 0.0, (name,), baseline.spec)
+            yield _Network(name, 0.0, (name,), unscaled)
         elif name in by_role:
             yield _Network(name, None, by_role[name].roles, by_role[name].spec)
         elif ALL not in names:
@@ -92,14 +97,13 @@ def _references(result: StudyResult, chosen: BudgetResult, names: Sequence[str])
 
 
 def _planned(
-    result: StudyResult,
+    known: tuple[Baseline, Task],
     chosen: BudgetResult,
     given: tuple[_Network, str, TrainRecipe],
     fingerprint: str,
     trainings: Path,
 ) -> Planned:
-    network, part, recipe = given
-    whole, task = studied_baseline(result)
+    (whole, task), (network, part, recipe) = known, given
     check_part(whole, part)
     baseline = altered(whole, recipe)
     label = f"{network.label} without {part}" if part else network.label
