@@ -15,7 +15,10 @@ import typer
 from scalesearch.cli.app import OPTIONS, app
 from scalesearch.errors import ScaleSearchError
 
-from scalesearch.cli import studies, export, count, table, scale, exponents, space, bases, verify, law, compare, train  # isort: skip
+# isort: off
+from scalesearch.cli import run, studies, export, count, table, scale, exponents, space, bases
+from scalesearch.cli import verify, law, compare, train
+# isort: on
 
 __all__ = [
     "app",
@@ -27,6 +30,7 @@ __all__ = [
     "invoke",
     "law",
     "main",
+    "run",
     "scale",
     "space",
     "studies",

@@ -1,4 +1,4 @@
-"""What a study is, as frozen values with TOML as their file form. Unknown keys are errors.
+"""What a study is, as frozen values, and its plain form. Unknown keys are errors.
 
 Pydantic checks types and ranges; its messages become one line that names the key, the value and what is allowed.
 """
@@ -6,19 +6,15 @@ Pydantic checks types and ranges; its messages become one line that names the ke
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import tomli_w
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from scalesearch.config.recipe import STRICT, ProxyRecipe
 from scalesearch.currency import CURRENCIES, CurrencyName
-from scalesearch.errors import ConfigError, StudyError, UsageError, choice_error, nearest
+from scalesearch.errors import ConfigError, UsageError, choice_error, nearest
 from scalesearch.space import parse_budget
 from scalesearch.spec import DEPTH_RULES, DepthRule
 
@@ -28,57 +24,9 @@ PER_TRAINING = ("surface",)
 """Samplers that choose each training, so that networks get unequal numbers of seeds; they end when they know enough."""
 PrunerName = Literal["none", "halving", "hyperband", "wilcoxon"]
 ExponentsName = Literal["nominal", "measured"]
-Optimizer = Literal["sgd", "adamw", "rmsprop"]
-Augmentation = Literal["none", "flip", "shift", "flip+shift"]
-
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-_STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
-_DURATION = re.compile(r"^(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?$")
 
 
-@dataclass(frozen=True, config=_STRICT)
-class ProxyRecipe:
-    """The short training run, the same for every candidate.
-
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: images a step.
-        optimizer: `sgd` (Nesterov), `adamw` or `rmsprop`.
-        learning_rate: peak of the schedule: linear warm-up, then a cosine to zero.
-        warmup: part of all steps spent warming up, 0 to 1.
-        momentum: of SGD and RMSProp.
-        weight_decay: decoupled for adamw; not applied to biases and normalisation.
-        label_smoothing: 0 to 1. It shifts the training loss only; the validation loss is the plain cross-entropy.
-        ema: decay of the weight average that is evaluated; 0 evaluates the weights themselves.
-        clip_norm: largest gradient norm; 0 does not clip.
-        augmentation: per image: mirror, shift by up to an eighth of the side, both, or none.
-        dropout: before the classifier.
-        stochastic_depth: probability of dropping the last block; falls linearly to 0 at the first.
-        bn_momentum: of every batch norm during the proxy (torch's sense); 0 keeps the network's own. The official 0.01
-            forgets its start over 500 steps, which a short run does not have.
-        train_images: a stratified part of the training split; 0 takes all.
-        val_images: the same for validation.
-    """
-
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 2
-    batch_size: Annotated[int, Field(ge=2)] = 50
-    optimizer: Optimizer = "sgd"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.2
-    warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    clip_norm: Annotated[float, Field(ge=0)] = 0.0
-    augmentation: Augmentation = "none"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    bn_momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
-    train_images: Annotated[int, Field(ge=0)] = 0
-    val_images: Annotated[int, Field(ge=0)] = 0
-
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class StudyConfig:
     """The frozen definition of a study.
 
@@ -223,66 +171,6 @@ def config_to_dict(config: StudyConfig) -> dict[str, Any]:
     return values
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        StudyError: missing or unreadable.
-        ConfigError: not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a TOML file: {error}") from None
-    except OSError as error:
-        raise StudyError(f"study file {str(path)!r} cannot be read: {error.strerror}") from None
-
-
-def load_config(path: Path) -> StudyConfig:
-    """Read a study definition from a TOML file; a finished study's own `study.toml` is one too."""
-    values = read_toml(path)
-    values.pop("made", None)
-    return config_from_dict(values, source=str(path))
-
-
-def definitions() -> dict[str, Path]:
-    """The study definitions that come with scalesearch, by name: in the wheel, or in the checkout's `studies/`."""
-    package = Path(__file__).parent
-    folder = package / "studies" if (package / "studies").is_dir() else package.parent / "studies"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except OSError:  # a name longer than the file system takes
-        return False
-
-
-def definition_path(text: str) -> Path:
-    """The file of a definition: by the name of one that comes with scalesearch, or by the path of a TOML file.
-
-    Raises:
-        UnknownNameError: neither.
-    """
-    known = definitions()
-    if text in known:
-        return known[text]
-    if text.endswith(".toml") or _is_file(text):
-        return Path(text)
-    raise choice_error("study definition", text, [*known, "PATH.toml"])
-
-
-def load_definition(text: str) -> StudyConfig:
-    """A definition of one baseline by its name or path; see `definition_path`."""
-    return load_config(definition_path(text))
-
-
-def dump_toml(values: Mapping[str, Any]) -> str:
-    """TOML text of a plain mapping."""
-    return tomli_w.dumps(dict(values))
-
-
 def override(config: StudyConfig, **changes: Any) -> StudyConfig:
     """A copy with the changes that are not None, checked again; keys of the recipe carry the prefix `proxy_`."""
     values = config_to_dict(config)
@@ -291,56 +179,3 @@ def override(config: StudyConfig, **changes: Any) -> StudyConfig:
             owner, name = (values["proxy"], key[6:]) if key.startswith("proxy_") else (values, key)
             owner[name] = value
     return config_from_dict(values, source="the arguments")
-
-
-def check_study_name(name: str) -> str:
-    """A study name that is safe as a folder name everywhere.
-
-    Raises:
-        UsageError: empty, over 64 characters, or with anything but letters, digits and . _ + -
-    """
-    if not _STUDY_NAME.fullmatch(name):
-        raise UsageError(
-            f"study name {name!r} cannot be used; "
-            "allowed: 1 to 64 letters, digits and . _ + -, the first one a letter or digit"
-        )
-    return name
-
-
-def parse_points(option: str, text: str | None) -> float | None:
-    """Read a difference of accuracies given in percentage points; None stays None.
-
-    Raises:
-        UsageError: not a number of points above 0 and under 100.
-
-    Example:
-        >>> parse_points("--delta", "0.2")
-        0.002
-    """
-    if text is None:
-        return None
-    try:
-        points = float(text.strip().removesuffix("%"))
-    except ValueError:
-        points = math.nan
-    if not 0 < points < 100:
-        raise UsageError(f"{option} is {text!r}; allowed: percentage points above 0 and under 100, for example 0.2")
-    return points / 100
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of a duration such as `90`, `90s`, `15m`, `1h30m`.
-
-    Raises:
-        UsageError: not a duration, or zero.
-
-    Example:
-        >>> parse_duration("1h30m"), parse_duration("90")
-        (5400.0, 90.0)
-    """
-    match = _DURATION.match(text.strip().lower())
-    parts = match.groupdict() if match else {}
-    seconds = sum(float(parts[unit] or 0) * size for unit, size in (("h", 3600), ("m", 60), ("s", 1))) if match else 0
-    if not 0 < seconds < math.inf:
-        raise UsageError(f"duration {text!r} is not understood; allowed: for example 90s, 15m or 1h30m")
-    return float(seconds)

@@ -1,0 +1,98 @@
+"""`scalesearch run`: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scalesearch.cli.app import AsJson, Base, Budgets, Data, StudiesDir, TimeLimit, Workers, app
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    study: Annotated[
+        str | None, typer.Argument(metavar="STUDY", help="Definition: a name (default, cifar10 ...) or a TOML file.")
+    ] = None,
+    budget: Budgets = None,
+    base: Base = None,
+    data: Data = None,
+    sampler: Annotated[str | None, typer.Option(help="surface, lattice, star, grid, random, qmc, tpe or gp.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Networks on each budget, references included.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Trainings of each network.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the study.")] = None,
+    time_limit: TimeLimit = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
+    workers: Workers = None,
+    tolerance: Annotated[float | None, typer.Option(help="Allowed miss of the budget, e.g. 0.02.")] = None,
+    cost: Annotated[
+        str | None, typer.Option(help="Count the budget in macs, params, activations, latency or memory.")
+    ] = None,
+    exponents: Annotated[str | None, typer.Option(help="Of the surface: nominal (1, 2, 2) or measured.")] = None,
+    max_params: Annotated[str | None, typer.Option(help="Train nothing with more weights, e.g. 5M.")] = None,
+    max_latency: Annotated[str | None, typer.Option(help="Train nothing slower on the device, e.g. 5ms.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="Train nothing that needs more to train, e.g. 2GB.")] = None,
+    latency_batch: Annotated[int | None, typer.Option(help="Images in the batch that is timed.")] = None,
+    rounding: Annotated[str | None, typer.Option(help="Depth rule: proportional, official or round.")] = None,
+    grid_step: Annotated[float | None, typer.Option(help="Step of the grid sampler.")] = None,
+    delta: Annotated[str | None, typer.Option(help="Sampler surface: points that count as equal, e.g. 0.2.")] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="Sampler surface: stop at this probability of being within delta of the best.")
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="Give weak networks up early: halving, hyperband, wilcoxon or none.")
+    ] = None,
+    rung: Annotated[int | None, typer.Option(help="Epoch at which the pruner looks first.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    train_images: Annotated[int | None, typer.Option(help="Use a stratified part of the training images.")] = None,
+    val_images: Annotated[int | None, typer.Option(help="Use a stratified part of the validation images.")] = None,
+    skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study [made from baseline, data and budget].")] = None,
+    studies_dir: StudiesDir = Path("studies"),
+    as_json: AsJson = False,
+) -> None:
+    """Search a budget, then report: the main job.
+
+    A definition of several baselines (paper_table3, paper_table7) gives a study for each and one table of all; the same
+    command again goes on where it stopped.
+    """
+    from dataclasses import replace
+
+    from scalesearch.config import override
+    from scalesearch.session import run_joint, run_new
+    from scalesearch.study.joint import read_definition
+
+    definition = read_definition(study or "default")
+    config = override(definition.config, **_changes(context.params))
+    if definition.bases:
+        bases = definition.bases if base is None else (base,)
+        run_joint(replace(definition, config=config, bases=bases), name, studies_dir, as_json)
+    else:
+        run_new(config, name, studies_dir, as_json)
+
+
+ELSEWHERE = ("study", "name", "studies_dir", "as_json")
+"""Options that are not of the definition."""
+
+OF_RECIPE = ("epochs", "train_images", "val_images")
+"""Options that are of its recipe."""
+
+
+def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options change in the definition, for `override`; None where an option was not given."""
+    from scalesearch.config import parse_duration, parse_points
+    from scalesearch.space import parse_budgets, parse_limit
+
+    changes = {f"proxy_{key}" if key in OF_RECIPE else key: v for key, v in given.items() if key not in ELSEWHERE}
+    budget, limit = changes.pop("budget"), changes["time_limit"]
+    return changes | {
+        "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
+        "time_limit": parse_duration(limit) if limit is not None else None,
+        "delta": parse_points("--delta", given["delta"]),
+        "max_params": parse_limit("--max-params", given["max_params"], "count"),
+        "max_latency": parse_limit("--max-latency", given["max_latency"], "seconds"),
+        "max_memory": parse_limit("--max-memory", given["max_memory"], "bytes"),
+    }

@@ -1,0 +1,64 @@
+"""What the command line writes as text: names of studies, durations, percentage points."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from scalesearch.errors import UsageError
+
+_STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
+_DURATION = re.compile(r"^(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?$")
+
+
+def check_study_name(name: str) -> str:
+    """A study name that is safe as a folder name everywhere.
+
+    Raises:
+        UsageError: empty, over 64 characters, or with anything but letters, digits and . _ + -
+    """
+    if not _STUDY_NAME.fullmatch(name):
+        raise UsageError(
+            f"study name {name!r} cannot be used; "
+            "allowed: 1 to 64 letters, digits and . _ + -, the first one a letter or digit"
+        )
+    return name
+
+
+def parse_points(option: str, text: str | None) -> float | None:
+    """Read a difference of accuracies given in percentage points; None stays None.
+
+    Raises:
+        UsageError: not a number of points above 0 and under 100.
+
+    Example:
+        >>> parse_points("--delta", "0.2")
+        0.002
+    """
+    if text is None:
+        return None
+    try:
+        points = float(text.strip().removesuffix("%"))
+    except ValueError:
+        points = math.nan
+    if not 0 < points < 100:
+        raise UsageError(f"{option} is {text!r}; allowed: percentage points above 0 and under 100, for example 0.2")
+    return points / 100
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as `90`, `90s`, `15m`, `1h30m`.
+
+    Raises:
+        UsageError: not a duration, or zero.
+
+    Example:
+        >>> parse_duration("1h30m"), parse_duration("90")
+        (5400.0, 90.0)
+    """
+    match = _DURATION.match(text.strip().lower())
+    parts = match.groupdict() if match else {}
+    seconds = sum(float(parts[unit] or 0) * size for unit, size in (("h", 3600), ("m", 60), ("s", 1))) if match else 0
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"duration {text!r} is not understood; allowed: for example 90s, 15m or 1h30m")
+    return float(seconds)

@@ -1,0 +1,56 @@
+"""The short training run, as frozen values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+Optimizer = Literal["sgd", "adamw", "rmsprop"]
+Augmentation = Literal["none", "flip", "shift", "flip+shift"]
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""Of every dataclass that a file can fill."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class ProxyRecipe:
+    """The short training run, the same for every candidate.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images a step.
+        optimizer: `sgd` (Nesterov), `adamw` or `rmsprop`.
+        learning_rate: peak of the schedule: linear warm-up, then a cosine to zero.
+        warmup: part of all steps spent warming up, 0 to 1.
+        momentum: of SGD and RMSProp.
+        weight_decay: decoupled for adamw; not applied to biases and normalisation.
+        label_smoothing: 0 to 1. It shifts the training loss only; the validation loss is the plain cross-entropy.
+        ema: decay of the weight average that is evaluated; 0 evaluates the weights themselves.
+        clip_norm: largest gradient norm; 0 does not clip.
+        augmentation: per image: mirror, shift by up to an eighth of the side, both, or none.
+        dropout: before the classifier.
+        stochastic_depth: probability of dropping the last block; falls linearly to 0 at the first.
+        bn_momentum: of every batch norm during the proxy (torch's sense); 0 keeps the network's own. The official 0.01
+            forgets its start over 500 steps, which a short run does not have.
+        train_images: a stratified part of the training split; 0 takes all.
+        val_images: the same for validation.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 2
+    batch_size: Annotated[int, Field(ge=2)] = 50
+    optimizer: Optimizer = "sgd"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.2
+    warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    augmentation: Augmentation = "none"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    bn_momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
+    train_images: Annotated[int, Field(ge=0)] = 0
+    val_images: Annotated[int, Field(ge=0)] = 0

@@ -1,0 +1,34 @@
+"""Evidence row by row: networks, their trainings, the plain form of both, and the table of columns of `trials.csv`."""
+
+from __future__ import annotations
+
+from scalesearch.record.plain import (
+    network_from_dict,
+    network_to_dict,
+    outcome_from_dict,
+    outcome_to_dict,
+    spec_from_dict,
+    spec_to_dict,
+)
+from scalesearch.record.rows import EpochPoint, Excess, NetworkRecord, Range, Status, TrainingOutcome, TrialRecord
+from scalesearch.record.table import COLUMNS, TIME_COLUMNS, Column, to_frame
+
+__all__ = [
+    "COLUMNS",
+    "TIME_COLUMNS",
+    "Column",
+    "EpochPoint",
+    "Excess",
+    "NetworkRecord",
+    "Range",
+    "Status",
+    "TrainingOutcome",
+    "TrialRecord",
+    "network_from_dict",
+    "network_to_dict",
+    "outcome_from_dict",
+    "outcome_to_dict",
+    "spec_from_dict",
+    "spec_to_dict",
+    "to_frame",
+]
