@@ -205,7 +205,7 @@ STRANGE = [
         wrapped("return self.net(torch.fft.fft2(x).real)"),
         "wrapped",
         "operators",
-        "not counted, and perhaps costly: fft_fft2 1 times",
+        "not counted, and perhaps costly: fft_fft2 1 time; what",
     ),
     (
         wrapped("y = self.net(x)\n        return y - y.mean(0) if len(x) > 1 else y"),

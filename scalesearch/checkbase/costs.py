@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from scalesearch.checkbase.found import BudgetFit, Finding, Point, agreed
-from scalesearch.cost import Cost, count
+from scalesearch.cost import agreement, listed, uncounted_note
 from scalesearch.errors import ScaleSearchError
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.meta import Amounts, count_shapes
@@ -21,16 +21,6 @@ MULTIPLIERS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 BUDGET, LATTICE_POINTS, TOLERANCE = "2x", 21, 0.02
 FEW_DEPTHS = 3
 """Distinct depths between 1 and 2, the ends included, under which depth is too coarse to be searched."""
-
-_CHEAP = """
-abs add add_ amax amin avg_pool1d avg_pool2d celu celu_ clamp clamp_ clone cos cumsum div div_ dropout dropout_ elu elu_
-embedding exp expand feature_dropout gelu gelu_ glu hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_
-instance_norm l1_norm leaky_relu leaky_relu_ log log_softmax logsumexp masked_fill max max_pool1d max_pool2d mean min
-mish mish_ mul mul_ neg norm pad pow prelu reciprocal relu relu6 relu_ repeat rms_norm roll rsqrt rsub selu selu_
-sigmoid sigmoid_ silu silu_ sin softmax softplus sqrt std sub sub_ sum tanh tanh_ var where
-"""
-CHEAP = frozenset(_CHEAP.split())
-"""Operators of a few operations an element: no network's multiply-adds lie in them."""
 
 
 def shapes(baseline: Baseline, spec: NetworkSpec, task: Task) -> Amounts:
@@ -184,33 +174,19 @@ def budget_findings(fit: BudgetFit, unit: str) -> Iterator[Finding]:
 
 
 def count_findings(baseline: Baseline, task: Task) -> Iterator[Finding]:
-    """Whether fvcore, which runs the network, counts what shapes tell, and what it leaves out."""
-    spec = baseline.spec
-    counted = count(baseline, spec, task)
-    told = baseline.macs(spec, task)
-    off = told / max(1, counted.macs) - 1
+    """Whether fvcore, which runs the network, counts what shapes tell, and what neither counts."""
+    found = agreement(baseline, baseline.spec, task)
     yield agreed(
         "count",
-        counted.macs == told,
-        f"fvcore counts {told:,} multiply-adds, and so do the shapes",
-        f"fvcore counts {counted.macs:,} multiply-adds and the shapes {told:,} ({100 * off:+.1f} %); networks are "
-        "fitted to the budget by their shapes, and held against it by fvcore",
-        "warning" if abs(off) <= TOLERANCE / 2 else "problem",
+        found.shapes == found.fvcore,
+        f"fvcore counts {found.fvcore:,} multiply-adds, and so do the shapes",
+        f"{found.difference()}; networks are fitted to the budget by their shapes, and held against it by fvcore",
+        "warning" if found.within(TOLERANCE) else "problem",
     )
-    yield from _uncounted(counted)
-
-
-def _uncounted(counted: Cost) -> Iterator[Finding]:
-    """Operators that fvcore left out: those that hold few operations, and those that may hold many."""
-
-    def listed(cheap: bool) -> str:
-        named = ((op.removeprefix("aten::"), times) for op, times in counted.uncounted_ops)
-        return ", ".join(f"{op} {times} times" for op, times in named if (op in CHEAP) is cheap)
-
-    if costly := listed(False):
-        text = f"not counted, and perhaps costly: {costly}; what they cost is in no budget"
-        yield Finding("warning", "operators", text)
-    if few := listed(True):
-        yield Finding("ok", "operators", f"not counted, because they cost a few operations an element: {few}")
-    if not counted.uncounted_ops:
+    if note := uncounted_note(found):
+        yield Finding("warning", "operators", note)
+    if found.cheap:
+        text = f"not counted, because they cost a few operations an element: {listed(found.cheap)}"
+        yield Finding("ok", "operators", text)
+    if not (found.costly or found.cheap):
         yield Finding("ok", "operators", "every operator was counted")

@@ -6,6 +6,7 @@ network, stays the judge of what is trained.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from scalesearch.errors import InfeasibleError, ScaleSearchError
+from scalesearch.networks.products import recurrent_products
 
 T = TypeVar("T")
 
@@ -26,12 +28,14 @@ class Amounts:
 
     Attributes:
         output: shape of what the network gives for one image; None where that is not a tensor.
+        left_out: (operator, times) of what is in neither, such as `aten::_fft_r2c`; views are among them.
     """
 
     macs: int
     params: int
     activations: int
     output: tuple[int, ...] | None = None
+    left_out: tuple[tuple[str, int], ...] = ()
 
 
 class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -40,6 +44,7 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.macs = self.activations = 0
+        self.left_out: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = _known(func, args)
@@ -51,13 +56,23 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.activations += found.numel()
         elif func._overloadpacket in _ATTENTION:
             self._attention(*args[:3])
+        elif func._overloadpacket is torch.ops.aten.mkldnn_rnn_layer:  # an LSTM's layer as the CPU runs it
+            macs, outputs = recurrent_products([w.shape for w in args[1:3]], args[0].shape[:-1].numel())
+            self._add(macs, outputs)
+        elif func._overloadpacket in _VECTORS:  # torch has formulas of matrices only
+            self._add(args[_VECTORS[func._overloadpacket]].numel(), found.numel())
+        else:
+            self.left_out[func._overloadpacket._qualified_op_name] += 1
         return found
+
+    def _add(self, macs: int, outputs: int) -> None:
+        self.macs += macs
+        self.activations += outputs
 
     def _attention(self, query: Tensor, key: Tensor, value: Tensor) -> None:
         """softmax(Q K^T) V as two matmuls, as `scalesearch.cost` counts it under fvcore."""
         rows, keys = query.shape[:-1].numel(), key.shape[-2]
-        self.macs += rows * keys * (query.shape[-1] + value.shape[-1])
-        self.activations += rows * (keys + value.shape[-1])
+        self._add(rows * keys * (query.shape[-1] + value.shape[-1]), rows * (keys + value.shape[-1]))
 
 
 def _known(func: Any, args: Any) -> Any:
@@ -98,6 +113,9 @@ _SHORTCUTS: dict[Any, Callable[[Any], Any]] = {
     **{getattr(torch.ops.aten, name).default: _like_first for name in _ELEMENTWISE},
     **{getattr(torch.ops.aten, f"{name}_").default: _first for name in _ELEMENTWISE},
 }
+
+_VECTORS = {torch.ops.aten.mv: 0, torch.ops.aten.addmv: 1, torch.ops.aten.dot: 0}
+"""Products with a vector: which argument has as many elements as there are multiply-adds."""
 
 _ATTENTION = {
     packet
@@ -166,4 +184,4 @@ def _count(build: Callable[[], nn.Module], resolution_px: int, in_channels: int,
         torch.backends.mha.set_fastpath_enabled(fast_attention)
     params = sum(p.numel() for p in module.parameters())
     shape = tuple(output.shape) if isinstance(output, Tensor) else None
-    return Amounts(tally.macs, params, tally.activations, shape)
+    return Amounts(tally.macs, params, tally.activations, shape, tuple(sorted(tally.left_out.items())))

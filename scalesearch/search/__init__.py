@@ -16,7 +16,7 @@ from scalesearch.executors.base import Executor
 from scalesearch.executors.local import LocalExecutor
 from scalesearch.manifest import Manifest
 from scalesearch.samplers import ADAPTIVE
-from scalesearch.search.checks import check_baseline, check_data, check_plan, check_same
+from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan, check_same
 from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
 from scalesearch.search.opened import Source
@@ -65,11 +65,14 @@ def run(
     check_study_name(paths.name)
     if paths.folder.exists():
         raise taken(paths)
+    listener = listener or Silent()
     prepared = prepare(config)
+    for text in check_counts(prepared):
+        listener.note(text)
     check_plan(prepared)
     manifest = make_manifest(prepared, paths.name, command)
     create_study(paths, manifest)
-    return _search(prepared, manifest, paths, listener or Silent(), make_executor, new=True)
+    return _search(prepared, manifest, paths, listener, make_executor, new=True)
 
 
 def resume(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scalesearch.currency import over_limit
+from scalesearch.cost import agreement, refuse_disagreement, uncounted_note
+from scalesearch.currency import CURRENCIES, over_limit
 from scalesearch.data import absolute_spec
 from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.manifest import Manifest
+from scalesearch.networks.base import ClosedFormBaseline
 from scalesearch.samplers import ADAPTIVE
 from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts
-from scalesearch.spec import Candidate
+from scalesearch.spec import Candidate, NetworkSpec
 
 
 def check_plan(prepared: Prepared) -> None:
@@ -37,6 +39,44 @@ def check_plan(prepared: Prepared) -> None:
                 f"none of the {len(found)} planned networks at {space.text} is within the limits: the nearest is "
                 f"{over_limit(*least)}; allowed: looser limits or a smaller budget"
             )
+
+
+def check_counts(prepared: Prepared) -> tuple[str, ...]:
+    """Refuse a study whose networks would be fitted by one count and judged by another.
+
+    The baseline is counted both ways, then the planned networks that are the deepest, the widest and the largest.
+
+    Returns:
+        What a user should know: the operators that nobody counts.
+
+    Raises:
+        ScaleSearchError: the counts disagree; the message names the operators that fvcore does not look into.
+    """
+    baseline, task, quantity = prepared.baseline, prepared.task, _counted_quantity(prepared)
+    if isinstance(baseline, ClosedFormBaseline):  # its formula is held against fvcore wherever a network is counted
+        return ()
+    own = agreement(baseline, baseline.spec, task, quantity)
+    for spec in (baseline.spec, *_corners(prepared)):
+        found = own if spec == baseline.spec else agreement(baseline, spec, task, quantity)
+        place = "the baseline" if spec == baseline.spec else f"the planned network {spec}"
+        refuse_disagreement(found, baseline.name, place, prepared.config.tolerance)
+    note = uncounted_note(own)
+    return (note,) if note else ()
+
+
+def _counted_quantity(prepared: Prepared) -> str:
+    return prepared.config.cost if CURRENCIES[prepared.config.cost].counted else "macs"
+
+
+def _corners(prepared: Prepared) -> list[NetworkSpec]:
+    """Of the networks on a budget that are planned: the deepest, the widest, and the one with the largest images."""
+    found = [c.spec for space in prepared.budgets for c in space.candidates() if c.within_tolerance]
+    sizes: tuple[Callable[[NetworkSpec], int], ...] = (
+        lambda spec: sum(spec.depths),
+        lambda spec: max(spec.channels),
+        lambda spec: spec.resolution_px,
+    )
+    return list(dict.fromkeys(max(found, key=size) for size in sizes)) if found else []
 
 
 def _all_off(prepared: Prepared, space: BudgetSpace, found: Sequence[Candidate]) -> InfeasibleError:
