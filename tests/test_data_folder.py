@@ -253,7 +253,7 @@ def test_corrupt_images_stop_or_are_counted(tmp_path):
     whole = (tmp_path / "train" / "cat" / "3.png").read_bytes()
     (tmp_path / "train" / "cat" / "3.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "val" / "dog" / "7.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"train/cat/3\.png' cannot be decoded.*skip_bad"):
+    with pytest.raises(DataError, match=r"train/cat/3\.png' cannot be decoded.*--skip-bad"):
         load(tmp_path)
     data = load(tmp_path, skip_bad=True)
     assert (len(data.train), len(data.val)) == (19, 19)

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scalesearch.data.images import ArrayImages, Dataset, Labels, Pixels, array_fingerprint
-from scalesearch.data.splits import Parts
+from scalesearch.data.images import ArrayImages, Dataset, Labels, Values, array_fingerprint
+from scalesearch.data.looks import array_look, findings
+from scalesearch.data.ranges import Rule, rule_of
+from scalesearch.data.splits import SPLITS, Parts
 from scalesearch.errors import DataError
 from scalesearch.imports import one_line
 
@@ -33,11 +35,15 @@ def parts_of(source: Mapping[str, Any], what: str, with_test: bool) -> Parts[Arr
         DataError: keys are missing, or an array has a wrong shape, type or value.
     """
     _check_keys(source, what)
-    train, scale = _first_split(source, what)
+    notes: list[str] = []
+    train, rule = _first_split(source, what, notes)
     classes = tuple(str(label) for label in range(int(train.labels.max()) + 1))
-    val = _other_split(source, "_val", what, train, scale)
-    test = _other_split(source, "_test", what, train, scale) if with_test else None
-    return Parts(train, val, test, classes, whole=not {"x_val", "x_test"} & set(source))
+    val = _other_split(source, "_val", what, train, rule, notes)
+    test = _other_split(source, "_test", what, train, rule, notes) if with_test else None
+    given = [key for key in KEYS[::2] if key in source]
+    splits = f"as the arrays are given ({', '.join(given)})"
+    whole = not {"x_val", "x_test"} & set(source)
+    return Parts(train, val, test, classes, tuple(notes), whole, splits)
 
 
 def array_dataset(name: str, parts: Parts[ArrayImages]) -> Dataset:
@@ -45,7 +51,11 @@ def array_dataset(name: str, parts: Parts[ArrayImages]) -> Dataset:
     channels, side = parts.train.pixels.shape[1:3]
     train, val = parts.train, parts.validation
     fingerprint = array_fingerprint(train, val)
-    return Dataset(name, parts.classes, channels, side, train, val, parts.test, fingerprint, parts.notes)
+    sets = (train, val, *((parts.test,) if parts.test else ()))
+    return Dataset(
+        name, parts.classes, channels, side, train, val, parts.test, fingerprint, parts.notes, parts.splits,
+        findings([array_look(which, images) for which, images in zip(SPLITS, sets, strict=False)]),
+    )  # fmt: skip
 
 
 def _check_keys(source: Mapping[str, Any], what: str) -> None:
@@ -57,25 +67,30 @@ def _check_keys(source: Mapping[str, Any], what: str) -> None:
                 raise DataError(f"{what} has no {key!r}; it has: {found}. Needed: x, y; may be: {', '.join(KEYS[2:])}")
 
 
-def _first_split(source: Mapping[str, Any], what: str) -> tuple[ArrayImages, float]:
-    raw = _array(source["x"], "x", what)
-    scale = _scale(raw, f"{what}: x")
-    images = ArrayImages(_pixels(raw, scale, f"{what}: x"), _labels(source["y"], "y", what))
+def _first_split(source: Mapping[str, Any], what: str, notes: list[str]) -> tuple[ArrayImages, Rule]:
+    raw, where = _array(source["x"], "x", what), f"{what}: x"
+    square = _square(raw, where)
+
+    def validation_top() -> float:
+        return float(_array(source["x_val"], "x_val", what).max(initial=0)) if "x_val" in source else 0.0
+
+    rule = rule_of(square, validation_top)
+    images = ArrayImages(_pixels(square, rule, where, notes), _labels(source["y"], "y", what), rule.white)
+    notes += rule.notes("x")
     _check_sizes(images, "", what)
     _check_contiguous(images.labels, f"{what}: y")
-    return images, scale
+    return images, rule
 
 
 def _other_split(
-    source: Mapping[str, Any], suffix: str, what: str, train: ArrayImages, scale: float
+    source: Mapping[str, Any], suffix: str, what: str, train: ArrayImages, rule: Rule, notes: list[str]
 ) -> ArrayImages | None:
     if f"x{suffix}" not in source:
         return None
     where = f"{what}: x{suffix}"
-    images = ArrayImages(
-        _pixels(_array(source[f"x{suffix}"], f"x{suffix}", what), scale, where),
-        _labels(source[f"y{suffix}"], f"y{suffix}", what),
-    )
+    square = _square(_array(source[f"x{suffix}"], f"x{suffix}", what), where)
+    labels = _labels(source[f"y{suffix}"], f"y{suffix}", what)
+    images = ArrayImages(_pixels(square, rule, where, notes), labels, rule.white)
     _check_sizes(images, suffix, what)
     if images.pixels.shape[1:] != train.pixels.shape[1:]:
         shape, wanted = list(images.pixels.shape[1:]), list(train.pixels.shape[1:])
@@ -95,22 +110,25 @@ def _array(value: Any, key: str, what: str) -> AnyArray:
     return array
 
 
-def _scale(raw: AnyArray, where: str) -> float:
-    """255 for floats in 0..1 (and for booleans), else 1."""
-    if not raw.size:
-        raise DataError(f"{where} has the shape {list(raw.shape)}: no image. Allowed: {SHAPES}")
-    return 255.0 if raw.dtype.kind == "b" or (raw.dtype.kind == "f" and raw.max() <= 1.0) else 1.0
-
-
-def _pixels(raw: AnyArray, scale: float, where: str) -> Pixels:
-    """Checked pixels as uint8 [N, C, S, S]: channels in front, the centre square."""
+def _square(raw: AnyArray, where: str) -> AnyArray:
+    """The values as [N, C, S, S]: channels in front, the centre square; none of them NaN or infinite."""
     if not raw.size:
         raise DataError(f"{where} has the shape {list(raw.shape)}: no image. Allowed: {SHAPES}")
     square = _centre_square(_channels_first(raw, where))
-    if raw.dtype != np.uint8:
-        _check_range(square, 255.0 / scale, where)
-        square = np.rint(square * scale)
-    return np.ascontiguousarray(square, dtype=np.uint8)
+    if square.dtype.kind == "f" and not np.isfinite(square).all():
+        raise DataError(f"{where} has {int((~np.isfinite(square)).sum())} values that are NaN or infinite")
+    return square
+
+
+def _pixels(square: AnyArray, rule: Rule, where: str, notes: list[str]) -> Values:
+    """Checked values as bytes, or as the numbers that become bytes after resizing."""
+    problem = rule.problem(square)
+    if problem:
+        raise DataError(f"{where} has {problem}")
+    clipped = rule.clipped_note(square, where.rpartition(": ")[2])
+    if clipped:
+        notes.append(clipped)
+    return rule.stored(square)
 
 
 def _channels_first(raw: AnyArray, where: str) -> AnyArray:
@@ -128,15 +146,6 @@ def _centre_square(images: AnyArray) -> AnyArray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return images[:, :, top : top + side, left : left + side]
-
-
-def _check_range(images: AnyArray, top: float, where: str) -> None:
-    if images.dtype.kind == "f" and not np.isfinite(images).all():
-        raise DataError(f"{where} has {int((~np.isfinite(images)).sum())} values that are NaN or infinite")
-    low, high = images.min(), images.max()
-    if low < 0 or high > top:
-        hint = "the range of x" if top == 1.0 else "pixels as they are before any normalisation, or 0..1"
-        raise DataError(f"{where} has values from {low:g} to {high:g}; allowed: 0 to {top:g} ({hint})")
 
 
 def _labels(value: Any, key: str, what: str) -> Labels:

@@ -1,51 +1,127 @@
-"""One image file -> pixels, whatever its mode, palette, transparency or orientation."""
+"""One image file -> pixels, whatever its mode, depth, palette, transparency or orientation."""
 
 from __future__ import annotations
 
 import os
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from scalesearch.data.images import Pixels
 
 # Formats that PIL registers but that are no photographs: stubs without a decoder, or vector graphics.
 NOT_PICTURES = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "EPS", "WMF"})
+HEIF = frozenset({".heic", ".heif", ".heics", ".heifs", ".hif"})
+"""Endings of the photographs of telephones, which PIL reads with the extra `heic`."""
 THREADS = 8
+LARGE_PIXELS = 50_000_000
+"""Images with more are decoded one at a time, so that a folder of scans needs the memory of one."""
 In = TypeVar("In")
 Out = TypeVar("Out")
+Deep = npt.NDArray[np.int32]
+"""Values of more than 8 bits, [H, W] (grey) or [H, W, 3]."""
+_LARGE = threading.Lock()
+
+
+class TooManyPixels(Exception):  # noqa: N818 (never raised to users: its text becomes part of a DataError)
+    """An image over the limit, seen in its header."""
 
 
 @cache
 def suffixes() -> frozenset[str]:
     """The file name endings that are read, lower case, with the dot."""
+    _register_heif()
     endings = Image.registered_extensions()
     return frozenset(end for end, kind in endings.items() if kind in Image.OPEN and kind not in NOT_PICTURES)
 
 
-def decoded(path: Path) -> Image.Image:
-    """The first frame, upright, in mode L (grey) or RGB; transparent parts become white.
+@cache
+def _register_heif() -> None:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return
+    register_heif_opener()
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file's first bytes are those of a picture that can be read; its name does not matter."""
+    try:
+        with _undisturbed(), Image.open(path) as image:
+            return image.format is not None and image.format not in NOT_PICTURES
+    except Exception:  # damaged files make PIL raise nearly anything
+        return False
+
+
+def decoded(path: Path, max_pixels: int | None = None) -> Image.Image | Deep:
+    """The first frame, upright: mode L (grey) or RGB, transparent parts white; or values of more than 8 bits.
+
+    Args:
+        path: the file.
+        max_pixels: the most that are decoded; None has no limit.
 
     Raises:
+        TooManyPixels: the image has more.
         Exception: whatever PIL raises on a damaged file; callers name the file.
     """
     with Image.open(path) as image:
+        pixels = image.width * image.height
+        if max_pixels is not None and pixels > max_pixels:
+            raise TooManyPixels(f"{pixels:,} pixels, over the limit of {max_pixels:,}")
+        with _LARGE if pixels > LARGE_PIXELS else nullcontext():
+            lower = _lower_half(image)
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            if lower is not None:
+                return _joined(upright, _read_as(path, lower))
+            return np.asarray(upright).astype(np.int32) if image.mode.startswith("I") else _flat(upright)
+
+
+def _lower_half(image: Any) -> str | None:
+    """PIL's name for the lower bytes of 16-bit colours, of which it reads the upper ones alone; None for others."""
+    if image.mode != "RGB" or not getattr(image, "tile", None):
+        return None
+    layout = _layout(image.tile[0][3])
+    swapped = {"RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B"}
+    return swapped.get(layout.replace("16N", "16L" if sys.byteorder == "little" else "16B"))
+
+
+def _layout(arguments: Any) -> str:
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _read_as(path: Path, layout: str) -> Image.Image:
+    with Image.open(path) as image:
+        image.tile = [_with_layout(tile, layout) for tile in image.tile]
         image.load()
-        return _flat(ImageOps.exif_transpose(image))
+        return ImageOps.exif_transpose(image)
+
+
+def _with_layout(tile: Any, layout: str) -> Any:
+    codec, extents, offset, arguments = tile
+    changed = (layout, *arguments[1:]) if isinstance(arguments, tuple) else layout
+    return getattr(type(tile), "_make", tuple)((codec, extents, offset, changed))
+
+
+def _joined(upper: Image.Image, lower: Image.Image) -> Deep:
+    joined: Deep = np.asarray(upper).astype(np.int32) * 256 + np.asarray(lower)
+    return joined
 
 
 def _flat(image: Image.Image) -> Image.Image:
     if image.mode in ("1", "L"):
         return image.convert("L")
-    if image.mode.startswith("I"):  # 16 bits a pixel; PIL itself would clip at 255
-        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode == "F":
         raise OSError("floating-point pixels (mode F) have no agreed range; save it with 8 or 16 bits")
     if image.has_transparency_data:
@@ -73,13 +149,19 @@ def channels_first(image: Image.Image) -> Pixels:
 
 def in_threads(function: Callable[[In], Out], items: list[In]) -> list[Out]:
     """`function` of every item, in order; PIL decodes and resizes without holding the interpreter's lock."""
-    with _no_warnings(), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+    with _undisturbed(), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         return list(pool.map(function, items))
 
 
 @contextmanager
-def _no_warnings() -> Iterator[None]:
-    """PIL warns of odd metadata and large images, once per file: nothing the user can act on here."""
+def _undisturbed() -> Iterator[None]:
+    """Every plugin there, no warnings of odd metadata (nothing the user can act on here), no limit but our own."""
+    _register_heif()
+    limit = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit

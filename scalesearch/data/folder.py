@@ -3,58 +3,73 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median_low
 
 import numpy as np
 
 from scalesearch.data.decode import suffixes
-from scalesearch.data.files import Checked, FileImages, checked, file_fingerprint
+from scalesearch.data.files import Checked, FileImages, Probe, Tones, checked, file_fingerprint
 from scalesearch.data.images import Dataset, ImageSet
-from scalesearch.data.splits import Parts
+from scalesearch.data.layout import LAYOUT, layout_of
+from scalesearch.data.looks import SplitLook, findings
+from scalesearch.data.splits import SPLITS, Parts
+from scalesearch.data.tone import FEW, Tone, deep_note, deep_tone
+from scalesearch.data.walk import dangling_folders, folders_in, has_images, images_below, images_in, left_out_notes
 from scalesearch.errors import DataError
 
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-LAYOUT = "one folder per class, optionally below train/, val/ and test/"
 
-
-def read_folder(root: Path, with_test: bool) -> Parts[FileImages]:
+def read_folder(root: Path, with_test: bool, skip_bad: bool = False) -> Parts[FileImages]:
     """The files of every split, undecoded; images lie at any depth below their class folder.
 
     Raises:
-        DataError: the folder is missing, empty, has one class, or a class without an image.
+        DataError: the folder is missing, empty, has one class, a class without an image, or folders of which it is not
+            plain whether they are splits or classes; a class folder is a link to nowhere (and not `skip_bad`).
     """
     try:
-        return _parts(root, with_test)
+        return _parts(root, with_test, skip_bad)
     except OSError as error:
         raise DataError(f"folder {str(error.filename or root)!r}: {error.strerror}; allowed: {LAYOUT}") from error
 
 
-def _parts(root: Path, with_test: bool) -> Parts[FileImages]:
-    folders = _split_folders(root)
-    top = folders.get("train", root)
-    classes = tuple(folder.name for folder in _folders_in(top))
-    _check_classes(classes, top)
-    train = _files(root, top, classes)
-    val = _optional(root, folders.get("val"), classes)
-    test = _optional(root, folders.get("test") if with_test else None, classes)
-    return Parts(train, val, test, classes, _loose_note(top), whole=not folders)
+def _parts(root: Path, with_test: bool, skip_bad: bool) -> Parts[FileImages]:
+    layout = layout_of(root)
+    tops = [top for top in (layout.train, layout.val, layout.test if with_test else None) if top]
+    links = _links(tops, skip_bad)
+    classes = tuple(folder.name for folder in folders_in(layout.train))
+    _check_classes(classes, layout.train)
+    train = _files(root, layout.train, classes, classes)
+    val = _optional(root, layout.val, classes)
+    test = _optional(root, layout.test if with_test else None, classes)
+    left_out = sum((Counter(split.left_out) for split in (train, val, test) if split), Counter[str]())
+    notes = (*_loose_note(layout.train), *links, *layout.notes, *left_out_notes(left_out))
+    return Parts(
+        train.images, val.images if val else None, test.images if test else None, classes, notes, layout.whole,
+        splits=layout.said,
+    )  # fmt: skip
 
 
-def folder_dataset(name: str, parts: Parts[FileImages], skip_bad: bool) -> Dataset:
+def folder_dataset(name: str, parts: Parts[FileImages], skip_bad: bool, max_pixels: int | None) -> Dataset:
     """The finished dataset: every file decoded once, and kept decoded when all are small and of one size.
 
     Raises:
         DataError: a file cannot be decoded, or (with skip_bad) a class has none left.
     """
     wanted = [parts.train, parts.validation, *([parts.test] if parts.test else [])]
-    splits = [checked(split, skip_bad) for split in wanted]
+    splits = [checked(split, skip_bad, max_pixels) for split in wanted]
     train, val = splits[:2]
     _check_left(train, val, parts.classes)
     probes = train.probes + val.probes  # not of test: the data must not change when the test split is asked for
     channels = 1 if all(probe.grey for probe in probes) else 3
-    sets = _image_sets(splits[:2], channels) + _image_sets(splits[2:], channels)
+    tones, tone_notes = _tones(probes)
+    sets = _image_sets(splits[:2], channels, tones) + _image_sets(splits[2:], channels, tones)
+    seen = [
+        SplitLook(split_name, split.looks(tones), split.images.names)
+        for split_name, split in zip(SPLITS, splits, strict=False)
+        if split.probes
+    ]
     return Dataset(
         name=name,
         classes=parts.classes,
@@ -63,36 +78,19 @@ def folder_dataset(name: str, parts: Parts[FileImages], skip_bad: bool) -> Datas
         train=sets[0],
         val=sets[1],
         test=sets[2] if parts.test else None,
-        fingerprint=file_fingerprint(train.images, val.images),
-        notes=(*parts.notes, *_bad_note(splits)),
+        fingerprint=file_fingerprint([train.images, val.images], tones),
+        notes=(*parts.notes, *tone_notes, *_bad_note(splits)),
+        splits=parts.splits,
+        warnings=findings(seen),
     )
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
-    """The train, val and test folders of a root that has them, else nothing."""
-    found: dict[str, Path] = {}
-    folders = _folders_in(root)
-    for folder in folders:
-        split = SPLIT_NAMES.get(folder.name.lower())
-        if split in found:
-            both = f"{found[split].name!r} and {folder.name!r}"
-            raise DataError(f"folder {str(root)!r} has both {both}; keep one of them")
-        if split:
-            found[split] = folder
-    if "train" in found:
-        return found
-    if found and len(found) == len(folders):
-        raise DataError(f"folder {str(root)!r} has {', '.join(sorted(p.name for p in folders))} but no 'train'")
-    return {}
+@dataclass(frozen=True)
+class _Files:
+    """One split's files, and how many were left out by reason."""
 
-
-def _folders_in(root: Path) -> list[Path]:
-    return [entry for entry in _entries(root) if entry.is_dir()]
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What a folder holds, sorted by name, without hidden files and the litter of archivers."""
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name != "__MACOSX")
+    images: FileImages
+    left_out: Mapping[str, int]
 
 
 def _check_classes(classes: tuple[str, ...], top: Path) -> None:
@@ -102,59 +100,68 @@ def _check_classes(classes: tuple[str, ...], top: Path) -> None:
         raise DataError(f"folder {str(top)!r} has one class only ({classes[0]!r}); two or more are needed")
 
 
-def _optional(root: Path, split: Path | None, classes: tuple[str, ...]) -> FileImages | None:
+def _links(tops: Sequence[Path], skip_bad: bool) -> tuple[str, ...]:
+    """What is said of class folders that are links to nowhere.
+
+    Raises:
+        DataError: there is one (and not `skip_bad`): a class less would be another task.
+    """
+    links = [link for top in tops for link in dangling_folders(top)]
+    told = [f"class folder {str(link)!r} is a link to {str(link.readlink())!r}, which is not there" for link in links]
+    if told and not skip_bad:
+        raise DataError(f"{told[0]}; mend it, remove it, or pass --skip-bad")
+    return tuple(f"left out: {line}" for line in told)
+
+
+def _optional(root: Path, split: Path | None, classes: tuple[str, ...]) -> _Files | None:
+    """Validation or test; a class without a folder or without an image is not in it."""
     if split is None:
         return None
-    names = {folder.name for folder in _folders_in(split)}
-    unknown = sorted(names - set(classes))
-    if unknown:
-        raise DataError(f"class folder {str(split / unknown[0])!r} is missing in train; train has: {_some(classes)}")
+    names = {folder.name for folder in folders_in(split)}
     if not names:
         raise DataError(f"folder {str(split)!r} has no class folders; allowed: {LAYOUT}")
-    return _files(root, split, tuple(name for name in classes if name in names), classes)
+    filled = {name for name in names if has_images(split / name, root)}
+    unknown = sorted(filled - set(classes))
+    if unknown:
+        raise DataError(f"class folder {str(split / unknown[0])!r} is missing in train; train has: {_some(classes)}")
+    if not filled:
+        raise DataError(f"folder {str(split)!r} has no image in any class folder; allowed: {_some(sorted(suffixes()))}")
+    return _files(root, split, tuple(name for name in classes if name in filled), classes)
 
 
-def _files(root: Path, split: Path, present: tuple[str, ...], classes: tuple[str, ...] | None = None) -> FileImages:
+def _files(root: Path, split: Path, present: tuple[str, ...], classes: tuple[str, ...]) -> _Files:
     names: list[str] = []
     labels: list[int] = []
+    left_out: Counter[str] = Counter()
     for name in present:
-        found = _images_below(split / name, root)
-        if not found:
-            raise DataError(f"class folder {str(split / name)!r} has no image; allowed: {_some(sorted(suffixes()))}")
-        names += found
-        labels += [(classes or present).index(name)] * len(found)
-    return FileImages(root.absolute(), tuple(names), np.array(labels, np.int64))
-
-
-def _images_below(folder: Path, root: Path) -> list[str]:
-    """Image paths relative to root; each real folder is entered once, and none that contains the root."""
-    real = root.resolve()
-    seen = {_identity(above) for above in (real, *real.parents)}
-    found: list[str] = []
-    pending = [folder]
-    while pending:
-        here = pending.pop()
-        if _identity(here) in seen:
-            continue
-        seen.add(_identity(here))
-        entries = _entries(here)
-        pending += [entry for entry in entries if entry.is_dir()]
-        found += [entry.relative_to(root).as_posix() for entry in entries if _is_image(entry)]
-    return sorted(found)
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in suffixes() and path.is_file()
+        found = images_below(split / name, root)
+        if not found.images:
+            others = "; ".join(left_out_notes(found.left_out)) or f"allowed: {_some(sorted(suffixes()))}"
+            raise DataError(f"class folder {str(split / name)!r} has no image; {others}")
+        names += found.images
+        labels += [classes.index(name)] * len(found.images)
+        left_out.update(found.left_out)
+    return _Files(FileImages(root.absolute(), tuple(names), np.array(labels, np.int64)), left_out)
 
 
 def _loose_note(top: Path) -> tuple[str, ...]:
-    loose = sum(_is_image(entry) for entry in _entries(top))
+    loose = sum(1 for _ in images_in(top))
     return (f"images outside any class folder are ignored: {loose}",) if loose else ()
+
+
+def _tones(probes: Sequence[Probe]) -> tuple[Tones, tuple[str, ...]]:
+    """How the values of all files become bytes, decided from training and validation images, and what is said of it."""
+    deep = [probe.look for probe in probes if probe.deep and probe.look]
+    flat = [probe.look for probe in probes if not probe.deep and probe.look]
+    tones, notes = Tones(), list[str]()
+    if deep:
+        low, high = min(look.low for look in deep), max(look.high for look in deep)
+        tones = replace(tones, deep=deep_tone(low, high))
+        notes.append(deep_note(tones.deep, low, high, len(deep)))
+    if flat and 0 < (high := max(look.high for look in flat)) <= FEW:
+        tones = replace(tones, flat=Tone(0, high))
+        notes.append(f"8-bit files have values from 0 to {high} only: stretched to 0 to 255, before they are resized")
+    return tones, tuple(notes)
 
 
 def _check_left(train: Checked, val: Checked, classes: tuple[str, ...]) -> None:
@@ -172,13 +179,13 @@ def _bad_note(splits: list[Checked]) -> tuple[str, ...]:
     return (f"{len(bad)} corrupt image{plural} skipped (the first is {bad[0]!r})",) if bad else ()
 
 
-def _image_sets(splits: list[Checked], channels: int) -> list[ImageSet]:
+def _image_sets(splits: list[Checked], channels: int, tones: Tones) -> list[ImageSet]:
     probes = [probe for split in splits for probe in split.probes]
     one_size = len({probe.size for probe in probes}) == 1
     small = all(probe.pixels is not None and (channels == 3 or probe.grey) for probe in probes)
-    if one_size and small:
-        return [split.in_memory(channels) for split in splits]
-    return [replace(split.images, channels=channels) for split in splits]
+    if one_size and small and all(split.probes for split in splits):
+        return [split.in_memory(channels, tones) for split in splits]
+    return [replace(split.images, channels=channels, tones=tones) for split in splits]
 
 
 def _some(names: list[str] | tuple[str, ...]) -> str:

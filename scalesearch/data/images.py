@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
 
@@ -44,6 +45,8 @@ class Dataset:
         test: None unless it was asked for and exists.
         fingerprint: SHA-256 hex digest of the content of train and val.
         notes: plain sentences about what was done to the data on the way in.
+        splits: where each split comes from, and why.
+        warnings: plain sentences about what the images show that a user should know.
     """
 
     name: str
@@ -55,6 +58,13 @@ class Dataset:
     test: ImageSet | None
     fingerprint: str
     notes: tuple[str, ...]
+    splits: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def majority_share(self) -> float:
+        """Validation accuracy, 0 to 1, of always answering with the class that is most frequent there."""
+        return float(np.bincount(self.val.labels).max() / len(self.val))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +72,14 @@ class ArrayImages:
     """Square images held in memory.
 
     Attributes:
-        pixels: uint8 [N, C, S, S].
+        pixels: [N, C, S, S], bytes; or values of another range, which become bytes after resizing.
         labels: int64 [N].
+        white: the value in `pixels` that becomes 255.
     """
 
-    pixels: Pixels
+    pixels: Values
     labels: Labels
+    white: float = 255.0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -82,18 +94,20 @@ class ArrayImages:
         """
         from scalesearch.data.resize import resized  # torch is slow to import: only when pixels are asked for
 
-        return resized(self.pixels, px)
+        return resized(self.pixels, px, self.white)
 
     def subset(self, indices: Indices) -> ArrayImages:
         """See `ImageSet.subset`."""
-        return ArrayImages(self.pixels[indices], self.labels[indices])
+        return ArrayImages(self.pixels[indices], self.labels[indices], self.white)
 
 
 def array_fingerprint(*splits: ArrayImages) -> str:
-    """SHA-256 hex digest of the shapes, pixels and labels of the splits, in order."""
+    """SHA-256 hex digest of the shapes, pixels, labels and ranges (where not of bytes) of the splits, in order."""
     digest = hashlib.sha256()
     for split in splits:
         digest.update(repr(split.pixels.shape).encode())
         digest.update(np.ascontiguousarray(split.pixels).data)
         digest.update(split.labels.astype("<i8").data)
+        if split.white != 255:
+            digest.update(repr(split.white).encode())
     return digest.hexdigest()

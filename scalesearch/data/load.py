@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from scalesearch.data.arrays import array_dataset
@@ -17,6 +18,8 @@ from scalesearch.imports import REFERENCE, module_exists
 
 DATASETS = ("fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100")
 FORMS = (*DATASETS, "fashion-mnist:FOLDER", "folder:PATH", "npz:PATH", "package.module:function")
+MAX_PIXELS = 400_000_000
+"""Image files with more pixels are refused unless a higher limit is given: 20,000 x 20,000 px in RGB take 1.6 GB."""
 PREFIXES = ("folder", "npz", *DATASETS)
 
 
@@ -24,9 +27,12 @@ def load_dataset(
     spec: str,
     *,
     with_test: bool = False,
+    check_test: bool = False,
     skip_bad: bool = False,
+    max_pixels: int | None = None,
     train_images: int | None = None,
     val_images: int | None = None,
+    seed_split: int = 0,
     root: Path | None = None,
 ) -> Dataset:
     """Load the training and validation images that `spec` names.
@@ -34,13 +40,17 @@ def load_dataset(
     Args:
         spec: one of DATASETS, ``folder:PATH``, ``npz:PATH`` or ``package.module:function``.
         with_test: load the test split too; the search never does.
+        check_test: read the test split as `with_test` does, so that what is wrong with it is told, and let it go again.
         skip_bad: leave out image files that cannot be decoded, instead of stopping at the first.
+        max_pixels: image files with more pixels are refused; None takes MAX_PIXELS.
         train_images: use a stratified subset of this many; None uses all.
         val_images: the same for validation.
+        seed_split: of the splits that are set aside and of the subsets.
         root: where library datasets are looked for first and downloaded to; None: a cache folder.
 
     Returns:
-        the same dataset, with the same fingerprint, for the same data and arguments.
+        the same dataset, with the same fingerprint, for the same data and arguments; those of the test split change
+        neither.
 
     Raises:
         UnknownNameError: there is no such dataset.
@@ -53,11 +63,15 @@ def load_dataset(
         (8000, 500, 1, 28)
     """
     kind, _, rest = spec.partition(":")
+    test = with_test or check_test
     if kind == "folder":
-        files = limited(completed(read_folder(_path(rest, spec), with_test), with_test), train_images, val_images)
-        return folder_dataset(spec, files, skip_bad)
-    arrays = _arrays(spec, kind, rest, with_test, root)
-    return array_dataset(spec, limited(completed(arrays, with_test), train_images, val_images))
+        files = completed(read_folder(_path(rest, spec), test, skip_bad), test, seed_split)
+        files = limited(files, train_images, val_images, seed_split)
+        dataset = folder_dataset(spec, files, skip_bad, MAX_PIXELS if max_pixels is None else max_pixels)
+    else:
+        arrays = completed(_arrays(spec, kind, rest, test, root), test, seed_split)
+        dataset = array_dataset(spec, limited(arrays, train_images, val_images, seed_split))
+    return dataset if with_test else replace(dataset, test=None)
 
 
 def absolute_spec(spec: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from scalesearch.data.images import ImageSet, Indices, Labels
 from scalesearch.errors import DataError
 
-SEED = 0
+SPLITS = ("training", "validation", "test")
+"""How sentences call the splits."""
 S = TypeVar("S", bound=ImageSet)
 
 
@@ -25,6 +26,7 @@ class Parts(Generic[S]):
         classes: class names; label i is classes[i].
         notes: plain sentences.
         whole: the source has one heap and no splits at all.
+        splits: where each split comes from, and why.
     """
 
     train: S
@@ -33,6 +35,7 @@ class Parts(Generic[S]):
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     whole: bool = False
+    splits: str = ""
 
     @property
     def validation(self) -> S:
@@ -87,58 +90,58 @@ def _quotas(counts: Indices, n: int) -> list[int]:
     return quotas
 
 
-def completed(parts: Parts[S], with_test: bool = False) -> Parts[S]:
-    """Parts with a validation split: as given, or set aside from the rest (stratified, seed 0).
+def completed(parts: Parts[S], with_test: bool = False, seed: int = 0) -> Parts[S]:
+    """Parts with a validation split: as given, or set aside from the rest (stratified, by `seed`).
 
     A heap without any split is cut in three whether or not the test part is wanted: train and validation stay the
     same, and the test images stay unseen until they are asked for.
     """
-    parts = _with_validation(parts)
+    parts = _with_validation(parts, seed)
     if not with_test or not parts.test:
         note = ("there is no test split",) if with_test else ()
         return replace(parts, test=None, notes=(*parts.notes, *note))
     return parts
 
 
-def _with_validation(parts: Parts[S]) -> Parts[S]:
+def _with_validation(parts: Parts[S], seed: int) -> Parts[S]:
     if parts.val is not None:
         return parts
     if parts.whole:
-        train, rest = _cut(parts.train, 0.70)
-        val, test = _cut(rest, 0.50)
-        note = "no splits: all images were split into 70 % train, 15 % validation, 15 % test (stratified, seed 0)"
+        train, rest = _cut(parts.train, 0.70, seed)
+        val, test = _cut(rest, 0.50, seed)
+        note = f"no splits: all images were split into 70 % train, 15 % validation, 15 % test (stratified, seed {seed})"
         return replace(parts, train=train, val=val, test=test, notes=(*parts.notes, note), whole=False)
-    train, val = _cut(parts.train, 0.80)
-    note = "no validation split: 20 % of train was set aside (stratified, seed 0)"
+    train, val = _cut(parts.train, 0.80, seed)
+    note = f"no validation split: 20 % of train was set aside (stratified, seed {seed})"
     return replace(parts, train=train, val=val, notes=(*parts.notes, note))
 
 
-def _cut(images: S, share: float) -> tuple[S, S]:
+def _cut(images: S, share: float, seed: int) -> tuple[S, S]:
     """A `share` of the images in which no class is missing, and the rest."""
     n = max(round(share * len(images)), len(np.unique(images.labels)))
-    first = stratified(images.labels, n, SEED)
+    first = stratified(images.labels, n, seed)
     rest = np.setdiff1d(np.arange(len(images)), first)
     return images.subset(first), images.subset(rest)
 
 
-def limited(parts: Parts[S], train_images: int | None, val_images: int | None) -> Parts[S]:
-    """Parts cut down to stratified subsets (seed 0).
+def limited(parts: Parts[S], train_images: int | None, val_images: int | None, seed: int = 0) -> Parts[S]:
+    """Parts cut down to stratified subsets, drawn by `seed`.
 
     Raises:
         DataError: a limit is below the number of classes, or there is no validation image.
     """
     classes = len(parts.classes)
-    train, train_note = _limit(parts.train, train_images, classes, "train")
-    val, val_note = _limit(parts.validation, val_images, classes, "validation")
+    train, train_note = _limit(parts.train, train_images, classes, "train", seed)
+    val, val_note = _limit(parts.validation, val_images, classes, "validation", seed)
     return replace(parts, train=train, val=val, notes=(*parts.notes, *train_note, *val_note))
 
 
-def _limit(images: S, n: int | None, classes: int, what: str) -> tuple[S, tuple[str, ...]]:
+def _limit(images: S, n: int | None, classes: int, what: str, seed: int) -> tuple[S, tuple[str, ...]]:
     if n is None or n == len(images):
         return images, ()
     if n < classes:
         raise DataError(f"{n} {what} images are fewer than the {classes} classes; allowed: {classes} or more")
     if n > len(images):
         return images, (f"{n} {what} images were asked for, all {len(images)} are used",)
-    note = f"{n} of {len(images)} {what} images are used (stratified, seed 0)"
-    return images.subset(stratified(images.labels, n, SEED)), (note,)
+    note = f"{n} of {len(images)} {what} images are used (stratified, seed {seed})"
+    return images.subset(stratified(images.labels, n, seed)), (note,)
