@@ -22,6 +22,12 @@ REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 LONGEST = 200
 """Characters of a foreign error's message that are kept."""
 
+NAMED = 4
+"""So many functions of a module are suggested."""
+
+Definition = ast.FunctionDef | ast.ClassDef
+"""What a file defines at its top."""
+
 
 def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -> Any:
     """What `reference` names; the current folder is importable meanwhile, as it is under ``python -m``.
@@ -44,6 +50,56 @@ def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -
             return getattr(module, attribute)
         except AttributeError:
             raise error(f"{what}: module {module_name!r} has no {attribute!r}{_has(module, attribute)}") from None
+
+
+def meant(text: str, fits: Callable[[Definition], bool]) -> str:
+    """What to say to a name or path of a module without its attribute; empty where there is no such file here.
+
+    The file is read and not imported: nothing of it runs.
+
+    Args:
+        text: as typed: `my_net`, `my_net.py`, `./models/my_net.py` or `models.my_net`.
+        fits: which functions and classes can be meant; where none is, every one is named.
+
+    Example:
+        >>> meant("no_such_file_here", lambda definition: True)
+        ''
+    """
+    module = text.removesuffix(".py").removeprefix("./").replace("/", ".")
+    parts = module.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return ""
+    stem = Path(*parts)
+    file = next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+    if file is None:
+        return ""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"{str(file)!r} is there, and is not Python that can be read ({one_line(error)})."
+    public = [node for node in tree.body if isinstance(node, Definition) and not node.name.startswith("_")]
+    named = [node for node in public if fits(node)] or public
+    if not named:
+        return f"{str(file)!r} is there, and defines no function."
+    first, *others = (f"'{module}:{node.name}'" for node in named[:NAMED])
+    more = f", or {', '.join(others)}" if others else ""
+    return f"did you mean {first}{more}?"
+
+
+def parameters(definition: Definition) -> list[str]:
+    """Names of a function's parameters, or of a class's methods: what tells one from another without importing it."""
+    if isinstance(definition, ast.ClassDef):
+        return [node.name for node in definition.body if isinstance(node, ast.FunctionDef)]
+    own = definition.args
+    return [argument.arg for argument in (*own.posonlyargs, *own.args, *own.kwonlyargs)]
+
+
+def required(definition: Definition) -> int:
+    """How many positional parameters a function needs; a class counts as needing one."""
+    if isinstance(definition, ast.ClassDef):
+        return 1
+    own = definition.args
+    return len(own.posonlyargs) + len(own.args) - len(own.defaults)
 
 
 def code_hash(reference: str) -> str:

@@ -20,7 +20,7 @@ def write_outputs(result: StudyResult, paths: StudyPaths) -> tuple[Path, ...]:
     written, inline = [], {}
     for kind in figures_of(result):
         drawn = figure(result, kind)
-        path = paths.figures / f"{kind}.png"
+        path = paths.figure(kind)
         save_figure(drawn, path)
         inline[kind] = svg_text(drawn, kind)
         written.append(path)

@@ -117,6 +117,16 @@ def parse_budget(text: str) -> Budget:
         >>> parse_budget("2x").multiple, parse_budget("800M").amount, parse_budget("5ms").amount
         (2.0, 800000000.0, 0.005)
     """
+    number, kind, amount = _amount(text)
+    if kind is None:
+        return Budget(f"{number!r}".removesuffix(".0") + "x", number, None)
+    if kind == "count" and amount < _FEWEST:
+        raise BudgetError(f"budget {text!r} is {amount:g} operations or weights; allowed: {_ALLOWED_BUDGET}")
+    return Budget(text.strip(), None, float(round(amount)) if kind == "count" else amount, kind)
+
+
+def _amount(text: str) -> tuple[float, Kind | None, float]:
+    """The number, the kind of its unit (None for `x`), and the number in the kind's own unit."""
     match = _BUDGET.match(text)
     if match is None:
         raise BudgetError(f"budget {text!r} is not understood; allowed: {_ALLOWED_BUDGET}")
@@ -125,11 +135,7 @@ def parse_budget(text: str) -> Budget:
     amount = number * size
     if not (amount > 0 and math.isfinite(amount * _LARGEST)):
         raise BudgetError(f"budget {text!r} is not a finite number above zero; allowed: {_ALLOWED_BUDGET}")
-    if kind is None:
-        return Budget(f"{number!r}".removesuffix(".0") + "x", number, None)
-    if kind == "count" and amount < _FEWEST:
-        raise BudgetError(f"budget {text!r} is {amount:g} operations or weights; allowed: {_ALLOWED_BUDGET}")
-    return Budget(text.strip(), None, float(round(amount)) if kind == "count" else amount, kind)
+    return number, kind, amount
 
 
 def parse_limit(option: str, text: str | None, kind: Kind) -> float | None:
@@ -146,12 +152,14 @@ def parse_limit(option: str, text: str | None, kind: Kind) -> float | None:
         return None
     examples = {"count": "5M", "seconds": "5ms", "bytes": "2GB"}
     try:
-        limit = parse_budget(text)
+        _, found, amount = _amount(text)
     except BudgetError:
-        limit = None
-    if limit is None or limit.amount is None or limit.kind != kind:
+        found, amount = None, 0.0
+    if found != kind:
         raise BudgetError(f"{option} is {text!r}; allowed: {kind} above zero, for example {examples[kind]}")
-    return limit.amount
+    if kind == "count" and amount < _FEWEST:
+        raise BudgetError(f"{option} is {text!r}: no network is so small; allowed: {_FEWEST} or more, for example 5M")
+    return float(round(amount)) if kind == "count" else amount
 
 
 def parse_budgets(text: str) -> tuple[Budget, ...]:
@@ -298,7 +306,7 @@ def paper_grid(
     if not 0.0 < step <= 0.5:
         raise UsageError(f"grid step is {step:g}; allowed: above 0, at most 0.5")
     if ratio <= 1.0:
-        raise UsageError(f"the grid sampler needs a budget above 1x, not {ratio:g}x; use lattice for smaller budgets")
+        raise UsageError(f"the grid sampler needs a budget above 1x, not {ratio:g}x; use lattice (--sampler lattice)")
     triples = _grid_triples(ratio, step, exponents)
     kept = [c for c in triples if abs(surface_product(c, exponents) - ratio) < slack * ratio / 2]
     return tuple(coefficients_from_shares(shares_from_coefficients(c, exponents), ratio, exponents) for c in kept)

@@ -288,8 +288,8 @@ def test_studies_of_another_definition_are_not_gone_on_with(joint, undrawn, call
     world = joint(World())
     code, _, err = call("run", "both.toml", "--seeds", "3", "--epochs", "4")
     assert (code, world.done) == (1, [])
-    assert "study 'both-mobilenet_v1_micro' exists and was made otherwise: seeds is 2 there, 3 here" in err
-    assert "proxy.epochs is 2 there, 4 here" in err
+    assert "study 'both-mobilenet_v1_micro' exists and was made otherwise: --seeds is 2 there, 3 here" in err
+    assert "--epochs is 2 there, 4 here" in err
     assert call("run", "both.toml", "--time-limit", "9h")[0] == 0
 
 

@@ -321,7 +321,7 @@ def test_width_that_costs_nothing_meets_no_budget(write):
         ("tim:resnet18", UnknownNameError, "did you mean 'timm:resnet18'"),
         ("own_nett:build", BaseError, "there is no module 'own_nett' in "),
         ("own_nett:build", BaseError, "did you mean 'own_net:build'?"),
-        ("own_net.py:build", BaseError, "did you mean 'own_net:build'?"),
+        ("own_net.py:build", UsageError, "did you mean 'own_net:build'?"),
         ("types:build", BaseError, "module 'types' has no 'build'"),
     ],
 )

@@ -16,7 +16,7 @@ from scalesearch.cli.app import OPTIONS, app
 from scalesearch.errors import ScaleSearchError
 
 # isort: off
-from scalesearch.cli import run, studies, export, count, table, scale, exponents, space, bases
+from scalesearch.cli import run, studies, delete, export, count, table, scale, exponents, space, bases
 from scalesearch.cli import verify, law, compare, train
 # isort: on
 
@@ -25,6 +25,7 @@ __all__ = [
     "bases",
     "compare",
     "count",
+    "delete",
     "exponents",
     "export",
     "invoke",

@@ -61,12 +61,12 @@ def run(
     """
     from dataclasses import replace
 
-    from scalesearch.config import override
+    from scalesearch.config import option, override
     from scalesearch.session import run_joint, run_new
     from scalesearch.study.joint import read_definition
 
     definition = read_definition(study or "default")
-    config = override(definition.config, **_changes(context.params))
+    config = override(definition.config, spelled=option, **_changes(context.params))
     if definition.bases:
         bases = definition.bases if base is None else (base,)
         run_joint(replace(definition, config=config, bases=bases), name, studies_dir, as_json)

@@ -88,7 +88,9 @@ def show_command(study: StudyName, studies_dir: StudiesDir = Path("studies"), as
 def plot(
     study: StudyName,
     kind: Annotated[str, typer.Argument(metavar="KIND", help="pareto, simplex, surface, verdict, fidelity or law.")],
-    out: Annotated[Path, typer.Option("--out", help="File ending in .png, .svg or .pdf.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File ending in .png, .svg or .pdf [figures/KIND.png of the study].")
+    ] = None,
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study.")] = None,
     studies_dir: StudiesDir = Path("studies"),
 ) -> None:
@@ -96,9 +98,11 @@ def plot(
     from scalesearch.plot import figure, save_figure
     from scalesearch.study import find_study, load_result
 
-    result = load_result(find_study(study, studies_dir))
-    save_figure(figure(result, kind, budget), out)
-    sys.stdout.write(f"wrote {out}\n")
+    paths = find_study(study, studies_dir)
+    drawn = figure(load_result(paths), kind, budget)
+    target = out or paths.figure(kind, budget)
+    save_figure(drawn, target)
+    sys.stdout.write(f"wrote {target}\n")
 
 
 @app.command()

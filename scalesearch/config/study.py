@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from scalesearch.config.recipe import STRICT, ProxyRecipe
+from scalesearch.config.spelling import FieldsError, Spelling, key
 from scalesearch.currency import CURRENCIES, CurrencyName
 from scalesearch.errors import ConfigError, UsageError, choice_error, nearest
 from scalesearch.space import parse_budget
@@ -105,18 +106,19 @@ class StudyConfig:
     def _check_pruner(self) -> None:
         """A pruner needs something to look at before the end."""
         if self.pruner in ("halving", "hyperband") and self.first_rung >= self.proxy.epochs:
-            raise ConfigError(
-                f"pruner {self.pruner!r} looks at epoch {self.first_rung} of {self.proxy.epochs}, which leaves nothing "
-                "to save; allowed: a rung before the last epoch, more epochs, or pruner 'none'"
+            raise FieldsError(
+                f"<pruner> {self.pruner!r} looks at epoch {self.first_rung} of {self.proxy.epochs}, which leaves "
+                "nothing to save; allowed: <rung> before the last epoch, more <proxy.epochs>, or <pruner> 'none'"
             )
         if self.pruner == "wilcoxon" and self.seeds < 5:
-            raise ConfigError(
-                f"pruner 'wilcoxon' can tell nothing before the fourth of {self.seeds} seeds; allowed: seeds 5 or more"
+            raise FieldsError(
+                f"<pruner> 'wilcoxon' can tell nothing before the fourth of {self.seeds} seeds; allowed: <seeds> 5 or "
+                "more"
             )
         if self.pruner != "none" and self.sampler == "surface":
-            raise ConfigError(
-                f"pruner {self.pruner!r} has no place with sampler 'surface', which spends no training on weak "
-                "networks; allowed: pruner 'none', or another sampler"
+            raise FieldsError(
+                f"<pruner> {self.pruner!r} has no place with <sampler> 'surface', which spends no training on weak "
+                "networks; allowed: <pruner> 'none', or another <sampler>"
             )
 
 
@@ -138,7 +140,7 @@ def unknown_key(key: str, allowed: list[str], source: str) -> ConfigError:
     return ConfigError(f"unknown key {key!r} in {source}{hint} Allowed: {', '.join(allowed)}")
 
 
-def _as_error(error: ValidationError, source: str) -> UsageError:
+def _as_error(error: ValidationError, source: str, spelled: Spelling) -> UsageError:
     first = error.errors(include_url=False)[0]
     where = [str(part) for part in first["loc"]]
     value = first.get("input")
@@ -149,11 +151,18 @@ def _as_error(error: ValidationError, source: str) -> UsageError:
         what, names = _CHOICES[where[0]]
         return choice_error(what, str(value), names)
     allowed = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return ConfigError(f"{'.'.join(where)} is {value!r} in {source}; allowed: {allowed}")
+    place = f" in {source}" if source else ""
+    return ConfigError(f"{spelled('.'.join(where))} is {value!r}{place}; allowed: {allowed}")
 
 
-def config_from_dict(values: Mapping[str, Any], source: str = "the study definition") -> StudyConfig:
+def config_from_dict(
+    values: Mapping[str, Any], source: str = "the study definition", spelled: Spelling = key
+) -> StudyConfig:
     """Check a plain mapping and freeze it.
+
+    Args:
+        source: where messages say that a value stands; empty says nothing.
+        spelled: how they call a field.
 
     Raises:
         ConfigError: an unknown key (with the nearest known one) or a value outside its range.
@@ -161,7 +170,9 @@ def config_from_dict(values: Mapping[str, Any], source: str = "the study definit
     try:
         return _ADAPTER.validate_python(dict(values))
     except ValidationError as error:
-        raise _as_error(error, source) from None
+        raise _as_error(error, source, spelled) from None
+    except FieldsError as error:
+        raise FieldsError(error.template, spelled) from None
 
 
 def config_to_dict(config: StudyConfig) -> dict[str, Any]:
@@ -171,11 +182,15 @@ def config_to_dict(config: StudyConfig) -> dict[str, Any]:
     return values
 
 
-def override(config: StudyConfig, **changes: Any) -> StudyConfig:
-    """A copy with the changes that are not None, checked again; keys of the recipe carry the prefix `proxy_`."""
+def override(config: StudyConfig, *, spelled: Spelling = key, **changes: Any) -> StudyConfig:
+    """A copy with the changes that are not None, checked again; keys of the recipe carry the prefix `proxy_`.
+
+    Args:
+        spelled: how messages call a field (the command line: `spelling.option`).
+    """
     values = config_to_dict(config)
-    for key, value in changes.items():
+    for field, value in changes.items():
         if value is not None:
-            owner, name = (values["proxy"], key[6:]) if key.startswith("proxy_") else (values, key)
+            owner, name = (values["proxy"], field[6:]) if field.startswith("proxy_") else (values, field)
             owner[name] = value
-    return config_from_dict(values, source="the arguments")
+    return config_from_dict(values, source="the arguments" if spelled is key else "", spelled=spelled)

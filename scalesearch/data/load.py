@@ -14,7 +14,7 @@ from scalesearch.data.npz import read_npz
 from scalesearch.data.splits import Parts, completed, limited
 from scalesearch.data.user import read_user
 from scalesearch.errors import UnknownNameError, UsageError, choice_error, nearest
-from scalesearch.imports import REFERENCE, module_exists
+from scalesearch.imports import REFERENCE, meant, module_exists, required
 
 DATASETS = ("fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100")
 FORMS = (*DATASETS, "fashion-mnist:FOLDER", "folder:PATH", "npz:PATH", "package.module:function")
@@ -109,6 +109,8 @@ def _path(text: str, spec: str) -> Path:
 
 def _unknown(spec: str, kind: str) -> UnknownNameError:
     """The error for a spec of no known form; a path that exists gets the prefix it lacks."""
+    if ":" not in spec and (hint := meant(spec, lambda found: required(found) == 0)):
+        return UnknownNameError(f"data {spec!r} names no function: {hint} Allowed: {', '.join(FORMS)}")
     prefix = _prefix_of(spec)
     if prefix:
         return UnknownNameError(f"unknown data {spec!r}; did you mean '{prefix}:{spec}'? Allowed: {', '.join(FORMS)}")

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from scalesearch.errors import UsageError, choice_error
+from scalesearch.errors import UnknownNameError, UsageError, choice_error
+from scalesearch.imports import meant, parameters
 from scalesearch.networks.base import Baseline
 from scalesearch.networks.convnext import convnext_small, convnext_tiny
 from scalesearch.networks.densenet import MEMBERS as DENSENETS
@@ -72,8 +73,16 @@ def get_baseline(name: str, native_px: int | None = None) -> Baseline:
 
         return user_baseline(name, native_px)
     if name not in BASELINES:
-        raise choice_error("baseline", name, [*BASELINES, "timm:NAME", "package.module:function"])
+        raise _unknown(name)
     return BASELINES[name]()
+
+
+def _unknown(name: str) -> UnknownNameError:
+    """The error for a name that is none; a module that lies here gets the function that it lacks."""
+    hint = meant(name, lambda found: {"depth", "width"} <= {*parameters(found)} or "stages" in parameters(found))
+    if hint:
+        return UnknownNameError(f"base {name!r} names no function: {hint} Allowed: package.module:function")
+    return choice_error("baseline", name, [*BASELINES, "timm:NAME", "package.module:function"])
 
 
 def register(name: str, factory: Callable[[], Baseline]) -> None:

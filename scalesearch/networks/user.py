@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError, UsageError, choice_error, nearest
@@ -67,7 +67,7 @@ def user_baseline(ref: str, native_px: int | None = None) -> UserBaseline:
 
 def _check_form(ref: str) -> None:
     module, _, attribute = ref.partition(":")
-    if not REFERENCE.fullmatch(ref):
+    if not REFERENCE.fullmatch(ref) or Path(module).is_file():
         fixed = f"{'.'.join(PurePath(module.removesuffix('.py')).parts)}:{attribute}"
         hint = f"did you mean {fixed!r}? " if REFERENCE.fullmatch(fixed) and fixed != ref else ""
         raise UsageError(f"base {ref!r} names no function in a module; {hint}Allowed: package.module:function")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from scalesearch.config import option
 from scalesearch.cost import agreement, refuse_disagreement, uncounted_note
 from scalesearch.currency import CURRENCIES, over_limit
 from scalesearch.data import absolute_spec
@@ -37,7 +38,7 @@ def check_plan(prepared: Prepared) -> None:
             least = min((max(excess, key=lambda item: item[1]) for excess in parts), key=lambda item: item[1])
             raise InfeasibleError(
                 f"none of the {len(found)} planned networks at {space.text} is within the limits: the nearest is "
-                f"{over_limit(*least)}; allowed: looser limits or a smaller budget"
+                f"{over_limit(*least)}; allowed: looser limits or a smaller --budget"
             )
 
 
@@ -104,7 +105,7 @@ def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
         kept = getattr(manifest.config, field)
         value = absolute_spec(given) if field == "data" and given is not None else given
         if value is not None and value != kept:
-            differing.append(f"{field} is {_plain(kept)}, not {_plain(value)}")
+            differing.append(f"{option(field)} is {_plain(kept)}, not {_plain(value)}")
     if differing:
         raise StudyError(
             f"study {manifest.study!r} was made otherwise: {'; '.join(differing)}; start a new study for that"

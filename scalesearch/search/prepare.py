@@ -232,7 +232,9 @@ def surface_exponents(config: StudyConfig, baseline: Baseline, task: Task) -> Ex
     if config.exponents == "nominal":
         return NOMINAL
     if not CURRENCIES[config.cost].counted:
-        raise UsageError(f"exponents 'measured' are of counted costs, not {config.cost}; allowed there: nominal")
+        raise UsageError(
+            f"--exponents measured is for counted costs, not for --cost {config.cost}; allowed: --exponents nominal"
+        )
     found = measured_exponents(baseline, task, config.cost)
     if min(found.depth, found.width, found.resolution) < LEAST_EXPONENT:
         raise UsageError(

@@ -67,6 +67,10 @@ class StudyPaths:
         """Folder of the figures."""
         return self.folder / "figures"
 
+    def figure(self, kind: str, budget: str | None = None) -> Path:
+        """File of one figure, unless another is asked for; of all budgets, or of one."""
+        return self.figures / (f"{kind}.png" if budget is None else f"{kind}_{_safe(budget)}.png")
+
     @property
     def exports(self) -> Path:
         """Folder of the exports."""
@@ -74,8 +78,7 @@ class StudyPaths:
 
     def export(self, library: str, budget: str) -> Path:
         """Folder of the export of one budget to one library, unless another is asked for."""
-        safe = "".join(c if c.isalnum() or c in "._+-" else "_" for c in budget)
-        return self.exports / f"{library}_{safe}"
+        return self.exports / f"{library}_{_safe(budget)}"
 
     @property
     def trainings(self) -> Path:
@@ -86,6 +89,11 @@ class StudyPaths:
     def lock(self) -> Path:
         """Held by the process that is running the study."""
         return self.folder / ".lock"
+
+
+def _safe(text: str) -> str:
+    """Text as a part of a file's name."""
+    return "".join(c if c.isalnum() or c in "._+-" else "_" for c in text)
 
 
 def find_study(name: str, root: Path) -> StudyPaths:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from scalesearch.config import StudyConfig, check_study_name, config_from_dict, definition_path, read_toml
+from scalesearch.config import StudyConfig, check_study_name, config_from_dict, definition_path, option, read_toml
 from scalesearch.errors import ConfigError, StudyError, UnknownNameError
 from scalesearch.study.folder import StudyPaths, find_study, joint_name, list_studies, load_manifest
 
@@ -80,7 +80,11 @@ def check_same_definition(paths: StudyPaths, config: StudyConfig) -> None:
 def _told(key: str, kept: object, asked: object) -> str:
     if isinstance(kept, dict) and isinstance(asked, dict):
         return ", ".join(_told(f"{key}.{part}", kept[part], asked[part]) for part in kept if kept[part] != asked[part])
-    return f"{key} is {kept!r} there, {asked!r} here"
+    return f"{option(key)} is {_plain(kept)} there, {_plain(asked)} here"
+
+
+def _plain(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def find_joint(name: str, root: Path) -> list[StudyPaths]:
