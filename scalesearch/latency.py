@@ -47,7 +47,7 @@ class Latency:
 def measure_latency(
     build: Callable[[], nn.Module], resolution_px: int, in_channels: int, *, batch_size: int = 1, device: str = "cpu"
 ) -> Latency:
-    """Time the network on images of zeros, in channels-last memory as the proxy trains it.
+    """Time the network on images of zeros, in the memory layout in which the proxy trains it.
 
     The median is taken because what disturbs a timing (another process, a clock that changes) only makes it longer.
     torch's global generator is left as it was.
@@ -58,16 +58,21 @@ def measure_latency(
     """
     import torch
 
+    from scalesearch.networks.placed import in_its_layout, placed
+
     where = torch.device(device)
     wait = _waiting(where)
     with torch.random.fork_rng(devices=[]):
         module = build()
-    module = module.to(where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     images = torch.zeros(batch_size, in_channels, resolution_px, resolution_px, device=where)
-    images = images.contiguous(memory_format=torch.channels_last)
+
+    def timed(layout: torch.memory_format) -> list[float]:
+        network, given = placed(module, where, layout).eval(), images.contiguous(memory_format=layout)
+        with torch.no_grad():  # as trainings evaluate
+            return _repeat(lambda: network(given), wait)
+
     try:
-        with torch.inference_mode():
-            seconds = _repeat(lambda: module(images), wait)
+        seconds = in_its_layout(timed)
     except torch.OutOfMemoryError as error:
         raise DeviceError(f"a batch of {batch_size} images of {resolution_px} px does not fit on {device}") from error
     except RuntimeError as error:

@@ -82,9 +82,11 @@ def _kept(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str
 def _peak(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str, device: str) -> float:
     import torch
 
+    from scalesearch.networks.placed import placed
+
     where = torch.device(device)
     with torch.random.fork_rng(devices=[where]):
-        module = build().to(where, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        module = placed(build(), where).train()
     try:
         torch.cuda.reset_peak_memory_stats(where)
         _step(module, torch.zeros(shape, device=where))

@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from scalesearch.average import WeightAverage, constant_decay
 from scalesearch.config import ProxyRecipe
 from scalesearch.data.device import DeviceSplit, Normalization
 from scalesearch.errors import DeviceError
 from scalesearch.manifest import utc_now
+from scalesearch.networks.placed import in_its_layout, placed
 from scalesearch.record import EpochPoint, TrainingOutcome
 
 EVAL_BATCH = 200
@@ -131,16 +132,19 @@ def augment(images: Tensor, draws: Tensor, kind: str) -> Tensor:
 class Batches:
     """Normalised float batches of one split on the device."""
 
-    def __init__(self, split: DeviceSplit, normalization: Normalization) -> None:
+    def __init__(
+        self, split: DeviceSplit, normalization: Normalization, layout: torch.memory_format = torch.channels_last
+    ) -> None:
+        self.layout = layout
         device = split.images.device
         self.split = split
         self.mean = 255.0 * torch.tensor(normalization.mean, device=device)[:, None, None]
         self.scale = 1.0 / (255.0 * torch.tensor(normalization.std, device=device)[:, None, None])
 
     def ready(self, images: Tensor) -> Tensor:
-        """Raw images, uint8 or their equal, as the network takes them: float32, normalised, channels last."""
+        """Raw images, uint8 or their equal, as the network takes them: float32, normalised, in the layout."""
         values = (images.float() - self.mean) * self.scale
-        return values.contiguous(memory_format=torch.channels_last)
+        return values.contiguous(memory_format=self.layout)
 
     def epoch(self, recipe: ProxyRecipe, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Training batches; the last part of the epoch that does not fill a batch is left out."""
@@ -174,7 +178,8 @@ def evaluate(module: nn.Module, batches: Batches, device: torch.device) -> tuple
     precise = torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
     loss = torch.zeros((), device=device, dtype=precise)
     correct = torch.zeros((), device=device, dtype=torch.int64)
-    with torch.inference_mode(), autocast(device):
+    # Not inference_mode: a table that a network keeps from here could not be saved for a later backward pass.
+    with torch.no_grad(), autocast(device):
         for images, labels in batches.evaluation():
             logits = module(images).float()
             loss += functional.cross_entropy(logits, labels, reduction="sum")
@@ -186,17 +191,18 @@ def evaluate(module: nn.Module, batches: Batches, device: torch.device) -> tuple
 class _Training:
     """The state of one run: weights, optimizer, schedule, average."""
 
-    def __init__(self, module: nn.Module, data: ProxyData, recipe: ProxyRecipe, seed: int) -> None:
+    def __init__(
+        self, module: nn.Module, data: ProxyData, recipe: ProxyRecipe, seed: int, layout: torch.memory_format
+    ) -> None:
         self.device = data.train.images.device
-        self.module = module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.module = placed(module, self.device, layout)
         self.recipe, self.seed = recipe, seed
-        self.train, self.val = Batches(data.train, data.normalization), Batches(data.val, data.normalization)
+        self.train, self.val = (Batches(split, data.normalization, layout) for split in (data.train, data.val))
         self.optimizer = make_optimizer(self.module, recipe)
         size = min(recipe.batch_size, len(data.train.labels))
         self.steps = recipe.epochs * (len(data.train.labels) // size)
         self.step = 0
-        average = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.module, multi_avg_fn=average, use_buffers=True) if recipe.ema else None
+        self.average = WeightAverage(self.module, constant_decay(recipe.ema)) if recipe.ema else None
 
     def _descend(self, images: Tensor, labels: Tensor) -> Tensor:
         factor = learning_rate_factor(self.step, self.steps, self.recipe.warmup)
@@ -210,7 +216,7 @@ class _Training:
             nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         if self.average is not None:
-            self.average.update_parameters(self.module)
+            self.average.update()
         self.step += 1
         return loss.detach()
 
@@ -226,7 +232,8 @@ class _Training:
             if should_stop():
                 raise StoppedEarly
             losses.append(self._descend(*batch))
-        loss, accuracy = evaluate(self.average or self.module, self.val, self.device)
+        with self.average.applied() if self.average else contextlib.nullcontext():
+            loss, accuracy = evaluate(self.module, self.val, self.device)
         return EpochPoint(number, float(torch.stack(losses).mean()), loss, accuracy)
 
 
@@ -247,6 +254,9 @@ def train_proxy(
 ) -> TrainingOutcome:
     """Train one network from scratch and measure it on the validation split after every epoch.
 
+    Images are channels last, which is fastest, or rows for a network that views them so: it fails in its first epoch,
+    and begins again.
+
     Args:
         build: makes the network; called after the global generator has been seeded.
         data: both splits at the network's resolution.
@@ -257,12 +267,24 @@ def train_proxy(
     Returns:
         The outcome; `failed` when a loss is not finite and `stopped` when asked to, with the curve up to there.
     """
+    return in_its_layout(lambda layout: _train(build, data, recipe, seed, on_epoch, should_stop, layout))
+
+
+def _train(
+    build: Callable[[], nn.Module],
+    data: ProxyData,
+    recipe: ProxyRecipe,
+    seed: int,
+    on_epoch: OnEpoch | None,
+    should_stop: ShouldStop,
+    layout: torch.memory_format,
+) -> TrainingOutcome:
     started = time.perf_counter()
     torch.manual_seed(seed)
     module = build()
     if recipe.bn_momentum:
         set_bn_momentum(module, recipe.bn_momentum)
-    training = _Training(module, data, recipe, seed)
+    training = _Training(module, data, recipe, seed, layout)
     curve: list[EpochPoint] = []
     for number in range(1, recipe.epochs + 1):
         try:

@@ -262,7 +262,7 @@ def test_the_best_epoch_is_kept_and_patience_ends(tmp_path, monkeypatch, accurac
     one = training(tmp_path)
     one = FullTraining(Tiny, full_data(), recipe, 3, tmp_path)
     states = []
-    one.run(lambda _: states.append({k: v.clone() for k, v in one.evaluated.state_dict().items()}), lambda: False)
+    one.run(lambda _: states.append(one.evaluated_state()), lambda: False)
     assert (one.at.best, len(one.at.curve)) == (best, epochs)
     assert same(one.best_state, states[best - 1])
     assert one.at.best_accuracy == accuracies[best - 1]
@@ -297,7 +297,7 @@ def test_the_average_is_the_closed_form(tmp_path):
         for name, value in one.module.state_dict().items():
             old = wanted.get(name, value)
             wanted[name] = (old + (value - old) * (1 - decay) if value.is_floating_point() else value).clone()
-    for name, value in one.evaluated.state_dict().items():
+    for name, value in one.evaluated_state().items():
         torch.testing.assert_close(value, wanted[name], rtol=1e-5, atol=1e-6)
 
 
@@ -311,7 +311,7 @@ def test_the_recipe_reaches_batch_norm_the_loss_and_the_rate(tmp_path, monkeypat
     one = training(tmp_path, recipe)
     one.run(lambda _: None, stop_never)
     assert one.module.norm.momentum == 0.03
-    assert one.evaluated.norm.momentum == 0.03
+    assert one.module.norm.momentum == 0.03
     assert seen.count(0.2) == 4 * STEPS
     assert one.optimizer.param_groups[0]["lr"] == loop.learning_rate(recipe, 4 * STEPS - 1, STEPS)
 

@@ -188,9 +188,13 @@ def _module(call: Call, spec: NetworkSpec, task: Task, options: Mapping[str, flo
     """One call, checked."""
     from torch import nn
 
+    from scalesearch.networks.lazy import initialise_lazy
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # told below
         module = call.make(spec, task, options)
+        if isinstance(module, nn.Module):
+            initialise_lazy(module, spec.resolution_px, task.in_channels)
     if not isinstance(module, nn.Module):
         kind = type(module).__name__
         raise BaseError(f"{call.what} {call.where(spec)} returned {kind}; allowed: a torch.nn.Module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 
+from scalesearch.average import WeightAverage
 from scalesearch.data.device import DeviceSplit, Normalization
+from scalesearch.networks.placed import layout_for, placed
 from scalesearch.proxy import Batches, ShouldStop, StoppedEarly, autocast, evaluate, set_bn_momentum
 from scalesearch.record import EpochPoint
 from scalesearch.training.checkpoint import checkpoints, save_checkpoint, use_newest
@@ -98,7 +100,9 @@ class FullTraining:
             recipe, data, seed, folder, loaders, note,
         )  # fmt: skip
         self.device = data.val.images.device
-        self.val = Batches(data.val, data.normalization)
+        torch.manual_seed(seed)
+        self.layout = layout_for(build, (2, *data.val.images.shape[1:]), self.device)
+        self.val = Batches(data.val, data.normalization, self.layout)
         self._build = build
         self._losses: list[Tensor] = []  # of steps since the last look: reading one makes an accelerator wait
         self._started = self._saved = time.monotonic()
@@ -108,7 +112,7 @@ class FullTraining:
 
     def _begin(self) -> None:
         torch.manual_seed(self.seed)
-        self.module = self._build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.module = placed(self._build(), self.device, self.layout)
         set_bn_momentum(self.module, self.recipe.bn_momentum)
         self.optimizer = make_optimizer(self.module, self.recipe)
         self.average = _average(self.module, self.recipe.ema) if self.recipe.ema else None
@@ -120,10 +124,14 @@ class FullTraining:
         """In one epoch."""
         return max(1, len(self.data.labels) // min(self.recipe.batch_size, len(self.data.labels)))
 
-    @property
-    def evaluated(self) -> nn.Module:
-        """What is scored and kept: the average where there is one."""
-        return self.average.module if self.average is not None else self.module
+    def evaluated(self) -> AbstractContextManager[nn.Module]:
+        """What is scored and kept, inside the context: the module with the average in it where there is one."""
+        return self.average.applied() if self.average is not None else nullcontext(self.module)
+
+    def evaluated_state(self) -> dict[str, Tensor]:
+        """A copy of the state that is scored."""
+        with self.evaluated() as module:
+            return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
     @property
     def seconds(self) -> float:
@@ -164,7 +172,8 @@ class FullTraining:
             if time.monotonic() - self._saved > SAVE_EVERY_SECONDS:
                 self.save()
         self._read_losses()
-        loss, accuracy = evaluate(self.evaluated, self.val, self.device)
+        with self.evaluated() as module:
+            loss, accuracy = evaluate(module, self.val, self.device)
         return EpochPoint(number, math.fsum(self.at.losses) / len(self.at.losses), loss, accuracy)
 
     def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -188,7 +197,7 @@ class FullTraining:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.average is not None:
-            self.average.update_parameters(self.module)
+            self.average.update()
         return loss.detach()
 
     def _close_epoch(self, point: EpochPoint) -> None:
@@ -196,7 +205,7 @@ class FullTraining:
         at.curve.append((point.epoch, point.train_loss, point.loss, point.accuracy))
         if point.accuracy > at.best_accuracy:
             at.best = point.epoch
-            self.best_state = {name: value.detach().clone() for name, value in self.evaluated.state_dict().items()}
+            self.best_state = self.evaluated_state()
         at.epoch, at.step, at.losses = point.epoch + 1, 0, []
         self.save()
 
@@ -227,18 +236,13 @@ class FullTraining:
         self.note(f"goes on after epoch {self.at.epoch - 1}" + (f", step {self.at.step}" if self.at.step else ""))
 
 
-def _average(module: nn.Module, decay: float) -> AveragedModel:
+def _average(module: nn.Module, decay: float) -> WeightAverage:
     """An average of weights and running statistics whose memory grows with the number of updates."""
 
-    def update(averages: Any, values: Any, _: Any) -> None:
-        if averages[0].is_floating_point():  # they come in groups of one type
-            # Its own counter is on the CPU; to read the copy that torch gives would make an accelerator wait.
-            torch._foreach_lerp_(averages, values, 1 - average_decay(decay, int(averaged.n_averaged)))
-        else:
-            torch._foreach_copy_(averages, values)
+    def mix(averages: list[Tensor], values: list[Tensor], updates: int) -> None:
+        torch._foreach_lerp_(averages, values, 1 - average_decay(decay, updates))
 
-    averaged = AveragedModel(module, multi_avg_fn=update, use_buffers=True)
-    return averaged
+    return WeightAverage(module, mix)
 
 
 def _generators(device: torch.device) -> dict[str, Tensor]:

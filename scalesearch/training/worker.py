@@ -21,6 +21,7 @@ from scalesearch.executors.base import Job
 from scalesearch.executors.worker import telling_whose
 from scalesearch.manifest import library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
+from scalesearch.networks.placed import placed
 from scalesearch.proxy import EVAL_BATCH, Batches, StoppedEarly, evaluate, resolve_device
 from scalesearch.record import EpochPoint, TrainingOutcome, spec_to_dict
 from scalesearch.spec import NetworkSpec
@@ -202,10 +203,10 @@ class FullWorker:
         return trained
 
     def _scored(self, planned: Planned, training: FullTraining, splits: _Splits, trained: Trained) -> Trained:
-        network = planned.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = placed(planned.build(), self.device, training.layout)
         network.load_state_dict(training.best_state)
         normal = splits.full.normalization
-        loss, accuracy = evaluate(network, Batches(splits.scored, normal), self.device)
+        loss, accuracy = evaluate(network, Batches(splits.scored, normal, training.layout), self.device)
         scored = replace(trained, loss=loss, accuracy=accuracy)
         facts = weights_metadata(self.setup.study, planned, scored, normal)
         return replace(scored, sha256=save_weights(trained.folder / WEIGHTS, training.best_state, facts))

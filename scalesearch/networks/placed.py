@@ -1,0 +1,61 @@
+"""A network brought to a device in the memory layout that is fastest there, everything of a user's left as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+T = TypeVar("T")
+KNOWN = ("torch", "timm", "torchvision")
+"""Packages whose convolutions read their weights in any layout; another's may view them as rows."""
+
+
+def placed(module: nn.Module, device: torch.device, layout: torch.memory_format = torch.channels_last) -> nn.Module:
+    """The module on the device, weights of 2-D convolutions in the layout.
+
+    Other tensors keep theirs: torch's own `Module.to(memory_format=...)` fails on tensors of five dimensions, and turns
+    tables of four that a network views as rows.
+    """
+    module = module.to(device)
+    if layout is not torch.channels_last:
+        return module
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d) and type(part).__module__.partition(".")[0] in KNOWN:
+            weight = part._parameters.get("weight")  # computed from others it is not there
+            if weight is not None:
+                weight.data = weight.data.contiguous(memory_format=layout)
+    return module
+
+
+def layout_for(build: Callable[[], nn.Module], shape: tuple[int, ...], device: torch.device) -> torch.memory_format:
+    """Channels last, or rows where a network built for it fails on images of `shape` `[N, C, px, px]` for that reason.
+
+    Draws from torch's global generator; what fails otherwise is left for the training to tell.
+    """
+    images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
+    try:
+        module = placed(build(), device)
+        with torch.no_grad():
+            for training in (False, True):
+                module.train(training)(images)
+    except Exception as error:
+        if _wants_rows(error):
+            return torch.contiguous_format
+    return torch.channels_last
+
+
+def in_its_layout(run: Callable[[torch.memory_format], T]) -> T:
+    """What `run` gives with channels-last images, or with rows for a network that views them so and fails at once."""
+    try:
+        return run(torch.channels_last)
+    except RuntimeError as error:
+        if not _wants_rows(error):
+            raise
+    return run(torch.contiguous_format)
+
+
+def _wants_rows(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and "view size is not compatible" in str(error)
