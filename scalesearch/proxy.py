@@ -144,6 +144,8 @@ class Batches:
     def ready(self, images: Tensor) -> Tensor:
         """Raw images, uint8 or their equal, as the network takes them: float32, normalised, in the layout."""
         values = (images.float() - self.mean) * self.scale
+        if self.layout is torch.contiguous_format:
+            return values.clone(memory_format=self.layout)  # one channel is contiguous in both, whatever its strides
         return values.contiguous(memory_format=self.layout)
 
     def epoch(self, recipe: ProxyRecipe, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:

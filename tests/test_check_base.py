@@ -84,7 +84,7 @@ def test_ten_lines_pass(write, call):
         ("ok", name)
         for name in (
             "import", "output", "task", "depth", "depth", "width", "resolution", "budget", "count", "operators",
-            "batch", "finite", "gradients", "seed",
+            "batch", "finite", "gradients", "seed", "training",
         )
     ]  # fmt: skip
     own = next(p for p in found["points"] if (p["depth"], p["width"], p["resolution"]) == (1, 1, 12))
@@ -154,12 +154,6 @@ WRONG = [
         "batch",
         "it does not run on a batch of 2 images: AssertionError: one at a time",
     ),
-    (
-        wrapped("x = self.net[:2](x)\n        y = x.view(len(x), -1)\n        return self.net[2:](y.view(x.shape))"),
-        "wrapped",
-        "batch",
-        "wanted: torch.flatten(x, 1) or x.reshape(...) in place of x.view(...)",
-    ),
     (wrapped("return self.net(x).sum(0, keepdim=True)"), "wrapped", "batch", "a batch of 2 gives shape [1, 10]"),
     (
         wrapped("return nn.functional.dropout(self.net(x), 0.5)"),
@@ -186,6 +180,12 @@ def test_what_is_wrong_is_one_problem(write, quick, source, name, check, said):
 
 
 STRANGE = [
+    (
+        wrapped("x = self.net[:2](x)\n        y = x.view(len(x), -1)\n        return self.net[2:](y.view(x.shape))"),
+        "wrapped",
+        "layout",
+        "wanted: torch.flatten(x, 1) or x.reshape(...) in place of x.view(...)",
+    ),
     (changed("6 * depth", "depth"), "build", "depth", "only 2 distinct depths between 1 and 2; with more of them"),
     (wrapped("return self.net(x).softmax(1)"), "wrapped", "logits", "sum to 1, as after a softmax; wanted: logits"),
     (

@@ -8,17 +8,27 @@ from functools import partial
 
 from scalesearch.checkbase.found import BaseCheck, BudgetFit, Finding, Level, Point, looked_at, ran
 from scalesearch.checkbase.task import task_findings
+from scalesearch.config import ProxyRecipe
 from scalesearch.errors import BaseError, InfeasibleError, UsageError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.user_call import ARGUMENTS
 from scalesearch.networks.user_function import FunctionBaseline, UserBaseline
+from scalesearch.study.joint import read_definition
 
 __all__ = ["BaseCheck", "BudgetFit", "Finding", "Level", "Point", "check_base"]
 
+RUNNING = ("batch", "gradients")
+"""What is looked at when the network runs; where one of these is a problem, training fails for the same reason."""
+
 
 def check_base(
-    ref: str, *, resolution_px: int | None = None, num_classes: int | None = None, in_channels: int | None = None
+    ref: str,
+    *,
+    resolution_px: int | None = None,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    recipe: ProxyRecipe | None = None,
 ) -> BaseCheck:
     """Check a baseline: a user's own, a built-in or one of timm.
 
@@ -26,6 +36,7 @@ def check_base(
         ref: as `--base` takes it.
         resolution_px: of the unscaled network; None takes its own.
         num_classes: None takes its own; the same for `in_channels`.
+        recipe: by which a few steps are trained; None takes the default study's.
 
     Returns:
         The findings; a user's network that cannot be imported or built has one.
@@ -46,12 +57,13 @@ def check_base(
     )
     if resolution_px is not None:
         baseline = replace(baseline, spec=replace(baseline.spec, resolution_px=resolution_px))
-    return _checked(baseline, task)
+    return _checked(baseline, task, recipe or read_definition("default").config.proxy)
 
 
-def _checked(baseline: Baseline, task: Task) -> BaseCheck:
+def _checked(baseline: Baseline, task: Task, recipe: ProxyRecipe) -> BaseCheck:
     from scalesearch.checkbase import costs
     from scalesearch.checkbase.behaviour import Behaviour
+    from scalesearch.checkbase.training import training_findings
 
     sweeps = costs.Sweeps(baseline, task)
     if not sweeps.points:
@@ -66,6 +78,8 @@ def _checked(baseline: Baseline, task: Task) -> BaseCheck:
         findings += found
     findings += ran("count", lambda: costs.count_findings(baseline, task))
     findings += ran("batch", lambda: Behaviour(baseline, task).findings())
+    if not any(finding.level == "problem" and finding.check in RUNNING for finding in findings):
+        findings += ran("training", lambda: training_findings(baseline, task, recipe))
     return BaseCheck(baseline.name, tuple(findings), sweeps.distinct, fit)
 
 

@@ -33,13 +33,18 @@ def check_base_command(
     resolution: Annotated[int | None, typer.Option(help="Of the unscaled network, in pixels [its own].")] = None,
     num_classes: Annotated[int | None, typer.Option("--classes", help="Outputs of the classifier.")] = None,
     in_channels: Annotated[int | None, typer.Option("--in-channels", help="Channels of the image.")] = None,
+    study: Annotated[
+        str, typer.Option(help="Definition whose recipe trains it: a name or a TOML file, as run takes it.")
+    ] = "default",
     as_json: AsJson = False,
 ) -> None:
     """Check a network of your own before searching: does cost answer, can budgets be met, does it train."""
     from scalesearch.checkbase import check_base
     from scalesearch.report.checkbase import check_report
+    from scalesearch.study.joint import read_definition
 
-    found = check_base(base, resolution_px=resolution, num_classes=num_classes, in_channels=in_channels)
+    recipe = read_definition(study).config.proxy
+    found = check_base(base, resolution_px=resolution, num_classes=num_classes, in_channels=in_channels, recipe=recipe)
     if as_json:
         show_json(found.to_dict())
     else:

@@ -55,6 +55,8 @@ def _pass(module: nn.Module, images: Tensor) -> None:
         module(images)
     kept.put_back()
     for part in fresh:
+        if any(map(_is_lazy, part._buffers.values())):
+            continue  # this pass did not reach it
         part.reset_running_stats()  # type: ignore[operator]  # torch has no other lazy buffers
 
 

@@ -35,12 +35,13 @@ def layout_for(build: Callable[[], nn.Module], shape: tuple[int, ...], device: t
 
     Draws from torch's global generator; what fails otherwise is left for the training to tell.
     """
-    images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
+    images, channels, *side = shape
+    batch = torch.zeros(images, *side, channels, device=device).permute(0, 3, 1, 2)
     try:
         module = placed(build(), device)
         with torch.no_grad():
             for training in (False, True):
-                module.train(training)(images)
+                module.train(training)(batch)
     except Exception as error:
         if _wants_rows(error):
             return torch.contiguous_format
