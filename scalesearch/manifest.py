@@ -21,9 +21,22 @@ SCHEMA = 1
 _LIBRARIES = ("torch", "fvcore", "optuna", "numpy", "pandas", "scipy")
 
 
+CLASSES_KEPT = 10
+"""Names of classes that a manifest holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What the search saw of the dataset; `fingerprint` is a SHA-256 of the train and validation images and labels."""
+    """What the search saw of the dataset.
+
+    Attributes:
+        fingerprint: SHA-256 of the train and validation images and labels.
+        notes: what was done to the data on the way in, in sentences.
+        class_names: the first CLASSES_KEPT of them.
+        splits: where each split comes from, and why.
+        majority_share: validation accuracy (0 to 1) of always answering with one class; 0 where it is not known.
+        warnings: what the images show that a user should know, in sentences.
+    """
 
     spec: str
     classes: int
@@ -33,6 +46,10 @@ class DataFacts:
     val_images: int
     fingerprint: str
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    splits: str = ""
+    majority_share: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +153,16 @@ def utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def data_to_dict(data: DataFacts) -> dict[str, Any]:
+    """The facts as plain values, for TOML and JSON."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(data).items()}
+
+
 def manifest_to_dict(manifest: Manifest) -> dict[str, Any]:
     """A plain mapping for TOML: the definition at the top, so that the file can be run again, facts under [made]."""
     made = dataclasses.asdict(manifest)
     del made["config"]
-    made["data"]["notes"] = list(manifest.data.notes)
+    made["data"] = data_to_dict(manifest.data)
     made["budgets"] = [dataclasses.asdict(budget) for budget in manifest.budgets]
     made["schema"] = SCHEMA
     return {**config_to_dict(manifest.config), "made": made}
@@ -151,7 +173,8 @@ def manifest_from_dict(values: Mapping[str, Any], source: str) -> Manifest:
     definition = {key: value for key, value in values.items() if key != "made"}
     made = dict(values["made"])
     made.pop("schema")
-    made["data"] = DataFacts(**{**made["data"], "notes": tuple(made["data"]["notes"])})
+    facts: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in made["data"].items()}
+    made["data"] = DataFacts(**facts)
     made["budgets"] = tuple(BudgetFacts(**_renamed(budget)) for budget in made["budgets"])
     made["exponents"] = Exponents(**made["exponents"]) if "exponents" in made else NOMINAL
     made.setdefault("baseline_cost", made["baseline_macs"])

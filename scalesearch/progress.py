@@ -15,7 +15,7 @@ from rich.text import Text
 from scalesearch.currency import amount, engineering
 from scalesearch.executors.base import Job
 from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
-from scalesearch.report.text import architecture, coefficients, duration
+from scalesearch.report.text import architecture, coefficients, data_told, duration
 from scalesearch.search.listener import BudgetPlan, Preflight, StagesPlan
 
 
@@ -49,7 +49,7 @@ def preflight_lines(plan: Preflight) -> list[str]:
         f"study {plan.study}: baseline {plan.baseline}, {engineering(plan.baseline_macs)} multiply-adds{own}",
         f"data {data.spec}: {data.train_images} training and {data.val_images} validation images, "
         f"{data.classes} classes, {pixels}",
-        *(f"  note: {note}" for note in data.notes),
+        *(f"  {label}: {told}" for label, told in data_told(data)),
         *(_budget_line(budget, plan.currency) for budget in plan.budgets),
     ]
     if not any(budget.planned for budget in plan.budgets):

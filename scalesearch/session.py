@@ -55,12 +55,16 @@ def go_on(
     _show(result, paths, as_json)
 
 
-def check(paths: StudyPaths, ask: Ask, as_json: bool, *, workers: int | None, time_limit: float | None) -> None:
+def check(
+    paths: StudyPaths, ask: Ask, as_json: bool, *, workers: int | None, time_limit: float | None, skip_bad: bool
+) -> None:
     """Verify a study; the arguments are those of `search.verify`."""
     result = _watched(
         paths,
         as_json,
-        lambda listener: verify(paths, ask, workers=workers, time_limit=time_limit, listener=listener),
+        lambda listener: verify(
+            paths, ask, workers=workers, time_limit=time_limit, skip_bad=skip_bad, listener=listener
+        ),
         again=shlex.join(["scalesearch", *sys.argv[1:]]),
     )
     _show(result, paths, as_json)

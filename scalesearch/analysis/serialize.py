@@ -12,7 +12,7 @@ from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.surface import optimum_to_dict, surface_to_dict
 from scalesearch.analysis.transfer import transfer_to_dict
 from scalesearch.analysis.verification import verification_to_dict
-from scalesearch.manifest import SCHEMA, Manifest
+from scalesearch.manifest import SCHEMA, Manifest, data_to_dict
 from scalesearch.record import spec_to_dict
 
 
@@ -113,7 +113,7 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
             "cost": manifest.baseline_cost,
             **(summary_to_dict(result.baseline) if result.baseline else {}),
         },
-        "data": {**dataclasses.asdict(manifest.data), "notes": list(manifest.data.notes)},
+        "data": data_to_dict(manifest.data),
         "budgets": [_budget_to_dict(b, manifest) for b in result.budgets],
         "best": [{"budget": b.facts.text, **summary_to_dict(b.best)} for b in result.budgets if b.best],
         "references": [

@@ -50,6 +50,8 @@ def run(
     train_images: Annotated[int | None, typer.Option(help="Use a stratified part of the training images.")] = None,
     val_images: Annotated[int | None, typer.Option(help="Use a stratified part of the validation images.")] = None,
     skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(help="Refuse image files with more pixels [400 million].")] = None,
+    seed_split: Annotated[int | None, typer.Option(help="Seed of splits set aside and of subsets [0].")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study [made from baseline, data and budget].")] = None,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,

@@ -41,6 +41,7 @@ def train(
     ] = None,
     train_images: Annotated[int | None, typer.Option(help="Use a stratified part of the training images.")] = None,
     val_images: Annotated[int | None, typer.Option(help="Use a stratified part of the validation images.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = False,
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study [its first].")] = None,
     log: Annotated[str | None, typer.Option(help="Follow it live: tensorboard, wandb, trackio.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [the study's].")] = None,
@@ -72,4 +73,4 @@ def train(
         given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate)
     )  # fmt: skip
     limit = parse_duration(time_limit) if time_limit is not None else None
-    train_fully(paths, ask, Means(device, workers, loaders, limit, parse_names(log)), as_json)
+    train_fully(paths, ask, Means(device, workers, loaders, limit, parse_names(log), skip_bad), as_json)

@@ -22,6 +22,7 @@ def verify(
         bool, typer.Option("--fidelity", help="Is the proxy to be trusted? A longer one, and other learning rates.")
     ] = False,
     longer: Annotated[float, typer.Option(help="Epochs of the longer proxy over the study's.")] = 4.0,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = False,
     workers: Workers = None,
     time_limit: TimeLimit = None,
     studies_dir: StudiesDir = Path("studies"),
@@ -44,4 +45,4 @@ def verify(
         longer=longer,
     )
     limit = parse_duration(time_limit) if time_limit is not None else None
-    check(find_study(study, studies_dir), ask, as_json, workers=workers, time_limit=limit)
+    check(find_study(study, studies_dir), ask, as_json, workers=workers, time_limit=limit, skip_bad=skip_bad)

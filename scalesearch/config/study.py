@@ -55,6 +55,8 @@ class StudyConfig:
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         time_limit: seconds after which no new training starts; 0 has no limit.
         skip_bad: count unreadable images and go on.
+        max_pixels: image files with more pixels are refused; 0 takes the default limit.
+        seed_split: of the splits that are set aside and of stratified subsets.
         proxy: the training recipe.
     """
 
@@ -82,6 +84,8 @@ class StudyConfig:
     device: str = "auto"
     time_limit: Annotated[float, Field(ge=0)] = 0.0
     skip_bad: bool = False
+    max_pixels: Annotated[int, Field(ge=0)] = 0
+    seed_split: Annotated[int, Field(ge=0, lt=2**31)] = 0
     proxy: ProxyRecipe = dataclasses.field(default_factory=ProxyRecipe)
 
     def __post_init__(self) -> None:

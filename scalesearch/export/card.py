@@ -14,6 +14,7 @@ from scalesearch.analysis.verification import verification_to_dict
 from scalesearch.explore.studied import best_of
 from scalesearch.export.base import Member
 from scalesearch.export.stages import architecture, stages
+from scalesearch.manifest import data_to_dict
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.record import spec_to_dict
 
@@ -64,7 +65,7 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
         if proof.transfer
         else [EXTRAPOLATED.format(study=manifest.study)],
         "study_complete": result.complete,
-        "data": {**dataclasses.asdict(manifest.data), "notes": list(manifest.data.notes)},
+        "data": data_to_dict(manifest.data),
         "proxy": dataclasses.asdict(manifest.config.proxy),
         "device": manifest.device,
         "versions": dict(manifest.versions),

@@ -15,7 +15,7 @@ from scalesearch.report.evidence import render_proof
 from scalesearch.report.law import render_law
 from scalesearch.report.surface import surface_lines
 from scalesearch.report.tables import FittedTable, front_table, verdict_table
-from scalesearch.report.text import architecture, coefficients, noise_line, progress, score, target
+from scalesearch.report.text import architecture, coefficients, noise_line, progress, score_beside, target
 
 
 def render_result(result: StudyResult) -> Group:
@@ -28,6 +28,8 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
     if unfinished:
         yield Text(unfinished, style="bold yellow")
         yield Text()
+    for warning in result.manifest.data.warnings:
+        yield _line("data", warning, "yellow")
     for budget in result.budgets:
         yield from _budget(budget, result.manifest)
     if len(result.pareto) > 1:
@@ -42,7 +44,7 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
 def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
     title = f"Budget {budget.facts.text}: {target(budget.facts.target, manifest)}"
     yield Text(title, style="bold underline")
-    yield from _answer(budget)
+    yield from _answer(budget, manifest)
     if budget.ending:
         yield _line("search", budget.ending)
     yield _line("noise", noise_line(budget.reliability))
@@ -53,14 +55,14 @@ def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType
         yield FittedTable(budget)
 
 
-def _answer(budget: BudgetResult) -> Iterator[RenderableType]:
+def _answer(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
     best = budget.best
     if best is None:
         yield _line("advice", budget.advice)
         return
     yield _line("best", coefficients(best.network), "bold green")
     yield _line("network", architecture(best.network))
-    yield _line("validation accuracy", score(best))
+    yield _line("validation accuracy", score_beside(best, manifest.data))
     yield _line("advice", budget.advice, "bold")
     if budget.comparisons:
         yield verdict_table(budget.comparisons)

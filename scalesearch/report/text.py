@@ -9,10 +9,12 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
 from scalesearch.currency import amount, engineering, over_limit, short_amount
-from scalesearch.manifest import Manifest
+from scalesearch.manifest import DataFacts, Manifest
 from scalesearch.record import NetworkRecord, Range
 from scalesearch.spec import NetworkSpec
 
+LEARNED = 0.005
+"""An accuracy that is not this far above guessing shows that nothing has been learned."""
 NONE = "–"
 """Stands where a number does not exist."""
 
@@ -112,6 +114,31 @@ def score(summary: NetworkSummary) -> str:
         return NONE
     seeds = f"{len(summary.accuracies)} seed{'' if len(summary.accuracies) == 1 else 's'}"
     return f"{100 * summary.mean:.2f} % over {seeds} ({percent_interval(summary)})"
+
+
+def data_told(data: DataFacts) -> list[tuple[str, str]]:
+    """What is told of the data beside its counts, with labels; nothing of what was not kept when the study was made."""
+    more = f", ... ({data.classes} in all)" if data.classes > len(data.class_names) else ""
+    return [
+        *([("classes", f"{', '.join(data.class_names)}{more}")] if data.class_names else []),
+        *([("splits", data.splits)] if data.splits else []),
+        *([("guessing", majority(data))] if data.majority_share else []),
+        *(("note", note) for note in data.notes),
+        *(("warning", warning) for warning in data.warnings),
+    ]
+
+
+def majority(data: DataFacts) -> str:
+    """What accuracies are to be held against."""
+    return f"always guessing the largest class gives {100 * data.majority_share:.1f} %"
+
+
+def score_beside(summary: NetworkSummary, data: DataFacts) -> str:
+    """A score with what guessing gives, and a word where it is not more than that."""
+    if not data.majority_share or summary.mean is None:
+        return score(summary)
+    learned = "" if summary.mean > data.majority_share + LEARNED else ": nothing has been learned beyond that"
+    return f"{score(summary)}; {majority(data)}{learned}"
 
 
 def points(difference: float) -> str:

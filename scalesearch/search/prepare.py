@@ -15,7 +15,7 @@ from scalesearch.executors.local import default_workers
 from scalesearch.explore.exponents import measured_exponents
 from scalesearch.gauge import Conditions, Gauge, Limits
 from scalesearch.latency import Latency
-from scalesearch.manifest import BudgetFacts, DataFacts, Manifest, host_facts, library_versions, utc_now
+from scalesearch.manifest import CLASSES_KEPT, BudgetFacts, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.proxy import resolve_device
@@ -133,6 +133,10 @@ def data_facts(dataset: Dataset) -> DataFacts:
         val_images=len(dataset.val),
         fingerprint=dataset.fingerprint,
         notes=dataset.notes,
+        class_names=dataset.classes[:CLASSES_KEPT],
+        splits=dataset.splits,
+        majority_share=dataset.majority_share,
+        warnings=dataset.warnings,
     )
 
 
@@ -180,7 +184,8 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
 
     Args:
         made: of the study that is resumed: its device, targets and exponents hold; None makes them from the definition.
-        with_test: load the test images too, which no search does.
+        with_test: load the test images too, which no search does. A new study reads them once all the same, so that
+            what is wrong with them is told before it trains, and lets them go.
 
     Raises:
         ScaleSearchError: unknown baseline or data, a device that is not there, a budget that cannot be met.
@@ -192,9 +197,12 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     dataset = load_dataset(
         config.data,
         with_test=with_test,
+        check_test=made is None,
         skip_bad=config.skip_bad,
+        max_pixels=config.max_pixels or None,
         train_images=recipe.train_images or None,
         val_images=recipe.val_images or None,
+        seed_split=config.seed_split,
     )
     task = Task(len(dataset.classes), dataset.channels)
     baseline = get_baseline(config.base, dataset.native_px)

@@ -30,6 +30,7 @@ def verify(
     *,
     workers: int | None = None,
     time_limit: float | None = None,
+    skip_bad: bool = False,
     listener: Listener | None = None,
     make_executor: MakeExecutor = LocalExecutor,
 ) -> StudyResult:
@@ -37,6 +38,9 @@ def verify(
 
     Nothing that is there is trained twice: the same call after an interruption goes on where it stopped, and one with
     more seeds adds them.
+
+    Args:
+        skip_bad: count unreadable test images and go on, also where the study was not told so.
 
     Raises:
         StudyError: there is nothing to compare yet; the data or the baseline has changed.
@@ -47,7 +51,8 @@ def verify(
     with locked(paths), contextlib.closing(StudyStore(paths)) as store:
         result, records = save(store, manifest), store.records()
         chosen_budgets(result, ask.budget)  # before the data is read, which may take long
-        prepared = prepare(manifest.config, manifest, with_test=True)
+        config = replace(manifest.config, skip_bad=manifest.config.skip_bad or skip_bad)
+        prepared = prepare(config, manifest, with_test=True)
         check_data(manifest, prepared)
         check_baseline(manifest, prepared)
         recall(prepared, store.stored())

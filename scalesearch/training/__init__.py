@@ -61,7 +61,7 @@ def train(
     make_policy(ask.recipe)  # a missing torchvision is told before the data is read
     result = load_result(paths)
     device = str(resolve_device(means.device or result.manifest.device))
-    dataset = _dataset(result, ask)
+    dataset = _dataset(result, ask, means.skip_bad)
     planned = plan(result, ask, dataset.fingerprint, paths.trainings)
     with locked(paths):
         for one in planned:
@@ -107,7 +107,7 @@ def trainings_to_dict(study: str, ask: TrainAsk, done: Sequence[Trained], rows: 
     }
 
 
-def _dataset(result: StudyResult, ask: TrainAsk) -> Dataset:
+def _dataset(result: StudyResult, ask: TrainAsk, skip_bad: bool) -> Dataset:
     """All images of the study's data, not the part that its proxies saw, unless the recipe takes a part.
 
     Raises:
@@ -116,7 +116,8 @@ def _dataset(result: StudyResult, ask: TrainAsk) -> Dataset:
     manifest = result.manifest
     recipe = ask.recipe
     dataset = load_dataset(
-        manifest.config.data, with_test=True, skip_bad=manifest.config.skip_bad,
+        manifest.config.data, with_test=True, skip_bad=manifest.config.skip_bad or skip_bad,
+        max_pixels=manifest.config.max_pixels or None, seed_split=manifest.config.seed_split,
         train_images=recipe.train_images or None, val_images=recipe.val_images or None,
     )  # fmt: skip
     now, then = (len(dataset.classes), dataset.channels), (manifest.data.classes, manifest.data.channels)

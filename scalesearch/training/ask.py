@@ -60,6 +60,7 @@ class Means:
         loaders: processes that prepare images, for each training.
         time_limit: seconds after which trainings save themselves and end.
         logs: names, see `logs.LOGS`.
+        skip_bad: count unreadable images and go on, also where the study was not told so.
 
     Raises:
         UsageError: fewer workers than one, or fewer loaders than none.
@@ -70,6 +71,7 @@ class Means:
     loaders: int = 0
     time_limit: float | None = None
     logs: tuple[str, ...] = ()
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
