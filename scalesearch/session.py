@@ -17,8 +17,10 @@ from rich.console import Console
 from scalesearch.analysis.comparison import compare_scaling, comparison_to_dict
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.serialize import result_to_dict
+from scalesearch.analysis.untrained import untrained
 from scalesearch.config import StudyConfig, check_study_name, override
 from scalesearch.data import absolute_spec
+from scalesearch.errors import InfeasibleError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.outputs import write_outputs
 from scalesearch.progress import LiveProgress, PlainProgress, QuietWhenClosed
@@ -41,6 +43,7 @@ def run_new(config: StudyConfig, name: str | None, root: Path, as_json: bool) ->
     command = shlex.join(["scalesearch", *sys.argv[1:]])
     result = _watched(paths, as_json, lambda listener: run(config, paths, listener=listener, command=command))
     _show(result, paths, as_json)
+    _fail_where_untrained([result])
 
 
 def go_on(
@@ -53,6 +56,7 @@ def go_on(
         lambda listener: resume(paths, asked=asked, workers=workers, time_limit=time_limit, listener=listener),
     )
     _show(result, paths, as_json)
+    _fail_where_untrained([result])
 
 
 def check(
@@ -118,6 +122,7 @@ def run_joint(definition: Definition, name: str | None, root: Path, as_json: boo
             break
         results.append(_one_of_several(own, config, typed, left if limit else None, as_json))
     _show_comparisons(results, as_json)
+    _fail_where_untrained(results)
 
 
 def _one_of_several(
@@ -168,6 +173,18 @@ def _interrupted(paths: StudyPaths, again: str | None) -> NoReturn:
         saved = f"what was finished is saved; go on with: {again or resume_command(paths)}"
     sys.stderr.write(f"scalesearch: interrupted; {saved}\n")
     raise SystemExit(130)
+
+
+def _fail_where_untrained(results: Sequence[StudyResult]) -> None:
+    """Leave with the cause where a budget has no trained network; everything has been written and shown before.
+
+    Raises:
+        InfeasibleError: naming the first such budget.
+    """
+    for result in results:
+        if found := untrained(result):
+            base = result.manifest.config.base
+            raise InfeasibleError(f"{found[0]}; look at the network with: scalesearch check-base {base}")
 
 
 def _show(result: StudyResult, paths: StudyPaths, as_json: bool) -> None:

@@ -62,7 +62,15 @@ def check_counts(prepared: Prepared) -> tuple[str, ...]:
         place = "the baseline" if spec == baseline.spec else f"the planned network {spec}"
         refuse_disagreement(found, baseline.name, place, prepared.config.tolerance)
     note = uncounted_note(own)
-    return (note,) if note else ()
+    return tuple(text for text in (note, _other_count(prepared, quantity)) if text)
+
+
+def _other_count(prepared: Prepared, quantity: str) -> str:
+    """What to know of multiply-adds where the budget is counted in something else; empty where both counts agree."""
+    if quantity == "macs":
+        return ""
+    found = agreement(prepared.baseline, prepared.baseline.spec, prepared.task)
+    return f"multiply-adds in tables are fvcore's, and may be too few: {found.difference()}" if found.off else ""
 
 
 def _counted_quantity(prepared: Prepared) -> str:

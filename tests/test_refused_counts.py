@@ -1,0 +1,164 @@
+"""What cannot be counted stops a study before it begins; a budget without a trained network ends it with the cause."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from fake_executor import World
+from synthetic import study
+
+from scalesearch import session
+from scalesearch.analysis.untrained import untrained
+from scalesearch.config import StudyConfig, config_from_dict
+from scalesearch.errors import ScaleSearchError
+from scalesearch.search import Silent, run
+from scalesearch.study import StudyPaths
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.heard.append(text)
+
+
+def definition(base: str, **changes) -> StudyConfig:
+    tiny = {"proxy": {"train_images": 20, "val_images": 20, "epochs": 1}}
+    return config_from_dict({**tiny, "base": base, "trials": 5, "seeds": 1, "workers": 1, **changes})
+
+
+REFUSED = [
+    ("counted_networks:customfn", "autograd.Function _Square 4 times"),
+    pytest.param("counted_networks:chained", "linalg_multi_dot 4 times", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("base", "blamed"), REFUSED)
+def test_a_study_is_refused_before_anything_is_written_or_trained(tmp_path, base, blamed):
+    world, paths = World(), StudyPaths(tmp_path / "s")
+    with pytest.raises(ScaleSearchError) as caught:
+        run(definition(base), paths, make_executor=world.executor)
+    said = str(caught.value)
+    assert f"does not look into {blamed}" in said
+    assert said.startswith(f"{base}, the baseline: the two counts of its cost disagree")
+    assert said.endswith(f"(look closer with: scalesearch check-base {base})")
+    assert not paths.folder.exists()
+    assert (world.setups, world.done) == ([], [])
+
+
+def test_another_currency_is_not_stopped_by_multiply_adds(tmp_path):
+    world, notes = World(), Notes()
+    config = definition("counted_networks:customfn", cost="params")
+    result = run(config, StudyPaths(tmp_path / "s"), listener=notes, make_executor=world.executor)
+    assert result.budgets[0].best is not None
+    (note,) = [text for text in notes.heard if "autograd.Function _Square" in text and "multiply-adds in" in text]
+    assert note.startswith("multiply-adds in tables are fvcore's, and may be too few: fvcore counts")
+
+
+TOLD = [
+    ("counted_networks:fourier", "not counted, and perhaps costly: fft_irfft2 4 times, fft_rfft2 4 times"),
+    pytest.param(
+        "counted_networks:deform",
+        "not counted, and perhaps costly: torchvision::deform_conv2d 4 times",
+        marks=pytest.mark.slow,
+    ),
+    pytest.param("counted_networks:lstm", "", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("base", "said"), TOLD)
+def test_what_nobody_counts_is_told_before_the_first_training(tmp_path, base, said):
+    if "deform" in base:
+        pytest.importorskip("torchvision")
+    world, notes = World(), Notes()
+    heard_first: list[int] = []
+    world.before_job = lambda: heard_first.append(len(notes.heard))
+    result = run(definition(base), StudyPaths(tmp_path / "s"), listener=notes, make_executor=world.executor)
+    costly = [text for text in notes.heard if "not counted" in text]
+    assert [text.partition(";")[0] for text in costly] == ([said] if said else [])
+    assert heard_first[0] >= len(costly)
+    assert result.budgets[0].best is not None
+
+
+@pytest.fixture
+def planted_world(monkeypatch):
+    """`scalesearch run` with trainings that are planted."""
+    world = World()
+    real = session.run
+    monkeypatch.setattr(session, "run", lambda *a, **k: real(*a, make_executor=world.executor, **k))
+    return world
+
+
+RUN = ("run", "--trials", "5", "--seeds", "1", "--train-images", "20", "--val-images", "20", "--workers", "1")
+
+
+@pytest.mark.parametrize("options", [(), pytest.param(("--json",), marks=pytest.mark.slow)])
+def test_a_budget_on_which_all_diverge_leaves_with_the_cause_and_everything_written(
+    planted_world, call, tmp_path, options
+):
+    planted_world.accuracy = lambda spec, seed: None if planted_world.done else 0.8  # the baseline is trained first
+    code, out, err = call(*RUN, "--name", "s", "--studies-dir", tmp_path, *options)
+    assert code == 1
+    networks = len({job.trial for job in planted_world.done}) - 1
+    assert err.splitlines()[-1] == (
+        f"scalesearch: error: nothing could be trained on budget 2x: of {networks} networks {networks} diverged "
+        "(a loss that is not finite); look at the network with: scalesearch check-base efficientnet_micro"
+    )
+    assert json.loads((tmp_path / "s" / "result.json").read_text())["budgets"]
+    assert (tmp_path / "s" / "trials.csv").is_file()
+    assert (tmp_path / "s" / "report.html").is_file()
+    assert json.loads(out)["study"] == "s" if options else "wrote" in out
+
+
+@pytest.mark.slow
+def test_a_study_with_one_trained_network_leaves_with_0(planted_world, call, tmp_path):
+    spared: list[int] = []
+
+    def accuracy(spec, seed):
+        spared.append(seed)
+        return 0.8 if len(spared) <= 2 else None
+
+    planted_world.accuracy = accuracy
+    code, _, err = call(*RUN, "--name", "s", "--studies-dir", tmp_path)
+    assert (code, "error" in err) == (0, False)
+
+
+def emptied(**changes):
+    """A synthetic study whose networks are all as `changes` makes them, one sentence expected."""
+    result = study()
+    budget = result.budgets[0]
+    networks = tuple(change(s, **changes) for s in budget.networks)
+    return replace(result, complete=True, budgets=(replace(budget, networks=networks), *result.budgets[1:]))
+
+
+def change(summary, *, off=False, excess=(), failed=0, stopped=0):
+    cost = 1.1 * summary.network.target
+    network = replace(summary.network, excess=excess)
+    network = replace(network, cost=cost, within_tolerance=False) if off else network
+    untrained_too = {"accuracies": (), "seeds": ()} if off or excess else {}
+    return replace(summary, network=network, failed=failed, stopped=stopped, **untrained_too)
+
+
+CAUSES = [
+    ({"off": True}, "missed it by more than 2 % (the nearest by 10.0 %)"),
+    ({"excess": (("max_params", 0.25),)}, "broke a limit (the nearest is 25.0 % over max-params)"),
+    ({"failed": 1}, "diverged (a loss that is not finite)"),
+    ({"stopped": 1}, "were given up by the pruner"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), CAUSES)
+def test_every_cause_is_told_with_its_number(changes, said):
+    result = emptied(**changes)
+    budget = result.budgets[0]
+    count = len(budget.networks)
+    wanted = f"nothing could be trained on budget {budget.facts.text}: of {count} networks {count} {said}"
+    assert untrained(result)[0] == wanted
+
+
+def test_a_study_that_is_not_ended_or_has_networks_is_not_blamed():
+    assert untrained(replace(emptied(failed=1), complete=False)) == ()
+    assert untrained(replace(study(), complete=True)) == ()
