@@ -12,13 +12,23 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Accuracy", "FoundNetwork", "ScaleSearchError", "Study", "__version__", "list_studies", "load_study"]
+__all__ = [
+    "Accuracy",
+    "FoundNetwork",
+    "ScaleSearchError",
+    "Study",
+    "__version__",
+    "build_network",
+    "list_studies",
+    "load_study",
+]
 
 _HOMES = {
     "Accuracy": "scalesearch.api",
     "FoundNetwork": "scalesearch.api",
     "ScaleSearchError": "scalesearch.errors",
     "Study": "scalesearch.api",
+    "build_network": "scalesearch.api",
     "list_studies": "scalesearch.api",
     "load_study": "scalesearch.api",
 }

@@ -104,12 +104,26 @@ def required(definition: Definition) -> int:
 
 def code_hash(reference: str) -> str:
     """The first 16 digits of a SHA-256 of a module's syntax tree; empty where its source cannot be read."""
-    with current_folder_importable():
-        found = importlib.util.find_spec(reference.partition(":")[0])
-    if found is None or not found.origin or not found.origin.endswith(".py"):
+    path = source_of(reference.partition(":")[0])
+    if path is None:
         return ""
-    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def source_of(module: str) -> Path | None:
+    """The file of a module's source; None where it has none that can be read."""
+    with current_folder_importable():
+        found = importlib.util.find_spec(module)
+    return Path(found.origin) if found and found.origin and found.origin.endswith(".py") else None
+
+
+def import_folder(module: str) -> Path | None:
+    """The folder that must be on the path for a module to be found; None where it has no source."""
+    path = source_of(module.partition(".")[0])
+    if path is None:
+        return None
+    return path.parent.parent if path.name == "__init__.py" else path.parent
 
 
 def module_exists(name: str) -> bool:

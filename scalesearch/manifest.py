@@ -85,6 +85,8 @@ class Manifest:
         baseline_cost: of the unscaled network in the study's currency.
         baseline_identity: of code that is not scalesearch's own (see `Baseline.identity`); empty for its own.
         exponents: of cost in depth, width and resolution, which lay out the surface.
+        baseline_call: how a user's code is called (see `analysis.calls`); empty for other baselines, and where it was
+            not recorded.
     """
 
     study: str
@@ -101,6 +103,7 @@ class Manifest:
     baseline_cost: float
     exponents: Exponents = NOMINAL
     baseline_identity: str = ""
+    baseline_call: str = ""
 
     @property
     def per_training(self) -> bool:

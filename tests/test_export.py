@@ -286,14 +286,17 @@ def own_result(tmp_path, monkeypatch):
     sys.modules.pop("my_own_net", None)
 
 
-def test_a_network_of_the_users_own_is_refused_in_python_and_written_in_json(own_result, tmp_path):
-    for to in ("python", "timm", "torchvision"):
-        with pytest.raises(ScaleSearchError, match="allowed: --to"):
+def test_a_network_of_the_users_own_is_refused_by_other_libraries_and_written_in_json(own_result, tmp_path):
+    for to in ("torchvision", "keras", "transformers", "pycls"):
+        pytest.importorskip(get_library(to).needs)
+        with pytest.raises(
+            ScaleSearchError, match="allowed: --to python, onnx, torch-export or json, which have every"
+        ):
             export_study(own_result, to, tmp_path / to)
         assert not (tmp_path / to).exists()
     card = export_study(own_result, "json", tmp_path / "json").card
     assert card["network"]["unit"] == "thousandth"
-    assert card["builders"][1]["stages"] == [{"stage": "0", "channels": 1000, "repeats": 1000}]
+    assert card["builders"][1]["stages"] == [{"stage": "whole", "depth": 1.0, "width": 1.0}]
 
 
 def test_a_baseline_that_has_changed_is_refused(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.fidelity import fidelity_to_dict
 from scalesearch.analysis.law import compute_law, law_refusal, law_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
@@ -82,6 +83,11 @@ def _proof_to_dict(budget: BudgetResult) -> dict[str, Any]:
     }
 
 
+def _made_by(manifest: Manifest, summary: NetworkSummary) -> dict[str, str]:
+    line = network_line(manifest, summary.network.spec)
+    return {"needs": line.needs, "call": line.call}
+
+
 def _evidence(result: StudyResult) -> dict[str, Any]:
     """What `verify` is asked for, at the top: of all budgets where a list, else of the first that has it."""
     found = [_proof_to_dict(budget) for budget in result.budgets]
@@ -115,7 +121,11 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
         },
         "data": data_to_dict(manifest.data),
         "budgets": [_budget_to_dict(b, manifest) for b in result.budgets],
-        "best": [{"budget": b.facts.text, **summary_to_dict(b.best)} for b in result.budgets if b.best],
+        "best": [
+            {"budget": b.facts.text, **summary_to_dict(b.best), **_made_by(manifest, b.best)}
+            for b in result.budgets
+            if b.best
+        ],
         "references": [
             {"budget": b.facts.text, "name": name, **summary_to_dict(s)}
             for b in result.budgets

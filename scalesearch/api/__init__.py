@@ -11,15 +11,23 @@ nothing is written but by `Study.export`. torch loads with the first network tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scalesearch.api.network import Accuracy, FoundNetwork
 from scalesearch.api.study import Study
 from scalesearch.errors import StudyError
+from scalesearch.networks.base import Task
+from scalesearch.networks.registry import get_baseline
+from scalesearch.spec import NetworkSpec
 from scalesearch.study import DEFAULT_ROOT, StudyPaths, find_study
 from scalesearch.study import list_studies as study_folders
 
-__all__ = ["Accuracy", "FoundNetwork", "Study", "list_studies", "load_study"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Accuracy", "FoundNetwork", "Study", "build_network", "list_studies", "load_study"]
 
 
 def load_study(name: str | Path, studies_dir: str | Path = DEFAULT_ROOT) -> Study:
@@ -50,3 +58,44 @@ def list_studies(studies_dir: str | Path = DEFAULT_ROOT) -> tuple[str, ...]:
         ()
     """
     return tuple(paths.name for paths in study_folders(Path(studies_dir).expanduser()))
+
+
+def build_network(
+    base: str,
+    *,
+    depths: Sequence[int],
+    widths: Sequence[int],
+    resolution: int,
+    num_classes: int,
+    in_channels: int,
+    stem: int = 0,
+    head: int = 0,
+    dropout: float | None = None,
+    stochastic_depth: float | None = None,
+) -> nn.Module:
+    """A network of a built-in or `timm:` baseline from its whole numbers; what `FoundNetwork.call` writes out.
+
+    Args:
+        base: as `--base` takes it.
+        depths: blocks of each stage.
+        widths: channels of each stage, as `NetworkSpec` counts them.
+        resolution: side of the square image, in pixels.
+        num_classes: outputs of the classifier.
+        in_channels: of the image.
+        stem: channels after the stem, where the baseline has one.
+        head: channels before the classifier, where the baseline has them.
+        dropout: before the classifier, 0 to 1; None takes the family's own.
+        stochastic_depth: rate that the deepest blocks approach, 0 to 1; None takes the family's own.
+
+    Returns:
+        Module from float32 [N, in_channels, resolution, resolution] to logits [N, num_classes], in train mode; its new
+        weights are drawn from torch's global generator.
+
+    Raises:
+        UnknownNameError: no such baseline.
+        UsageError: a number of stages, a rate or a task outside its range.
+        InfeasibleError: a resolution under the baseline's smallest.
+    """
+    baseline = get_baseline(base)
+    spec = NetworkSpec(tuple(depths), tuple(widths), resolution, stem, head, baseline.spec.unit)
+    return baseline.build(spec, Task(num_classes, in_channels), dropout=dropout, stochastic_depth=stochastic_depth)

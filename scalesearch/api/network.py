@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.family import Family
+from scalesearch.analysis.recommendation import Recommendation, recommend
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
@@ -128,6 +130,26 @@ class FoundNetwork:
         """What new seeds say of the best network of a budget; None for any other network, and before `verify`."""
         chosen = self._own_budget()
         return chosen.proof.verification if chosen else None
+
+    @property
+    def call(self) -> str:
+        """One line of Python that makes it, for the study's classes and channels; it evaluates after `needs`.
+
+        Of a user's own function the call itself, `my_net.build(depth=1.26, ...)`, of every other baseline
+        `scalesearch.build_network(...)`.
+        """
+        return network_line(self.study.result.manifest, self.spec).call
+
+    @property
+    def needs(self) -> str:
+        """The import that `call` needs, such as `import my_net`."""
+        return network_line(self.study.result.manifest, self.spec).needs
+
+    @property
+    def recommendation(self) -> Recommendation | None:
+        """Whether this best network of a budget is the one to take, and else which; None of any other network."""
+        chosen = self._own_budget()
+        return recommend(self.study.result, chosen) if chosen else None
 
     def build(
         self,

@@ -21,7 +21,10 @@ def export(
     study: StudyName,
     to: Annotated[
         str,
-        typer.Option("--to", help="timm, torchvision, keras, transformers, pycls, python, json, onnx or hub-folder."),
+        typer.Option(
+            "--to",
+            help="timm, torchvision, keras, transformers, pycls, python, json, onnx, torch-export or hub-folder.",
+        ),
     ],
     phi: Annotated[
         str | None, typer.Option(help="Compound coefficients: 0..3, or 0,0.5,1 [0,1; 1 for hub-folder].")
@@ -59,6 +62,9 @@ def export(
         weights=_weights(paths, weights),
         command=_command(study, to, phi, budget, out, check, weights, studies_dir),
     )
+    for note in exported.notes:
+        sys.stderr.write(f"note: {note}\n")
+        sys.stdout.write(f"{note}\n")
     if exported.check:
         show(check_table(exported.card["check"]))
     for name in exported.files:

@@ -10,7 +10,7 @@ from typing import Any
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.export.base import Family, Library, Member
-from scalesearch.export.card import network_card
+from scalesearch.export.card import network_card, not_recommended
 from scalesearch.export.check import Check, check_export, check_installed, version_of
 from scalesearch.export.family import export_family
 from scalesearch.export.folder import CARD, MARK, check_replaceable, hashes, replacing
@@ -54,6 +54,18 @@ class Exported:
     card: Mapping[str, Any]
     check: Check | None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever exports must know: that the network is not what is recommended, that a user's code changed."""
+        code = self.card["user_code"]
+        changed = (
+            f"the code of {code['module']} has changed since the study was made; the network that it gives has as many "
+            "weights and multiply-adds as before"
+            if code and code["changed"]
+            else ""
+        )
+        return tuple(note for note in (not_recommended(self.card["recommendation"]), changed) if note)
+
 
 def export_study(
     result: StudyResult,
@@ -90,6 +102,7 @@ def export_study(
     """
     library = get_library(to)
     family = export_family(result, budget, phis or library.phis)
+    library = library.suited(family.baseline)
     check_replaceable(out)
     checked = check and library.builds
     if checked:

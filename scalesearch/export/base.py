@@ -19,12 +19,21 @@ if TYPE_CHECKING:
 
 
 class InexpressibleError(ScaleSearchError):
-    """A network that a library cannot build; the message names the stage and what would do instead."""
+    """A network that a library cannot build; the message names the stage and what would do instead.
 
-    def __init__(self, library: str, network: str, stage: str, why: str) -> None:
+    Args:
+        library: as `--to` names it.
+        network: name of the member.
+        stage: that is the reason.
+        why: the rest of the sentence about the stage.
+        written: whether the network can be written as Python source.
+    """
+
+    def __init__(self, library: str, network: str, stage: str, why: str, *, written: bool = True) -> None:
+        others = "python, onnx, torch-export or json" if written else "onnx, torch-export or json"
         super().__init__(
-            f"{library} cannot build {network}: stage {stage} {why}; allowed: --to python, which has every network "
-            "of scalesearch's own families, or --to onnx and --to json, which have any"
+            f"{library} cannot build {network}: stage {stage} {why}; allowed: --to {others}, which have every network "
+            "of this baseline"
         )
 
 
@@ -153,6 +162,10 @@ class Library(ABC):
     carries_weights: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-5
     phis: ClassVar[tuple[float, ...]] = (0.0, 1.0)
+
+    def suited(self, baseline: Baseline) -> Library:
+        """What writes networks of this baseline: this, or one of the same name for a user's or timm's own source."""
+        return self
 
     @abstractmethod
     def files(self, family: Family) -> dict[str, str]:

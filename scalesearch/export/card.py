@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from scalesearch.analysis.calls import network_line
+from scalesearch.analysis.recommendation import BEST, recommend, recommendation_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.serialize import summary_to_dict
 from scalesearch.analysis.transfer import transfer_to_dict
@@ -14,6 +17,7 @@ from scalesearch.analysis.verification import verification_to_dict
 from scalesearch.explore.studied import best_of
 from scalesearch.export.base import Member
 from scalesearch.export.stages import architecture, stages
+from scalesearch.export.user_code import user_code
 from scalesearch.manifest import data_to_dict
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.record import spec_to_dict
@@ -59,6 +63,7 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
         "networks_compared": sum(1 for summary in budget.networks if summary.ranked),
         "verdict": [_comparison(c) for c in map(dataclasses.asdict, budget.comparisons)],
         "advice": budget.advice,
+        "recommendation": _recommendation(result, budget),
         "verification": verification_to_dict(proof.verification) if proof.verification else None,
         "transfer": transfer_to_dict(proof.transfer) if proof.transfer else None,
         "larger_phi": [one.words for one in proof.transfer.at]
@@ -72,6 +77,27 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
         "created_at": manifest.created_at,
         "command": manifest.command,
     }
+
+
+def _recommendation(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
+    found = recommend(result, budget)
+    line = network_line(result.manifest, found.network.network.spec) if found.network else None
+    return recommendation_to_dict(found) | {"call": line.call if line else None}
+
+
+def not_recommended(recommendation: Mapping[str, Any]) -> str:
+    """That the exported network is not what is recommended, why, and what is; empty where it is.
+
+    Args:
+        recommendation: of a card.
+    """
+    if not recommendation["reasons"]:
+        return ""
+    instead = {"none": "nothing is recommended yet", BEST: "take it with that in mind"}.get(
+        recommendation["name"], f"recommended: {recommendation['name']}"
+    )
+    call = f", {recommendation['call']}" if recommendation["call"] and recommendation["name"] != BEST else ""
+    return f"The network at phi 1 is not what is recommended. {' '.join(recommendation['reasons'])} ({instead}{call})"
 
 
 def _comparison(values: dict[str, Any]) -> dict[str, Any]:
@@ -100,9 +126,12 @@ def family_card(
     Raises:
         StudyError: the budget has no best network.
     """
+    result = replace(result, manifest=replace(result.manifest, baseline_call=baseline.call_form()))
     card = {
         **network_card(result, budget),
         "name": name,
+        "needs": network_line(result.manifest, members[-1].spec).needs,
+        "user_code": user_code(result, baseline),
         "task": dataclasses.asdict(task),
         "architecture": architecture(baseline),
         "builders": [_builder(member, result, budget, baseline, task) for member in members],
@@ -126,5 +155,6 @@ def _builder(
         "resolution_px": member.spec.resolution_px,
         "coefficients": dataclasses.asdict(multipliers),
         "network": spec_to_dict(member.spec),
+        "call": network_line(result.manifest, member.spec).call,
         "stages": stages(baseline, member.spec, task),
     }

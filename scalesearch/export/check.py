@@ -17,6 +17,9 @@ from typing import Any
 import scalesearch
 from scalesearch.errors import MissingExtraError
 from scalesearch.export.base import CheckError, Family, Library
+from scalesearch.imports import import_folder
+from scalesearch.networks.base import Baseline
+from scalesearch.networks.user_function import UserBaseline
 
 _CHILD = "import sys; sys.path.append(sys.argv[1]); from scalesearch.export.checker import main; main(*sys.argv[2:])"
 
@@ -29,12 +32,14 @@ class Request:
         library: a key of `LIBRARIES`.
         folder: of the export.
         weights: member's name -> file of scalesearch's own weights, where an export carries trained ones.
+        code: folder that a user's own module is imported from; None for other baselines.
     """
 
     library: str
     folder: Path
     family: Family
     weights: Mapping[str, Path]
+    code: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +98,20 @@ def check_export(library: Library, family: Family, folder: Path, weights: Mappin
     Raises:
         CheckError: a member that cannot be built, or that is not the network found.
     """
-    request = Request(library.name, folder.resolve(), family, {name: p.resolve() for name, p in weights.items()})
+    trained = {name: path.resolve() for name, path in weights.items()}
+    request = Request(library.name, folder.resolve(), family, trained, code_folder(family.baseline))
     found = _asked(request)
     if "error" in found:
         raise CheckError(found["error"])
     return Check(library.needs, version_of(library), tuple(Checked(**one) for one in found["builders"]))
+
+
+def code_folder(baseline: Baseline) -> Path | None:
+    """The folder from which a user's own module is imported; None where there is none."""
+    if not isinstance(baseline, UserBaseline):
+        return None
+    found = import_folder(baseline.call.reference.partition(":")[0])
+    return found.resolve() if found else None
 
 
 def version_of(library: Library) -> str:

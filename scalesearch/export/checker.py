@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ IDLE = 0.01
 def main(request: str, answer: str) -> None:
     """Read a request, and write `{"builders": [...]}` or `{"error": line}`."""
     asked: Request = pickle.loads(Path(request).read_bytes())  # of the parent process
+    if asked.code:
+        sys.path.append(str(asked.code))
     try:
         found: dict[str, Any] = {"builders": [check_member(asked, member) for member in asked.family.members]}
     except ScaleSearchError as error:
@@ -43,7 +46,8 @@ def check_member(asked: Request, member: Member) -> dict[str, Any]:
     """
     import torch
 
-    library, family = get_library(asked.library), asked.family
+    family = asked.family
+    library = get_library(asked.library).suited(family.baseline)
     px, batch = member.spec.resolution_px, 2 if member.macs < LIGHT else 1
     drawn = torch.randn(4, family.task.in_channels, px, px, generator=torch.Generator().manual_seed(0))
     own, images = _own(asked, library, member, drawn), drawn[:batch]

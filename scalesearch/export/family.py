@@ -14,8 +14,10 @@ from scalesearch.errors import StudyError, UsageError
 from scalesearch.explore.scale import scale_family
 from scalesearch.explore.studied import best_of, chosen_budget, studied_baseline, studied_question
 from scalesearch.export.base import Family, Member
-from scalesearch.export.card import family_card
+from scalesearch.export.card import family_card, not_recommended
+from scalesearch.export.user_code import check_unchanged
 from scalesearch.networks.base import Baseline, Task
+from scalesearch.networks.user_function import UserBaseline
 
 BASELINE, FOUND = 0.0, 1.0
 """The phi that a study has itself: they need no scaling."""
@@ -40,10 +42,16 @@ def export_family(result: StudyResult, budget: str | None = None, phis: Sequence
     chosen = chosen_budget(result, budget)
     best_of(result, chosen)
     baseline, task = studied_baseline(result)
-    name = file_stem(result, chosen)
+    name = _free_of(file_stem(result, chosen), baseline)
     members = _members(result, chosen, (baseline, task), name, sorted(set(phis)))
     card = family_card(result, chosen, baseline, task, name, members)
     return Family(name, baseline, task, members, heading(card), card)
+
+
+def _free_of(stem: str, baseline: Baseline) -> str:
+    """A name for the module that is not that of the user's own, which it imports."""
+    own = baseline.call.reference.partition(":")[0] if isinstance(baseline, UserBaseline) else ""
+    return f"{stem}_found" if stem == own.partition(".")[0] else stem
 
 
 def file_stem(result: StudyResult, budget: BudgetResult) -> str:
@@ -75,6 +83,7 @@ def _members(
         ),
         FOUND: Member(FOUND, member_name(stem, FOUND), found.spec, found.macs, found.params, "found"),
     }  # fmt: skip
+    check_unchanged(result, baseline, task, own[FOUND])
     others = [phi for phi in phis if phi not in own]
     scaled = _scaled(result, chosen, stem, others) if others else {}
     return tuple((own | scaled)[phi] for phi in phis)
@@ -114,9 +123,10 @@ def heading(card: Mapping[str, Any]) -> str:
         + _accuracy(card),
         card["advice"],
         card["verification"]["words"] if card["verification"] else "Not verified on new seeds.",
+        not_recommended(card["recommendation"]),
         *card["larger_phi"],
     ]
-    return "\n\n".join(_safe(sentence) for sentence in sentences)
+    return "\n\n".join(_safe(sentence) for sentence in sentences if sentence)
 
 
 def _accuracy(card: Mapping[str, Any]) -> str:

@@ -44,7 +44,7 @@ class HubLibrary(Library):
         if len(family.members) != 1:
             phis = ", ".join(f"{member.phi:g}" for member in family.members)
             raise UsageError(f"a hub folder holds one network, not those of phi {phis}; allowed: one --phi, such as 1")
-        return TimmLibrary().files(family)
+        return TimmLibrary().suited(family.baseline).files(family)
 
     def usage(self, family: Family) -> str:
         """Loading from the path."""
@@ -70,7 +70,8 @@ class HubLibrary(Library):
             write_atomic(folder / name, text)
         config = hub_config(family, written_for(family))
         write_atomic(folder / CONFIG, json.dumps(config, indent=2) + "\n")
-        save_weights(folder / MODEL, TimmLibrary().own_names(member, found.state), found.metadata)
+        names = TimmLibrary().suited(family.baseline).own_names(member, found.state)
+        save_weights(folder / MODEL, names, found.metadata)
 
     def texts(self, card: Mapping[str, Any], text: str) -> dict[str, str]:
         """The card once more under the name that hubs show, with what they index."""

@@ -16,6 +16,7 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "python": ("scalesearch.export.to_python", "PythonLibrary"),
     "json": ("scalesearch.export.to_json", "JsonLibrary"),
     "onnx": ("scalesearch.export.to_onnx", "OnnxLibrary"),
+    "torch-export": ("scalesearch.export.to_torch_export", "TorchExportLibrary"),
     "hub-folder": ("scalesearch.export.hub", "HubLibrary"),
 }
 """Name -> module and class."""

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from scalesearch.export.card import not_recommended
+
 Card = Mapping[str, Any]
 
-STAGE_COLUMNS = ("stage", "repeats", "channels", "expand", "kernel", "stride", "macs", "params")
+STAGE_COLUMNS = ("stage", "depth", "width", "repeats", "channels", "expand", "kernel", "stride", "macs", "params")
 
 
 def card_text(card: Card, usage: str) -> str:
@@ -20,7 +22,9 @@ def card_text(card: Card, usage: str) -> str:
     """
     parts = [
         _title(card),
+        *_recommended(card),
         _section("Use", f"```python\n{usage}\n```"),
+        _section("The line to type", *_lines(card)),
         _section("Networks", _networks(card)),
         _section("Stages", *(_stages(builder) for builder in card["builders"])),
         _section("Evidence", *_evidence(card)),
@@ -42,6 +46,27 @@ def _title(card: Card) -> str:
         f"{c['alpha']:.4g} (depth), beta {c['beta']:.4g} (width), gamma {c['gamma']:.4g} (resolution) at phi 1. "
         f"For {card['library']}, with {card['task']['num_classes']} classes and {card['task']['in_channels']} input "
         "channel(s)."
+    )
+
+
+def _recommended(card: Card) -> Iterator[str]:
+    """A warning at the top, where the network is not what is recommended."""
+    if warning := not_recommended(card["recommendation"]):
+        yield f"**Not recommended as it is.** {plain(warning)}"
+
+
+def _lines(card: Card) -> Iterator[str]:
+    """What makes every network without this export."""
+    calls = "\n".join(f"{builder['name']} = {builder['call']}" for builder in card["builders"])
+    yield f"```python\n{card['needs']}\n\n{calls}\n```"
+    code = card["user_code"]
+    if not code:
+        return
+    known = f"SHA-256 of its syntax tree begins `{code['code']}`" if code["code"] else "its source cannot be read"
+    then = f"; it was `{code['code_in_study']}` when the study was made" if code["changed"] else ""
+    yield (
+        f"The network is made by `{code['attribute']}` of your own module `{code['module']}`, which must be on the "
+        f"path: it is not in this folder. {known[0].upper()}{known[1:]}{then}."
     )
 
 

@@ -103,8 +103,9 @@ def own_baseline(baseline: Baseline) -> ConfiguredBaseline:
     """
     if not isinstance(baseline, ConfiguredBaseline):
         raise UsageError(
-            f"baseline {baseline.name!r} cannot be written as a python module, because its source is not scalesearch's "
-            "own; allowed: --to json, which has every channel and repeat, or --to onnx"
+            f"baseline {baseline.name!r} cannot be written as a python module, because its source is neither "
+            "scalesearch's nor timm's nor a function that can be imported by name; allowed: --to json, which has every "
+            "channel and repeat, --to onnx or --to torch-export"
         )
     return baseline
 

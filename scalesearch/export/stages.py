@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from scalesearch.analysis.calls import multiplier
 from scalesearch.cost import closed_form
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.configured import ConfiguredBaseline
@@ -24,7 +25,8 @@ def stages(baseline: Baseline, spec: NetworkSpec, task: Task) -> list[dict[str, 
     What is in none of them, such as the class token of a ViT, is the stage `other`, the last.
 
     `channels` and `repeats` are of the spec; `expand`, `kernel` and `stride` (of the first block) are there where the
-    family has them for each stage, `macs` and `params` where it has a closed form.
+    family has them for each stage, `macs` and `params` where it has a closed form. A network that does not tell its
+    stages is the one stage `whole`, with its multipliers of `depth` and `width`.
 
     Example:
         >>> from scalesearch.networks.registry import get_baseline
@@ -32,6 +34,9 @@ def stages(baseline: Baseline, spec: NetworkSpec, task: Task) -> list[dict[str, 
         >>> {key: value for key, value in stages(b0, b0.spec, b0.task)[2].items() if key != "macs"}
         {'stage': '1', 'channels': 24, 'repeats': 2, 'expand': 6, 'kernel': 3, 'stride': 2, 'params': 16714}
     """
+    if spec.unit == "thousandth":
+        multipliers = {"depth": multiplier(spec.depths[0]), "width": multiplier(spec.widths[0])}
+        return [{"stage": "whole", **multipliers}]
     costs = _costs(baseline, spec, task)
     middle = zip(map(str, range(len(spec.depths))), spec.widths, spec.depths, strict=True)
     named: dict[str, dict[str, Any]] = {

@@ -36,6 +36,15 @@ $entries    }
     return build_model_with_cfg($cls, variant, pretrained, **{**model_args, **kwargs})
 '''
 
+_CREATE_PLAIN = '''
+$exact
+def _build(**kwargs: Any) -> $made:
+    """A model with what timm gives to $model, but for the sizes that its builder says."""
+    model_args: dict[str, Any] = {
+$entries    }
+    return $cls(**{**model_args, **kwargs})
+'''
+
 _EXACT = '''
 def _exact(channels: int) -> int:
     """timm rounds channels to multiples of 8; those of these models are meant as they are."""
@@ -45,26 +54,32 @@ def _exact(channels: int) -> int:
 
 _BODY = """model_args: dict[str, Any] = {{
 {entries}}}
-return _build("{name}", pretrained, **{{**model_args, **kwargs}})"""
+return _build({first}**{{**model_args, **kwargs}})"""
 
 
-def written(family: Family) -> Written:
+def written(family: Family, *, registered: bool = True) -> Written:
     """The parts of the module.
+
+    Args:
+        family: of a `timm:` baseline.
+        registered: whether timm's registry builds the models, which gives them a name, a configuration and weights;
+            else the builders call timm's class themselves.
 
     Raises:
         InexpressibleError: timm gives the model an argument that cannot be written.
     """
     baseline = family.baseline
     if not isinstance(baseline, TimmBaseline):
-        raise InexpressibleError(LIBRARY, family.members[0].name, "stem", "is of a baseline that timm does not have")
+        raise InexpressibleError(LIBRARY, family.members[0].name, "stem", "is not of timm's", written=False)
     try:
-        return _written(family, baseline, capture(baseline.model))
+        return _written(family, baseline, capture(baseline.model), registered)
     except UnwritableError as error:
         why = f"takes {error}, which cannot be written in a file"
-        raise InexpressibleError(LIBRARY, family.members[0].name, "stem", why) from None
+        library = LIBRARY if registered else "python"
+        raise InexpressibleError(library, family.members[0].name, "stem", why, written=False) from None
 
 
-def _written(family: Family, baseline: TimmBaseline, call: Call) -> Written:
+def _written(family: Family, baseline: TimmBaseline, call: Call, registered: bool) -> Written:
     from timm.models import get_pretrained_cfg
 
     source, made = Source(), call.make.__qualname__
@@ -72,23 +87,30 @@ def _written(family: Family, baseline: TimmBaseline, call: Call) -> Written:
     scaled = _has_another_stem(family, baseline, call)
     sizes = {m.name: _sizes(baseline.family, call, m.spec, scaled=scaled) for m in family.members}
     indented = dataclasses.replace(source, width=LINE - 4)
-    bodies = {name: _body(indented, name, arguments) for name, arguments in sizes.items()}
     changed = set(next(iter(sizes.values())))
+    fixed = baseline.family == "ViT"
+    if fixed and not registered:
+        sizes = {m.name: sizes[m.name] | {"img_size": m.spec.resolution_px} for m in family.members}
+    bodies = {name: _body(indented, name if registered else "", arguments) for name, arguments in sizes.items()}
     mobile = baseline.family in ("EfficientNet", "MobileNetV3")
     cls = {"RegNet": "StagedRegNet"}.get(baseline.family, "ScaledResNet" if scaled else made)
-    common = {"feature_cfg": _features(baseline.family, call, baseline.spec), **_unusual(call, changed)}
+    features = {"feature_cfg": _features(baseline.family, call, baseline.spec)} if registered else {}
+    common = {**features, **_unusual(call, changed)}
     entries = source.entries(common, 8) + ('        "round_chs_fn": _exact,\n' if mobile else "")
     return Written(
         imports=_imports(source, call, baseline.family, scaled=scaled),
         made=made,
         classes=_classes(baseline.family, scaled=scaled),
-        create=fill(_CREATE, exact=_EXACT if mobile else "", made=made, model=baseline.model, entries=entries, cls=cls),
+        create=fill(
+            _CREATE if registered else _CREATE_PLAIN,
+            exact=_EXACT if mobile else "", made=made, model=baseline.model, entries=entries, cls=cls,
+        ),
         bodies=bodies,
         first_conv=cfg.first_conv,
         classifier=cfg.classifier,
         pool_px=None,
-        fixed_px=baseline.family == "ViT",
-    )
+        fixed_px=fixed,
+    )  # fmt: skip
 
 
 def _unusual(call: Call, changed: set[str]) -> dict[str, Any]:
@@ -132,15 +154,17 @@ def _sizes(family: str, call: Call, spec: NetworkSpec, *, scaled: bool) -> dict[
 
 
 def _body(source: Source, name: str, sizes: dict[str, Any]) -> str:
+    """The lines of a builder; with no name the model is not one of timm's registry."""
+    first = f'"{name}", pretrained, ' if name else ""
     if "model_cfg" not in sizes:
-        return _BODY.format(entries=source.entries(sizes, 4), name=name)
+        return _BODY.format(entries=source.entries(sizes, 4), first=first)
     cfg, spec = sizes["model_cfg"]
     given = dataclasses.asdict(cfg) | {"stem_width": spec.stem_width, "num_features": spec.head_width}
     usual = {item.name: item.default for item in dataclasses.fields(cfg)}
     kept = {key: value for key, value in given.items() if key not in COMPUTED and value != usual[key]}
     sized = {"depths": spec.depths, "widths": spec.widths, **kept}
     lines = "".join(f"    {key}={source.flat(value)},\n" for key, value in sized.items())
-    return f'cfg = StagedCfg(\n{lines})\nreturn _build("{name}", pretrained, model_cfg=cfg, **kwargs)'
+    return f"cfg = StagedCfg(\n{lines})\nreturn _build({first}{'model_cfg' if name else 'cfg'}=cfg, **kwargs)"
 
 
 def _features(family: str, call: Call, spec: NetworkSpec) -> dict[str, Any]:

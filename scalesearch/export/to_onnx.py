@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import MissingExtraError
-from scalesearch.export.base import WHOLE, Family, Library, Member, Probe, StageCount
+from scalesearch.export.base import WHOLE, Family, Library, Probe, StageCount
 from scalesearch.export.own import own_network
+from scalesearch.export.traced import BATCHES, FIXED_BATCH, different, traced
 from scalesearch.weights import Weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch.export import ExportedProgram
 
 OPSET = 18
 """The operator set that torch's exporter writes by itself; another would be converted."""
-BATCHES = (1, 3)
-"""Batch sizes that a graph is run with: one, and one that is not the batch it was traced with."""
 INPUT, OUTPUT = "images", "logits"
 
 
@@ -65,7 +65,7 @@ class OnnxLibrary(Library):
         for member in family.members:
             found = weights.get(member.name)
             network = own_network(family, member, found.state if found else None)
-            _write(network, _images(family, member, 2), folder / f"{member.name}.onnx")
+            _write(traced(network, family, member, self.name), folder / f"{member.name}.onnx")
 
     def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
         """Check the graph, count its multiply-adds and run it with more than one batch size."""
@@ -74,34 +74,20 @@ class OnnxLibrary(Library):
         path = folder / f"{builder}.onnx"
         onnx.checker.check_model(str(path), full_check=True)
         graph = onnx.load(str(path), load_external_data=False)
-        gaps = [_gap(path, own, _different(images, batch)) for batch in BATCHES]
-        note = f"opset {OPSET}, batch {' and '.join(map(str, BATCHES))}; batch-norm is folded into the convolutions"
+        batches = BATCHES if graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param else BATCHES[:1]
+        gaps = [_gap(path, own, different(images, batch)) for batch in batches]
+        sizes = f"batch {' and '.join(map(str, batches))}" if len(batches) > 1 else FIXED_BATCH
+        note = f"opset {OPSET}, {sizes}; batch-norm is folded into the convolutions"
         return Probe({WHOLE: StageCount(None, graph_macs(graph))}, max(gaps), note)
 
 
-def _images(family: Family, member: Member, batch: int) -> Tensor:
-    import torch
-
-    px = member.spec.resolution_px
-    return torch.zeros(batch, family.task.in_channels, px, px)
-
-
-def _different(images: Tensor, batch: int) -> Tensor:
-    """As many images as asked, no two alike: each is shifted by its number, so that a mixed-up batch is seen."""
-    import torch
-
-    return torch.stack([images[i % len(images)].roll(i, -1) for i in range(batch)])
-
-
-def _write(network: nn.Module, images: Tensor, path: Path) -> None:
+def _write(traced_program: ExportedProgram, path: Path) -> None:
     import torch
 
     with contextlib.redirect_stdout(io.StringIO()):  # what the exporter tells of its steps
         program = torch.onnx.export(
-            network,
-            (images,),
+            traced_program,
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
             input_names=[INPUT],
             output_names=[OUTPUT],
             opset_version=OPSET,

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from scalesearch.export.base import Family, Library, Member, Probe
 from scalesearch.export.python import own_baseline, python_module
+from scalesearch.networks.base import Baseline
+from scalesearch.networks.timm_adapter import TimmBaseline
+from scalesearch.networks.user_function import UserBaseline
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,6 +23,18 @@ class PythonLibrary(Library):
 
     name = "python"
     needs = "torch"
+
+    def suited(self, baseline: Baseline) -> Library:
+        """See `Library.suited`."""
+        if isinstance(baseline, UserBaseline):
+            from scalesearch.export.user_python import UserPythonLibrary
+
+            return UserPythonLibrary()
+        if isinstance(baseline, TimmBaseline):
+            from scalesearch.export.timm_python import TimmPythonLibrary
+
+            return TimmPythonLibrary()
+        return self
 
     def files(self, family: Family) -> dict[str, str]:
         """The one module."""
@@ -37,12 +52,13 @@ class PythonLibrary(Library):
         """Build where scalesearch cannot be imported, then count and compare."""
         from scalesearch.export.torch_probe import compare, import_file
 
-        with _hidden("scalesearch"):
-            network = getattr(import_file(folder, module), builder)(_classes(own, images), images.shape[1])
+        with hidden("scalesearch"):
+            network = getattr(import_file(folder, module), builder)(classes_of(own, images), images.shape[1])
         return compare(network, own, images, own.state_dict())
 
 
-def _classes(own: nn.Module, images: Tensor) -> int:
+def classes_of(own: nn.Module, images: Tensor) -> int:
+    """How many logits a network gives."""
     import torch
 
     with torch.no_grad():
@@ -51,7 +67,7 @@ def _classes(own: nn.Module, images: Tensor) -> int:
 
 
 @contextmanager
-def _hidden(package: str) -> Iterator[None]:
+def hidden(package: str) -> Iterator[None]:
     """Meanwhile nothing of `package` can be imported, not even what is loaded already."""
     loaded: dict[str, Any] = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == package}
     for name in loaded:

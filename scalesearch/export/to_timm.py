@@ -6,7 +6,7 @@ Weights are scalesearch's state dict as it is: its names are timm's, but for Reg
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 from scalesearch.export.base import Family, InexpressibleError, Library, Member, Probe
 from scalesearch.export.timm_names import timm_names, timm_stages
 from scalesearch.export.torch_text import Imports, docstring, fill, import_block, mapping
+from scalesearch.networks.base import Baseline
 from scalesearch.networks.configured import ConfiguredBaseline
+from scalesearch.networks.user_function import UserBaseline
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,10 +34,13 @@ class Written:
         classes: source of the classes that the module defines; may be empty.
         create: source of the function that the builders call.
         bodies: source of each builder's body, by member's name; lines without indentation.
-        first_conv: path of the first convolution, and of the classifier.
-        classifier: path of the classifier's linear layer.
+        first_conv: path of the first convolution; None where timm cannot adapt it to other channels.
+        classifier: path of the classifier's linear layer; None where timm cannot leave it out for other classes.
         pool_px: side of the last feature map, by member's name; None where the network has no such map.
         fixed_px: whether a network takes images of its own resolution only.
+        guarded_import: source of an import that may fail with advice; may be empty.
+        needs: what the module needs.
+        rates: arguments of timm's that the builders take beside classes and channels.
     """
 
     imports: Imports
@@ -43,10 +48,13 @@ class Written:
     classes: str
     create: str
     bodies: Mapping[str, str]
-    first_conv: str
-    classifier: str
+    first_conv: str | None
+    classifier: str | None
     pool_px: Mapping[str, int] | None
     fixed_px: bool = False
+    guarded_import: str = ""
+    needs: str = "timm and nothing else"
+    rates: Iterable[str] = ("drop_rate",)
 
 
 WRITERS = {
@@ -66,6 +74,14 @@ class TimmLibrary(Library):
     name: ClassVar[str] = LIBRARY
     needs: ClassVar[str] = "timm"
     extra: ClassVar[str] = "vision"
+
+    def suited(self, baseline: Baseline) -> TimmLibrary:
+        """See `Library.suited`."""
+        if not isinstance(baseline, UserBaseline):
+            return self
+        from scalesearch.export.user_timm import UserTimmLibrary
+
+        return UserTimmLibrary()
 
     def files(self, family: Family) -> dict[str, str]:
         """The module that registers every member; see `Library.files`."""
@@ -106,26 +122,28 @@ def written_for(family: Family) -> Written:
         InexpressibleError: a network that timm cannot build.
     """
     baseline = family.baseline
-    if baseline.name.startswith("timm:"):
+    if isinstance(baseline, UserBaseline):
+        writer = "user_timm"
+    elif baseline.name.startswith("timm:"):
         writer = "timm_adapted"
     elif isinstance(baseline, ConfiguredBaseline) and type(baseline.config).__name__ in WRITERS:
         writer = WRITERS[type(baseline.config).__name__]
     else:
         why = "is of a network whose source is not scalesearch's own"
-        raise InexpressibleError(LIBRARY, family.members[0].name, "stem", why)
+        raise InexpressibleError(LIBRARY, family.members[0].name, "stem", why, written=False)
     written: Written = importlib.import_module(f"scalesearch.export.{writer}").written(family)
     return written
 
 
 _MODULE = '''"""$heading
 
-Importing this file registers the models with timm. It needs timm and nothing else:
+Importing this file registers the models with timm. It needs $needs:
 
     import timm
     import $module
 
     network = timm.create_model("$example")  # [N, $channels, $px, $px] to [N, $classes]
-    network = timm.create_model("$example", num_classes=100, in_chans=3, drop_rate=0.3)
+    network = timm.create_model("$example", num_classes=100, in_chans=3$rates)
     weights = {"file": "model.safetensors"}
     network = timm.create_model("$example", pretrained=True, pretrained_cfg_overlay=weights)
 
@@ -133,7 +151,7 @@ There are no weights to download: `pretrained=True` without a file is an error.
 """
 
 $imports
-
+$guarded_import
 
 def _cfg(px: int$pool_argument) -> dict[str, Any]:
     """What timm's data pipeline and its loading of weights must know of a model."""
@@ -144,8 +162,8 @@ $input_entries        "crop_pct": 1.0,
         "interpolation": "bilinear",
         "mean": $mean,
         "std": $std,
-        "first_conv": "$first_conv",
-        "classifier": "$classifier",
+        "first_conv": $first_conv,
+        "classifier": $classifier,
     }
 
 
@@ -205,8 +223,11 @@ def _module(family: Family, written: Written) -> str:
         input_entries=_input_entries(written),
         mean=mean,
         std=std,
-        first_conv=written.first_conv,
-        classifier=written.classifier,
+        first_conv=_path(written.first_conv),
+        classifier=_path(written.classifier),
+        guarded_import=f"\n{written.guarded_import}\n" if written.guarded_import else "",
+        needs=written.needs,
+        rates="".join(f", {rate}=0.3" for rate in written.rates),
         cfgs="".join(f'        "{m.name}": {_cfg_call(m, written)},\n' for m in family.members),
         made=written.made,
         classes_source=f"{written.classes.strip()}\n\n\n" if written.classes else "",
@@ -226,6 +247,10 @@ def _normalisation(family: Family) -> tuple[str, str, Imports]:
         return *names, {"timm.data": names}
     half = repr((0.5,) * channels)
     return half, half, {}
+
+
+def _path(path: str | None) -> str:
+    return "None" if path is None else f'"{path}"'
 
 
 def _input_entries(written: Written) -> str:

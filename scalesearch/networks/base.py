@@ -150,6 +150,10 @@ class Baseline(ABC):
         """What tells this baseline from another of its name: empty for networks of this package, whose version does."""
         return ""
 
+    def call_form(self) -> str:
+        """How a user's code is called, one of the forms of `analysis.calls`; empty for every other baseline."""
+        return ""
+
     def smallest(self) -> NetworkSpec:
         """The least network the family makes: one block a stage, one divisor wide, the smallest resolution."""
         least = replace(self.spec, depths=(1,) * len(self.spec.depths), resolution_px=self.rules.min_resolution_px)

@@ -175,6 +175,16 @@ def _count(build: Callable[[], nn.Module], resolution_px: int, in_channels: int,
     with torch.random.fork_rng(devices=[]), torch.device(device):
         module = build().to(device).eval()
         image = torch.zeros(1, in_channels, resolution_px, resolution_px)
+    return run_counted(module, image)
+
+
+def run_counted(module: nn.Module, image: Tensor) -> Amounts:
+    """Run a network on one image, in the mode it is in, and count what it does.
+
+    Args:
+        module: on the device of the image.
+        image: [1, in_channels, px, px].
+    """
     fast_attention = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one fused operator, in which nothing can be counted
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scalesearch.analysis.calls import CLASS, NAMES, OBJECT, POSITIONS, multiplier
 from scalesearch.errors import BaseError
 from scalesearch.imports import import_attribute
 from scalesearch.networks.base import Task
@@ -36,6 +37,11 @@ class Call(ABC):
         """How messages call it."""
         return f"base {self.reference!r}"
 
+    @property
+    @abstractmethod
+    def form(self) -> str:
+        """How the code is called: one of the forms of `analysis.calls`."""
+
     @abstractmethod
     def make(self, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> Any:
         """Call the user's code, whatever it raises or returns."""
@@ -55,10 +61,15 @@ class FunctionCall(Call):
 
     by_name: bool
 
+    @property
+    def form(self) -> str:
+        """See `Call.form`."""
+        return NAMES if self.by_name else POSITIONS
+
     def make(self, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> Any:
         """See `Call.make`."""
         function = load(self.reference)
-        depth, width = spec.depths[0] / 1000, spec.widths[0] / 1000
+        depth, width = multiplier(spec.depths[0]), multiplier(spec.widths[0])
         values = (depth, width, spec.resolution_px, task.num_classes, task.in_channels)
         if self.by_name:
             return function(**dict(zip(ARGUMENTS, values, strict=True)), **options)
@@ -66,13 +77,18 @@ class FunctionCall(Call):
 
     def where(self, spec: NetworkSpec) -> str:
         """See `Call.where`."""
-        depth, width = spec.depths[0] / 1000, spec.widths[0] / 1000
+        depth, width = multiplier(spec.depths[0]), multiplier(spec.widths[0])
         return f"at depth {depth:g}, width {width:g}, {spec.resolution_px} px"
 
 
 @dataclass(frozen=True)
 class StagesCall(Call):
     """A class that tells its stages."""
+
+    @property
+    def form(self) -> str:
+        """See `Call.form`."""
+        return CLASS if inspect.isclass(load(self.reference)) else OBJECT
 
     def make(self, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> Any:
         """See `Call.make`."""

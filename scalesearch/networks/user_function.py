@@ -65,6 +65,10 @@ class UserBaseline(CountedBaseline):
         """See `Baseline.identity`: a hash of the module's code, comments and layout aside; not of what it imports."""
         return code_hash(self.call.reference)
 
+    def call_form(self) -> str:
+        """See `Baseline.call_form`."""
+        return self.call.form
+
     def shapes(self, spec: NetworkSpec, task: Task) -> Amounts:
         """What shapes alone tell of one image: cost and the shape of the output. Raises as `amount` does."""
         self.check(spec)

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.law import compute_law, law_refusal
 from scalesearch.analysis.result import StudyResult
 from scalesearch.config import config_to_dict, dump_toml
@@ -40,6 +41,7 @@ def _template() -> Template:
     environment.globals |= {
         "text": text,
         "engineering": engineering,
+        "network_line": network_line,
         "evidence": evidence,
         "fidelity": fidelity,
         "surfaces": surface,

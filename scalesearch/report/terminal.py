@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.law import compute_law, law_refusal
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.currency import CURRENCIES
@@ -62,6 +63,7 @@ def _answer(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType
         return
     yield _line("best", coefficients(best.network), "bold green")
     yield _line("network", architecture(best.network))
+    yield _line("in Python", network_line(manifest, best.network.spec).call)
     yield _line("validation accuracy", score_beside(best, manifest.data))
     yield _line("advice", budget.advice, "bold")
     if budget.comparisons:

@@ -270,6 +270,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         baseline_cost=prepared.gauge.settled(prepared.baseline.spec),
         exponents=prepared.budgets[0].surface.exponents,
         baseline_identity=prepared.baseline.identity(),
+        baseline_call=prepared.baseline.call_form(),
     )
 
 
