@@ -288,11 +288,10 @@ def own_result(tmp_path, monkeypatch):
 
 def test_a_network_of_the_users_own_is_refused_by_other_libraries_and_written_in_json(own_result, tmp_path):
     for to in ("torchvision", "keras", "transformers", "pycls"):
-        pytest.importorskip(get_library(to).needs)
         with pytest.raises(
             ScaleSearchError, match="allowed: --to python, onnx, torch-export or json, which have every"
         ):
-            export_study(own_result, to, tmp_path / to)
+            export_study(own_result, to, tmp_path / to, check=False)
         assert not (tmp_path / to).exists()
     card = export_study(own_result, "json", tmp_path / "json").card
     assert card["network"]["unit"] == "thousandth"
