@@ -13,22 +13,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
 
-from scalesearch.cost import count
 from scalesearch.currency import Currency, amount
-from scalesearch.errors import InfeasibleError, UsageError, choice_error
+from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.gauge import Gauge
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
-from scalesearch.networks.registry import get_baseline
 from scalesearch.space import NOMINAL, Budget, Coefficients, Exponents, Shares, coefficients_from_shares, lattice_with
 from scalesearch.spec import (
-    DEPTH_RULES,
     Candidate,
-    DepthRule,
     NetworkSpec,
-    round_spec,
     round_width,
     round_widths,
     snap_resolution,
@@ -46,9 +40,6 @@ MAX_RATIO = 10_000.0
 
 MAX_COUNTED_RATIO = 32.0
 """The same where networks must be built to be counted: at 64x the deepest took a minute and a half to lay out."""
-
-MAX_MULTIPLIER = 100.0
-"""Largest multiplier that `count_scaled` builds."""
 
 DENSE_POINTS = 496
 """Points of the lattice that tells which coefficients are one network (order 30)."""
@@ -288,43 +279,3 @@ def coefficient_ranges(triples: Sequence[Coefficients]) -> tuple[tuple[float, fl
     """Smallest and largest alpha, beta and gamma of several triples."""
     columns = zip(*((c.alpha, c.beta, c.gamma) for c in triples), strict=True)
     return tuple((min(column), max(column)) for column in columns)
-
-
-def count_scaled(
-    base: str,
-    multipliers: Coefficients,
-    *,
-    resolution_px: int | None = None,
-    rounding: str = "proportional",
-    num_classes: int | None = None,
-    in_channels: int | None = None,
-) -> dict[str, Any]:
-    """Count a baseline scaled by plain rounding, as `scalesearch count` prints it.
-
-    Args:
-        base: name of the baseline.
-        multipliers: of depth, width and resolution.
-        resolution_px: taken as it is, instead of the snapped multiple of the baseline's own.
-        rounding: depth rule.
-        num_classes: None takes the baseline's own; the same for `in_channels`.
-
-    Raises:
-        UnknownNameError: no such baseline or rule.
-        UsageError: a multiplier over `MAX_MULTIPLIER`.
-        InfeasibleError: a resolution under what the strides can take.
-    """
-    baseline = get_baseline(base, resolution_px)
-    if rounding not in DEPTH_RULES:
-        raise choice_error("rounding rule", rounding, DEPTH_RULES)
-    if (largest := max(multipliers.alpha, multipliers.beta, multipliers.gamma)) > MAX_MULTIPLIER:
-        raise UsageError(f"a multiplier of {largest:g} is too large to count; allowed: {MAX_MULTIPLIER:g} or less")
-    own = baseline.task
-    task = Task(
-        own.num_classes if num_classes is None else num_classes,
-        own.in_channels if in_channels is None else in_channels,
-    )
-    rules = replace(baseline.rules, depth_rule=cast(DepthRule, rounding))
-    spec = round_spec(baseline.spec, multipliers, rules)
-    spec = spec if resolution_px is None else replace(spec, resolution_px=resolution_px)
-    found = count(baseline, spec, task)
-    return {"name": base, **asdict(task), "depths": list(spec.depths), "widths": list(spec.widths), **found.to_dict()}

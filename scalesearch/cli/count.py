@@ -26,7 +26,7 @@ def count(
     as_json: AsJson = False,
 ) -> None:
     """Count a network with fvcore: multiply-adds, parameters, activations, stage by stage."""
-    from scalesearch.realize import count_scaled
+    from scalesearch.explore.count import count_scaled
     from scalesearch.report import count_table
     from scalesearch.space import Coefficients
 
