@@ -24,7 +24,7 @@ from scalesearch.executors.worker import ProxyWorker
 from scalesearch.gauge import Gauge
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.efficientnet import MICRO, make_baseline, stage_table
-from scalesearch.search.prepare import budget_space, proposals
+from scalesearch.search.spaces import budget_space
 from scalesearch.space import NOMINAL
 from scalesearch.spec import NetworkSpec, RoundingRules
 
@@ -92,9 +92,9 @@ def measure(combination: Combination, networks: int, seeds: int, processes: int)
         combination.data, train_images=recipe.train_images or None, val_images=recipe.val_images or None
     )
     task = Task(len(dataset.classes), dataset.channels)
-    space = budget_space(Gauge(combination.baseline, task), "2x", 0.02, NOMINAL)
     config = replace(load_definition("default"), trials=networks)
-    specs = [space.candidate(point.shares).spec for point in proposals(config, space)]
+    space = budget_space(config, Gauge(combination.baseline, task), "2x", NOMINAL)
+    specs = [space.candidate(point.shares).spec for point in space.known]
     setup = WorkerSetup(combination.baseline, task, dataset, recipe, "cpu", 1)
     jobs = [(spec, seed) for seed in range(seeds) for spec in specs]
     with multiprocessing.get_context("spawn").Pool(processes, start, (setup,)) as pool:

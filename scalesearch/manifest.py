@@ -64,6 +64,9 @@ class BudgetFacts:
             arithmetic, else the planned ones.
         within_tolerance: how many of the realized meet the budget.
         realized: how many were.
+        tolerance: allowed |cost / target - 1|; 0 in studies made before it could differ between budgets.
+        within: (tolerance, networks that it would leave), where networks were enumerated or the tolerance adapted.
+        enumerated: whether the networks were found by trying, and points are the nearest of them.
         planned: networks that the study will propose on it, the first of them where the sampler ends by itself; 0 where
             the baseline is the only one.
     """
@@ -75,6 +78,9 @@ class BudgetFacts:
     within_tolerance: int
     planned: int
     realized: int = 0
+    tolerance: float = 0.0
+    within: tuple[tuple[float, int], ...] = ()
+    enumerated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,4 +192,6 @@ def manifest_from_dict(values: Mapping[str, Any], source: str) -> Manifest:
 
 def _renamed(budget: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of a budget, also as they were written before budgets had other currencies."""
-    return {{"target_macs": "target"}.get(name, name): value for name, value in budget.items()}
+    found = {{"target_macs": "target"}.get(name, name): value for name, value in budget.items()}
+    found["within"] = tuple((tolerance, count) for tolerance, count in found.get("within", ()))
+    return found

@@ -40,6 +40,24 @@ def _budget_line(plan: BudgetPlan, currency: str) -> str:
     return text
 
 
+def _tolerance_lines(plan: BudgetPlan) -> list[str]:
+    """How far off the budget networks may be, where that is not the usual, and which references cannot be met."""
+    lines = []
+    if plan.within and plan.networks_on_surface:
+        each = ", ".join(f"{count} within {100 * tolerance:g} %" for tolerance, count in plan.within)
+        lines.append(f"  networks that can be built near {plan.text}: {each}; taken: within {100 * plan.tolerance:g} %")
+    if plan.within and plan.tolerance > 0.02:
+        lines.append("  accuracies are compared at equal cost: what a network costs more is taken off")
+    for name, place in plan.nearest:
+        where = "/".join(f"{100 * share:.0f}" for share in (place.depth, place.width, place.resolution))
+        lines.append(
+            f"  no network is all on {name}: the nearest, {where} depth/width/resolution, stands for it"
+            if name in ("depth", "width", "resolution")
+            else f"  no network is at {name}: the nearest, {where} depth/width/resolution, stands for it"
+        )
+    return lines
+
+
 def preflight_lines(plan: Preflight) -> list[str]:
     """The one screen before training, line by line."""
     data = plan.data
@@ -50,7 +68,7 @@ def preflight_lines(plan: Preflight) -> list[str]:
         f"data {data.spec}: {data.train_images} training and {data.val_images} validation images, "
         f"{data.classes} classes, {pixels}",
         *(f"  {label}: {told}" for label, told in data_told(data)),
-        *(_budget_line(budget, plan.currency) for budget in plan.budgets),
+        *(line for b in plan.budgets for line in (_budget_line(b, plan.currency), *_tolerance_lines(b))),
     ]
     if not any(budget.planned for budget in plan.budgets):
         lines.append("note: at 1x every coefficient is 1, so the baseline is the only network")
@@ -171,7 +189,7 @@ class PlainProgress(Progress):
             return
         self._told[job] = time.monotonic()
         network = self._networks[job.trial]
-        names = f" ({', '.join(network.roles)})" if network.roles else ""
+        names = f" ({', '.join(network.names)})" if network.roles else ""
         self.console.print(
             f"network {job.trial}{names}, seed {job.seed}: epoch {point.epoch}, loss {point.train_loss:.3f}, "
             f"validation accuracy {100 * point.accuracy:.2f} %",
@@ -184,7 +202,7 @@ class PlainProgress(Progress):
         """See `Listener.finished`."""
         super().finished(job, network, outcome)
         score = outcome.note if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.2f} %"
-        names = f" ({', '.join(network.roles)})" if network.roles else ""
+        names = f" ({', '.join(network.names)})" if network.roles else ""
         self.console.print(
             f"[{self.done}/{self.total}] network {job.trial}{names} at {network.budget}, seed {job.seed}: {score}, "
             f"{outcome.seconds:.1f} s; {self.time_left()}",
@@ -241,6 +259,6 @@ class LiveProgress(Progress):
         for job, point in self._running.items():
             network = self._networks[job.trial]
             state = f"epoch {point.epoch}, accuracy {100 * point.accuracy:.2f} %" if point else "first epoch"
-            names = f" ({', '.join(network.roles)})" if network.roles else ""
+            names = f" ({', '.join(network.names)})" if network.roles else ""
             rows.add_row(f"network {job.trial}{names}", Text(architecture(network)), f"seed {job.seed}", state)
         return Group(head, rows, Text(self.best(), style="green"))

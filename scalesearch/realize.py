@@ -16,10 +16,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from scalesearch.currency import Currency, amount
-from scalesearch.errors import InfeasibleError, UsageError
+from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError, UsageError
 from scalesearch.gauge import Gauge
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
-from scalesearch.space import NOMINAL, Budget, Coefficients, Exponents, Shares, coefficients_from_shares, lattice_with
+from scalesearch.space import (
+    NOMINAL,
+    Budget,
+    Coefficients,
+    Exponents,
+    Shares,
+    coefficients_from_shares,
+    distance,
+    lattice_with,
+    shares_from_coefficients,
+)
 from scalesearch.spec import (
     Candidate,
     NetworkSpec,
@@ -31,6 +41,9 @@ from scalesearch.spec import (
 GOAL, GOOD_ENOUGH = 0.25, 0.5
 """Parts of the tolerance: the least distorted network within the first is taken (half a percent at 2 %); when there is
 none, channels are moved further only if even the closest network misses by more than the second."""
+
+AIM = 0.02
+"""The tolerance that channels are fitted for: a wider one lets networks in that miss it, and makes none miss more."""
 
 MAX_COMBINATIONS, FEW_COMBINATIONS = 4096, 16
 """Choices of channels that are tried where a cost is arithmetic, and where it must be counted or measured."""
@@ -45,6 +58,20 @@ DENSE_POINTS = 496
 """Points of the lattice that tells which coefficients are one network (order 30)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A network that there is, near the budget, at its own place on the surface.
+
+    Attributes:
+        cost: in the currency of the budget.
+        shares: of log-cost, as measured: what depth, width and resolution each cost alone.
+    """
+
+    spec: NetworkSpec
+    cost: float
+    shares: Shares
+
+
 @dataclass(frozen=True)
 class Surface:
     """A baseline, a task and a budget: everything needed to realize a point.
@@ -55,6 +82,8 @@ class Surface:
         ratio: the budget as a multiple of the baseline.
         tolerance: allowed |cost / target - 1|.
         exponents: of cost in depth, width and resolution, which turn shares into coefficients.
+        members: the networks that there are, where they were enumerated (see `scalesearch.candidates`): every point is
+            then the one nearest to it. Empty where channels are fitted to each point.
     """
 
     gauge: Gauge
@@ -62,6 +91,7 @@ class Surface:
     ratio: float
     tolerance: float
     exponents: Exponents = NOMINAL
+    members: tuple[Member, ...] = ()
     _widths: dict[NetworkSpec, NetworkSpec] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -78,8 +108,20 @@ class Surface:
         """The point of the surface with these shares."""
         return coefficients_from_shares(shares, self.ratio, self.exponents)
 
+    def nearest(self, shares: Shares) -> Member:
+        """The member nearest to a point; of two as near, the one that meets the budget better."""
+        return min(self.members, key=lambda m: (round(distance(m.shares, shares), 12), abs(m.cost - self.target)))
+
+    def placed(self, shares: Shares) -> Shares:
+        """Where the network of a point is: the point itself, or its nearest member's own place."""
+        return self.nearest(shares).shares if self.members else shares
+
     def skeleton(self, coefficients: Coefficients) -> NetworkSpec:
-        """Rounded depths and resolution with the baseline's own channels: points with one skeleton are one network."""
+        """What points of one network have in common: its rounded depths and resolution with the baseline's own
+        channels, or the network itself where they were enumerated.
+        """
+        if self.members:
+            return self.nearest(shares_from_coefficients(coefficients, self.exponents)).spec
         spec = self.baseline.spec
         px = snap_resolution(spec.resolution_px * coefficients.gamma, spec.resolution_px, self.baseline.rules)
         return replace(spec, depths=self.baseline.depths(coefficients.alpha), resolution_px=px)
@@ -90,6 +132,8 @@ class Surface:
 
     def skeleton_of(self, spec: NetworkSpec) -> NetworkSpec:
         """The skeleton that a realized network was made from."""
+        if self.members:
+            return spec
         return replace(self.baseline.spec, depths=spec.depths, resolution_px=spec.resolution_px)
 
 
@@ -144,7 +188,12 @@ def crossing_multiplier(surface: Surface, base: NetworkSpec) -> float:
     def costs(multiplier: float) -> float:
         channels = tuple(round_widths(base, multiplier, rules))
         if channels not in steps:
-            steps[channels] = cost(base.with_channels(channels))
+            try:
+                steps[channels] = cost(base.with_channels(channels))
+            except (BaseError, InfeasibleError):
+                if multiplier >= 1:
+                    raise
+                steps[channels] = 0.0  # too narrow for a user's code: not a network, and the search goes on upwards
         return steps[channels]
 
     low, high = min(rules.divisors(base)) / (4 * max(base.channels)), 1.0
@@ -209,10 +258,17 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
     divisors = surface.baseline.rules.divisors(base)
     multiplier = crossing_multiplier(surface, base)
     ideals = [c * multiplier for c in base.channels]
-    goal = surface.tolerance * GOAL
+    aim = min(surface.tolerance, AIM)
+    goal = aim * GOAL
+
+    refused: list[ScaleSearchError] = []
 
     def miss(channels: Sequence[int]) -> float:
-        return abs(gauge.cost(base.with_channels(channels)) / surface.target - 1)
+        try:
+            return abs(gauge.cost(base.with_channels(channels)) / surface.target - 1)
+        except (BaseError, InfeasibleError) as error:  # a user's code need not run at every width
+            refused.append(error)
+            return math.inf
 
     best: tuple[int, ...] = ()
     error = math.inf
@@ -221,9 +277,11 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
             best, error = channels, found
         if error <= goal:
             return base.with_channels(best)
+    if not best:
+        raise refused[0]
     # Two at once where one alone has no way left, unless every look costs time.
     sizes = range(1, min(2 if gauge.arithmetic else 1, len(best)) + 1)
-    while error > surface.tolerance * GOOD_ENOUGH:
+    while error > aim * GOOD_ENOUGH:
         nearest = (min((miss(c), c) for c in _moves(best, divisors, size)) for size in sizes)
         found, channels = next((near for near in nearest if near[0] < error), (error, best))
         if found >= error:
@@ -241,6 +299,8 @@ def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
         The candidate; `within_tolerance` is False where no channels meet the budget (a very coarse baseline).
     """
     gauge, base = surface.gauge, surface.skeleton(coefficients)
+    if surface.members:
+        return _member(surface, base)
     if base not in surface._widths:
         surface._widths[base] = fit_channels(surface, base)
     spec = surface._widths[base]
@@ -249,6 +309,13 @@ def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
     plain = base.with_channels(round_widths(base, coefficients.beta, surface.baseline.rules))
     before = gauge.cost(plain) if gauge.unit.counted else math.nan
     return Candidate(spec, (coefficients,), cost, surface.target, before, within)
+
+
+def _member(surface: Surface, spec: NetworkSpec) -> Candidate:
+    member = next(member for member in surface.members if member.spec == spec)
+    within = abs(member.cost / surface.target - 1) <= surface.tolerance
+    own = surface.coefficients(member.shares)
+    return Candidate(spec, (own,), member.cost, surface.target, math.nan, within)
 
 
 def merge(candidates: Iterable[Candidate]) -> dict[NetworkSpec, Candidate]:
@@ -268,7 +335,7 @@ def realize_all(surface: Surface, shares: Iterable[Shares]) -> dict[NetworkSpec,
 
 def skeleton_map(surface: Surface, points: int = DENSE_POINTS) -> dict[NetworkSpec, tuple[Coefficients, ...]]:
     """The coefficients of a dense lattice by the skeleton they give; nothing is realized, so costs may be measured."""
-    found: dict[NetworkSpec, list[Coefficients]] = {}
+    found: dict[NetworkSpec, list[Coefficients]] = {m.spec: [surface.coefficients(m.shares)] for m in surface.members}
     for shares in lattice_with(points):
         coefficients = surface.coefficients(shares)
         found.setdefault(surface.skeleton(coefficients), []).append(coefficients)

@@ -22,6 +22,7 @@ from scalesearch.space import (
     REFERENCES,
     Exponents,
     Shares,
+    distance,
     paper_grid,
     shares_from_coefficients,
     shares_from_square,
@@ -67,19 +68,15 @@ def _distinct(points: Iterable[Shares], key: Key, known: Iterable[object]) -> li
     return kept
 
 
-def _distance(a: Shares, b: Shares) -> float:
-    return (a.depth - b.depth) ** 2 + (a.width - b.width) ** 2 + (a.resolution - b.resolution) ** 2
-
-
 def spread(points: Sequence[Shares], start: Sequence[Shares], count: int) -> list[Shares]:
     """Choose `count` points one by one, each as far as possible from all chosen before (greedy maximin)."""
     chosen: list[Shares] = []
-    rest = {i: min((_distance(point, c) for c in start), default=math.inf) for i, point in enumerate(points)}
+    rest = {i: min((distance(point, c) for c in start), default=math.inf) for i, point in enumerate(points)}
     while rest and len(chosen) < count:
         farthest = max(rest, key=rest.__getitem__)
         del rest[farthest]
         chosen.append(points[farthest])
-        rest = {i: min(gap, _distance(points[i], points[farthest])) for i, gap in rest.items()}
+        rest = {i: min(gap, distance(points[i], points[farthest])) for i, gap in rest.items()}
     return chosen
 
 

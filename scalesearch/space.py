@@ -76,6 +76,30 @@ class Shares:
             raise UsageError(f"shares {astuple(self)} sum to {total:g}; allowed: shares that sum to 1")
 
 
+def distance(a: Shares, b: Shares) -> float:
+    """Squared distance of two points of the triangle.
+
+    Example:
+        >>> distance(Shares(1.0, 0.0, 0.0), Shares(0.5, 0.5, 0.0))
+        0.5
+    """
+    return (a.depth - b.depth) ** 2 + (a.width - b.width) ** 2 + (a.resolution - b.resolution) ** 2
+
+
+MET = 0.1
+"""Distance in shares within which a network is a reference, and not another that stands for it."""
+
+
+def is_met(reference: Shares, place: Shares) -> bool:
+    """Whether a network at a place may be called by a reference's name.
+
+    Example:
+        >>> is_met(Shares(1.0, 0.0, 0.0), Shares(0.95, 0.05, 0.0)), is_met(Shares(1.0, 0.0, 0.0), Shares(0.8, 0.2, 0.0))
+        (True, False)
+    """
+    return distance(reference, place) <= MET**2
+
+
 REFERENCES: dict[str, Shares] = {
     "depth": Shares(1.0, 0.0, 0.0),
     "width": Shares(0.0, 1.0, 0.0),

@@ -99,31 +99,30 @@ class FunctionBaseline(UserBaseline):
             BaseError: width does not change the cost, so no budget could be met.
         """
         narrow = replace(self.spec, widths=(self._least,))
-        if self._least < ONE and self.macs(narrow, self.task) == self.macs(self.spec, self.task):
+        if not (self._answers(self._least) or self._answers(2 * ONE)):
             raise BaseError(
-                f"{self.call.what} costs the same at width {self._least / ONE:g} and at width 1; "
+                f"{self.call.what} costs the same at width {self._least / ONE:g}, 1 and 2; "
                 "allowed: a network whose channels grow with width, because width is what meets the budget"
             )
-        return replace(narrow, depths=(self._least,), resolution_px=self.rules.min_resolution_px)
+        least = replace(narrow, depths=(self._least,), resolution_px=self.rules.min_resolution_px)
+        try:
+            self.shapes(least, self.task)
+        except (BaseError, InfeasibleError):
+            return replace(least, resolution_px=self.spec.resolution_px)
+        return least
 
-    def build(
-        self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
-    ) -> nn.Module:
-        """See `UserBaseline.build`; widths under the smallest network's are taken as that."""
-        return super().build(self._floored(spec), task, dropout=dropout, stochastic_depth=stochastic_depth)
-
-    def shapes(self, spec: NetworkSpec, task: Task) -> Amounts:
-        """See `UserBaseline.shapes`."""
-        return super().shapes(self._floored(spec), task)
-
-    def _floored(self, spec: NetworkSpec) -> NetworkSpec:
-        """Searching a width tries very small ones, at which many functions would leave no channels."""
-        narrow = spec.widths[0] < ONE and spec.widths[0] < self._least
-        return replace(spec, widths=(self._least,)) if narrow else spec
+    def _answers(self, width: int) -> bool:
+        """Whether the network costs something else at this width; one that does not run says nothing."""
+        try:
+            return width != ONE and self.macs(replace(self.spec, widths=(width,)), self.task) != self.macs(
+                self.spec, self.task
+            )
+        except (BaseError, InfeasibleError):
+            return False
 
     @property
     def _least(self) -> int:
-        return _least(self.call, replace(self.spec, resolution_px=self.rules.min_resolution_px), self.task)
+        return _least(self.call, self.spec, self.task)
 
     def _start(self, grid: int) -> int:
         """The smallest multiplier on the grid that gives the same network as this one."""

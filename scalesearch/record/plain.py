@@ -78,6 +78,7 @@ def network_to_dict(network: NetworkRecord) -> dict[str, Any]:
         "latency_seconds": network.latency_seconds,
         "latency_spread": network.latency_spread,
         "memory_bytes": network.memory_bytes,
+        "stands_for": list(network.stands_for),
     }
 
 
@@ -88,6 +89,7 @@ def network_from_dict(values: Mapping[str, Any]) -> NetworkRecord:
         fields |= {"currency": "macs", "cost": values["macs"], "target": fields.pop("target_macs")}
     fields["excess"] = tuple((name, part) for name, part in values.get("excess", ()))
     fields["roles"] = tuple(values["roles"])
+    fields["stands_for"] = tuple(values.get("stands_for", ()))
     fields["coefficients"] = Coefficients(*values["coefficients"])
     fields["shares"] = None if values["shares"] is None else Shares(*values["shares"])
     fields["spec"] = spec_from_dict(values["spec"])

@@ -71,6 +71,7 @@ class NetworkRecord:
         latency_seconds: median of a batch, where it was measured.
         latency_spread: distance between the quartiles of its repeats, over the median.
         memory_bytes: of a training step, where it was asked for.
+        stands_for: the roles that no network has, for which this one, the nearest, stands.
     """
 
     trial: int
@@ -93,6 +94,12 @@ class NetworkRecord:
     latency_seconds: float | None = None
     latency_spread: float | None = None
     memory_bytes: float | None = None
+    stands_for: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The roles as people read them: `near uniform` where no network is there and this one stands for it."""
+        return tuple(f"near {role}" if role in self.stands_for else role for role in self.roles)
 
     @property
     def target_macs(self) -> int | None:

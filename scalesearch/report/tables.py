@@ -166,7 +166,7 @@ def front_table(front: Iterable[NetworkSummary]) -> Table:
         table.add_row(
             cost(summary.network),
             accuracy(summary),
-            escape(", ".join([summary.network.budget, *summary.network.roles])),
+            escape(", ".join([summary.network.budget, *summary.network.names])),
             str(spec.resolution_px),
             blocks(spec),
             channels(spec),

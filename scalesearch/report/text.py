@@ -163,7 +163,7 @@ def note(summary: NetworkSummary) -> str:
         "infeasible": f"{violations(summary.network)}, not trained",
         "waiting": "not trained yet",
     }
-    parts = [*summary.network.roles, reasons.get(summary.status, "")]
+    parts = [*summary.network.names, reasons.get(summary.status, "")]
     return ", ".join(part for part in parts if part)
 
 

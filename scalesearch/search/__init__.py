@@ -21,9 +21,10 @@ from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
 from scalesearch.search.opened import Source
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
-from scalesearch.search.prepare import BudgetSpace, Prepared, first_seed, make_manifest, prepare, recall
+from scalesearch.search.prepare import Prepared, first_seed, make_manifest, prepare, recall
 from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.sources import BaselineSource, BudgetSource
+from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.stopping import PrunerJudge
 from scalesearch.search.trainings import TrainingSource
 from scalesearch.study import (

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from scalesearch.candidates import FEWEST, TOLERANCES
 from scalesearch.config import option
 from scalesearch.cost import agreement, refuse_disagreement, uncounted_note
 from scalesearch.currency import CURRENCIES, over_limit
@@ -14,7 +15,8 @@ from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.manifest import Manifest
 from scalesearch.networks.base import ClosedFormBaseline
 from scalesearch.samplers import ADAPTIVE
-from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts
+from scalesearch.search.prepare import Prepared, data_facts
+from scalesearch.search.spaces import BudgetSpace
 from scalesearch.spec import Candidate, NetworkSpec
 
 
@@ -24,8 +26,11 @@ def check_plan(prepared: Prepared) -> None:
     A sampler that learns may still find networks where its first points have none, so only the others are refused.
 
     Raises:
-        InfeasibleError: no network that is planned on some budget meets it within the tolerance and the limits.
+        InfeasibleError: fewer than five networks can be built near some budget, or none that is planned on it meets it
+            within the tolerance and the limits.
     """
+    for space in prepared.budgets:
+        _check_enough(prepared, space)
     if prepared.config.sampler in ADAPTIVE:
         return
     for space in prepared.budgets:
@@ -60,7 +65,7 @@ def check_counts(prepared: Prepared) -> tuple[str, ...]:
     for spec in (baseline.spec, *_corners(prepared)):
         found = own if spec == baseline.spec else agreement(baseline, spec, task, quantity)
         place = "the baseline" if spec == baseline.spec else f"the planned network {spec}"
-        refuse_disagreement(found, baseline.name, place, prepared.config.tolerance)
+        refuse_disagreement(found, baseline.name, place, prepared.config.tolerance or TOLERANCES[0])
     note = uncounted_note(own)
     return tuple(text for text in (note, _other_count(prepared, quantity)) if text)
 
@@ -88,11 +93,30 @@ def _corners(prepared: Prepared) -> list[NetworkSpec]:
     return list(dict.fromkeys(max(found, key=size) for size in sizes)) if found else []
 
 
+def _check_enough(prepared: Prepared, space: BudgetSpace) -> None:
+    """Where networks were enumerated, refuse a study of a handful."""
+    there = len(space.surface.members)
+    looked_for = space.within and not space.is_baseline and (space.surface.members or not space.networks)
+    if not looked_for or there >= FEWEST:
+        return
+    name, given = prepared.baseline.name, prepared.config.tolerance
+    nearest = max((count for _, count in space.within), default=0)
+    within = f"within {100 * (given or TOLERANCES[-1]):g} %"
+    failing = f"; what was tried and does not run: {space.refused[0]}" if space.refused and not nearest else ""
+    wider = f"--tolerance {TOLERANCES[-1]:g} ({nearest} networks), " if given and nearest >= FEWEST else ""
+    raise InfeasibleError(
+        f"only {there} network{'' if there == 1 else 's'} of {name} can be built {within} of {space.text}, and a study "
+        f"needs {FEWEST}: depth, width or resolution come in too coarse steps{failing}; allowed: {wider}another "
+        "--budget, a --resolution with finer steps, widths in smaller multiples, or a class with stages() "
+        f"(see scalesearch check-base {name})"
+    )
+
+
 def _all_off(prepared: Prepared, space: BudgetSpace, found: Sequence[Candidate]) -> InfeasibleError:
     misses = sorted(abs(c.residual) for c in found)
     enough = math.ceil(100 * misses[len(misses) // 2]) / 100
     return InfeasibleError(
-        f"none of the {len(found)} planned networks at {space.text} is within {100 * prepared.config.tolerance:g} %: "
+        f"none of the {len(found)} planned networks at {space.text} is within {100 * space.surface.tolerance:g} %: "
         f"{prepared.baseline.name} comes in steps too coarse for it (the nearest misses by {100 * misses[0]:.1f} %); "
         f"allowed: --tolerance {enough:g} (half of them), or a network in finer steps, "
         f"see scalesearch check-base {prepared.baseline.name}"

@@ -8,6 +8,7 @@ from typing import Protocol
 from scalesearch.executors.base import Job
 from scalesearch.manifest import DataFacts
 from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
+from scalesearch.space import Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,9 @@ class BudgetPlan:
         infeasible: planned networks that break a second limit and will not be trained.
         trainings: on this budget; where the sampler ends by itself, at most.
         open_ended: whether it does.
+        tolerance: allowed |cost / target - 1|.
+        within: (tolerance, networks that it would leave), where networks were enumerated or the tolerance adapted.
+        nearest: references that cannot be met, with the shares of the network that stands for each.
     """
 
     text: str
@@ -34,6 +38,9 @@ class BudgetPlan:
     infeasible: int = 0
     trainings: int = 0
     open_ended: bool = False
+    tolerance: float = 0.02
+    within: tuple[tuple[float, int], ...] = ()
+    nearest: tuple[tuple[str, Shares], ...] = ()
 
     @property
     def trained(self) -> int:

@@ -11,8 +11,9 @@ from scalesearch.errors import StudyError, UsageError, choice_error
 from scalesearch.evidence import Split, Stage
 from scalesearch.realize import Surface, realize
 from scalesearch.record import NetworkRecord
-from scalesearch.search.prepare import BudgetSpace, Prepared, first_seed
+from scalesearch.search.prepare import Prepared, first_seed
 from scalesearch.search.records import Proposed, network_record
+from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.stages import StagePlan
 
 VERIFY_OFFSET = 5_000
@@ -144,7 +145,7 @@ def transfer_plan(
 def _larger(prepared: Prepared, space: BudgetSpace, phi: float) -> Surface:
     gauge, ratio = prepared.gauge, space.surface.ratio**phi
     target = gauge.settled(prepared.baseline.spec) * ratio
-    return Surface(gauge, target, ratio, prepared.config.tolerance, space.surface.exponents)
+    return Surface(gauge, target, ratio, space.surface.tolerance, space.surface.exponents)
 
 
 def _member(prepared: Prepared, surface: Surface, network: NetworkRecord, phi: float) -> NetworkRecord:
@@ -158,6 +159,8 @@ def _member(prepared: Prepared, surface: Surface, network: NetworkRecord, phi: f
         candidate.spec,
         candidate.cost,
         candidate.target,
+        surface.tolerance,
+        network.stands_for,
     )
     return network_record(prepared, network.trial, proposed)
 

@@ -8,7 +8,8 @@ from scalesearch.latency import STEADY
 from scalesearch.manifest import Manifest
 from scalesearch.samplers import Proposal
 from scalesearch.search.listener import BudgetPlan, Preflight
-from scalesearch.search.prepare import BudgetSpace, Prepared, data_facts, planned_networks
+from scalesearch.search.prepare import Prepared, data_facts
+from scalesearch.search.spaces import BudgetSpace, planned_networks
 from scalesearch.space import REFERENCES
 from scalesearch.spec import Candidate, NetworkSpec
 
@@ -65,6 +66,9 @@ def _plan(prepared: Prepared, space: BudgetSpace) -> BudgetPlan:
         infeasible=len(over),
         trainings=config.seeds * (config.trials if open_ended else planned - len(off) - len(over)),
         open_ended=open_ended,
+        tolerance=space.surface.tolerance,
+        within=space.within,
+        nearest=space.nearest(),
     )
 
 
@@ -76,8 +80,12 @@ def measure_ahead(prepared: Prepared) -> None:
 
 
 def cautions(prepared: Prepared) -> tuple[str, ...]:
-    """What a user should know of a cost that is measured."""
+    """What a user should know of a cost that is measured, and of sizes at which the network does not run."""
     gauge = prepared.gauge
+    refused = tuple(dict.fromkeys(reason for space in prepared.budgets for reason in space.refused))
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        return (f"some sizes do not run, and are left out: {refused[0]}{more}",)
     if gauge.currency != "latency" and not prepared.limits.latency:
         return ()
     spec, found = gauge.baseline.spec, []

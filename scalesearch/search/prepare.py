@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from scalesearch.config import PER_TRAINING, StudyConfig
+from scalesearch.config import StudyConfig
 from scalesearch.currency import CURRENCIES
 from scalesearch.data import Dataset, absolute_spec, load_dataset
 from scalesearch.errors import UsageError
@@ -15,91 +14,22 @@ from scalesearch.executors.local import default_workers
 from scalesearch.explore.exponents import measured_exponents
 from scalesearch.gauge import Conditions, Gauge, Limits
 from scalesearch.latency import Latency
-from scalesearch.manifest import CLASSES_KEPT, BudgetFacts, DataFacts, Manifest, host_facts, library_versions, utc_now
+from scalesearch.manifest import CLASSES_KEPT, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.proxy import resolve_device
-from scalesearch.realize import Surface, make_surface, realize, skeleton_map
 from scalesearch.record import NetworkRecord
-from scalesearch.samplers import ADAPTIVE, Proposal, fixed_points, reference_proposals, spread, surface_design
+from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, planned_networks
 from scalesearch.space import (
     NOMINAL,
-    Budget,
-    Coefficients,
     Exponents,
-    Shares,
-    parse_budget,
-    references,
-    shares_from_coefficients,
 )
-from scalesearch.spec import Candidate, NetworkSpec
 
 SEED_STRIDE = 10_000
 """Between the first seeds of two studies, so that studies of different seeds share no training."""
 
 LEAST_EXPONENT = 0.1
 """Under this a cost hardly answers to a multiplier, which would then be the budget to the power of 10 or more."""
-
-
-@dataclass(frozen=True)
-class BudgetSpace:
-    """One budget: its surface, and the networks of a dense lattice on it with the coefficients that give each.
-
-    Attributes:
-        networks: skeleton (see `Surface.skeleton`) -> its coefficients; realized only where a cost is arithmetic.
-        known: the points known before training; none where the baseline is the only network.
-    """
-
-    text: str
-    surface: Surface
-    networks: Mapping[NetworkSpec, tuple[Coefficients, ...]]
-    known: tuple[Proposal, ...] = ()
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether the budget is the baseline's own cost, where the baseline is the only network of the plane."""
-        return self.surface.ratio == 1.0
-
-    def contenders(self, most: int) -> list[Shares]:
-        """One point of every network on the surface, the known points first; of many, the ones farthest apart."""
-        found: dict[NetworkSpec, Shares] = {}
-        for proposal in self.known:
-            found.setdefault(self.key(proposal.shares), proposal.shares)
-        known = len(found)
-        for key, triples in self.networks.items():
-            if key not in found:
-                found[key] = shares_from_coefficients(triples[0], self.surface.exponents)
-        points = list(found.values())
-        return [*points[:known], *spread(points[known:], points[:known], most - known)]
-
-    def candidate(self, shares: Shares) -> Candidate:
-        """The candidate of a point."""
-        return realize(self.surface, self.surface.coefficients(shares))
-
-    def candidates(self) -> list[Candidate]:
-        """Those of the known points."""
-        return [self.candidate(proposal.shares) for proposal in self.known]
-
-    def key(self, shares: Shares) -> NetworkSpec:
-        """The skeleton of a point: two points with one key are one network."""
-        return self.surface.skeleton(self.surface.coefficients(shares))
-
-    def facts(self, planned: int) -> BudgetFacts:
-        """What the manifest keeps of it; `planned` is how many networks will be proposed."""
-        surface = self.surface
-        if surface.gauge.arithmetic:
-            candidates = [realize(surface, triples[0]) for triples in self.networks.values()]
-        else:
-            candidates = self.candidates()
-        return BudgetFacts(
-            text=self.text,
-            target=surface.target,
-            networks_on_surface=len(self.networks),
-            residual_median=statistics.median([abs(c.residual) for c in candidates] or [0.0]),
-            within_tolerance=sum(c.within_tolerance for c in candidates),
-            planned=planned,
-            realized=len(candidates),
-        )
 
 
 @dataclass(frozen=True)
@@ -138,31 +68,6 @@ def data_facts(dataset: Dataset) -> DataFacts:
         majority_share=dataset.majority_share,
         warnings=dataset.warnings,
     )
-
-
-def budget_space(gauge: Gauge, text: str, tolerance: float, exponents: Exponents) -> BudgetSpace:
-    """The surface of one budget and the networks on it.
-
-    Raises:
-        InfeasibleError: the budget is under the smallest network that the family can make.
-    """
-
-    def surface_of(budget: Budget) -> Surface:
-        return make_surface(gauge.baseline, gauge.task, budget, tolerance, gauge=gauge, exponents=exponents)
-
-    budget = parse_budget(text)
-    surface = surface_of(budget)
-    if abs(surface.ratio - 1) <= tolerance:  # the baseline itself meets the budget
-        budget = parse_budget("1x")
-        surface = surface_of(budget)
-    return BudgetSpace(budget.text, surface, skeleton_map(surface))
-
-
-def made_space(gauge: Gauge, facts: BudgetFacts, made: Manifest) -> BudgetSpace:
-    """One budget as the study laid it out: a cost that is measured would be another one now."""
-    ratio = parse_budget(facts.text).ratio(made.baseline_cost)
-    surface = Surface(gauge, facts.target, ratio, made.config.tolerance, made.exponents)
-    return BudgetSpace(facts.text, surface, skeleton_map(surface))
 
 
 def recall(prepared: Prepared, networks: Iterable[NetworkRecord]) -> None:
@@ -212,10 +117,10 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         spaces = [made_space(gauge, facts, made) for facts in made.budgets]
     else:
         exponents = surface_exponents(config, baseline, task)
-        spaces = [budget_space(gauge, text, config.tolerance, exponents) for text in config.budgets]
+        spaces = [budget_space(config, gauge, text, exponents) for text in config.budgets]
     unique: dict[float, BudgetSpace] = {}
     for space in spaces:  # 800M and 0.8G are one budget
-        unique.setdefault(space.surface.target, replace(space, known=proposals(config, space)))
+        unique.setdefault(space.surface.target, space)
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
     return Prepared(config, dataset, baseline, task, chosen, workers, gauge, limits, tuple(unique.values()))
@@ -272,34 +177,3 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         baseline_identity=prepared.baseline.identity(),
         baseline_call=prepared.baseline.call_form(),
     )
-
-
-def proposals(config: StudyConfig, space: BudgetSpace) -> tuple[Proposal, ...]:
-    """The points known before training: the references, then all points of a sampler that does not learn."""
-    if space.is_baseline:
-        return ()
-    named = references(space.surface.exponents)
-    if config.sampler in PER_TRAINING:
-        return tuple(surface_design(named, space.key))
-    found = reference_proposals(named, space.key)
-    if config.sampler in ADAPTIVE:
-        return tuple(found)
-    own = fixed_points(
-        config.sampler,
-        max(0, config.trials - len(found)),
-        [named[name] for proposal in found for name in proposal.roles],
-        space.key,
-        ratio=space.surface.ratio,
-        exponents=space.surface.exponents,
-        seed=config.seed,
-        grid_step=config.grid_step,
-    )
-    return (*found, *(Proposal(shares) for shares in own))
-
-
-def planned_networks(config: StudyConfig, space: BudgetSpace) -> int:
-    """How many networks a study will propose on a budget, the references included."""
-    if space.is_baseline:
-        return 0
-    known = len({space.key(proposal.shares) for proposal in space.known})
-    return max(known, min(config.trials, len(space.networks))) if config.sampler in ADAPTIVE else known

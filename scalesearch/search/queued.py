@@ -7,8 +7,9 @@ from typing import Any
 from optuna.trial import Trial, TrialState
 
 from scalesearch.record import NetworkRecord
-from scalesearch.search.prepare import BudgetSpace, Prepared
+from scalesearch.search.prepare import Prepared
 from scalesearch.search.records import Proposed, network_record
+from scalesearch.search.spaces import BudgetSpace
 from scalesearch.space import Shares, shares_from_square, square_from_shares
 from scalesearch.spec import NetworkSpec
 from scalesearch.study import StudyStore
@@ -50,5 +51,15 @@ class BudgetQueue:
         candidate, key = self.space.candidate(shares), self.space.key(shares)
         triples = (*candidate.coefficients, *self.space.networks.get(key, ()))
         roles = tuple(trial.user_attrs.get("roles", []))
-        proposed = Proposed(self.space.text, roles, shares, triples, candidate.spec, candidate.cost, candidate.target)
+        proposed = Proposed(
+            self.space.text,
+            roles,
+            self.space.surface.placed(shares),
+            triples,
+            candidate.spec,
+            candidate.cost,
+            candidate.target,
+            self.space.surface.tolerance,
+            tuple(name for name, _ in self.space.nearest() if name in roles),
+        )
         return network_record(self.prepared, self.store.networks(), proposed)

@@ -24,6 +24,8 @@ class Proposed:
     spec: NetworkSpec
     cost: float
     target: float
+    tolerance: float
+    stands_for: tuple[str, ...] = ()
 
 
 def network_record(prepared: Prepared, number: int, proposed: Proposed) -> NetworkRecord:
@@ -49,8 +51,9 @@ def network_record(prepared: Prepared, number: int, proposed: Proposed) -> Netwo
         currency=gauge.currency,
         cost=cost,
         target=proposed.target,
-        within_tolerance=abs(cost / proposed.target - 1) <= prepared.config.tolerance,
+        within_tolerance=abs(cost / proposed.target - 1) <= proposed.tolerance,
         excess=limits.excess(gauge, spec),
+        stands_for=proposed.stands_for,
         latency_seconds=latency.median if latency else None,
         latency_spread=latency.spread if latency else None,
         memory_bytes=gauge.memory(spec) if limits.memory or gauge.currency == "memory" else None,

@@ -11,9 +11,10 @@ from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.record import Excess, NetworkRecord
 from scalesearch.samplers import ADAPTIVE, adaptive_sampler, derived_seed
 from scalesearch.search.opened import Judge, OpenTrial, taken_up
-from scalesearch.search.prepare import BudgetSpace, Prepared
+from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.records import Proposed, network_record
+from scalesearch.search.spaces import BudgetSpace
 from scalesearch.space import Coefficients, shares_from_coefficients
 from scalesearch.spec import NetworkSpec
 from scalesearch.study import BASELINE_STUDY, Interrupted, StudyStore
@@ -59,7 +60,7 @@ class BaselineSource:
     def _record(self) -> NetworkRecord:
         spec, one = self.prepared.baseline.spec, Coefficients(1.0, 1.0, 1.0)
         cost = self.prepared.gauge.settled(spec)
-        proposed = Proposed(BASELINE_BUDGET, ("baseline",), None, (one,), spec, cost, cost)
+        proposed = Proposed(BASELINE_BUDGET, ("baseline",), None, (one,), spec, cost, cost, 1.0)
         network = network_record(self.prepared, self.store.networks(), proposed)
         return replace(network, within_tolerance=True, excess=())
 

@@ -13,8 +13,9 @@ from scalesearch.analysis.result import noise_elsewhere
 from scalesearch.analysis.summary import summarize
 from scalesearch.record import NetworkRecord
 from scalesearch.search.opened import OpenTrial, taken_up
-from scalesearch.search.prepare import BudgetSpace, Prepared
+from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
+from scalesearch.search.spaces import BudgetSpace
 from scalesearch.spec import NetworkSpec
 from scalesearch.study import StudyStore
 from scalesearch.surface_sampler import SEED_INDEX, SurfaceSampler
