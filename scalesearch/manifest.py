@@ -64,7 +64,7 @@ class BudgetFacts:
             arithmetic, else the planned ones.
         within_tolerance: how many of the realized meet the budget.
         realized: how many were.
-        tolerance: allowed |cost / target - 1|; 0 in studies made before it could differ between budgets.
+        tolerance: allowed |cost / target - 1|.
         within: (tolerance, networks that it would leave), where networks were enumerated or the tolerance adapted.
         enumerated: whether the networks were found by trying, and points are the nearest of them.
         planned: networks that the study will propose on it, the first of them where the sampler ends by itself; 0 where
@@ -78,7 +78,7 @@ class BudgetFacts:
     within_tolerance: int
     planned: int
     realized: int = 0
-    tolerance: float = 0.0
+    tolerance: float = 0.02
     within: tuple[tuple[float, int], ...] = ()
     enumerated: bool = False
 
@@ -184,7 +184,8 @@ def manifest_from_dict(values: Mapping[str, Any], source: str) -> Manifest:
     made.pop("schema")
     facts: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in made["data"].items()}
     made["data"] = DataFacts(**facts)
-    made["budgets"] = tuple(BudgetFacts(**_renamed(budget)) for budget in made["budgets"])
+    given = {"tolerance": definition.get("tolerance", 0.02)}  # of studies made before budgets had their own
+    made["budgets"] = tuple(BudgetFacts(**given | _renamed(budget)) for budget in made["budgets"])
     made["exponents"] = Exponents(**made["exponents"]) if "exponents" in made else NOMINAL
     made.setdefault("baseline_cost", made["baseline_macs"])
     return Manifest(config=config_from_dict(definition, source), **made)

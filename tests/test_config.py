@@ -103,7 +103,7 @@ def test_an_unknown_key_that_is_near_nothing_lists_the_keys_of_its_own_table():
 
 OUT_OF_RANGE = [
     *[("trials", 0), ("trials", 100_001), ("trials", 1.5), ("seeds", 0), ("seeds", 10_001), ("seed", -1)],
-    *[("seed", 2**31), ("tolerance", 0.0), ("tolerance", 1.01), ("grid_step", 0.0), ("grid_step", 0.51)],
+    *[("seed", 2**31), ("tolerance", -0.1), ("tolerance", 1.01), ("grid_step", 0.0), ("grid_step", 0.51)],
     *[("workers", -1), ("workers", 1025), ("time_limit", -1.0), ("trials", "many"), ("skip_bad", "perhaps")],
     *[("base", 3), ("budgets", "2x"), ("proxy", 3)],
 ]

@@ -64,17 +64,18 @@ class PairedTable:
         self.sd = math.sqrt(float((self._residuals**2).sum()) / ((networks - 1) * (seeds - 1)))
         self._drawn: Floats | None = None
 
-    def difference(self, first: int, second: int, among: int = 1) -> Difference:
+    def difference(self, first: int, second: int, among: int = 1, extra: float = 0.0) -> Difference:
         """Compare two rows.
 
         Args:
+            extra: standard error of what the two rows were corrected by, against each other.
             among: number of comparisons that the interval and p hold for together (Bonferroni), named before any
                 result was seen.
         """
         value = float((self.table[first] - self.table[second]).mean())
         if self.sd < NOTHING:  # the seeds made no difference at all
             return Difference(value, (value, value), 1.0 if abs(value) < NOTHING else among / (DRAWS + 1), 0.0)
-        error = math.sqrt(float(_variance(self._residuals, first, second)))
+        error = math.sqrt(float(_variance(self._residuals, first, second)) + extra**2)
         drawn = self._studentized()
         half = float(drawn[DRAWS - (DRAWS + 1) // (20 * among) + 1]) * error
         beyond = DRAWS - int(np.searchsorted(drawn, abs(value) / error))

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
+from scalesearch.analysis.noise import repeated
 from scalesearch.space import Shares
 
 Floats = npt.NDArray[np.float64]
@@ -69,12 +70,27 @@ class Observations:
         seeds: int64 [n].
         values: float64 [n]: accuracy, or minus a loss; larger is better.
         noise: from elsewhere; None where these are all that is known.
+        drift: float64 [n]: what the values were corrected by has one common error; its size for each, with its sign.
+            None where nothing was corrected.
     """
 
     points: Floats
     seeds: npt.NDArray[np.int64]
     values: Floats
     noise: Noise | None = None
+    drift: Floats | None = None
+
+    @property
+    def relative_drift(self) -> Floats:
+        """The drift in units of the noise of one training, as repeated trainings show it; 0 where none was repeated."""
+        if self.drift is None or not self.drift.any():
+            return np.zeros(len(self.values))
+        _, groups = np.unique(self.points, axis=0, return_inverse=True)
+        own = [self.values[groups == g].tolist() for g in range(int(groups.max()) + 1)]
+        degrees, variance = repeated(own)
+        squares = degrees * variance + (self.noise.degrees * self.noise.variance if self.noise else 0.0)
+        degrees += self.noise.degrees if self.noise else 0
+        return self.drift / np.sqrt(squares / degrees) if squares > 0 else np.zeros(len(self.values))
 
     @property
     def degrees(self) -> int:
@@ -189,6 +205,7 @@ class SurfacePosterior:
 
     def __init__(self, observations: Observations) -> None:
         self.observations = observations
+        self._drift = observations.relative_drift
         settings = [self._setting(choice) for choice in GRID]
         top = max(s.log_weight for s in settings)
         weights = np.exp([s.log_weight - top for s in settings])
@@ -199,7 +216,7 @@ class SurfacePosterior:
 
     def _setting(self, choice: Choice) -> _Setting:
         data = self.observations
-        cover = covariance(data.points, data.seeds, choice)
+        cover = covariance(data.points, data.seeds, choice) + np.outer(self._drift, self._drift)
         root = linalg.cholesky(cover, lower=True, check_finite=False)
         ones = linalg.solve_triangular(root, np.ones(len(data.values)), lower=True, check_finite=False)
         values = linalg.solve_triangular(root, data.values, lower=True, check_finite=False)
@@ -265,6 +282,8 @@ class SurfacePosterior:
             surface = setting.signal * root @ rng.standard_normal((root.shape[1], count))
         kinds, which = np.unique(data.seeds, return_inverse=True)
         noise = rng.standard_normal((seen, count)) + setting.block * rng.standard_normal((len(kinds), count))[which]
+        if self._drift.any():
+            noise = noise + self._drift[:, None] * rng.standard_normal((1, count))
         predictor = self._predictor(setting, points)
         missed = surface[seen:] - predictor @ (surface[:seen] + noise)
         scale = np.sqrt(setting.scale * degrees / rng.chisquare(degrees, size=count))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scalesearch.analysis.equal_cost import CostSlope
 from scalesearch.analysis.fidelity import Fidelity, RankChange, RateCheck, fidelity, rank_change, rate_check
 from scalesearch.analysis.layout import Layout, layout, stage_layout
 from scalesearch.analysis.summary import NetworkSummary
@@ -34,6 +35,7 @@ def prove(
     records: Sequence[TrialRecord],
     evidence: Sequence[EvidenceRecord],
     summaries: Sequence[NetworkSummary],
+    at_cost: CostSlope | None = None,
 ) -> Proof:
     """Read the evidence of one budget.
 
@@ -42,6 +44,7 @@ def prove(
         records: of the search on this budget.
         evidence: of all stages and budgets.
         summaries: of all networks of the search.
+        at_cost: how accuracy answers to cost, where networks may miss the budget.
     """
     stages = _stages(budget, evidence)
     if best is None:
@@ -49,9 +52,9 @@ def prove(
     found = best.network.trial
     at_one = next((stage for stage in stages if stage.purpose == "verify"), None)
     table = stage_layout(stages[at_one]) if at_one else None
-    means = {s.network.trial: s.mean for s in summaries if s.mean is not None}
+    means = {s.network.trial: s.level_mean for s in summaries if s.level_mean is not None}
     verification = (
-        verify_budget(table, budget=budget, split=at_one.split, found=found, search_means=means)
+        verify_budget(table, budget=budget, split=at_one.split, found=found, search_means=means, at_cost=at_cost)
         if table and at_one
         else None
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.noise import Reliability, reliability, repeated
 from scalesearch.analysis.pareto import pareto_front
 from scalesearch.analysis.posterior import Noise
 from scalesearch.analysis.proof import Proof, prove
-from scalesearch.analysis.summary import NetworkSummary, summarize, with_role
+from scalesearch.analysis.summary import NetworkSummary, cost_slopes, summarize, with_role
 from scalesearch.analysis.surface import NoSurface, ResponseSurface, response_surface
 from scalesearch.analysis.verdict import Comparison, advice, compare_best
 from scalesearch.evidence import EvidenceRecord
@@ -36,6 +37,9 @@ class BudgetResult:
         ending: why its search ended, where the sampler decides that itself.
         surface: accuracy over the shares.
         proof: what `verify` has found.
+        at_cost: how accuracy answers to cost, by which networks that miss the budget are compared; None where all
+            meet it, or nothing else was trained that would tell.
+        cautions: what a reader must know to compare its networks, sentence by sentence.
     """
 
     facts: BudgetFacts
@@ -48,6 +52,8 @@ class BudgetResult:
     ending: str
     surface: ResponseSurface | NoSurface
     proof: Proof
+    at_cost: CostSlope | None = None
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ def _budget_result(
     ending: str,
     records: Sequence[TrialRecord],
     evidence: Sequence[EvidenceRecord],
+    at_cost: CostSlope | None,
 ) -> BudgetResult:
     own = sorted(
         (s for s in summaries if s.network.budget == facts.text),
@@ -89,13 +96,34 @@ def _budget_result(
         networks=tuple(own),
         best=best,
         references=tuple((name, summary) for name, summary in found if summary),
-        reliability=reliability([s.accuracies for s in own if s.ranked]),
+        reliability=reliability([s.level for s in own if s.ranked]),
         comparisons=comparisons,
         advice=_advice(best, baseline, comparisons, sum(1 for s in own if s.failed)),
         ending=ending,
         surface=response_surface(own, noise_elsewhere(summaries, facts.text)),
-        proof=prove(facts.text, best, [r for r in records if r.network.budget == facts.text], evidence, summaries),
+        proof=prove(
+            facts.text, best, [r for r in records if r.network.budget == facts.text], evidence, summaries, at_cost
+        ),
+        at_cost=at_cost,
+        cautions=tuple(_cautions(facts, own, at_cost)),
     )
+
+
+def _cautions(facts: BudgetFacts, own: Sequence[NetworkSummary], at_cost: CostSlope | None) -> Iterator[str]:
+    """How far networks miss the budget and what is done about it; which references no network is."""
+    if facts.tolerance > EXACT + 1e-9 and own:
+        miss = max(abs(s.network.residual) for s in own if s.network.within_tolerance)
+        text = f"The networks miss {facts.text} by up to {100 * miss:.1f} %"
+        if at_cost:
+            worth, unsure = at_cost.value, at_cost.sd  # a hundredth of the cost, in hundredths of accuracy
+            yield (f"{text}, and are compared at equal cost: 1 % more is worth {worth:.3f} ± {unsure:.3f} points here.")
+        else:
+            yield f"{text}; nothing of another cost was trained, so they are not compared at equal cost."
+    for summary in own:
+        if summary.network.stands_for and summary.network.shares:
+            s, names = summary.network.shares, " and ".join(summary.network.stands_for)
+            where = f"{100 * s.depth:.0f}/{100 * s.width:.0f}/{100 * s.resolution:.0f} %"
+            yield f"No network is at {names}: the nearest, {where} on depth/width/resolution, stands for it."
 
 
 def noise_elsewhere(summaries: Iterable[NetworkSummary], budget: str) -> Noise | None:
@@ -138,12 +166,15 @@ def compute_result(
         endings: budget -> why its search ended, where the sampler decides that itself.
     """
     records = list(records)
-    summaries = summarize(records)
+    at_own_cost = summarize(records)
+    at_cost = cost_slopes(at_own_cost, {facts.text: facts.tolerance for facts in manifest.budgets})
+    summaries = summarize(records, at_cost) if at_cost else at_own_cost
     baseline = with_role(summaries, "baseline")
     endings = endings or {}
     evidence = list(evidence)
     budgets = tuple(
-        _budget_result(f, summaries, baseline, endings.get(f.text, ""), records, evidence) for f in manifest.budgets
+        _budget_result(f, summaries, baseline, endings.get(f.text, ""), records, evidence, at_cost.get(f.text))
+        for f in manifest.budgets
     )
     outcomes = [r.outcome for r in records if r.outcome]
     return StudyResult(

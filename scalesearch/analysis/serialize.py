@@ -50,6 +50,8 @@ def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:
         "seeds": len(summary.accuracies),
         "status": summary.status,
         "rank": summary.rank,
+        "stands_for": list(network.stands_for),
+        "accuracy_at_equal_cost": summary.level_mean,
     }
 
 
@@ -59,7 +61,9 @@ def _budget_to_dict(budget: BudgetResult, manifest: Manifest) -> dict[str, Any]:
         "currency": manifest.config.cost,
         "target": budget.facts.target,
         "target_macs": manifest.target_macs[budget.facts.text],
-        "tolerance": manifest.config.tolerance,
+        "tolerance": budget.facts.tolerance,
+        "cost_slope": dataclasses.asdict(budget.at_cost) if budget.at_cost else None,
+        "cautions": list(budget.cautions),
         "networks_on_surface": budget.facts.networks_on_surface,
         "within_tolerance": budget.facts.within_tolerance,
         "residual_median": budget.facts.residual_median,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scipy import special
 
+from scalesearch.analysis.equal_cost import CostSlope, Level, level, slopes
 from scalesearch.analysis.noise import Anova, mean_of, one_way_anova
 from scalesearch.record import NetworkRecord, TrialRecord
 
@@ -25,6 +26,8 @@ class NetworkSummary:
         ci95: interval of the mean from the seed spread pooled over all networks of the study; None with one seed each.
         shrunk: the mean drawn towards the mean of the budget's networks by its reliability (best linear prediction).
         rank: 1 is the highest shrunk mean among the ranked networks of the budget; None when not ranked.
+        off: what is taken off its accuracy to compare it at the budget's exact cost (see `equal_cost`), 0 to 1.
+        off_sd: standard error of that, with the sign of its miss.
     """
 
     network: NetworkRecord
@@ -39,6 +42,18 @@ class NetworkSummary:
     ci95: tuple[float, float] | None = None
     shrunk: float | None = None
     rank: int | None = None
+    off: float = 0.0
+    off_sd: float = 0.0
+
+    @property
+    def level(self) -> tuple[float, ...]:
+        """The accuracies at the budget's exact cost."""
+        return tuple(accuracy - self.off for accuracy in self.accuracies)
+
+    @property
+    def level_mean(self) -> float | None:
+        """The mean at the budget's exact cost: what networks are compared by."""
+        return None if self.mean is None else self.mean - self.off
 
     @property
     def ranked(self) -> bool:
@@ -57,7 +72,10 @@ class NetworkSummary:
         return "complete" if self.accuracies else "waiting"
 
 
-def _collect(records: Sequence[TrialRecord]) -> NetworkSummary:
+def _collect(records: Sequence[TrialRecord], at_cost: Mapping[str, CostSlope]) -> NetworkSummary:
+    network = records[0].network
+    slope = at_cost.get(network.budget)
+    off, off_sd = slope.off(network.cost, network.target) if slope else (0.0, 0.0)
     outcomes = sorted((r.outcome for r in records if r.outcome), key=lambda o: o.seed)
     done = [o for o in outcomes if o.status == "complete"]
     accuracies = tuple(o.accuracy for o in done if o.accuracy is not None)
@@ -65,7 +83,7 @@ def _collect(records: Sequence[TrialRecord]) -> NetworkSummary:
     mean = mean_of(accuracies) if n else None
     sd = math.sqrt(math.fsum((a - mean) ** 2 for a in accuracies) / (n - 1)) if mean is not None and n > 1 else None
     return NetworkSummary(
-        network=records[0].network,
+        network=network,
         seeds=tuple(o.seed for o in done),
         accuracies=accuracies,
         losses=tuple(o.loss for o in done if o.loss is not None),
@@ -74,6 +92,8 @@ def _collect(records: Sequence[TrialRecord]) -> NetworkSummary:
         stopped=sum(o.status == "stopped" for o in outcomes),
         mean=mean,
         sd=sd,
+        off=off,
+        off_sd=off_sd,
     )
 
 
@@ -85,28 +105,34 @@ def _with_interval(summary: NetworkSummary, study: Anova | None) -> NetworkSumma
 
 
 def _with_shrinkage(summary: NetworkSummary, budget: Anova | None) -> NetworkSummary:
-    if budget is None or summary.mean is None:
+    if budget is None or summary.level_mean is None:
         return summary
     variance = max(0.0, (budget.ms_between - budget.ms_within) / budget.n0)
     total = variance + budget.ms_within / len(summary.accuracies)
-    shrunk = budget.mean + (variance / total if total else 0.0) * (summary.mean - budget.mean)
+    shrunk = budget.mean + (variance / total if total else 0.0) * (summary.level_mean - budget.mean)
     return replace(summary, shrunk=shrunk)
 
 
 def _with_ranks(summaries: Sequence[NetworkSummary]) -> list[NetworkSummary]:
     ranked = [s for s in summaries if s.ranked]
     # Where networks have unequal numbers of seeds, a mean of few is drawn in more; else both orders are one.
-    order = sorted(ranked, key=lambda s: (-(s.shrunk or 0.0), -(s.mean or 0.0), s.network.cost, s.network.trial))
+    order = sorted(ranked, key=lambda s: (-(s.shrunk or 0.0), -(s.level_mean or 0.0), s.network.cost, s.network.trial))
     ranks = {s.network.trial: position for position, s in enumerate(order, start=1)}
     return [replace(s, rank=ranks.get(s.network.trial)) for s in summaries]
 
 
-def summarize(records: Iterable[TrialRecord]) -> tuple[NetworkSummary, ...]:
-    """Group trainings by network, ordered by trial. Ranks and shrinkage are within a budget."""
+def summarize(
+    records: Iterable[TrialRecord], at_cost: Mapping[str, CostSlope] | None = None
+) -> tuple[NetworkSummary, ...]:
+    """Group trainings by network, ordered by trial. Ranks and shrinkage are within a budget, at its exact cost.
+
+    Args:
+        at_cost: budget -> how accuracy answers to cost there, where networks may miss it.
+    """
     by_trial: dict[int, list[TrialRecord]] = {}
     for record in records:
         by_trial.setdefault(record.network.trial, []).append(record)
-    collected = [_collect(group) for _, group in sorted(by_trial.items())]
+    collected = [_collect(group, at_cost or {}) for _, group in sorted(by_trial.items())]
     study = pooled_anova(collected)
     by_budget: dict[str, list[NetworkSummary]] = {}
     for summary in collected:
@@ -120,7 +146,25 @@ def summarize(records: Iterable[TrialRecord]) -> tuple[NetworkSummary, ...]:
 
 def pooled_anova(summaries: Iterable[NetworkSummary]) -> Anova | None:
     """The one-way layout of the networks that can be ranked."""
-    return one_way_anova([s.accuracies for s in summaries if s.ranked])
+    return one_way_anova([s.level for s in summaries if s.ranked])
+
+
+def cost_slopes(summaries: Iterable[NetworkSummary], tolerances: Mapping[str, float]) -> dict[str, CostSlope]:
+    """How accuracy answers to cost at every budget whose networks may miss it, from all networks of the study.
+
+    Args:
+        summaries: at their own cost.
+        tolerances: budget -> allowed |cost / target - 1|.
+    """
+    by_budget: dict[str, list[NetworkSummary]] = {}
+    for summary in summaries:
+        if summary.ranked:
+            by_budget.setdefault(summary.network.budget, []).append(summary)
+    levels: dict[str, Level] = {}
+    for budget, own in by_budget.items():
+        if found := level([s.network.cost for s in own], [s.accuracies for s in own]):
+            levels[budget] = found
+    return slopes(levels, tolerances)
 
 
 def with_role(summaries: Iterable[NetworkSummary], role: str) -> NetworkSummary | None:

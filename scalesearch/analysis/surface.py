@@ -113,6 +113,7 @@ class _Rows:
     seeds: npt.NDArray[np.int64]
     accuracy: Floats
     loss: Floats | None
+    drift: Floats
 
 
 def _rows(networks: Sequence[NetworkSummary]) -> _Rows:
@@ -125,7 +126,8 @@ def _rows(networks: Sequence[NetworkSummary]) -> _Rows:
         shares=tuple(s.network.shares for s in kept if s.network.shares),
         groups=tuple(np.arange(end - len(s.accuracies), end) for s, end in zip(kept, ends, strict=True)),
         seeds=np.array(seeds, dtype=np.int64),
-        accuracy=np.array([a for s in kept for a in s.accuracies], dtype=np.float64),
+        accuracy=np.array([a for s in kept for a in s.level], dtype=np.float64),
+        drift=np.array([s.off_sd for s in kept for _ in s.accuracies], dtype=np.float64),
         loss=np.array(losses, dtype=np.float64) if len(losses) == len(seeds) else None,
     )
 
@@ -143,7 +145,7 @@ def response_surface(networks: Sequence[NetworkSummary], noise: Noise | None = N
     accuracy = _fit("accuracy", rows, rows.accuracy, models)
     loss = None if rows.loss is None else _fit("loss", rows, rows.loss, models)
     points = np.repeat(plane(rows.shares), [len(group) for group in rows.groups], axis=0)
-    process = SurfacePosterior(Observations(points, rows.seeds, rows.accuracy, noise))
+    process = SurfacePosterior(Observations(points, rows.seeds, rows.accuracy, noise, rows.drift))
     lattice = simplex_lattice(ORDER)
     expected = process.mean(plane(lattice))
     known = dict(zip(rows.trials, rows.shares, strict=True))

@@ -26,7 +26,7 @@ class Comparison:
 
     Attributes:
         against: name of the other: a reference, or `baseline`.
-        difference: mean accuracy of the best minus the other's (0 to 1).
+        difference: mean accuracy of the best minus the other's (0 to 1), at equal cost.
         ci95: simultaneous 95 % interval; None when seeds were not repeated.
         words: `better`, `worse`, `no evidence of a difference`, `the same network`, or `not known (one seed)`.
         seeds: trainings of the best and of the other.
@@ -55,23 +55,25 @@ def _studentized_range(networks: int, df: int) -> float:
 
 
 def _interval(
-    difference: float, sizes: tuple[int, int], groups: Sequence[Sequence[float]]
+    difference: float, sizes: tuple[int, int], groups: Sequence[Sequence[float]], gap: float
 ) -> tuple[float, float] | None:
+    """Tukey-Kramer; `gap` is the standard error of what the two costs were corrected by, against each other."""
     anova = one_way_anova(groups)
     if anova is None:
         return None
     q = _studentized_range(anova.networks, anova.df_within)
-    half = q * math.sqrt(anova.ms_within / 2 * (1 / sizes[0] + 1 / sizes[1]))
+    half = q * math.sqrt((anova.ms_within * (1 / sizes[0] + 1 / sizes[1]) + gap**2) / 2)
     return (difference - half, difference + half)
 
 
 def compare(best: NetworkSummary, other: NetworkSummary, name: str, family: Iterable[NetworkSummary]) -> Comparison:
-    """Compare two networks; `family` is every network that could have been the best, plus `other`."""
+    """Compare two networks at equal cost; `family` is every network that could have been the best, plus `other`."""
     sizes = (len(best.accuracies), len(other.accuracies))
     if best.network.trial == other.network.trial:
         return Comparison(name, 0.0, None, "the same network", sizes)
-    difference = (best.mean or 0.0) - (other.mean or 0.0)
-    interval = _interval(difference, sizes, [s.accuracies for s in family if s.ranked])
+    difference = (best.level_mean or 0.0) - (other.level_mean or 0.0)
+    gap = best.off_sd - other.off_sd
+    interval = _interval(difference, sizes, [s.level for s in family if s.ranked], gap)
     return Comparison(name, difference, interval, _words(interval), sizes)
 
 

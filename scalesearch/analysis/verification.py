@@ -7,10 +7,13 @@ behind, and can be measured.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from scalesearch.analysis.equal_cost import CostSlope
 from scalesearch.analysis.layout import Layout, told_roles
 from scalesearch.analysis.paired import NOTHING, PairedTable, detectable, holm, seeds_to_detect
 from scalesearch.analysis.verdict import NO_EVIDENCE
@@ -81,14 +84,21 @@ class Verification:
 
 
 def verify_budget(
-    table: Layout, *, budget: str, split: Split, found: int, search_means: Mapping[int, float]
+    table: Layout,
+    *,
+    budget: str,
+    split: Split,
+    found: int,
+    search_means: Mapping[int, float],
+    at_cost: CostSlope | None = None,
 ) -> Verification | None:
     """Compare the found network with every other one of the table.
 
     Args:
         table: of the stage `verify`.
         found: number of the network that the search put first.
-        search_means: network number -> mean accuracy in the search.
+        search_means: network number -> mean accuracy in the search, at equal cost.
+        at_cost: how accuracy answers to cost, where networks may miss the budget.
 
     Returns:
         None when there is nothing to say yet: no seed that all networks have, or the found network is not among them.
@@ -103,6 +113,9 @@ def verify_budget(
         return dataclasses.replace(nothing, words=_lost(nothing))
     if row is None or not table.seeds or len(table.networks) < 2:
         return None
+    raw, unsure = table, [0.0] * len(table.networks)
+    if at_cost:
+        table, unsure = _at_equal_cost(table, at_cost)
     paired = PairedTable(table.accuracy) if len(table.seeds) > 1 else None
     smallest = detectable(paired.sd, *table.accuracy.shape) if paired else None
     search_lead, lead = _leads(table, row, search_means)
@@ -112,8 +125,8 @@ def verify_budget(
         found=found,
         seeds=table.seeds,
         search_mean=search_mean,
-        mean=float(table.accuracy[row].mean()),
-        verdicts=_verdicts(budget, table, row, paired),
+        mean=float(raw.accuracy[row].mean()),
+        verdicts=_verdicts(budget, table, row, paired, unsure),
         search_lead=search_lead,
         lead=lead,
         smallest_detectable_difference=smallest,
@@ -122,6 +135,13 @@ def verify_budget(
         words="",
     )
     return dataclasses.replace(result, words=_words(result))
+
+
+def _at_equal_cost(table: Layout, at_cost: CostSlope) -> tuple[Layout, list[float]]:
+    """The table with every accuracy at its budget's exact cost, and the standard error of what was taken off each."""
+    taken = [at_cost.off(network.cost, network.target) for network in table.networks]
+    off = np.array([[value] for value, _ in taken])
+    return dataclasses.replace(table, accuracy=table.accuracy - off), [error for _, error in taken]
 
 
 def _leads(table: Layout, row: int, search_means: Mapping[int, float]) -> tuple[float | None, float | None]:
@@ -142,7 +162,9 @@ def _same(budget: str, name: str, table: Layout, row: int) -> Verdict:
     return Verdict(budget, name, table.networks[row].trial, 0.0, None, None, SAME, len(table.seeds))
 
 
-def _verdicts(budget: str, table: Layout, row: int, paired: PairedTable | None) -> tuple[Verdict, ...]:
+def _verdicts(
+    budget: str, table: Layout, row: int, paired: PairedTable | None, unsure: Sequence[float]
+) -> tuple[Verdict, ...]:
     """What the network itself is, then references in their usual order, the other leaders, and the baseline."""
     same = [_same(budget, name, table, row) for name in told_roles(table.networks[row])]
     others = [i for i in range(len(table.networks)) if i != row]
@@ -152,7 +174,7 @@ def _verdicts(budget: str, table: Layout, row: int, paired: PairedTable | None) 
         gaps = (table.accuracy[row] - table.accuracy[others])[:, 0]
         found = [Verdict(*who, float(gap), None, None, ONE_SEED, seeds) for who, gap in zip(named, gaps, strict=True)]
     else:
-        differences = [paired.difference(row, i) for i in others]
+        differences = [paired.difference(row, i, extra=unsure[row] - unsure[i]) for i in others]
         adjusted = holm([d.p for d in differences])
         found = [
             Verdict(*who, d.value, d.ci95, p, _word(d.value, p), seeds)

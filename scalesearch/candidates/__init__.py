@@ -6,6 +6,18 @@ In experimental design this is the candidate set: what can be built, each at its
 from __future__ import annotations
 
 from scalesearch.candidates.enumerated import enumerated
-from scalesearch.candidates.tolerance import FEWEST, TOLERANCES, adapted, within_each
+from scalesearch.candidates.near import Near, limited, near, tells_no_steps
+from scalesearch.candidates.tolerance import ENOUGH, FEWEST, TOLERANCES, adapted, within_each
 
-__all__ = ["FEWEST", "TOLERANCES", "adapted", "enumerated", "within_each"]
+__all__ = [
+    "ENOUGH",
+    "FEWEST",
+    "TOLERANCES",
+    "Near",
+    "adapted",
+    "enumerated",
+    "limited",
+    "near",
+    "tells_no_steps",
+    "within_each",
+]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from scalesearch.checkbase.found import BudgetFit, Finding, Point, agreed
+from scalesearch.candidates import ENOUGH, FEWEST, near, tells_no_steps
+from scalesearch.checkbase.found import BudgetFit, Finding, Level, Point, agreed
 from scalesearch.cost import agreement, listed, uncounted_note
 from scalesearch.errors import ScaleSearchError
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.meta import Amounts, count_shapes
 from scalesearch.networks.user_function import UserBaseline
-from scalesearch.realize import make_surface, realize
-from scalesearch.space import Coefficients, lattice_with, parse_budget
+from scalesearch.realize import Surface, make_surface, realize
+from scalesearch.space import REFERENCES, Coefficients, lattice_with, parse_budget
 from scalesearch.spec import NetworkSpec, round_spec
 
 DIMENSIONS = ("depth", "width", "resolution")
@@ -138,6 +140,8 @@ def budget_fit(baseline: Baseline, task: Task) -> BudgetFit:
         ScaleSearchError: a network of the surface cannot be built or run.
     """
     surface = make_surface(baseline, task, parse_budget(BUDGET), TOLERANCE)
+    if tells_no_steps(surface):
+        return _enumerated_fit(surface)
     found = [realize(surface, surface.coefficients(shares)) for shares in lattice_with(LATTICE_POINTS)]
     misses = [abs(candidate.residual) for candidate in found]
     return BudgetFit(
@@ -151,26 +155,64 @@ def budget_fit(baseline: Baseline, task: Task) -> BudgetFit:
     )
 
 
+def _enumerated_fit(surface: Surface) -> BudgetFit:
+    """The networks that there are, where only trying shows them."""
+    found = near(surface, 0.0)
+    candidates = [realize(found.surface, surface.coefficients(s)) for s in REFERENCES.values() if found.surface.members]
+    misses = [abs(member.cost / surface.target - 1) for member in found.surface.members]
+    return BudgetFit(
+        budget=BUDGET,
+        points=len(misses),
+        networks=len(misses),
+        within_1_percent=sum(miss <= 0.01 for miss in misses) / max(1, len(misses)),
+        within_2_percent=sum(miss <= 0.02 for miss in misses) / max(1, len(misses)),
+        largest_miss=max(misses, default=0.0),
+        largest_miss_before=max(
+            (abs(c.cost_before_repair / c.target - 1) for c in candidates if math.isfinite(c.cost_before_repair)),
+            default=0.0,
+        ),
+        within=found.within,
+        refused=found.refused,
+    )
+
+
+def _enumerated_findings(fit: BudgetFit) -> Iterator[Finding]:
+    each = ", ".join(f"{count} within {100 * tolerance:g} %" for tolerance, count in fit.within)
+    text = f"networks that can be built near {fit.budget}: {each}; their largest miss is {100 * fit.largest_miss:.1f} %"
+    hint = (
+        "; depth, width or resolution come in coarse steps; what helps: widths in smaller multiples, more blocks to "
+        "share out, a resolution with finer steps, or stages()"
+    )
+    enough = fit.networks >= ENOUGH
+    level: Level = "ok" if enough else "warning" if fit.networks >= FEWEST else "problem"
+    yield Finding(level, "budget", text if enough else text + hint)
+    if fit.refused:
+        yield Finding("warning", "budget", f"some sizes near {fit.budget} do not run: {fit.refused[0]}")
+
+
 def budget_findings(fit: BudgetFit, unit: str) -> Iterator[Finding]:
     """What the fit means: a network off the budget is never trained.
 
     Args:
         unit: of the baseline's spec, which says what can be moved.
     """
-    near, nearer = (round(part * fit.points) for part in (fit.within_2_percent, fit.within_1_percent))
+    if fit.within:
+        yield from _enumerated_findings(fit)
+        return
+    met, closely = (round(part * fit.points) for part in (fit.within_2_percent, fit.within_1_percent))
     text = (
-        f"{fit.budget} is met within 2 % at {near} of {fit.points} points (within 1 % at {nearer}), by {fit.networks} "
+        f"{fit.budget} is met within 2 % at {met} of {fit.points} points (within 1 % at {closely}), by {fit.networks} "
         f"networks; the largest miss is {100 * fit.largest_miss:.1f} %, and {100 * fit.largest_miss_before:.0f} % by "
         "plain rounding"
     )
-    if near == fit.points:
+    if met == fit.points:
         yield Finding("ok", "budget", text)
         return
     finer = (
         "a smaller divisor" if unit == "block" else "more channels early in the network, multiples of 1, or stages()"
     )
     hint = f"; networks off the budget are not trained, what helps: {finer}"
-    yield Finding("problem" if near < fit.points / 2 else "warning", "budget", text + hint)
+    yield Finding("problem" if met < fit.points / 2 else "warning", "budget", text + hint)
 
 
 def count_findings(baseline: Baseline, task: Task) -> Iterator[Finding]:

@@ -51,6 +51,7 @@ class BudgetFit:
         networks: distinct networks among the points.
         within_1_percent: part of the points whose network misses the budget by at most that; the same for 2.
         largest_miss: relative, without its sign; `largest_miss_before` by plain rounding, before channels were moved.
+        within: (tolerance, networks that it would leave), where networks were enumerated; `refused`: what did not run.
     """
 
     budget: str
@@ -60,6 +61,8 @@ class BudgetFit:
     within_2_percent: float
     largest_miss: float
     largest_miss_before: float
+    within: tuple[tuple[float, int], ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

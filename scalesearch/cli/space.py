@@ -19,7 +19,9 @@ def space(
     points: Annotated[
         int | None, typer.Option(help="Points of the lattice, at least [496; 66 without a closed form].")
     ] = None,
-    tolerance: Annotated[float, typer.Option(help="Allowed miss of the budget.")] = 0.02,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Allowed miss of the budget [as little as leaves ten networks].")
+    ] = None,
     trials: Annotated[int | None, typer.Option(help="Networks of the study whose cost is estimated.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each network in it.")] = None,
     images: Annotated[int | None, typer.Option(help="Training images in it [8000, the embedded data].")] = None,
@@ -44,7 +46,7 @@ def space(
         task,
         parsed,
         points=points,
-        tolerance=tolerance,
+        tolerance=tolerance or 0.0,
         plan=StudyPlan(**{name: value for name, value in plan.items() if value is not None}),
     )
     if out is not None:
@@ -55,8 +57,8 @@ def space(
     wrote(out, as_json)
 
 
-def _check(tolerance: float, counts: dict[str, int | None]) -> None:
-    if not 0 < tolerance <= 1:
+def _check(tolerance: float | None, counts: dict[str, int | None]) -> None:
+    if tolerance is not None and not 0 < tolerance <= 1:
         raise UsageError(f"--tolerance is {tolerance:g}; allowed: above 0, at most 1")
     for name, value in counts.items():
         if value is not None and value < 1:

@@ -73,6 +73,7 @@ class Question:
         currency: what targets are counted in: multiply-adds, parameters or activations.
         exponents: of the surface that the coefficients lie on.
         transfer: phi -> what `verify` found there for these coefficients.
+        found: the network at phi = 1, where a study has found it; None where the coefficients alone say what it is.
     """
 
     baseline: Baseline
@@ -84,6 +85,7 @@ class Question:
     currency: str = "macs"
     exponents: Exponents = NOMINAL
     transfer: Mapping[float, str] = field(default_factory=dict)
+    found: NetworkSpec | None = None
 
     @property
     def gauge(self) -> Gauge:
@@ -135,7 +137,7 @@ def _member(question: Question, phi: float) -> Member:
     baseline, gauge = question.baseline, question.gauge
     multipliers = question.coefficients.at(phi)
     target = question.product(multipliers) * gauge.cost(baseline.spec)
-    spec, within = _on_target(question, multipliers)
+    spec, within = _on_target(question, multipliers, target if phi == 1 else None)
     plain = spec.with_channels(round_widths(baseline.spec, multipliers.beta, baseline.rules))
     beyond = question.largest is not None and target > question.largest * (1 + question.tolerance)
     return Member(
@@ -151,8 +153,15 @@ def _member(question: Question, phi: float) -> Member:
     )
 
 
-def _on_target(question: Question, multipliers: Coefficients) -> tuple[NetworkSpec, bool]:
-    """The network on its target, and whether it meets it; multipliers of 1 are the baseline itself."""
+def _on_target(question: Question, multipliers: Coefficients, searched: float | None) -> tuple[NetworkSpec, bool]:
+    """The network on its target, and whether it meets it; multipliers of 1 are the baseline itself.
+
+    Args:
+        searched: the target at phi = 1, where the network may have been found already; None at every other phi.
+    """
+    if question.found is not None and searched is not None:
+        miss = question.gauge.cost(question.found) / searched - 1
+        return question.found, abs(miss) <= question.tolerance
     if multipliers == Coefficients(1.0, 1.0, 1.0):
         return question.baseline.spec, True
     ratio = question.product(multipliers)

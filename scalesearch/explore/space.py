@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from scalesearch.analysis.spaces import DepthRange, Point, SpaceReport, SurfaceNetwork, depth_ranges, study_cost
+from scalesearch.candidates import TOLERANCES, near, tells_no_steps
 from scalesearch.config import StudyConfig
+from scalesearch.errors import InfeasibleError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.realize import DENSE_POINTS, Surface, make_surface, realize
 from scalesearch.space import REFERENCES, Budget, Shares, lattice_with, parse_budget
@@ -55,16 +57,14 @@ def explore_space(
 
     Args:
         points: at least so many; None takes `default_points`.
-        tolerance: allowed |macs / target - 1|; a budget within it of 1x is the baseline's own.
+        tolerance: allowed |macs / target - 1|, 0 as a study takes it; a budget within it of 1x is the baseline's own.
         plan: of the study whose cost is estimated.
 
     Raises:
         InfeasibleError: the budget is under the smallest network that the family can make, or too large.
         UsageError: a budget that is not in multiply-adds.
     """
-    surface = make_surface(baseline, task, budget, tolerance)
-    if abs(surface.ratio - 1) <= tolerance:
-        surface = make_surface(baseline, task, parse_budget("1x"), tolerance)
+    surface = _surface(baseline, task, budget, tolerance)
     own, plan = baseline.macs(baseline.spec, task), plan or StudyPlan()
     lattice = lattice_with(points or default_points(baseline))
     networks = _networks(surface, lattice, own)
@@ -76,13 +76,34 @@ def explore_space(
         budget=budget.text,
         baseline_macs=own,
         target_macs=target,
-        tolerance=tolerance,
+        tolerance=surface.tolerance,
         rounding=baseline.rules.depth_rule,
         networks=tuple(sorted(networks, key=lambda network: -len(network.points))),
         rules=_rules(baseline, surface.ratio),
         references={name: _point(surface, shares, own) for name, shares in REFERENCES.items()},
         study=study_cost(own, target, trained, seeds=plan.seeds, images=plan.images, epochs=plan.epochs),
     )
+
+
+def _surface(baseline: Baseline, task: Task, budget: Budget, tolerance: float) -> Surface:
+    """The surface that a study would search.
+
+    Raises:
+        InfeasibleError: nothing can be built near the budget.
+    """
+    allowed = tolerance or TOLERANCES[0]
+    surface = make_surface(baseline, task, budget, allowed)
+    if abs(surface.ratio - 1) <= allowed:
+        return make_surface(baseline, task, parse_budget("1x"), allowed)
+    if not tells_no_steps(surface):
+        return surface
+    found = near(surface, tolerance).surface
+    if not found.members:
+        raise InfeasibleError(
+            f"no network of {baseline.name} can be built within {100 * found.tolerance:g} % of {budget.text}; "
+            f"allowed: another --budget, or a network in finer steps (see scalesearch check-base {baseline.name})"
+        )
+    return found
 
 
 def _point(surface: Surface, shares: Shares, own: int) -> tuple[Point, SurfaceNetwork]:

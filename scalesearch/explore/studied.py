@@ -40,11 +40,12 @@ def studied_question(
         task,
         found,
         origin,
-        config.tolerance,
+        chosen.facts.tolerance,
         largest=max((summary.network.cost for summary in chosen.networks), default=0.0),
         currency=config.cost,
         exponents=result.manifest.exponents,
         transfer={} if given else _verified(chosen),
+        found=None if given else best_of(result, chosen).network.spec,
     )
 
 

@@ -50,7 +50,7 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
         "currency": network["currency"],
         "cost": network["cost"],
         "target": network["target"],
-        "tolerance": manifest.config.tolerance,
+        "tolerance": budget.facts.tolerance,
         "params": network["params"],
         "activations": network["activations"],
         "accuracy": {

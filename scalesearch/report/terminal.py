@@ -46,6 +46,8 @@ def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType
     title = f"Budget {budget.facts.text}: {target(budget.facts.target, manifest)}"
     yield Text(title, style="bold underline")
     yield from _answer(budget, manifest)
+    for caution in budget.cautions:
+        yield _line("note", caution)
     if budget.ending:
         yield _line("search", budget.ending)
     yield _line("noise", noise_line(budget.reliability))

@@ -38,7 +38,7 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
         device=manifest.device,
         workers=manifest.workers,
         seeds=config.seeds,
-        tolerance=config.tolerance,
+        tolerance=max(space.surface.tolerance for space in prepared.budgets),
         budgets=plans,
         trainings=trainings,
         training_seconds=seconds,

@@ -48,18 +48,20 @@ class BudgetQueue:
 
     def record(self, trial: Trial, shares: Shares) -> NetworkRecord:
         """The next network of the study."""
-        candidate, key = self.space.candidate(shares), self.space.key(shares)
-        triples = (*candidate.coefficients, *self.space.networks.get(key, ()))
+        candidate, key, surface = self.space.candidate(shares), self.space.key(shares), self.space.surface
+        triples = (
+            candidate.coefficients if surface.members else (*candidate.coefficients, *self.space.networks.get(key, ()))
+        )
         roles = tuple(trial.user_attrs.get("roles", []))
         proposed = Proposed(
             self.space.text,
             roles,
-            self.space.surface.placed(shares),
+            surface.placed(shares),
             triples,
             candidate.spec,
             candidate.cost,
             candidate.target,
-            self.space.surface.tolerance,
+            surface.tolerance,
             tuple(name for name, _ in self.space.nearest() if name in roles),
         )
         return network_record(self.prepared, self.store.networks(), proposed)

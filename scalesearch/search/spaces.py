@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from scalesearch.candidates import TOLERANCES, adapted, enumerated, within_each
+from scalesearch.candidates import TOLERANCES, adapted, enumerated, limited, near, tells_no_steps, within_each
 from scalesearch.config import PER_TRAINING, StudyConfig
 from scalesearch.gauge import Gauge
 from scalesearch.manifest import BudgetFacts, Manifest
@@ -123,7 +123,7 @@ def budget_space(config: StudyConfig, gauge: Gauge, text: str, exponents: Expone
         surface = surface_of(budget)
     if surface.ratio == 1.0:
         return BudgetSpace(budget.text, surface, skeleton_map(surface))
-    if _steps_unknown(surface):
+    if tells_no_steps(surface):
         return _of_members(config, budget.text, surface)
     space = _with_points(config, BudgetSpace(budget.text, surface, skeleton_map(surface)))
     off = not all(candidate.within_tolerance for candidate in space.candidates())
@@ -132,26 +132,12 @@ def budget_space(config: StudyConfig, gauge: Gauge, text: str, exponents: Expone
     return _adapted(config, space) if off else space
 
 
-def _steps_unknown(surface: Surface) -> bool:
-    """Whether a network does not tell how it rounds, so that only trying shows what there is."""
-    return surface.baseline.spec.unit == "thousandth" and surface.gauge.currency == "macs"
-
-
 def _of_members(config: StudyConfig, text: str, surface: Surface) -> BudgetSpace:
-    """The networks that there are within the tolerance, or within the smallest that leaves enough."""
-    found, refused = enumerated(surface)
-    misses = [abs(member.cost / found.target - 1) for member in found.members]
-    tolerance = config.tolerance or adapted(misses)
-    space = _limited(BudgetSpace(text, found, {}, within=within_each(misses), refused=refused), tolerance)
-    return _with_points(config, space) if space.surface.members else space
-
-
-def _limited(space: BudgetSpace, tolerance: float) -> BudgetSpace:
-    """The space of the members within a tolerance."""
-    surface = space.surface
-    kept = tuple(m for m in surface.members if abs(m.cost / surface.target - 1) <= tolerance)
-    surface = replace(surface, members=kept, tolerance=tolerance)
-    return replace(space, surface=surface, networks=skeleton_map(surface) if kept else {})
+    """The networks that there are."""
+    found = near(surface, config.tolerance)
+    networks = skeleton_map(found.surface) if found.surface.members else {}
+    space = BudgetSpace(text, found.surface, networks, within=found.within, refused=found.refused)
+    return _with_points(config, space) if networks else space
 
 
 def _adapted(config: StudyConfig, space: BudgetSpace) -> BudgetSpace:
@@ -164,11 +150,10 @@ def _adapted(config: StudyConfig, space: BudgetSpace) -> BudgetSpace:
 def made_space(gauge: Gauge, facts: BudgetFacts, made: Manifest) -> BudgetSpace:
     """One budget as the study laid it out: a cost that is measured would be another one now."""
     ratio = parse_budget(facts.text).ratio(made.baseline_cost)
-    tolerance = facts.tolerance or made.config.tolerance or TOLERANCES[0]
-    surface = Surface(gauge, facts.target, ratio, tolerance, made.exponents)
+    surface = Surface(gauge, facts.target, ratio, facts.tolerance, made.exponents)
     if facts.enumerated:
-        found, _ = enumerated(surface)
-        space = _limited(BudgetSpace(facts.text, found, {}), tolerance)
+        surface = limited(enumerated(surface)[0], facts.tolerance)
+        space = BudgetSpace(facts.text, surface, skeleton_map(surface))
     else:
         space = BudgetSpace(facts.text, surface, skeleton_map(surface))
     return _with_points(made.config, replace(space, within=facts.within))
