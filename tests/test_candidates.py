@@ -12,7 +12,7 @@ from scalesearch.candidates import TOLERANCES, adapted, enumerated, near, within
 from scalesearch.candidates.axis import Step, reach, spaced, steps, with_splits
 from scalesearch.candidates.enumerated import apart, own_shares
 from scalesearch.cost import count_module
-from scalesearch.errors import ScaleSearchError
+from scalesearch.errors import InfeasibleError, ScaleSearchError
 from scalesearch.gauge import Gauge
 from scalesearch.imports import current_folder_importable
 from scalesearch.networks.base import Task
@@ -100,7 +100,7 @@ def test_it_finds_what_brute_force_finds(write, budget):
             exhaustive.add((found.macs, found.params))
     members = enumerated(given)[0].members
     mine = {(base.shapes(m.spec, TASK).macs, base.shapes(m.spec, TASK).params) for m in members}
-    assert len(exhaustive) >= 5
+    assert len(exhaustive) >= (5 if budget == "2x" else 2)
     assert exhaustive <= mine
 
 
@@ -108,6 +108,10 @@ def test_it_finds_what_brute_force_finds(write, budget):
 @pytest.mark.parametrize("budget", ["2x", "0.7x"])
 def test_every_member_is_what_the_users_own_call_gives(write, kind, budget):
     reference = write({**HOSTILE, "coarse": COARSE, "fine": FINE}[kind])
+    if (kind, budget) == ("fails below a size", "0.7x"):
+        with pytest.raises(InfeasibleError, match=r"under the smallest .*; allowed: 331,872 \(1x\) or more"):
+            surface(reference, budget)
+        return
     found, _ = enumerated(surface(reference, budget))
     with current_folder_importable():
         build = load(reference)
@@ -225,7 +229,7 @@ def test_stages_too_coarse_for_points_are_enumerated_too(write, tmp_path):
         HEAD
         + """
 class Staged:
-    resolution, divisor = 24, 16
+    resolution, divisor = 24, 8
 
     def stages(self):
         return [(1, 16), (2, 32)]
