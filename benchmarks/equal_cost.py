@@ -5,8 +5,8 @@
 Planted: accuracy = 0.9 - b * cost^-0.3 + network + seed noise, a baseline at 1x and ten networks at 2x whose costs
 miss it by up to 10 %, uniformly; three seeds in the search and five new ones in `verify`. The truth of a difference is
 that of the two networks at one cost. Two truths: all networks alike at equal cost (so that only cost tells them apart),
-and networks that differ. Prints Markdown: coverage of the intervals of the search (Tukey, whichever network came first)
-and of `verify` (its own), and how often any network is called better that is not. "as they are" takes nothing off.
+and networks that differ. Prints Markdown: coverage of the intervals of the search (Tukey: all 45
+pairs at once) and of `verify` (each on its own), and how often any network is called better that is not. "as they are" takes nothing off.
 """
 
 from __future__ import annotations
@@ -101,11 +101,15 @@ def looks(truth: Truth, rng: np.random.Generator, corrected: bool) -> Iterator[t
     records, networks, own = one_study(truth, rng)
     summaries, slope = searched(records, corrected)
     ranked = sorted((s for s in summaries if s.network.budget == "2x"), key=lambda s: s.rank or 99)
-    best, rival = ranked[0], ranked[int(rng.integers(1, NETWORKS))]
-    found = compare(best, rival, "rival", summaries)
-    true = own[best.network.trial] - own[rival.network.trial]
-    low, high = found.ci95 or (0.0, 0.0)
-    yield "search", low <= true <= high, found.words == "better" and true <= 1e-12
+    best = ranked[0]
+    held, wrong = True, False
+    for one, other in itertools.combinations(ranked, 2):
+        found = compare(one, other, "rival", summaries)
+        true = own[one.network.trial] - own[other.network.trial]
+        low, high = found.ci95 or (0.0, 0.0)
+        held &= low <= true <= high
+        wrong |= (found.words == "better" and true <= 1e-12) or (found.words == "worse" and true >= -1e-12)
+    yield "search", held, wrong
     verified = verify_budget(
         table(networks, truth, own, rng),
         budget="2x",
@@ -124,7 +128,7 @@ def looks(truth: Truth, rng: np.random.Generator, corrected: bool) -> Iterator[t
 
 
 def main(simulations: int) -> None:
-    print("| truth | compared | search: holds | falsely better | verify: holds | family, falsely better |")
+    print("| truth | compared | search: all pairs hold | one falsely better | verify: holds | one falsely better |")
     print("|---|---|---|---|---|---|")
     for truth in TRUTHS:
         for corrected in (True, False):

@@ -30,7 +30,7 @@ def test_the_slope_is_that_of_the_nearest_levels():
     assert middle.sd == pytest.approx(0.1 * middle.value)
     one_side = cost_slope(at["a"], [at["b"], at["d"]])
     assert one_side.value == pytest.approx(0.1 / math.log(2))
-    assert one_side.sd == pytest.approx(0.25 * one_side.value)
+    assert one_side.sd == pytest.approx(0.15 * one_side.value)
     assert cost_slope(at["a"], []) is None
     assert cost_slope(Level(0.0, 0.9, 0.0), [Level(math.log(2), 0.8, 0.0)]).value == 0.0
 
