@@ -5,12 +5,13 @@
 Planted: accuracy = 0.9 - b * cost^-0.3 + network + seed noise, a baseline at 1x and ten networks at 2x whose costs
 miss it by up to 10 %, uniformly; three seeds in the search and five new ones in `verify`. The truth of a difference is
 that of the two networks at one cost. Two truths: all networks alike at equal cost (so that only cost tells them apart),
-and networks that differ. Prints Markdown: coverage of the intervals of the search (Tukey: all 45
-pairs at once) and of `verify` (each on its own), and how often any network is called better that is not. "as they are" takes nothing off.
+and networks that differ. Prints Markdown: coverage of the intervals of the search (Tukey: all 45 pairs at once) and of
+`verify` (each on its own), and how often any network is called better that is not. "as they are" takes nothing off.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
