@@ -60,7 +60,6 @@ SLOW = [pytest.param(sampler, marks=pytest.mark.slow) for sampler in ("tpe", "st
 
 
 @pytest.mark.parametrize("sampler", ["lattice", "surface", *SLOW])
-)
 def test_what_is_trained_is_what_the_function_gives(study, sampler):
     world = World()
     _, result = study(world=world, sampler=sampler, trials=11)
