@@ -288,7 +288,7 @@ def test_litter_beside_and_in_classes_is_no_class_and_no_image(tmp_path, name):
 def test_what_is_neither_file_nor_folder_is_counted(tmp_path):
     split(tmp_path, ("a", "b"), 10)
     os.mkfifo(tmp_path / "a" / "pipe.png")
-    assert "left out: 1 neither file nor folder" in load(tmp_path).notes
+    assert "left out: 1 special file" in load(tmp_path).notes
 
 
 def test_names_below_a_wrapper_start_at_the_folder_that_was_named(tmp_path):

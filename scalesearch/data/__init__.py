@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from scalesearch.data.images import Dataset, ImageSet
+from scalesearch.data.images import Dataset, ImageSet, shown
 from scalesearch.data.load import DATASETS, absolute_spec, load_dataset
 from scalesearch.data.splits import stratified
 
-__all__ = ["DATASETS", "Dataset", "ImageSet", "absolute_spec", "load_dataset", "stratified"]
+__all__ = ["DATASETS", "Dataset", "ImageSet", "absolute_spec", "load_dataset", "shown", "stratified"]

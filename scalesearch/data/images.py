@@ -15,6 +15,16 @@ Labels = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
 
 
+def shown(name: str) -> str:
+    """A name of a file, folder or class as it can be printed and written anywhere.
+
+    Example:
+        >>> shown("été"), shown("two\\nlines")
+        ('été', "'two\\\\nlines'")
+    """
+    return name if name.isprintable() else repr(name)
+
+
 class ImageSet(Protocol):
     """One split: labels, and images at any side that is asked for."""
 

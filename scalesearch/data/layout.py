@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from scalesearch.data.images import shown
 from scalesearch.data.walk import dangling_folders, folders_in, has_images, images_below, images_in
 from scalesearch.errors import DataError
 
@@ -236,7 +237,7 @@ def _check_links(top: Path) -> None:
 
 
 def _below(path: Path, root: Path) -> str:
-    return f"{path.relative_to(root).as_posix()}/"
+    return f"{shown(path.relative_to(root).as_posix())}/"
 
 
 def _listed(names: Iterable[str]) -> str:

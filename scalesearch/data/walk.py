@@ -16,7 +16,7 @@ LITTER = frozenset(
 )
 DANGLING = "dangling link"
 NO_ENDING = "no ending"
-SPECIAL = "neither file nor folder"
+SPECIAL = "special file"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _counted(reason: str, count: int) -> str:
         return f"{count} dangling link{plural}"
     if reason == NO_ENDING:
         return f"{count} file{plural} without an ending that {'is no image' if count == 1 else 'are no images'}"
-    return f"{count} file{plural} ending in {reason}" if reason.startswith(".") else f"{count} {reason}"
+    return f"{count} file{plural} ending in {reason}" if reason.startswith(".") else f"{count} {reason}{plural}"
 
 
 def _files(folder: Path, root: Path) -> Iterator[os.DirEntry[str]]:

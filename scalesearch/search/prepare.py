@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from scalesearch.config import StudyConfig
 from scalesearch.currency import CURRENCIES
-from scalesearch.data import Dataset, absolute_spec, load_dataset
+from scalesearch.data import Dataset, absolute_spec, load_dataset, shown
 from scalesearch.errors import UsageError
 from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.local import default_workers
@@ -63,7 +63,7 @@ def data_facts(dataset: Dataset) -> DataFacts:
         val_images=len(dataset.val),
         fingerprint=dataset.fingerprint,
         notes=dataset.notes,
-        class_names=dataset.classes[:CLASSES_KEPT],
+        class_names=tuple(shown(name) for name in dataset.classes[:CLASSES_KEPT]),
         splits=dataset.splits,
         majority_share=dataset.majority_share,
         warnings=dataset.warnings,
