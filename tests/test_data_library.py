@@ -86,6 +86,22 @@ def test_a_missing_part_is_named(tmp_path):
         load_dataset(f"fashion-mnist:{folder}")
 
 
+def test_without_test_images_there_is_no_test_split(tmp_path):
+    folder = write_set(tmp_path / "part")
+    for path in folder.glob("t10k*"):
+        path.unlink()
+    data = load_dataset(f"fashion-mnist:{folder}", with_test=True)
+    assert data.test is None and data.notes[-1] == "there is no test split"
+
+
+@pytest.mark.parametrize("kind", ["images-idx3", "labels-idx1"])
+def test_half_a_test_split_is_an_error(tmp_path, kind):
+    folder = write_set(tmp_path / "part")
+    (folder / f"t10k-{kind}-ubyte.gz").unlink()
+    with pytest.raises(DataError, match=f"part' has no t10k-{kind}-ubyte"):
+        load_dataset(f"fashion-mnist:{folder}", check_test=True)
+
+
 @pytest.mark.parametrize("name", ["fashion-mnist", "cifar10", "cifar100"])
 def test_without_a_network(name, offline, tmp_path):
     with pytest.raises(DataError, match=f"cannot download {name}: .*Temporary failure.*check the network") as caught:

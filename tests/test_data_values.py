@@ -319,7 +319,10 @@ def test_over_the_limit_the_option_is_named(tmp_path):
     ):
         load(tmp_path, max_pixels=50_000)
     assert len(load(tmp_path, max_pixels=60_000).train) == 5
-    assert len(load(tmp_path, max_pixels=50_000, skip_bad=True).train) == 4
+    data = load(tmp_path, max_pixels=50_000, skip_bad=True)
+    assert (
+        len(data.train) == 4 and data.notes[-1] == "1 image over --max-pixels skipped (the first is 'train/a/scan.png')"
+    )
 
 
 def test_heic_without_the_extra_is_counted_and_the_extra_named(tmp_path, monkeypatch):

@@ -116,6 +116,7 @@ class Probe:
         look: its values as they are in the file; None where it cannot be decoded.
         pixels: the centre square [C, S, S] as it is in the file, kept when both sides are at most SMALL_PX.
         problem: why it cannot be decoded, or None.
+        large: whether that is because it is over the limit of pixels.
     """
 
     size: tuple[int, int] = (0, 0)
@@ -124,15 +125,22 @@ class Probe:
     look: Look | None = None
     pixels: Kept | None = None
     problem: str | None = None
+    large: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """The readable files of one split, one probe for each, and the names of the others."""
+    """The readable files of one split, one probe for each, and the others.
+
+    Attributes:
+        bad: names of the files that cannot be decoded.
+        large: names of those over the limit of pixels.
+    """
 
     images: FileImages
     probes: tuple[Probe, ...]
     bad: tuple[str, ...]
+    large: tuple[str, ...] = ()
 
     def in_memory(self, channels: int, tones: Tones) -> ArrayImages:
         """The decoded pixels of a split whose files are all small and of one size."""
@@ -157,7 +165,13 @@ def checked(images: FileImages, skip_bad: bool, max_pixels: int | None) -> Check
         more = f" (and {len(bad) - 1} more such files)" if len(bad) > 1 else ""
         raise undecodable(images.root / images.names[bad[0]], f"{probes[bad[0]].problem}{more}")
     good = np.setdiff1d(np.arange(len(images)), bad)
-    return Checked(images.subset(good), tuple(probes[i] for i in good), tuple(images.names[i] for i in bad))
+    large = [index for index in bad if probes[index].large]
+    return Checked(
+        images.subset(good),
+        tuple(probes[i] for i in good),
+        tuple(images.names[i] for i in bad if not probes[i].large),
+        tuple(images.names[i] for i in large),
+    )
 
 
 def _probe(path: Path, max_pixels: int | None) -> Probe:
@@ -165,7 +179,7 @@ def _probe(path: Path, max_pixels: int | None) -> Probe:
         found = decoded(path, max_pixels)
         return _deep_probe(path, found) if isinstance(found, np.ndarray) else _flat_probe(path, found)
     except Exception as error:  # damaged files make PIL raise nearly anything
-        return Probe(problem=reason(error))
+        return Probe(problem=reason(error), large=isinstance(error, TooManyPixels))
 
 
 def _flat_probe(path: Path, image: Image.Image) -> Probe:

@@ -170,13 +170,21 @@ def _check_left(train: Checked, val: Checked, classes: tuple[str, ...]) -> None:
     if gone:
         raise DataError(f"class {gone[0]!r} has no readable image left in the training split")
     if not len(val.images):
-        raise DataError(f"none of the {len(val.bad)} validation images can be decoded, the first is {val.bad[0]!r}")
+        left_out = (*val.bad, *val.large)
+        raise DataError(f"none of the {len(left_out)} validation images can be decoded, the first is {left_out[0]!r}")
 
 
 def _bad_note(splits: list[Checked]) -> tuple[str, ...]:
     bad = [name for split in splits for name in split.bad]
-    plural = "s" if len(bad) > 1 else ""
-    return (f"{len(bad)} corrupt image{plural} skipped (the first is {bad[0]!r})",) if bad else ()
+    large = [name for split in splits for name in split.large]
+    return tuple(
+        f"{len(names)} {what} skipped (the first is {names[0]!r})"
+        for names, what in (
+            (large, f"image{'s' if len(large) > 1 else ''} over --max-pixels"),
+            (bad, f"corrupt image{'s' if len(bad) > 1 else ''}"),
+        )
+        if names
+    )
 
 
 def _image_sets(splits: list[Checked], channels: int, tones: Tones) -> list[ImageSet]:

@@ -20,6 +20,7 @@ from scalesearch.errors import DataError, MissingExtraError
 from scalesearch.imports import one_line
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+TEST_STEMS = ("t10k-images-idx3", "t10k-labels-idx1")
 TORCHVISION_NAMES = {"fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 
 
@@ -55,7 +56,7 @@ def cache_folder() -> Path:
 def _fashion_mnist(folder: Path | None, root: Path | None, with_test: bool) -> Parts[ArrayImages]:
     place = _idx_folder(folder, root)
     arrays = {"x": _idx(place, "train-images-idx3"), "y": _idx(place, "train-labels-idx1")}
-    if with_test:
+    if with_test and any(_idx_path(place, stem) for stem in TEST_STEMS):
         arrays |= {"x_test": _idx(place, "t10k-images-idx3"), "y_test": _idx(place, "t10k-labels-idx1")}
     return _parts(arrays, "fashion-mnist", with_test, CLASSES)
 
