@@ -19,6 +19,7 @@ from scalesearch.errors import BaseError, InfeasibleError
 from scalesearch.networks.base import Task
 from scalesearch.networks.lazy import initialise_lazy
 from scalesearch.networks.placed import layout_for, placed
+from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.user import user_baseline
 from scalesearch.proxy import ProxyData, train_proxy
 from scalesearch.training.loop import FullData, FullTraining
@@ -192,6 +193,16 @@ def test_only_plain_convolutions_change_their_layout():
         plain = {f"trunk.{i}.weight" for i, part in enumerate(module.trunk) if type(part) is nn.Conv2d}
         assert changed <= plain
         assert changed
+
+
+@pytest.mark.parametrize("name", ["efficientnet_micro", "resnet_small", "densenet_small"])
+def test_a_network_of_the_package_is_laid_out_as_torch_does_it(name):
+    base = get_baseline(name)
+    one, other = (base.build(base.spec, base.task) for _ in range(2))
+    mine, theirs = placed(one, CPU).state_dict(), other.to(memory_format=torch.channels_last).state_dict()
+    weights = {key for key, value in theirs.items() if value.dim() == 4}
+    assert {key for key in weights if mine[key].stride() != theirs[key].stride()} == set()
+    assert weights
 
 
 @pytest.mark.parametrize("name", ["weightnorm", "rows", "lazy", "replaced", "uncopyable"])

@@ -26,7 +26,8 @@ def placed(module: nn.Module, device: torch.device, layout: torch.memory_format 
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d) and type(part).__module__.partition(".")[0] in KNOWN:
             weight = part._parameters.get("weight")  # computed from others it is not there
             if weight is not None:
-                weight.data = weight.data.contiguous(memory_format=layout)
+                # A copy has the strides of the layout even where one channel or one pixel leaves them open.
+                weight.data = torch.empty_like(weight.data, memory_format=layout).copy_(weight.data)
     return module
 
 
