@@ -194,3 +194,17 @@ class Closed(nn.Module):
 chained, closed = of(Chained), of(Closed)
 customfn, swish, spectrum = of(Custom), of(lambda c: Applied(c, _Swish)), of(lambda c: Applied(c, _Spectrum))
 checkpointed, fourier, deform, distances = of(Checkpointed), of(Fourier), of(Deformable), of(Distances)
+
+
+class DeepMatrices(nn.Module):
+    """A convolution; where it is wide, with a weight that is a product of matrices, which fvcore does not see."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.block = Chained(channels) if channels > 16 else nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x):
+        return self.block(x)
+
+
+hidden = of(DeepMatrices)

@@ -162,3 +162,11 @@ def test_every_cause_is_told_with_its_number(changes, said):
 def test_a_study_that_is_not_ended_or_has_networks_is_not_blamed():
     assert untrained(replace(emptied(failed=1), complete=False)) == ()
     assert untrained(replace(study(), complete=True)) == ()
+
+
+def test_the_planned_networks_are_counted_too(tmp_path):
+    world, base = World(), "counted_networks:hidden"
+    with pytest.raises(ScaleSearchError) as caught:
+        run(definition(base), StudyPaths(tmp_path / "s"), make_executor=world.executor)
+    assert str(caught.value).startswith(f"{base}, the planned network at depth ")
+    assert "does not look into linalg_multi_dot" in str(caught.value)

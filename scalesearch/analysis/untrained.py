@@ -12,8 +12,7 @@ def untrained(result: StudyResult) -> tuple[str, ...]:
     """A sentence with the cause for each budget on which nothing could be trained; none before a study has ended."""
     if not result.complete:
         return ()
-    tolerance = result.manifest.config.tolerance
-    return tuple(_sentence(budget, tolerance) for budget in result.budgets if budget.networks and _is_empty(budget))
+    return tuple(_sentence(budget) for budget in result.budgets if budget.networks and _is_empty(budget))
 
 
 def _is_empty(budget: BudgetResult) -> bool:
@@ -21,14 +20,15 @@ def _is_empty(budget: BudgetResult) -> bool:
     return not any(summary.ranked for summary in budget.networks)
 
 
-def _sentence(budget: BudgetResult, tolerance: float) -> str:
-    causes = "; ".join(_causes(budget, tolerance))
+def _sentence(budget: BudgetResult) -> str:
+    causes = "; ".join(_causes(budget))
     return f"nothing could be trained on budget {budget.facts.text}: of {len(budget.networks)} networks {causes}"
 
 
-def _causes(budget: BudgetResult, tolerance: float) -> Iterator[str]:
+def _causes(budget: BudgetResult) -> Iterator[str]:
     by_status = {status: [s for s in budget.networks if s.status == status] for status in _STATUSES}
     if off := by_status["off_budget"]:
+        tolerance = budget.facts.tolerance
         nearest = min(abs(summary.network.residual) for summary in off)
         yield f"{len(off)} missed it by more than {100 * tolerance:g} % (the nearest by {100 * nearest:.1f} %)"
     if over := by_status["infeasible"]:

@@ -13,7 +13,8 @@ from scalesearch.currency import CURRENCIES, over_limit
 from scalesearch.data import absolute_spec
 from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.manifest import Manifest
-from scalesearch.networks.base import ClosedFormBaseline
+from scalesearch.networks.base import Baseline, ClosedFormBaseline
+from scalesearch.networks.user_function import UserBaseline
 from scalesearch.samplers import ADAPTIVE
 from scalesearch.search.prepare import Prepared, data_facts
 from scalesearch.search.spaces import BudgetSpace
@@ -64,10 +65,17 @@ def check_counts(prepared: Prepared) -> tuple[str, ...]:
     own = agreement(baseline, baseline.spec, task, quantity)
     for spec in (baseline.spec, *_corners(prepared)):
         found = own if spec == baseline.spec else agreement(baseline, spec, task, quantity)
-        place = "the baseline" if spec == baseline.spec else f"the planned network {spec}"
+        place = "the baseline" if spec == baseline.spec else f"the planned network {_place(baseline, spec)}"
         refuse_disagreement(found, baseline.name, place, prepared.config.tolerance or TOLERANCES[0])
     note = uncounted_note(own)
     return tuple(text for text in (note, _other_count(prepared, quantity)) if text)
+
+
+def _place(baseline: Baseline, spec: NetworkSpec) -> str:
+    """Which network it is, as the user's own code is called where it is one."""
+    if isinstance(baseline, UserBaseline):
+        return baseline.call.where(spec)
+    return f"of {list(spec.depths)} blocks and {list(spec.widths)} channels at {spec.resolution_px} px"
 
 
 def _other_count(prepared: Prepared, quantity: str) -> str:
