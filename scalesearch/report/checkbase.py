@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from scalesearch.report.layout import FittingTable, plain_table
 
 STYLES = {"ok": "green", "warning": "bold yellow", "problem": "bold red"}
 
@@ -28,7 +29,7 @@ def check_report(found: Mapping[str, Any]) -> Group:
 
 
 def _findings(findings: list[dict[str, str]]) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table = FittingTable(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     for _ in range(2):
         table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -39,7 +40,7 @@ def _findings(findings: list[dict[str, str]]) -> Table:
 
 
 def _points(points: list[dict[str, Any]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = plain_table(leave_out=("output", "params"))
     for name in ("depth", "width", "px", "FLOPs (multiply-adds)", "params", "output"):
         table.add_column(name, justify="right", no_wrap=True)
     for point in points:

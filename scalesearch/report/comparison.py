@@ -12,11 +12,10 @@ from rich.text import Text
 
 from scalesearch.analysis.comparison import COMPOUND, Row, ScalingComparison
 from scalesearch.currency import engineering
-from scalesearch.report.tables import VERDICT_STYLES, plain_table
+from scalesearch.report.layout import plain_table
+from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, accuracy, points
 
-WIDE = 140
-"""Columns from which pixels and the interval of the mean are shown."""
 LEGEND = (
     "compound: the reference efficientnet, 28/29/43 % of log-cost on depth, width and resolution. compound - this: its "
     "accuracy minus this network's, in points, on the same seeds; 95 % intervals that hold for all rows of a baseline "
@@ -32,14 +31,14 @@ def render_comparisons(found: Sequence[ScalingComparison]) -> RenderableType:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonTable:
-    """One table with its heading and its finding, as wide as the terminal allows."""
+    """One table with its heading and its finding."""
 
     found: ScalingComparison
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Without the columns that do not fit."""
+        """Heading, table, remarks."""
         yield Text(heading(self.found), style="bold")
-        yield comparison_table(self.found, narrow=options.max_width < WIDE)
+        yield comparison_table(self.found)
         for line in remarks(self.found):
             yield Text(line)
         yield Text()
@@ -61,14 +60,13 @@ def remarks(found: ScalingComparison) -> list[str]:
     return lines
 
 
-def comparison_table(found: ScalingComparison, *, narrow: bool = False) -> Table:
-    """The rows of one baseline; `narrow` leaves out pixels and the interval of the mean."""
-    table = plain_table()
-    columns = [column for column in _COLUMNS if not (narrow and column.wide)]
-    for column in columns:
+def comparison_table(found: ScalingComparison) -> Table:
+    """The rows of one baseline."""
+    table = plain_table(leave_out=_LEAVE_OUT)
+    for column in _COLUMNS:
         table.add_column(column.name, justify="right" if column.number else "left", no_wrap=column.number)
     for row in found.rows:
-        table.add_row(*(column.cell(row) for column in columns), style="bold" if row.is_compound else "")
+        table.add_row(*(column.cell(row) for column in _COLUMNS), style="bold" if row.is_compound else "")
     return table
 
 
@@ -77,7 +75,6 @@ class _Column:
     name: str
     cell: Callable[[Row], RenderableType]
     number: bool = True
-    wide: bool = False
 
 
 def row_name(row: Row) -> str:
@@ -110,13 +107,14 @@ _COLUMNS = (
     _Column("depth", lambda row: f"{row.realized.alpha:.2f}"),
     _Column("width", lambda row: f"{row.realized.beta:.2f}"),
     _Column("px", lambda row: f"{row.realized.gamma:.2f}"),
-    _Column("pixels", lambda row: str(row.summary.network.spec.resolution_px), wide=True),
+    _Column("pixels", lambda row: str(row.summary.network.spec.resolution_px)),
     _Column("FLOPs", lambda row: engineering(row.summary.network.macs)),
     _Column("x", lambda row: f"{row.ratio:.2f}"),
     _Column("params", lambda row: engineering(row.summary.network.params)),
     _Column("accuracy %", lambda row: accuracy(row.summary)),
-    _Column("95 %", mean_interval, wide=True),
+    _Column("95 %", mean_interval),
     _Column("compound - this", gap),
     _Column("compound is", lambda row: Text(row.words or NONE, VERDICT_STYLES.get(row.words, "")), number=False),
     _Column("paper", paper),
 )
+_LEAVE_OUT = ("95 %", "pixels", "params", "paper", "x", "FLOPs")

@@ -11,7 +11,8 @@ from rich.text import Text
 from scalesearch.analysis.proof import Proof
 from scalesearch.analysis.verification import SAME, Verdict, Verification
 from scalesearch.report.fidelity import render_fidelity, render_transfer
-from scalesearch.report.tables import VERDICT_STYLES, plain_table
+from scalesearch.report.layout import plain_table
+from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, points
 
 

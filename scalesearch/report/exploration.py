@@ -11,7 +11,7 @@ from rich.text import Text
 from scalesearch.analysis.exponents import DIMENSIONS, ExponentReport, Slope, Staircase
 from scalesearch.analysis.spaces import BACKWARD, DepthRange, SpaceReport, Spread
 from scalesearch.currency import engineering
-from scalesearch.report.tables import plain_table
+from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE, blocks, span
 
 LABELS = {"macs": "FLOPs", "params": "params", "activations": "activations", "latency": "latency"}
@@ -168,7 +168,7 @@ def _costs_table(report: SpaceReport) -> Table:
 
 
 def _references_table(report: SpaceReport) -> Table:
-    table = plain_table()
+    table = plain_table(leave_out=("plain", "blocks", "repaired"))
     table.add_column("reference", no_wrap=True)
     for name in ("alpha", "beta", "gamma"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.report.tables import plain_table
+from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
 
 

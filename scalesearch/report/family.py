@@ -14,12 +14,9 @@ from rich.text import Text
 
 from scalesearch.analysis.family import Family, Member, Released, StageGrowth, explain, growth
 from scalesearch.currency import CURRENCIES, engineering
-from scalesearch.report.tables import plain_table
+from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE, blocks, channels
 from scalesearch.space import Coefficients
-
-WIDE = 98
-"""Columns from which the tables show multipliers, and parameters of the released networks."""
 
 EXTRAPOLATED = (
     "Extrapolated: outside of what was searched for these coefficients. That the split found there stays the best one "
@@ -33,7 +30,7 @@ RELEASED = (
 
 @dataclass(frozen=True, slots=True)
 class FamilyTable:
-    """The whole answer as wide as the terminal allows.
+    """The whole answer.
 
     Attributes:
         explained: whether each member is taken apart, stage by stage.
@@ -43,10 +40,9 @@ class FamilyTable:
     explained: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Without multipliers and the released networks' parameters where they do not fit."""
-        narrow = options.max_width < WIDE
+        """The members, their networks, and what was asked for beside them."""
         yield Text(f"{self.family.base} scaled by {_triple(self.family)}", style="bold")
-        yield members_table(self.family, narrow=narrow)
+        yield members_table(self.family)
         yield networks_table(self.family)
         if any(member.extrapolated for member in self.family.members):
             yield Text(EXTRAPOLATED, style="yellow")
@@ -55,7 +51,7 @@ class FamilyTable:
                 yield from _explained(self.family, member)
         if self.family.released:
             yield Text(f"\n{RELEASED}", style="bold")
-            yield released_table(self.family.released, narrow=narrow)
+            yield released_table(self.family.released)
 
 
 def _triple(family: Family) -> str:
@@ -70,7 +66,6 @@ class _Column:
     name: str
     cell: Callable[[Member], str]
     number: bool = True
-    wide: bool = False
 
 
 def note(member: Member) -> str:
@@ -85,9 +80,9 @@ def note(member: Member) -> str:
 
 _MEMBER_COLUMNS = (
     _Column("phi", lambda m: f"{m.phi:g}"),
-    _Column("depth", lambda m: f"{m.multipliers.alpha:.2f}", wide=True),
-    _Column("width", lambda m: f"{m.multipliers.beta:.2f}", wide=True),
-    _Column("resol.", lambda m: f"{m.multipliers.gamma:.2f}", wide=True),
+    _Column("depth", lambda m: f"{m.multipliers.alpha:.2f}"),
+    _Column("width", lambda m: f"{m.multipliers.beta:.2f}"),
+    _Column("resol.", lambda m: f"{m.multipliers.gamma:.2f}"),
     _Column("px", lambda m: str(m.network.spec.resolution_px)),
     _Column("target", lambda m: engineering(m.target)),
     _Column("before\nrepair", lambda m: engineering(m.cost_before_repair)),
@@ -99,19 +94,13 @@ _MEMBER_COLUMNS = (
 )
 
 
-def members_table(family: Family, *, narrow: bool = False) -> Table:
-    """One line a member: multipliers, target, cost before and after repair.
-
-    Args:
-        family: what to show.
-        narrow: leave out the multipliers, for 80 columns.
-    """
-    table = plain_table()
-    columns = [column for column in _MEMBER_COLUMNS if not (narrow and column.wide)]
-    for column in columns:
+def members_table(family: Family) -> Table:
+    """One line a member: multipliers, target, cost before and after repair."""
+    table = plain_table(leave_out=("depth", "width", "resol.", "activ.", "before\nrepair", "target", "miss %"))
+    for column in _MEMBER_COLUMNS:
         table.add_column(column.name, justify=_justify(column.number), no_wrap=column.name != "note")
     for member in family.members:
-        table.add_row(*(escape(column.cell(member)) for column in columns))
+        table.add_row(*(escape(column.cell(member)) for column in _MEMBER_COLUMNS))
     return table
 
 
@@ -150,7 +139,7 @@ def _noun(family: Family, blocks: int) -> str:
 
 def growth_table(stages: tuple[StageGrowth, ...]) -> Table:
     """One line a stage: blocks, channels and multiply-adds of the baseline and of the member."""
-    table = plain_table()
+    table = plain_table(leave_out=("exact", "added", "times", "channels", "blocks"))
     table.add_column("stage", no_wrap=True)
     for name in ("blocks", "added", "channels", "exact", "FLOPs", "times", "part of\ngrowth %"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -170,21 +159,19 @@ def _growth_cells(stage: StageGrowth, whole: int) -> Iterator[str]:
     yield f"{100 * stage.added_macs / whole:.1f}" if stage.macs and whole else NONE
 
 
-def released_table(released: tuple[Released, ...], *, narrow: bool = False) -> Table:
+def released_table(released: tuple[Released, ...]) -> Table:
     """One line a released network: what it is, what alpha^phi would have been, and the phi of each multiplier.
 
     Args:
         released: B0 first.
-        narrow: leave out the parameters, for 80 columns.
     """
-    table = plain_table()
+    at_phi, of = [f"{name}\nat\nphi" for name in _SCALED], [f"phi\nof\n{name}" for name in _SCALED]
+    table = plain_table(leave_out=("params", *of, *at_phi))
     table.add_column("net", no_wrap=True)
-    amounts = ("FLOPs",) if narrow else ("FLOPs", "params")
-    at_phi, of = (f"{name}\nat\nphi" for name in _SCALED), (f"phi\nof\n{name}" for name in _SCALED)
-    for name in (*amounts, *_SCALED, "phi", *at_phi, *of):
+    for name in ("FLOPs", "params", *_SCALED, "phi", *at_phi, *of):
         table.add_column(name, justify="right", no_wrap=True)
     for r in released:
-        counts = [engineering(value) for value in (r.macs, r.params)][: len(amounts)]
+        counts = [engineering(value) for value in (r.macs, r.params)]
         own = (f"{r.depth:.1f}", f"{r.width:.1f}", str(r.resolution_px))
         phis = (f"{phi:.2f}" for phi in (r.phi, r.phi_depth, r.phi_width, r.phi_resolution))
         at = _at(r.multipliers, released[0].resolution_px)

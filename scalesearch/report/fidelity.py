@@ -13,7 +13,7 @@ from scalesearch.analysis.fidelity import EpochAgreement, Fidelity, RankChange, 
 from scalesearch.analysis.ranks import Agreement
 from scalesearch.analysis.rates import said_rate
 from scalesearch.analysis.transfer import Transfer
-from scalesearch.report.tables import plain_table
+from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
 
 MOST_EPOCHS = 6
@@ -84,7 +84,7 @@ def regret_text(found: Agreement) -> str:
 
 def agreement_table(title: str, rows: Sequence[tuple[str, Agreement]]) -> Table:
     """How rankings agree, one row each."""
-    table = plain_table()
+    table = plain_table(leave_out=("most possible", "top-1 regret (points)"))
     table.add_column(title)
     for name in ("tau", "most possible", "without noise", "top-1 regret (points)"):
         table.add_column(name, justify="right", no_wrap=True)

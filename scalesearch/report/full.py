@@ -11,7 +11,8 @@ from rich.text import Text
 from scalesearch.analysis.full import FullRow
 from scalesearch.currency import engineering
 from scalesearch.report.evidence import interval
-from scalesearch.report.tables import VERDICT_STYLES, plain_table
+from scalesearch.report.layout import plain_table
+from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, duration, points
 
 
@@ -25,10 +26,10 @@ def render_full(rows: Sequence[FullRow], scored: str) -> RenderableType:
 
 
 def _parts(rows: Sequence[FullRow], scored: str) -> Iterator[RenderableType]:
-    table = plain_table()
-    table.add_column("trained", no_wrap=True)
+    table = plain_table(leave_out=("params", "FLOPs"))
+    table.add_column("trained")
     for name in ("FLOPs", "params", "accuracy %", "points", "95 % interval"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     for row in rows:
         table.add_row(*_cells(row))
@@ -44,7 +45,7 @@ def _parts(rows: Sequence[FullRow], scored: str) -> Iterator[RenderableType]:
 def _cells(row: FullRow) -> tuple[RenderableType, ...]:
     spread = "" if row.sd is None else f" ± {100 * row.sd:.2f}"
     return (
-        escape(row.label.replace(" without ", " without\n")),  # else a narrow terminal cuts it off
+        escape(row.label),
         engineering(row.macs),
         engineering(row.params),
         NONE if row.mean is None else f"{100 * row.mean:.2f}{spread}",

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.padding import Padding
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from scalesearch.analysis.golden import Agreement, GoldenRow, PublishedFigures, differences, misquotes
 from scalesearch.currency import engineering
+from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
 
 WIDE = 112
@@ -24,6 +24,8 @@ WIDE = 112
 
 _BROKEN = {"activations": "activa-\ntions"}
 """Headings that are broken where there are few columns."""
+
+_LEAVE_OUT = ("activa-\ntions", "top-1 %,\nprinted", "params,\nprinted", "FLOPs,\nprinted", "px")
 
 CLOSED = "Counted in closed form for one image in eval mode; --check counts again with fvcore."
 CHECKED = "Counted in closed form for one image in eval mode, and again by fvcore, which agrees."
@@ -96,7 +98,7 @@ class GoldenTable:
 
 def golden_table(rows: Sequence[GoldenRow], *, narrow: bool = False) -> Table:
     """One line a network; a star where the printed figure is not the rounded count."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = plain_table(leave_out=_LEAVE_OUT)
     cells = [(c.name, c.narrow if narrow else c.cell, c.number) for c in _COLUMNS]
     shown = [(name, cell, number) for name, cell, number in cells if cell is not None]
     for name, _, number in shown:

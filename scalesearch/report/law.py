@@ -13,7 +13,7 @@ from scalesearch.analysis.law import ScalingLaw
 from scalesearch.analysis.lawfit import HeldOut, Interval, StrategyLaw
 from scalesearch.analysis.lawread import Forecast, Reach, times
 from scalesearch.currency import CURRENCIES, amount
-from scalesearch.report.tables import plain_table
+from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
 
 WIDE = 104

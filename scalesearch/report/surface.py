@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scalesearch.analysis.surface import PHRASES, Name, NoSurface, ResponseSurface, SurfaceFit
-from scalesearch.report.tables import plain_table
+from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
 
 

@@ -1,4 +1,4 @@
-"""Tables for the terminal. They fit 120 columns, and still read at 80."""
+"""Tables of a study for the terminal; `layout` makes them fit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +15,7 @@ from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
 from scalesearch.currency import CURRENCIES, engineering
+from scalesearch.report.layout import plain_table
 from scalesearch.report.text import (
     NONE,
     accuracy,
@@ -29,9 +29,8 @@ from scalesearch.report.text import (
     span,
 )
 
-WIDE = 110
-"""Columns from which the result table shows the layers."""
-
+MOST_ROWS = 20
+"""Networks that a result table shows beside the references."""
 VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "the same network": "dim"}
 
 
@@ -56,39 +55,22 @@ class StudyRow:
     state: str
 
 
-def plain_table(**options: Any) -> Table:
-    """An empty table in the style of all."""
-    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", **options)
-
-
-@dataclass(frozen=True, slots=True)
-class FittedTable:
-    """The result table of a budget as wide as the terminal allows."""
-
-    budget: BudgetResult
-    limit: int = 20
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Without the layers where they do not fit."""
-        yield result_table(self.budget, self.limit, narrow=options.max_width < WIDE)
-
-
-def result_table(budget: BudgetResult, limit: int | None = None, *, narrow: bool = False) -> Table:
+def result_table(budget: BudgetResult, limit: int | None = None) -> Table:
     """The networks of one budget, best first, those without a rank last.
 
     Args:
         budget: what the budget gave.
         limit: show at most this many; the references and a line with the number left out always stay.
-        narrow: leave out blocks, channels and the share of the target, for 80 columns.
     """
-    table = plain_table()
+    table = plain_table(leave_out=_LEAVE_OUT)
     plain = all(s.network.currency == "macs" for s in budget.networks)
-    columns = [c for c in _COLUMNS if not (narrow and c.wide) and not (plain and c is _COST)]
+    columns = [c for c in _COLUMNS if not (plain and c is _COST)]
     short = CURRENCIES[budget.networks[0].network.currency].short if budget.networks else ""
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.number else "left"
         name = short if column is _COST else column.name
-        table.add_column(name, justify=justify, no_wrap=column.name not in _WRAPPED)
+        wrapped = column.name in _WRAPPED
+        table.add_column(name, justify=justify, no_wrap=not wrapped, min_width=_WRAPPED.get(column.name))
     for summary in _shown(budget, limit):
         table.add_row(*(column.cell(summary) for column in columns), style=_row_style(summary))
     hidden = len(budget.networks) - table.row_count
@@ -102,10 +84,11 @@ class _ResultColumn:
     name: str
     cell: Callable[[NetworkSummary], str]
     number: bool = True
-    wide: bool = False
 
 
-_WRAPPED = ("channels", "note")
+_WRAPPED = {"channels": 20, "note": None}
+"""Columns that may be wrapped, and the least characters of them."""
+_LEAVE_OUT = ("target %", "channels", "blocks", "seeds", "FLOPs", "px")
 _COST = _ResultColumn("cost", lambda s: cost(s.network))
 """Shown where the budget is not in multiply-adds, which have a column anyway."""
 _COLUMNS = (
@@ -113,12 +96,12 @@ _COLUMNS = (
     _ResultColumn("alpha", lambda s: span(s.network.alpha_range), number=False),
     _ResultColumn("beta", lambda s: span(s.network.beta_range), number=False),
     _ResultColumn("gamma", lambda s: span(s.network.gamma_range), number=False),
-    _ResultColumn("blocks", lambda s: blocks(s.network.spec), number=False, wide=True),
-    _ResultColumn("channels", lambda s: channels(s.network.spec), number=False, wide=True),
+    _ResultColumn("blocks", lambda s: blocks(s.network.spec), number=False),
+    _ResultColumn("channels", lambda s: channels(s.network.spec), number=False),
     _ResultColumn("px", lambda s: str(s.network.spec.resolution_px)),
     _ResultColumn("FLOPs", lambda s: engineering(s.network.macs)),
     _COST,
-    _ResultColumn("target %", lambda s: residual(s.network), wide=True),
+    _ResultColumn("target %", lambda s: residual(s.network)),
     _ResultColumn("accuracy %", accuracy),
     _ResultColumn("seeds", lambda s: str(len(s.accuracies))),
     _ResultColumn("note", lambda s: escape(note(s)), number=False),
@@ -155,7 +138,7 @@ def verdict_table(comparisons: Iterable[Comparison]) -> Table:
 def front_table(front: Iterable[NetworkSummary]) -> Table:
     """The networks that no other beats on both cost and accuracy."""
     front = list(front)
-    table = plain_table()
+    table = plain_table(leave_out=("channels", "blocks", "px"))
     short = CURRENCIES[front[0].network.currency].short if front else "cost"
     for name, justify in ((short, "right"), ("accuracy %", "right"), ("budget", "left"), ("px", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -176,7 +159,7 @@ def front_table(front: Iterable[NetworkSummary]) -> Table:
 
 def studies_table(rows: Iterable[StudyRow]) -> Table:
     """One line a study."""
-    table = plain_table()
+    table = plain_table(leave_out=("data", "base"))
     for name in ("study", "base", "data", "budgets"):
         table.add_column(name, overflow="fold")
     table.add_column("trainings", justify="right", no_wrap=True)
@@ -198,7 +181,7 @@ def count_table(cost: Mapping[str, Any], name: str) -> Group:
         name: of the network.
     """
     title = Text(f"{name} at {cost['resolution_px']} px, one image, eval mode", style="bold")
-    table = plain_table(show_footer=True, footer_style="bold")
+    table = plain_table(("fvcore total", "activations"), show_footer=True, footer_style="bold")
     table.add_column("stage", footer="total")
     labels = {"macs": "FLOPs (multiply-adds)", "fvcore_total": "fvcore total"}
     for key in ("macs", "fvcore_total", "params", "activations"):

@@ -15,7 +15,7 @@ from scalesearch.manifest import Manifest
 from scalesearch.report.evidence import render_proof
 from scalesearch.report.law import render_law
 from scalesearch.report.surface import surface_lines
-from scalesearch.report.tables import FittedTable, front_table, verdict_table
+from scalesearch.report.tables import MOST_ROWS, front_table, result_table, verdict_table
 from scalesearch.report.text import architecture, coefficients, noise_line, progress, score_beside, target
 
 
@@ -55,7 +55,7 @@ def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType
         yield from surface_lines(budget.surface)
     yield from render_proof(budget.proof)
     if budget.networks:
-        yield FittedTable(budget)
+        yield result_table(budget, MOST_ROWS)
 
 
 def _answer(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
