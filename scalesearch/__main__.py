@@ -1,6 +1,12 @@
 """`python -m scalesearch` is the command `scalesearch`."""
 
-from scalesearch.cli import main
+import sys
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        from scalesearch.searchpath import libraries_first
+
+        libraries_first()
+    from scalesearch.cli import main
+
     main()

@@ -15,9 +15,14 @@ from types import ModuleType
 from typing import Any
 
 from scalesearch.errors import ScaleSearchError, nearest
+from scalesearch.hidden import hidden_library, is_here, own_file
+from scalesearch.searchpath import behind_python
 
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 """What `package.module:attribute` looks like."""
+
+NEEDED_BY_NOBODY = ("antigravity", "idlelib", "lib2to3", "this", "turtle", "turtledemo")
+"""Python's own modules whose names a user's file may have; `test` is not counted among them by Python itself."""
 
 LONGEST = 200
 """Characters of a foreign error's message that are kept."""
@@ -30,7 +35,7 @@ Definition = ast.FunctionDef | ast.ClassDef
 
 
 def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -> Any:
-    """What `reference` names; the current folder is importable meanwhile, as it is under ``python -m``.
+    """What `reference` names; the current folder is importable meanwhile, behind Python's own modules.
 
     Args:
         reference: of the form `REFERENCE`.
@@ -45,7 +50,7 @@ def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -
         if not _importable(module_name):
             raise error(f"{what}: {_no_module(module_name, attribute)}")
         raised = f"{what}: importing {module_name!r} raised"
-        module = guarded(lambda: importlib.import_module(module_name), raised, error)
+        module = guarded(lambda: _imported(module_name, what, error), raised, error)
         try:
             return getattr(module, attribute)
         except AttributeError:
@@ -145,7 +150,7 @@ def guarded(action: Callable[[], Any], raised: str, error: type[ScaleSearchError
     except (KeyboardInterrupt, ScaleSearchError):
         raise
     except BaseException as caught:  # SystemExit too: a user's script must not end the search
-        raise error(f"{raised} {one_line(caught)}") from caught
+        raise error(hidden_library(caught) or f"{raised} {one_line(caught)}") from caught
 
 
 def one_line(error: BaseException) -> str:
@@ -156,15 +161,46 @@ def one_line(error: BaseException) -> str:
 
 @contextmanager
 def current_folder_importable() -> Iterator[None]:
-    """Modules of the current folder can be imported, before all others; the path is put back afterwards."""
+    """Modules of the current folder can be imported, before all but Python's own; the path is put back afterwards."""
     here = str(Path.cwd())
-    sys.path.insert(0, here)
+    was = sys.path.index(here) if here in sys.path else None
+    if was is not None:
+        sys.path.remove(here)
+    sys.path.insert(behind_python(), here)
     importlib.invalidate_caches()
     try:
         yield
-    finally:
+    finally:  # a user's module may have added folders of its own meanwhile: they stay
         if here in sys.path:
             sys.path.remove(here)
+        if was is not None:
+            sys.path.insert(was, here)
+
+
+def _imported(module_name: str, what: str, error: type[ScaleSearchError]) -> ModuleType:
+    """The module; a file of the current folder comes first, unless libraries need the one whose name it has."""
+    top = module_name.partition(".")[0]
+    file, loaded = own_file(top), sys.modules.get(top)
+    if file is not None:
+        elsewhere = loaded is not None and not is_here(getattr(loaded, "__file__", None) or "")
+        if elsewhere or (top in sys.stdlib_module_names and top not in NEEDED_BY_NOBODY):
+            whose = "Python's own module" if top in sys.stdlib_module_names else "the module"
+            raise error(f"{what}: {file.name!r} has the name of {whose} {top!r}, which is in use; rename the file")
+        if loaded is None:
+            _load(top, file)
+    return importlib.import_module(module_name)
+
+
+def _load(name: str, file: Path) -> None:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        return
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
 
 
 def _importable(module_name: str) -> bool:
@@ -195,13 +231,9 @@ def _has(module: ModuleType, attribute: str) -> str:
     hint = f"; did you mean {guess!r}?" if guess else "."
     listed = f"It has: {', '.join(sorted(own)[:12])}" if own else "Allowed: a function in it"
     file = getattr(module, "__file__", None)
-    return f"{hint} {listed}" + ("" if file is None or _is_here(file) else f" (it is the one in {file!r})")
+    return f"{hint} {listed}" + ("" if file is None or is_here(file) else f" (it is the one in {file!r})")
 
 
 def _offers(module: ModuleType, name: str, value: Any) -> bool:
     """A function or class of the module itself, not one that it imported."""
     return callable(value) and not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
-
-
-def _is_here(file: str) -> bool:
-    return Path(file).resolve().is_relative_to(Path.cwd().resolve())

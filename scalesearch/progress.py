@@ -9,12 +9,12 @@ from collections import defaultdict
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from scalesearch.currency import amount, engineering
 from scalesearch.executors.base import Job
 from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
+from scalesearch.report.layout import FittingTable
 from scalesearch.report.text import architecture, coefficients, data_told, duration
 from scalesearch.search.listener import BudgetPlan, Preflight, StagesPlan
 
@@ -93,17 +93,6 @@ def stages_lines(plan: StagesPlan) -> list[str]:
     place = f"with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
     what = f"{plan.trainings} training{'' if plan.trainings == 1 else 's'}"
     return [*lines, f"{what} {place}: about {duration(plan.estimate_seconds)}"]
-
-
-class QuietWhenClosed(Console):
-    """A console on stderr that falls silent when nobody reads it any more: a study must not end with its onlooker."""
-
-    def __init__(self) -> None:
-        super().__init__(stderr=True)
-
-    def on_broken_pipe(self) -> None:
-        """Go on without saying anything; rich would leave the program."""
-        self.quiet = True
 
 
 class Progress:
@@ -252,13 +241,15 @@ class LiveProgress(Progress):
         self._running.pop(job, None)
 
     def _view(self) -> RenderableType:
-        head = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=max(1, self.total), completed=min(self.done, self.total), width=30)
-        head.add_row(bar, f"{self.done}/{self.total} trainings", self.time_left())
-        rows = Table.grid(padding=(0, 2))
+        width = min(30, self.console.width - 2)
+        bar = ProgressBar(total=max(1, self.total), completed=min(self.done, self.total), width=width)
+        head = Text(f"{self.done}/{self.total} trainings  {self.time_left()}")
+        rows = FittingTable(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+        for _ in range(4):
+            rows.add_column()
         for job, point in self._running.items():
             network = self._networks[job.trial]
             state = f"epoch {point.epoch}, accuracy {100 * point.accuracy:.2f} %" if point else "first epoch"
             names = f" ({', '.join(network.names)})" if network.roles else ""
             rows.add_row(f"network {job.trial}{names}", Text(architecture(network)), f"seed {job.seed}", state)
-        return Group(head, rows, Text(self.best(), style="green"))
+        return Group(bar, head, rows, Text(self.best(), style="green"))

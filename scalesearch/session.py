@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from rich.console import Console
-
 from scalesearch.analysis.comparison import compare_scaling, comparison_to_dict
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.serialize import result_to_dict
@@ -23,10 +21,11 @@ from scalesearch.data import absolute_spec
 from scalesearch.errors import InfeasibleError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.outputs import write_outputs
-from scalesearch.progress import LiveProgress, PlainProgress, QuietWhenClosed
+from scalesearch.progress import LiveProgress, PlainProgress
 from scalesearch.report import render_result
 from scalesearch.report.comparison import render_comparisons
 from scalesearch.report.full import render_full
+from scalesearch.report.layout import console
 from scalesearch.search import Listener, resume, run
 from scalesearch.search.plans import Ask
 from scalesearch.search.verify import verify
@@ -89,7 +88,7 @@ def train_fully(paths: StudyPaths, ask: TrainAsk, means: Means, as_json: bool) -
         sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
         return
     if done:
-        Console().print(render_full(compared(done), done[0].scored))
+        console().print(render_full(compared(done), done[0].scored))
     for folder in dict.fromkeys(one.folder.parent for one in done):
         sys.stdout.write(f"wrote {folder}\n")
 
@@ -151,18 +150,18 @@ def _show_comparisons(results: Sequence[StudyResult], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps([comparison_to_dict(table) for table in tables], indent=2, allow_nan=False) + "\n")
     else:
-        Console().print(render_comparisons(tables))
+        console().print(render_comparisons(tables))
 
 
 def _watched(paths: StudyPaths, as_json: bool, work: Callable[[Listener], T], again: str | None = None) -> T:
     """Do the work under a progress view; when it is interrupted, say how to go on and leave."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = QuietWhenClosed()
+    onlooker = console(stderr=True)
     try:
-        if console.is_terminal and not as_json:
-            with LiveProgress(console) as view:
+        if onlooker.is_terminal and not onlooker.is_dumb_terminal and not as_json:
+            with LiveProgress(onlooker) as view:
                 return work(view)
-        return work(PlainProgress(console))
+        return work(PlainProgress(onlooker))
     except KeyboardInterrupt:
         _interrupted(paths, again)
 
@@ -188,10 +187,15 @@ def _fail_where_untrained(results: Sequence[StudyResult]) -> None:
 
 
 def _show(result: StudyResult, paths: StudyPaths, as_json: bool) -> None:
-    written = write_outputs(result, paths)
-    if as_json:
-        sys.stdout.write(json.dumps(result_to_dict(result), indent=2, allow_nan=False) + "\n")
-        return
-    Console().print(render_result(result))
-    for path in (paths.trials, paths.result, *written):
-        sys.stdout.write(f"wrote {path}\n")
+    """The answer, then the files: what cannot be drawn or written takes no answer with it, and the other way round."""
+    try:
+        if as_json:
+            sys.stdout.write(json.dumps(result_to_dict(result), indent=2, allow_nan=False) + "\n")
+        else:
+            console().print(render_result(result))
+        sys.stdout.flush()
+    finally:
+        written = write_outputs(result, paths)
+    if not as_json:
+        for path in (paths.trials, paths.result, *written):
+            sys.stdout.write(f"wrote {path}\n")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import typer
 
 from scalesearch.cli.app import OPTIONS, app
-from scalesearch.errors import ScaleSearchError
+from scalesearch.environment import prepare, readable, to_nowhere
+from scalesearch.errors import ScaleSearchError, StorageError, UsageError
+from scalesearch.hidden import hidden_library
 
 # isort: off
 from scalesearch.cli import run, studies, delete, export, count, table, scale, exponents, space, bases
@@ -58,7 +61,7 @@ def _run(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit) as error:  # rich turns the one into the other
         if not isinstance(error if isinstance(error, BrokenPipeError) else error.__context__, BrokenPipeError):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+        to_nowhere(sys.stdout.fileno())  # for the flush at the interpreter's end
         return 0
     return code if isinstance(code, int) else 0
 
@@ -67,6 +70,7 @@ def invoke(arguments: list[str]) -> int:
     """Run one command line and give its exit code; every error is one line on stderr."""
     OPTIONS["debug"] = "--debug" in arguments
     try:
+        _refuse_what_cannot_work(arguments)
         return _run(arguments)
     except ScaleSearchError as error:
         if OPTIONS["debug"]:
@@ -79,9 +83,38 @@ def invoke(arguments: list[str]) -> int:
     except Exception as error:
         if OPTIONS["debug"]:
             raise
-        return _fail(f"unexpected {type(error).__name__}: {error}; run with --debug and report it, please", 1)
+        return _fail(_unexpected(error), 1)
+
+
+def _unexpected(error: Exception) -> str:
+    """What is known to be the machine's doing is told so; the rest is ours."""
+    said = f"{type(error).__name__}: {error}"
+    return hidden_library(error) or f"unexpected {said}; run with --debug and report it, please"
+
+
+def _refuse_what_cannot_work(arguments: Sequence[str]) -> None:
+    """A folder that is gone, in which libraries abort; a file name that could be opened, but not written down."""
+    try:
+        os.getcwd()  # noqa: PTH109 (Path.cwd says no more)
+    except OSError as error:
+        raise StorageError(
+            f"the current folder cannot be used ({error.strerror}): it does not exist any more, or is not yours; "
+            "change to another (cd ~) and run the command again"
+        ) from error
+    for argument in arguments:
+        if any("\udc80" <= c <= "\udcff" for c in argument):
+            said = "".join(map(readable, argument))
+            raise UsageError(
+                f"'{said}' holds bytes that are no text in {sys.getfilesystemencoding()}, the encoding of this locale; "
+                "set PYTHONUTF8=1 and run the command again, or rename the file"
+            )
+
+
+def _stdout_failed(reason: str) -> ScaleSearchError:
+    return StorageError(f"cannot write the result to stdout: {reason}; what a study found is in its folder")
 
 
 def main() -> NoReturn:
     """Entry point of the command `scalesearch`."""
+    prepare(_stdout_failed)
     raise SystemExit(invoke(sys.argv[1:]))

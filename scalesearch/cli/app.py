@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from scalesearch import __version__
 
@@ -41,7 +40,9 @@ OPTIONS: dict[str, bool] = {"debug": False}
 
 def show(content: Any) -> None:
     """Print on stdout, as wide as the terminal."""
-    Console().print(content)
+    from scalesearch.report.layout import console
+
+    console().print(content)
 
 
 def show_json(content: Any) -> None:

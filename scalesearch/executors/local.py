@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import queue
 import signal
 import statistics
@@ -15,9 +14,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
 from typing import TypeVar
 
-from scalesearch.errors import ScaleSearchError
+from scalesearch.errors import ScaleSearchError, StorageError
 from scalesearch.executors import worker
 from scalesearch.executors.base import EpochDone, Event, Job, JobDone, Setup
+from scalesearch.executors.machine import choose_place, clean_start, usable_cores
 from scalesearch.record import TrainingOutcome
 from scalesearch.spec import NetworkSpec
 
@@ -28,9 +28,7 @@ NOBODY = -1
 
 def default_workers(device: str) -> int:
     """One process a core that this process may use on CPU; one on an accelerator."""
-    if device != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return 1 if device != "cpu" else usable_cores()
 
 
 def _context() -> multiprocessing.context.BaseContext:
@@ -48,12 +46,14 @@ def _context() -> multiprocessing.context.BaseContext:
 
 def _start_server() -> None:
     """Start the server with Ctrl-C blocked: while it imports, it would answer one with a traceback."""
-    resource_tracker.ensure_running()  # before the block, which it would lift
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    choose_place()
+    with clean_start():
+        resource_tracker.ensure_running()  # before the block, which it would lift
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -84,7 +84,13 @@ class LocalExecutor:
     def __init__(self, setup: Setup, workers: int) -> None:
         context = _context()
         self.workers = workers
-        self._reports = context.Queue()
+        try:
+            self._reports = context.Queue()
+        except OSError as error:
+            raise StorageError(
+                f"cannot start worker processes: {error.strerror or error}; they need a shared memory that can be "
+                "written (on Linux /dev/shm)"
+            ) from error
         # No lock: one process writes, and a number that is read too late costs a few steps.
         self._cancelled = context.Array("q", [NOBODY] * 4 * workers, lock=False)
         self._cancellations = 0

@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from scalesearch.environment import Diagnostics
 from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.executors.base import Job, Setup, Worker, WorkerSetup
+from scalesearch.hidden import hidden_library
 from scalesearch.manifest import utc_now
 from scalesearch.networks.base import Baseline, ClosedFormBaseline
 from scalesearch.record import EpochPoint, TrainingOutcome
@@ -50,6 +52,8 @@ def telling_whose(baseline: Baseline, spec: NetworkSpec) -> Iterator[None]:
     except Exception as error:
         if isinstance(baseline, ClosedFormBaseline):
             raise
+        if hidden := hidden_library(error):
+            raise BaseError(hidden) from error
         reason = str(error).strip().partition("\n")[0]
         raise BaseError(
             f"{baseline.name} fails in training at {spec.resolution_px} px: {type(error).__name__}: {reason} "
@@ -150,6 +154,7 @@ def start(setup: Setup, reports: Any, cancelled: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    sys.stderr = cast(TextIO, Diagnostics(sys.stderr))
     sys.stdout = sys.stderr  # stdout is for results; a user's network may print
     _setup, _reports, _cancelled = setup, reports, cancelled
 

@@ -5,7 +5,10 @@ Only matplotlib's object interface is used: no pyplot, no global state, no windo
 
 from __future__ import annotations
 
+# isort: off
+from scalesearch.plot import settings  # first: it imports matplotlib without the backend that the environment names
 from matplotlib.figure import Figure
+# isort: on
 
 from scalesearch.analysis.law import compute_law, law_refusal
 from scalesearch.analysis.result import StudyResult
@@ -31,6 +34,7 @@ __all__ = [
     "figures_of",
     "pareto_info",
     "save_figure",
+    "settings",
     "simplex_info",
     "svg_text",
 ]

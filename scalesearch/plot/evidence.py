@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.verification import SAME, Verification
 from scalesearch.plot.info import chosen_budgets, figure_title
+from scalesearch.plot.settings import in_own_settings
 from scalesearch.plot.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, plain, say_empty, tidy
 
 ROW_IN = 0.42
@@ -33,6 +34,7 @@ def verdict_info(result: StudyResult, budget: str | None = None) -> EvidenceInfo
     return EvidenceInfo(figure_title(result), tuple(v for v in found if v))
 
 
+@in_own_settings
 def draw_verdicts(info: EvidenceInfo) -> Figure:
     """Differences of the search's choice to every other network on new seeds, each with its interval."""
     rows = sum(len(panel.verdicts) + 2 for panel in info.panels)

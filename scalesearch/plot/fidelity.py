@@ -14,6 +14,7 @@ from scalesearch.analysis.ranks import Agreement
 from scalesearch.analysis.rates import said_rate
 from scalesearch.analysis.result import StudyResult
 from scalesearch.plot.info import chosen_budgets, figure_title
+from scalesearch.plot.settings import in_own_settings
 from scalesearch.plot.style import BEST, INK, NETWORK, QUIET, canvas, plain, say_empty, tidy
 
 ROW_IN, CURVE_IN = 0.42, 2.6
@@ -79,6 +80,7 @@ def fidelity_info(result: StudyResult, budget: str | None = None) -> FidelityInf
     return FidelityInfo(figure_title(result), tuple(panels))
 
 
+@in_own_settings
 def draw_fidelity(info: FidelityInfo) -> Figure:
     """Kendall's tau of other rankings with the proxy's own, and what choosing by the proxy would lose there."""
     heights = [height for panel in info.panels for height in panel.heights]

@@ -14,6 +14,7 @@ from scalesearch.analysis.law import ScalingLaw, held_out_words
 from scalesearch.analysis.lawfit import SeedNoise, StrategyLaw
 from scalesearch.analysis.lawread import times, trained_range
 from scalesearch.currency import CURRENCIES, short_amount
+from scalesearch.plot.settings import in_own_settings
 from scalesearch.plot.style import (
     BASELINE,
     BEST,
@@ -45,6 +46,7 @@ _BANDS = "Bands: 95 % prediction band for the mean of as many seeds. "
 _NOTE = "Dashed: beyond what was trained. Open marks: what the other budgets alone predict for the largest."
 
 
+@in_own_settings
 def draw_law(law: ScalingLaw) -> Figure:
     """Draw the laws of a study."""
     fig = canvas(7.0, f"{law.study}: accuracy against {CURRENCIES[law.currency].short}, and what it predicts")

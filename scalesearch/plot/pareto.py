@@ -20,6 +20,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from scalesearch.currency import CURRENCIES, short_amount
 from scalesearch.plot.info import Mark, Panel, ParetoInfo
 from scalesearch.plot.labels import Boxes, Label, along, boxes, place_labels
+from scalesearch.plot.settings import in_own_settings
 from scalesearch.plot.style import (
     BASELINE,
     BEST,
@@ -48,6 +49,7 @@ LOG_FROM = 3.0
 """The axis of costs is logarithmic when the costs span more than this ratio."""
 
 
+@in_own_settings
 def draw_pareto(info: ParetoInfo) -> Figure:
     """Draw `info`: an overview, and for each budget a panel in which every network is a row."""
     if not info.scored:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from scalesearch.errors import UsageError
 from scalesearch.files import write_atomic
+from scalesearch.plot.settings import own_settings
 
 SUFFIXES = ("png", "svg", "pdf")
 _FONTS = ["DejaVu Sans", "Verdana", "sans-serif"]
@@ -25,7 +26,7 @@ _NO_DATE: dict[str, dict[str, str | None]] = {
 
 def _encode(fig: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "scalesearch", "svg.fonttype": "none", "font.sans-serif": _FONTS}):
+    with own_settings(), rc_context({"svg.hashsalt": "scalesearch", "svg.fonttype": "none", "font.sans-serif": _FONTS}):
         fig.savefig(buffer, format=suffix, metadata=_NO_DATE[suffix])
     return buffer.getvalue()
 

@@ -19,6 +19,7 @@ from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
 from scalesearch.plot.info import Mark, Panel, SimplexInfo
 from scalesearch.plot.labels import Boxes, Label, Point, along, boxes, place_labels
+from scalesearch.plot.settings import in_own_settings
 from scalesearch.plot.style import (
     BEST,
     DPI,
@@ -48,6 +49,7 @@ def at(shares: Shares) -> Point:
     return (shares.resolution + shares.depth / 2, shares.depth * HEIGHT)
 
 
+@in_own_settings
 def draw_simplex(info: SimplexInfo) -> Figure:
     """Draw `info`: one triangle a budget, two in a row."""
     if not any(panel.scored for panel in info.panels):

@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scalesearch.analysis.spaces import SpaceReport
 from scalesearch.currency import engineering
 from scalesearch.plot.labels import Label, boxes, place_labels
+from scalesearch.plot.settings import in_own_settings
 from scalesearch.plot.simplex import HEIGHT, at
 from scalesearch.plot.style import (
     BEST,
@@ -46,6 +47,7 @@ _NEIGHBOURS: dict[int, Cell] = {0: (0, -1, 1), 60: (1, -1, 0), 120: (1, 0, -1)}
 """Direction in degrees -> step to the cell that lies there; the other three are the same seen from the other side."""
 
 
+@in_own_settings
 def draw_space(report: SpaceReport) -> Figure:
     """Draw `report`: the map of networks beside the costs before and after the repair."""
     title = f"{report.base} at {report.budget}: {engineering(report.target_macs)} FLOPs"

@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from scalesearch.analysis.exponents import DIMENSIONS, ExponentReport, Staircase, Sweep, ideal_macs
 from scalesearch.currency import engineering
+from scalesearch.plot.settings import in_own_settings
 from scalesearch.plot.style import (
     BASELINE,
     BEST,
@@ -30,6 +31,7 @@ MOST_NAMES = 14
 """Efficient sizes that are written beside their marks."""
 
 
+@in_own_settings
 def draw_exponents(report: ExponentReport) -> Figure:
     """Draw the exponents of multiply-adds beside the staircase of the resolution."""
     fig = canvas(6.8, f"{report.base}: how cost answers")

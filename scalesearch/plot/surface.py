@@ -29,6 +29,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.surface import NoSurface, ResponseSurface
 from scalesearch.plot.info import Panel, _panel, chosen_budgets, figure_title
 from scalesearch.plot.labels import Boxes, Label, Point, along, boxes, place_labels
+from scalesearch.plot.settings import in_own_settings
 from scalesearch.plot.style import (
     BEST,
     DPI,
@@ -102,6 +103,7 @@ def surface_info(result: StudyResult, budget: str | None = None) -> SurfaceInfo:
     return SurfaceInfo(figure_title(result), panels)
 
 
+@in_own_settings
 def draw_surface(info: SurfaceInfo) -> Figure:
     """Draw `info`: one triangle a budget, two in a row."""
     if all(isinstance(panel.surface, NoSurface) for panel in info.panels):

@@ -19,6 +19,8 @@ from rich.text import Text
 BREAKABLE = 12
 """Characters of a column that wraps, below which it is not squeezed; a longer word is broken where that is allowed."""
 UNLIMITED = 100_000
+NARROWEST = 20
+"""Columns of the narrowest terminal that is believed."""
 TOLD_BELOW = 80
 """Terminals of fewer columns are told which columns they do not see."""
 ASCII_HEAD = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
@@ -74,6 +76,12 @@ def packed(items: Sequence[tuple[str, str]], width: int) -> list[list[tuple[str,
         lines[-1].append((label, value))
         used += length
     return lines
+
+
+def console(*, stderr: bool = False) -> Console:
+    """What everything is printed on, as wide as the terminal; a width that nothing fits is taken as `NARROWEST`."""
+    found = Console(stderr=stderr)
+    return found if found.width >= NARROWEST else Console(stderr=stderr, width=NARROWEST)
 
 
 class FittingTable(Table):

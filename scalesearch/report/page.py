@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -28,6 +29,8 @@ CAPTIONS = {
     "law": "Accuracy against cost for each way to spend compute; the largest budget is predicted from the others.",
 }
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
 
 @cache
 def _template() -> Template:
@@ -50,12 +53,13 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def html_report(result: StudyResult, figures: Mapping[str, str]) -> str:
+def html_report(result: StudyResult, figures: Mapping[str, str], missing: Mapping[str, str] = NOTHING) -> str:
     """The page of a study, finished or not.
 
     Args:
         result: what the study gave so far.
         figures: `<svg>` elements by kind, as `scalesearch.plot.svg_text` gives them; they are put in as they are.
+        missing: why figures could not be drawn, by kind.
     """
     shown = [(Markup(svg), CAPTIONS.get(kind, kind)) for kind, svg in figures.items()]
     return _template().render(
@@ -63,6 +67,7 @@ def html_report(result: StudyResult, figures: Mapping[str, str]) -> str:
         manifest=result.manifest,
         config=result.manifest.config,
         figures=shown,
+        missing_figures=missing,
         law=None if law_refusal(result) else compute_law(result, result.verified),
         missing_law=law_refusal(result) if len(result.budgets) > 1 else None,
         definition=dump_toml(config_to_dict(result.manifest.config)),
