@@ -72,7 +72,7 @@ def meant(text: str, fits: Callable[[Definition], bool]) -> str:
     """
     module = text.removesuffix(".py").removeprefix("./").replace("/", ".")
     parts = module.split(".")
-    if not all(part.isidentifier() for part in parts):
+    if not all(part.isidentifier() and len(part) < 250 for part in parts):  # no file has a longer name
         return ""
     stem = Path(*parts)
     file = next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
