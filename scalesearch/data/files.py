@@ -105,7 +105,7 @@ class FileImages:
         out[index] = channels_first(centre_square(image, out.shape[-1]))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Probe:
     """What decoding one file showed.
 

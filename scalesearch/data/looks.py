@@ -23,7 +23,7 @@ Levels = frozenset[int] | None
 """The values that occur; None: more than MANY."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Look:
     """What one image shows.
 
