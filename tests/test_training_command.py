@@ -231,7 +231,9 @@ def test_the_plan_is_told_before(whole):
     assert plan_told.trainings == 10
     assert plan_told.estimate_seconds > 0
     assert "100 training and 60 validation images; scored on 80 test images, once" in plan_told.lines[0]
-    assert len(plan_told.lines) == 2 + 5
+    assert plan_told.lines[1] == "recipe: rmsprop, learning rate 0.0117188"  # of batches of 10: 0.3 * 10 / 256
+    assert plan_told.lines[2] == "at most 2 epochs, batches of 10, steps, images: flip+shift"
+    assert len(plan_told.lines) == 3 + 5
 
 
 def own_study(tmp_path: Path, **changes: Any) -> StudyPaths:
@@ -696,10 +698,10 @@ def test_json_of_nothing_finished_is_a_document_too(study, call, monkeypatch):
         (("s", "--phi", "-9"), 1, ""),
         (("s", "--budget", "3x"), 2, "unknown budget '3x'"),
         (("s", "--recipe", "big"), 2, "unknown recipe 'big'"),
-        (("s", "--epochs", "0"), 2, "epochs is 0 in"),
-        (("s", "--batch-size", "1"), 2, "batch_size is 1 in"),
-        (("s", "--policy", "mixup"), 2, "policy is 'mixup' in"),
-        (("s", "--patience", "2"), 2, "patience is 2"),
+        (("s", "--epochs", "0"), 2, "--epochs is 0; allowed: "),
+        (("s", "--batch-size", "1"), 2, "--batch-size is 1; allowed: "),
+        (("s", "--policy", "mixup"), 2, "--policy is 'mixup'; allowed: "),
+        (("s", "--patience", "2"), 2, "--patience is 2"),
         (("s", "--ablate", "swoosh"), 2, "unknown part of the recipe 'swoosh'"),
         (("s", "--ablate", "autoaugment", "--policy", "none"), 2, "the recipe has no autoaugment to take out"),
         (("s", "--train-images", "3"), 1, "3 train images are fewer than the 4 classes"),

@@ -23,12 +23,20 @@ def train(
     seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 3,
     first_seed: Annotated[int, typer.Option(help="First of the seeds.")] = 0,
     recipe: Annotated[
-        str, typer.Option(help="efficientnet (350 epochs), small (10 epochs), or a TOML file.")
-    ] = "efficientnet",
+        str,
+        typer.Option(
+            help="study (its own, 10 times the epochs), a TOML file, or for EfficientNets: efficientnet (350 epochs), "
+            "small (the same in 10)."
+        ),
+    ] = "study",
     epochs: Annotated[
         int | None, typer.Option(help="Epochs at most [the recipe's]; schedules scale with them.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step [the recipe's].")] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate at the recipe's batch size.")] = None,
+    augmentation: Annotated[
+        str | None, typer.Option(help="none, flip, shift or flip+shift, before the policy [the recipe's].")
+    ] = None,
     policy: Annotated[
         str | None, typer.Option(help="autoaugment, randaugment, trivialaugment or none [the recipe's].")
     ] = None,
@@ -53,24 +61,24 @@ def train(
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
-    """Train the network found by EfficientNet's recipe, with seeds; the test images are used once, at the end.
+    """Train the network found in full by the study's own recipe, with seeds; test images are used once, at the end.
 
     Ctrl-C and kill lose nothing that a checkpoint has: the same command goes on. --ablate takes parts out, one by one.
     """
     from scalesearch.config import parse_duration
     from scalesearch.explore.scale import parse_phis
     from scalesearch.session import train_fully
-    from scalesearch.study import find_study
+    from scalesearch.study import find_study, load_manifest
     from scalesearch.training.ask import Means, TrainAsk, parse_names
-    from scalesearch.training.recipe import load_recipe
+    from scalesearch.training.of_study import chosen_recipe
 
     paths = find_study(study, studies_dir)
-    given = load_recipe(
-        recipe, epochs=epochs, batch_size=batch_size, policy=policy, patience=patience, train_images=train_images,
-        val_images=val_images,
+    given = chosen_recipe(
+        recipe, load_manifest(paths).config.proxy, epochs=epochs, batch_size=batch_size, learning_rate=lr,
+        policy=policy, geometry=augmentation, patience=patience, train_images=train_images, val_images=val_images,
     )  # fmt: skip
     ask = TrainAsk(
-        given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate)
+        given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate), recipe
     )  # fmt: skip
     limit = parse_duration(time_limit) if time_limit is not None else None
     train_fully(paths, ask, Means(device, workers, loaders, limit, parse_names(log), skip_bad), as_json)

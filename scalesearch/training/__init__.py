@@ -1,4 +1,4 @@
-"""Training in full: the found network, and what it is compared with, by EfficientNet's recipe."""
+"""Training in full: the found network, and what it is compared with, by the study's own recipe or another."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from scalesearch.training.images import make_policy
 from scalesearch.training.logs import check_logs
 from scalesearch.training.plan import plan
 from scalesearch.training.recipe import recipe_to_toml
+from scalesearch.training.told import Said, said_of
 from scalesearch.training.worker import Planned, TrainSetup
 
 __all__ = ["Means", "TrainAsk", "Trained", "compared", "train", "trained", "trainings_to_dict"]
@@ -72,7 +73,8 @@ def train(
         jobs = _missing(planned, ask)
         try:
             if jobs:
-                _run(setup, jobs, workers, means, listener or Silent(), make_executor)
+                said = said_of(ask, result.manifest, planned, len(dataset.train))
+                _run(setup, jobs, workers, means, said, listener or Silent(), make_executor)
         finally:
             write_table(paths.trainings)
     done = tuple(done for one in planned for seed in _seeds(ask) if (done := read_trained(one.place(seed))))
@@ -148,6 +150,7 @@ def _run(
     jobs: Sequence[Job],
     workers: int,
     means: Means,
+    said: Said,
     listener: Listener,
     make_executor: Callable[[Setup, int], Executor],
 ) -> None:
@@ -156,7 +159,7 @@ def _run(
     flying: set[Job] = set()
     try:
         listener.note("measuring the time of a few steps")
-        listener.stages(_announced(setup, jobs, executor))
+        listener.stages(_announced(setup, jobs, executor, said))
         deadline = time.monotonic() + means.time_limit if means.time_limit else None
         waiting = deque(jobs)
         while waiting or flying:
@@ -198,27 +201,26 @@ def _save_running(executor: Executor, flying: set[Job], listener: Listener, reco
     flying.clear()
 
 
-def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor) -> StagesPlan:
+def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor, said: Said) -> StagesPlan:
     """What is about to be trained, and how long it may take: one network is timed, the others follow their cost."""
     largest = max((setup.planned[job.trial] for job in jobs), key=lambda one: one.macs)
     pace = executor.training_seconds(largest.spec) / largest.macs
     seconds = sum(pace * setup.planned[job.trial].macs for job in jobs)
     data = setup.dataset
     scored = f"{len(data.test)} test images, once" if data.test is not None else "the validation images"
-    recipe = setup.planned[0].recipe
     lines = (
         f"data {data.name}: {len(data.train)} training and {len(data.val)} validation images; scored on {scored}",
-        f"at most {recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}, batches of {recipe.batch_size}",
+        *said.lines,
         *(
             f"{one.label}: {one.macs:,} multiply-adds, {one.params:,} parameters, {one.spec.resolution_px} px"
             for one in setup.planned
         ),
     )
-    notes = []
+    notes = [*said.notes]
     if data.test is None:
         notes.append("there is no test split: accuracies are of the split that chose the epoch")
     if seconds / executor.workers > LONG_SECONDS:
-        notes.append("a shorter run: --epochs, or --recipe small; Ctrl-C loses nothing")
+        notes.append("a shorter run: --epochs; Ctrl-C loses nothing")
     return StagesPlan(setup.study, lines, tuple(notes), len(jobs), executor.workers, seconds / executor.workers)
 
 

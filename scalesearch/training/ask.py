@@ -24,6 +24,7 @@ class TrainAsk:
         seeds: trainings of each network.
         first_seed: of them.
         ablate: parts to take out of the recipe, one at a time, on the network of the first phi.
+        source: how the recipe was named, which the plan says.
 
     Raises:
         UsageError: nothing to train, or seeds outside their range.
@@ -37,6 +38,7 @@ class TrainAsk:
     seeds: int = 3
     first_seed: int = 0
     ablate: tuple[str, ...] = ()
+    source: str = ""
 
     def __post_init__(self) -> None:
         if not self.phis:

@@ -113,7 +113,8 @@ class FullTraining:
     def _begin(self) -> None:
         torch.manual_seed(self.seed)
         self.module = placed(self._build(), self.device, self.layout)
-        set_bn_momentum(self.module, self.recipe.bn_momentum)
+        if self.recipe.bn_momentum:
+            set_bn_momentum(self.module, self.recipe.bn_momentum)
         self.optimizer = make_optimizer(self.module, self.recipe)
         self.average = _average(self.module, self.recipe.ema) if self.recipe.ema else None
         self.at = Progressed()
@@ -195,6 +196,8 @@ class FullTraining:
             loss = functional.cross_entropy(self.module(images), labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip_norm:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         if self.average is not None:
             self.average.update()

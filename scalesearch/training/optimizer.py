@@ -68,4 +68,7 @@ def make_optimizer(module: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimi
     if recipe.optimizer == "sgd":
         nesterov = recipe.momentum > 0
         return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, fused=True)
+    if recipe.optimizer == "rmsprop_torch":
+        rate, decay, eps = recipe.learning_rate, recipe.rms_decay, recipe.rms_eps
+        return torch.optim.RMSprop(groups, lr=rate, alpha=decay, eps=eps, momentum=recipe.momentum)
     return RMSpropTF(groups, recipe.learning_rate, recipe.rms_decay, recipe.momentum, recipe.rms_eps)

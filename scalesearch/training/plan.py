@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
@@ -19,7 +19,7 @@ from scalesearch.space import REFERENCES
 from scalesearch.spec import NetworkSpec
 from scalesearch.training.altered import altered, check_part
 from scalesearch.training.ask import AGAINST, ALL, TrainAsk
-from scalesearch.training.recipe import TrainRecipe, without
+from scalesearch.training.recipe import TrainRecipe, recipe_key, without
 from scalesearch.training.worker import Planned
 
 
@@ -108,7 +108,7 @@ def _planned(
     baseline = altered(whole, recipe)
     label = f"{network.label} without {part}" if part else network.label
     macs, params = (baseline.amount(name, network.spec, task) for name in ("macs", "params"))
-    key = [whole.name, whole.identity(), spec_to_dict(network.spec), network.phi, asdict(recipe), fingerprint]
+    key = [whole.name, whole.identity(), spec_to_dict(network.spec), network.phi, recipe_key(recipe), fingerprint]
     short = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
     folder = trainings / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', label)}-{short}"
     return Planned(

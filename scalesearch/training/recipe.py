@@ -9,7 +9,7 @@ smoothing 0.1, an average of the weights with decay 0.9999; 350 epochs, the best
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -24,7 +24,8 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Policy = Literal["autoaugment", "randaugment", "trivialaugment", "none"]
 POLICIES: tuple[str, ...] = get_args(Policy)
 PolicyData = Literal["imagenet", "cifar10", "svhn"]
-TrainOptimizer = Literal["rmsprop", "sgd", "adamw"]
+TrainOptimizer = Literal["rmsprop", "rmsprop_torch", "sgd", "adamw"]
+Schedule = Literal["steps", "cosine"]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -37,15 +38,19 @@ class TrainRecipe:
         epochs: passes over the training images, unless training stops early.
         reference_epochs: the run that `warmup_epochs` and `decay_epochs` are epochs of.
         batch_size: images a step.
-        optimizer: `rmsprop` (TensorFlow's form), `sgd` (Nesterov) or `adamw`.
-        learning_rate: peak for a batch of 256 images; it grows in proportion to the batch.
+        optimizer: `rmsprop` (TensorFlow's form), `rmsprop_torch` (torch's), `sgd` (Nesterov) or `adamw`.
+        learning_rate: peak for a batch of `reference_batch` images; it grows in proportion to the batch.
+        reference_batch: the batch that `learning_rate` is for.
         rms_decay: of RMSProp's mean square.
         momentum: of RMSProp and SGD.
         rms_eps: added to the mean square under the root.
+        schedule: after the warm-up: `steps`, or `cosine`, which ends at zero.
         warmup_epochs: linear warm-up.
-        decay_rate: factor of the learning rate every `decay_epochs`, in steps; 1 keeps it.
+        decay_rate: of `steps`: factor of the learning rate every `decay_epochs`; 1 keeps it.
         weight_decay: L2 of RMSProp and SGD, decoupled for adamw; not applied to biases and normalisation.
-        bn_momentum: weight of the newest batch in the running statistics (TensorFlow's 0.99 is 0.01 here).
+        bn_momentum: weight of the newest batch in the running statistics (TensorFlow's 0.99 is 0.01 here); 0 keeps the
+            network's own.
+        clip_norm: largest gradient norm; 0 does not clip.
         ema: decay of the average of the weights, which is what is evaluated and kept; in its first steps
             (1 + step) / (10 + step) where that is less; 0 keeps no average.
         label_smoothing: 0 to 1, in the training loss alone.
@@ -66,14 +71,17 @@ class TrainRecipe:
     batch_size: Annotated[int, Field(ge=2)] = 256
     optimizer: TrainOptimizer = "rmsprop"
     learning_rate: Annotated[float, Field(gt=0)] = 0.016
+    reference_batch: Annotated[int, Field(ge=1)] = 256
     rms_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     rms_eps: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Schedule = "steps"
     warmup_epochs: Annotated[float, Field(ge=0)] = 5.0
     decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.97
     decay_epochs: Annotated[float, Field(gt=0)] = 2.4
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
-    bn_momentum: Annotated[float, Field(gt=0, le=1)] = 0.01
+    bn_momentum: Annotated[float, Field(ge=0, le=1)] = 0.01
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.9999
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -113,7 +121,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "ema": {"ema": 0.0},
     "weight_decay": {"weight_decay": 0.0},
     "warmup": {"warmup_epochs": 0.0},
-    "decay": {"decay_rate": 1.0},
+    "decay": {"schedule": "steps", "decay_rate": 1.0},
+    "clip_norm": {"clip_norm": 0.0},
 }
 """What `--ablate` can take out, and what the recipe has then; `autoaugment` is whatever policy there is."""
 
@@ -158,12 +167,32 @@ def load_recipe(text: str, **changes: Any) -> TrainRecipe:
     known = recipes()
     if text not in known and not text.endswith(".toml"):
         raise choice_error("recipe", text, [*known, "PATH.toml"])
+    return with_changes(read_toml(known.get(text, Path(text))), text, **changes)
+
+
+def with_changes(values: Mapping[str, Any], source: str, **changes: Any) -> TrainRecipe:
+    """A recipe from plain values, with the changes that are not None in their place.
+
+    Raises:
+        ConfigError: as `recipe_from_dict` says; a change is called by its option.
+    """
     given = {name: value for name, value in changes.items() if value is not None}
-    return recipe_from_dict({**read_toml(known.get(text, Path(text))), **given}, text)
+    recipe_from_dict(values, source)
+    return recipe_from_dict({**values, **given}, source, given)
 
 
-def recipe_from_dict(values: Mapping[str, Any], source: str = "the recipe") -> TrainRecipe:
+OPTIONS = {"learning_rate": "--lr", "geometry": "--augmentation"}
+"""Options of `train` that are not called as their key."""
+
+
+def recipe_from_dict(
+    values: Mapping[str, Any], source: str = "the recipe", optional: Collection[str] = ()
+) -> TrainRecipe:
     """Check a plain mapping and freeze it.
+
+    Args:
+        source: where messages say that a value stands.
+        optional: keys that were given as options, and are called so.
 
     Raises:
         ConfigError: an unknown key (with the nearest known one) or a value outside its range.
@@ -176,7 +205,20 @@ def recipe_from_dict(values: Mapping[str, Any], source: str = "the recipe") -> T
         if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
             raise unknown_key(name, [field.name for field in dataclasses.fields(TrainRecipe)], source) from None
         allowed = str(first["msg"]).removeprefix("Input should be ")
-        raise ConfigError(f"{name} is {value!r} in {source}; allowed: {allowed}") from None
+        said = OPTIONS.get(name, f"--{name.replace('_', '-')}") if name in optional else name
+        where = "" if name in optional else f" in {source}"
+        raise ConfigError(f"{said} is {value!r}{where}; allowed: {allowed}") from None
+
+
+LATER = ("reference_batch", "schedule", "clip_norm")
+"""Keys that trainings have been made without: where they have their default, such a training is the same."""
+
+
+def recipe_key(recipe: TrainRecipe) -> dict[str, Any]:
+    """What tells a recipe from others, the same for a recipe of before `LATER`."""
+    defaults = TrainRecipe()
+    values = dataclasses.asdict(recipe)
+    return {name: value for name, value in values.items() if name not in LATER or value != getattr(defaults, name)}
 
 
 def recipe_to_toml(recipe: TrainRecipe) -> str:

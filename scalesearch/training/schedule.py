@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 
+from scalesearch.proxy import learning_rate_factor
 from scalesearch.training.recipe import TrainRecipe
 
 
-def learning_rate(recipe: TrainRecipe, step: int, steps_per_epoch: int) -> float:
-    """Rate of one step, counted from 0: linear warm-up, then a fall in steps; both scaled to the length of the run.
+def peak_rate(recipe: TrainRecipe) -> float:
+    """The learning rate after the warm-up, at the recipe's own batch.
 
-    As in the official code, the fall is counted from the first step on, and the warm-up lies over its beginning.
+    Example:
+        >>> peak_rate(TrainRecipe(batch_size=4096)), peak_rate(TrainRecipe(batch_size=100, reference_batch=50))
+        (0.256, 0.032)
+    """
+    return recipe.learning_rate * (recipe.batch_size / recipe.reference_batch)
+
+
+def learning_rate(recipe: TrainRecipe, step: int, steps_per_epoch: int) -> float:
+    """Rate of one step, counted from 0: linear warm-up, then a fall; both scaled to the length of the run.
+
+    A cosine is that of the proxies (`proxy.learning_rate_factor`). As in the official code, a fall in steps is counted
+    from the first step on, and the warm-up lies over its beginning.
 
     Args:
         steps_per_epoch: of this run.
@@ -20,7 +32,10 @@ def learning_rate(recipe: TrainRecipe, step: int, steps_per_epoch: int) -> float
         >>> [round(learning_rate(recipe, s, 10), 6) for s in (0, 4, 5, 349)]
         [0.0032, 0.016, 0.015054, 0.000193]
     """
-    peak = recipe.learning_rate * recipe.batch_size / 256
+    peak = peak_rate(recipe)
+    if recipe.schedule == "cosine":
+        warmup = min(1.0, recipe.warmup_epochs / recipe.reference_epochs)
+        return peak * learning_rate_factor(step, recipe.epochs * steps_per_epoch, warmup)
     scale = recipe.reference_epochs / recipe.epochs / steps_per_epoch  # epochs of the reference run in one step
     warm = recipe.warmup_epochs / scale
     if step + 1 <= warm:
