@@ -16,33 +16,101 @@ from scalesearch.analysis.comparison import compare_scaling, comparison_to_dict
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.analysis.untrained import untrained
-from scalesearch.config import StudyConfig, check_study_name, override
+from scalesearch.config import StudyConfig, override
 from scalesearch.data import absolute_spec
-from scalesearch.errors import InfeasibleError
+from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.outputs import write_outputs
-from scalesearch.progress import LiveProgress, PlainProgress
+from scalesearch.progress import LiveProgress, PlainProgress, preflight_lines
 from scalesearch.report import render_result
 from scalesearch.report.comparison import render_comparisons
 from scalesearch.report.full import render_full
 from scalesearch.report.layout import console
+from scalesearch.report.planned import render_planned
 from scalesearch.search import Listener, resume, run
+from scalesearch.search.ahead import plan_ahead
+from scalesearch.search.checks import ChangedError, check_unchanged
 from scalesearch.search.plans import Ask
 from scalesearch.search.verify import verify
-from scalesearch.study import StudyPaths, default_name, free_name, load_result, resume_command
+from scalesearch.study import StudyPaths, is_locked, load_result, resume_command
+from scalesearch.study.again import place_of
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.training.ask import Means, TrainAsk
 
 T = TypeVar("T")
 
 
-def run_new(config: StudyConfig, name: str | None, root: Path, as_json: bool) -> None:
-    """Run a new study under a name, or under the first free one made from its definition."""
-    paths = StudyPaths(root / (check_study_name(name) if name is not None else free_name(default_name(config), root)))
-    command = shlex.join(["scalesearch", *sys.argv[1:]])
-    result = _watched(paths, as_json, lambda listener: run(config, paths, listener=listener, command=command))
+def run_study(config: StudyConfig, name: str | None, root: Path, as_json: bool, *, new: bool = False) -> None:
+    """Run a study, or go on with the one that was made by the same definition on the same data and baseline.
+
+    Args:
+        name: None takes one made from the definition.
+        new: start another, whatever is there.
+
+    Raises:
+        StudyError: the name that was asked for belongs to another study.
+    """
+    config = override(config, data=absolute_spec(config.data))
+    place = place_of(config, name, root, new=new)
+    try:
+        done = _again(place.paths, config, as_json) if place.there else None
+    except ChangedError as error:
+        if name is not None:
+            raise
+        sys.stderr.write(f"note: {error.what}; a new study is started\n")
+        done, place = None, place_of(config, None, root, new=True)
+    paths, command = place.paths, shlex.join(["scalesearch", *sys.argv[1:]])
+    result = done or _watched(paths, as_json, lambda listener: run(config, paths, listener=listener, command=command))
     _show(result, paths, as_json)
     _fail_where_untrained([result])
+
+
+def _again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult:
+    """The result of a study that is there: as it is where it is finished, else after the trainings it lacks."""
+    if is_locked(paths):
+        raise StudyError(
+            f"study {paths.name!r} has this definition and is being run by another process; wait for it, stop it, or "
+            "start another by --new"
+        )
+    found = load_result(paths)
+    if found.complete:
+        check_unchanged(found.manifest)
+    how = "is finished, nothing is repeated" if found.complete else f"has {found.trainings} trainings, going on with it"
+    sys.stderr.write(f"note: study {paths.name} was made by the same definition and {how}; --new starts another\n")
+    if found.complete:
+        return found
+    limit = config.time_limit or None
+    return _watched(
+        paths,
+        as_json,
+        lambda listener: resume(paths, workers=config.workers or None, time_limit=limit, listener=listener),
+    )
+
+
+def show_plan(
+    configs: Sequence[StudyConfig], names: Sequence[str | None], root: Path, as_json: bool, *, new: bool = False
+) -> None:
+    """Show what running these definitions would do; nothing is written, no name is taken."""
+    plans = []
+    for config, name in zip(configs, names, strict=True):
+        place = place_of(override(config, data=absolute_spec(config.data)), name, root, new=new)
+        if place.there:
+            sys.stderr.write(f"note: study {place.paths.name} was made by this definition: `run` goes on with it\n")
+        plans.append(plan_ahead(config, place.paths.name))
+    if as_json:
+        content = [plan.to_dict() for plan in plans]
+        sys.stdout.write(json.dumps(content[0] if len(content) == 1 else content, indent=2, allow_nan=False) + "\n")
+        return
+    screen = console()
+    for plan in plans:
+        for line in preflight_lines(plan.preflight):
+            screen.print(line, markup=False, highlight=False)
+        screen.print(render_planned(plan.to_dict()["networks"], plan.preflight.currency))
+        for text in plan.notes:
+            screen.print(f"note: {text}", markup=False, highlight=False)
+    screen.print(
+        "nothing was trained or written; the time is of a few steps, measured, times the cost of all trainings"
+    )
 
 
 def go_on(

@@ -203,7 +203,7 @@ def test_a_wrong_command_is_one_line(call, studies, here, arguments, said):
 def test_a_taken_name_is_one_line(call, studies):
     before = sorted(p.name for p in studies.iterdir())
     code, out, err = call("run", *QUICK_ARGUMENTS, "--name", "done", "--studies-dir", studies)
-    is_one_line(err, "'done' exists already", "scalesearch resume done")
+    is_one_line(err, "'done' exists and was made otherwise", "--seeds is 2 there, 1 here", "scalesearch resume done")
     assert (code, out) == (1, "")
     assert sorted(p.name for p in studies.iterdir()) == before
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import os
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from conftest import COMMAND
 from fake_executor import World
 
+from scalesearch import search
 from scalesearch.cli import app
 from scalesearch.cli.run import ELSEWHERE
 from scalesearch.config import StudyConfig, config_from_dict, config_to_dict, option, override
 from scalesearch.errors import ConfigError
-from scalesearch.search import run
+from scalesearch.search import ahead, run
 from scalesearch.study import StudyPaths, locked
 
 QUICK = {"workers": 1, "device": "cpu", "trials": 6, "seeds": 1, "proxy": {"train_images": 20, "val_images": 20}}
@@ -268,3 +274,212 @@ def test_plot_has_a_file_of_its_own(call, studies):
     assert (studies / "one" / "figures" / "pareto.png").read_bytes().startswith(b"\x89PNG")
     code, out, _ = call("plot", "one", "simplex", "--budget", "2x")
     assert (code, out) == (0, f"wrote {Path('studies/one/figures/simplex_2x.png')}\n")
+
+
+# ------------------------------------------------------------------ the same command again
+
+RUN = ("run", "--trials", "6", "--seeds", "1", "--train-images", "20", "--val-images", "20", "--device", "cpu")
+NAME = "efficientnet_micro-fashion-mnist-mini-2x"
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """`run` and `resume` train nothing; what they would have trained is counted."""
+    found = World()
+    monkeypatch.setattr("scalesearch.session.run", partial(search.run, make_executor=found.executor))
+    monkeypatch.setattr("scalesearch.session.resume", partial(search.resume, make_executor=found.executor))
+    monkeypatch.setattr("scalesearch.session.plan_ahead", partial(ahead.plan_ahead, make_executor=found.executor))
+    before = signal.getsignal(signal.SIGTERM)
+    yield found
+    signal.signal(signal.SIGTERM, before)
+
+
+def stopped(call, world, *more: str) -> None:
+    """Run until the third training, then be interrupted."""
+    world.stop_after = len(world.done) + 3
+    with pytest.raises(SystemExit):
+        call(*RUN, *more)
+    world.stop_after = None
+
+
+def test_the_same_command_shows_a_finished_study_and_trains_nothing(call, empty_folder, world, tmp_path):
+    first = call(*RUN)
+    trained, table = len(world.done), (tmp_path / "studies" / NAME / "trials.csv").read_bytes()
+    again = call(*RUN)
+    assert (first[0], again[0], len(world.done)) == (0, 0, trained)
+    assert again[1] == first[1]
+    assert f"study {NAME} was made by the same definition and is finished, nothing is repeated; --new" in again[2]
+    assert names(tmp_path / "studies") == {NAME}
+    assert (tmp_path / "studies" / NAME / "trials.csv").read_bytes() == table
+    assert call(*RUN, "--json")[1].startswith("{")
+
+
+@pytest.mark.parametrize("more", [(), ("--name", "mine")], ids=["default name", "own name"])
+def test_the_same_command_goes_on_with_a_stopped_study(call, empty_folder, world, tmp_path, more):
+    stopped(call, world, *more)
+    code, _, err = call(*RUN, *more, "--workers", "1", "--time-limit", "1h")
+    assert code == 0
+    assert "has 3 trainings, going on with it; --new starts another" in err
+    assert len({(job.trial, job.seed, job.spec) for job in world.done}) == len(world.done) == 7
+    assert names(tmp_path / "studies") == {more[-1] if more else NAME}
+
+
+def test_new_starts_another_and_the_latest_is_gone_on_with(call, empty_folder, world, tmp_path):
+    assert call(*RUN)[0] == 0
+    stopped(call, world, "--new")
+    assert names(tmp_path / "studies") == {NAME, f"{NAME}-2"}
+    _, _, err = call(*RUN)
+    assert f"study {NAME}-2 was made by the same definition and has 3 trainings" in err
+    assert call(*RUN, "--new", "--name", "mine")[0] == 0
+    assert call(*RUN, "--new", "--name", "mine")[0] == 0
+    assert names(tmp_path / "studies") == {NAME, f"{NAME}-2", "mine", "mine-2"}
+
+
+def test_another_definition_gets_a_name_of_its_own(call, empty_folder, world, tmp_path):
+    assert call(*RUN)[0] == 0
+    assert call(*RUN, "--seeds", "2")[0] == 0
+    assert names(tmp_path / "studies") == {NAME, f"{NAME}-2"}
+    code, _, err = call(*RUN, "--seeds", "2")
+    assert code == 0
+    assert f"study {NAME}-2 was made by the same definition" in err
+
+
+def test_a_name_that_another_definition_has_is_refused_with_what_differs(call, empty_folder, world, tmp_path):
+    assert call(*RUN, "--name", "mine")[0] == 0
+    code, out, err = call(*RUN, "--name", "mine", "--seeds", "2", "--epochs", "5", "--budget", "3x")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    for part in (
+        "'mine' exists and was made otherwise", "--seeds is 1 there, 2 here", "--epochs is 2 there, 5 here",
+        "--budget is 2x there, 3x here", "scalesearch resume mine", "scalesearch delete mine", "another --name",
+    ):  # fmt: skip
+        assert part in err
+    assert names(tmp_path / "studies") == {"mine"}
+    (tmp_path / "studies" / "folder").mkdir()
+    code, _, err = call(*RUN, "--name", "folder")
+    assert code == 1
+    assert "exists and is no study; give another --name" in err
+
+
+def test_a_study_that_is_running_is_not_started_twice(call, empty_folder, world, tmp_path):
+    stopped(call, world)
+    with locked(StudyPaths(tmp_path / "studies" / NAME)):
+        code, out, err = call(*RUN)
+    assert (code, out) == (1, "")
+    assert "is being run by another process" in err
+    assert "--new" in err
+
+
+def test_changed_data_is_another_study(call, empty_folder, world, tmp_path):
+    def write(seed: int) -> None:
+        draw = np.random.default_rng(seed)
+        np.savez(tmp_path / "x.npz", x=draw.integers(0, 255, (100, 12, 12), np.uint8), y=np.arange(100) % 4)
+
+    data = ("--data", "npz:x.npz")
+    for more in ((), ("--name", "mine")):
+        write(0)
+        assert call(*RUN, *data, *more)[0] == 0
+        write(0)
+        assert "nothing is repeated" in call(*RUN, *data, *more)[2]
+    write(1)
+    code, _, err = call(*RUN, *data)
+    assert code == 0
+    assert "has changed since study 'efficientnet_micro-x.npz-2x' began" in err
+    assert "a new study is started" in err
+    code, out, err = call(*RUN, *data, "--name", "mine")
+    assert (code, out) == (1, "")
+    assert "has changed since study 'mine' began" in err
+    assert "--new" in err
+    assert names(tmp_path / "studies") == {"efficientnet_micro-x.npz-2x", "efficientnet_micro-x.npz-2x-2", "mine"}
+
+
+def test_a_changed_baseline_is_another_study(call, empty_folder, world, tmp_path):
+    source = """
+from torch import nn
+def build(depth, width, resolution=12, num_classes=10, in_channels=1):
+    channels, before, layers = max(1, round(64 * width)), in_channels, []
+    for block in range(max(1, round(6 * depth))):
+        layers += [nn.Conv2d(before, channels, 3, 1, 1), nn.ReLU()]
+        before = channels
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
+"""
+    (tmp_path / "again_net.py").write_text(source)
+    base = ("--base", "again_net:build", "--tolerance", "0.5")
+    try:
+        assert call(*RUN, *base)[0] == 0
+        (tmp_path / "again_net.py").write_text(source + "# a comment changes nothing\n")
+        assert "nothing is repeated" in call(*RUN, *base)[2]
+        (tmp_path / "again_net.py").write_text(source + "x = 1\n")
+        code, _, err = call(*RUN, *base)
+    finally:
+        sys.modules.pop("again_net", None)
+    assert code == 0
+    assert "baseline 'again_net:build' has changed since study" in err
+    assert len(names(tmp_path / "studies")) == 2
+
+
+# ------------------------------------------------------------------ --dry-run
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(call, empty_folder, world, tmp_path):
+    code, out, err = call(*RUN, "--budget", "2x,4x", "--dry-run")
+    assert (code, err) == (0, "")
+    assert (names(tmp_path), world.done) == (set(), [])
+    flat = " ".join(out.split())
+    assert "Budget 2x: 6 to train, 0 not" in flat
+    assert "Budget 4x: " in flat
+    assert "13 trainings (1 seeds each, baseline included)" in flat
+    assert "measured" in flat
+    assert "nothing was trained or written" in flat
+    assert "depth" in out
+
+
+def test_a_dry_run_is_what_run_then_does(call, empty_folder, world, tmp_path):
+    found = json.loads(call(*RUN, "--dry-run", "--json")[1], parse_constant=pytest.fail)
+    assert names(tmp_path) == set()
+    assert call(*RUN)[0] == 0
+    result = json.loads((tmp_path / "studies" / NAME / "result.json").read_text())
+    planned = {json.dumps(one["spec"], sort_keys=True) for one in found["networks"] if not one["why_not"]}
+    trained = {json.dumps(dataclasses.asdict(job.spec), sort_keys=True) for job in world.done}
+    assert planned < trained  # which has the baseline too
+    assert len(trained) == len(planned) + 1
+    assert found["preflight"]["trainings"] == len(world.done) == result["trainings"]
+    roles = {role for one in found["networks"] for role in one["roles"]}
+    assert roles == {"depth", "width", "resolution", "uniform", "efficientnet"}
+    for one in found["networks"]:
+        assert abs(one["cost"] / one["target"] - 1) <= 0.02
+
+
+def test_a_dry_run_shows_what_would_not_be_trained_and_why(call, empty_folder, world, tmp_path):
+    limited = json.loads(call(*RUN, "--max-params", "120k", "--dry-run", "--json")[1])
+    assert {one["why_not"] for one in limited["networks"]} == {"", "over --max-params"}
+    assert "over --max-params, not trained" in " ".join(call(*RUN, "--max-params", "120k", "--dry-run")[1].split())
+
+
+def test_a_dry_run_refuses_what_run_refuses(call, empty_folder, world, tmp_path):
+    for wrong in (("--trials", "0"), ("--data", "npz:none.npz"), ("--budget", "0.0001x"), ("--name", "a/b")):
+        code, out, err = call(*RUN, *wrong, "--dry-run")
+        assert code in {1, 2}
+        assert (out, err.count("\n")) == ("", 1)
+    assert names(tmp_path) == set()
+
+
+def test_a_dry_run_of_a_study_that_is_there_says_so(call, empty_folder, world, tmp_path):
+    assert call(*RUN)[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "studies").rglob("*")}
+    code, _, err = call(*RUN, "--dry-run")
+    assert code == 0
+    assert f"study {NAME} was made by this definition" in err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "studies").rglob("*")} == before
+
+
+def test_a_dry_run_of_several_baselines_is_one_document(call, empty_folder, world, tmp_path):
+    (tmp_path / "both.toml").write_text(
+        "base = ['mobilenet_v1_micro', 'resnet_micro']\ntrials = 6\nseeds = 1\ndevice = 'cpu'\n"
+        "[proxy]\ntrain_images = 20\nval_images = 20\n"
+    )
+    found = json.loads(call("run", "both.toml", "--dry-run", "--json")[1])
+    assert [plan["preflight"]["study"] for plan in found] == ["both-mobilenet_v1_micro", "both-resnet_micro"]
+    code, _, err = call("run", "both.toml", "--new")
+    assert code == 2
+    assert "--new" in err
+    assert names(tmp_path) == {"both.toml"}

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from scalesearch.cli.app import AsJson, Base, Budgets, Data, StudiesDir, TimeLimit, Workers, app
+from scalesearch.errors import UsageError
 
 
 @app.command()
@@ -52,31 +53,39 @@ def run(
     skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = None,
     max_pixels: Annotated[int | None, typer.Option(help="Refuse image files with more pixels [400 million].")] = None,
     seed_split: Annotated[int | None, typer.Option(help="Seed of splits set aside and of subsets [0].")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Start another study, even where one of this kind is.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the study [made from baseline, data and budget].")] = None,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
     """Search a budget, then report: the main job.
 
-    A definition of several baselines (paper_table3, paper_table7) gives a study for each and one table of all; the same
-    command again goes on where it stopped.
+    The same command again goes on with its study, or shows its result: nothing is repeated, unless --new is given.
+    A definition of several baselines (paper_table3, paper_table7) gives a study for each and one table of all.
     """
     from dataclasses import replace
 
     from scalesearch.config import option, override
-    from scalesearch.session import run_joint, run_new
-    from scalesearch.study.joint import read_definition
+    from scalesearch.session import run_joint, run_study, show_plan
+    from scalesearch.study.joint import joint_definitions, read_definition
 
     definition = read_definition(study or "default")
     config = override(definition.config, spelled=option, **_changes(context.params))
-    if definition.bases:
-        bases = definition.bases if base is None else (base,)
-        run_joint(replace(definition, config=config, bases=bases), name, studies_dir, as_json)
+    bases = definition.bases if base is None or not definition.bases else (base,)
+    definition = replace(definition, config=config, bases=bases)
+    if bases and new:
+        raise UsageError("--new is for one study, and this definition makes several; give another --name")
+    if dry_run:
+        configs = joint_definitions(definition, name) if bases else [(config, name)]
+        show_plan([own for own, _ in configs], [called for _, called in configs], studies_dir, as_json, new=new)
+    elif bases:
+        run_joint(definition, name, studies_dir, as_json)
     else:
-        run_new(config, name, studies_dir, as_json)
+        run_study(config, name, studies_dir, as_json, new=new)
 
 
-ELSEWHERE = ("study", "name", "studies_dir", "as_json")
+ELSEWHERE = ("study", "dry_run", "new", "name", "studies_dir", "as_json")
 """Options that are not of the definition."""
 
 OF_RECIPE = ("epochs", "train_images", "val_images")

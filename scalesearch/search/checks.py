@@ -16,7 +16,7 @@ from scalesearch.manifest import Manifest
 from scalesearch.networks.base import Baseline, ClosedFormBaseline
 from scalesearch.networks.user_function import UserBaseline
 from scalesearch.samplers import ADAPTIVE
-from scalesearch.search.prepare import Prepared, data_facts
+from scalesearch.search.prepare import Prepared, data_facts, prepare
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.spec import Candidate, NetworkSpec
 
@@ -131,6 +131,30 @@ def _all_off(prepared: Prepared, space: BudgetSpace, found: Sequence[Candidate])
     )
 
 
+class ChangedError(StudyError):
+    """The data or the baseline of a study is not what it was made from.
+
+    Args:
+        what: has changed, with both states.
+        back: what to bring back.
+    """
+
+    def __init__(self, what: str, back: str) -> None:
+        self.what = what
+        super().__init__(f"{what}; start a new study (run --new), or bring {back} back")
+
+
+def check_unchanged(manifest: Manifest) -> None:
+    """Refuse to take a study for an answer when what it was made from has changed.
+
+    Raises:
+        ChangedError: naming what differs.
+    """
+    prepared = prepare(manifest.config, manifest)
+    check_data(manifest, prepared)
+    check_baseline(manifest, prepared)
+
+
 def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
     """Refuse to resume a study under another definition.
 
@@ -160,7 +184,7 @@ def check_baseline(manifest: Manifest, prepared: Prepared) -> None:
     """Refuse to resume with a baseline that has changed since the study began: a user's file may have been edited.
 
     Raises:
-        StudyError: with both costs.
+        ChangedError: with both costs.
     """
     now, then = prepared.baseline.macs(prepared.baseline.spec, prepared.task), manifest.baseline_macs
     costs = f"{then:,} multiply-adds then, {now:,} now"
@@ -169,9 +193,8 @@ def check_baseline(manifest: Manifest, prepared: Prepared) -> None:
         return
     if now == then:
         costs = f"{manifest.baseline_identity} then, {identity} now"
-    raise StudyError(
-        f"baseline {manifest.config.base!r} has changed since study {manifest.study!r} began ({costs}); "
-        "start a new study, or bring it back"
+    raise ChangedError(
+        f"baseline {manifest.config.base!r} has changed since study {manifest.study!r} began ({costs})", "the old one"
     )
 
 
@@ -179,13 +202,14 @@ def check_data(manifest: Manifest, prepared: Prepared) -> None:
     """Refuse to resume on data that has changed since the study began.
 
     Raises:
-        StudyError: naming what differs.
+        ChangedError: naming what differs.
     """
     then, now = manifest.data, data_facts(prepared.dataset)
     if then.fingerprint == now.fingerprint:
         return
     counts = f"{then.train_images}+{then.val_images} images then, {now.train_images}+{now.val_images} now"
-    raise StudyError(
+    raise ChangedError(
         f"the data {then.spec!r} has changed since study {manifest.study!r} began ({counts}, fingerprint "
-        f"{then.fingerprint[:12]} then, {now.fingerprint[:12]} now); start a new study, or bring the old data back"
+        f"{then.fingerprint[:12]} then, {now.fingerprint[:12]} now)",
+        "the old data",
     )

@@ -194,9 +194,13 @@ def taken(paths: StudyPaths) -> StudyError:
 
 def resume_command(paths: StudyPaths) -> str:
     """What to type to go on with a study."""
+    return f"scalesearch resume {paths.name}{place_option(paths)}"
+
+
+def place_option(paths: StudyPaths) -> str:
+    """What a command needs besides the study's name to find it, with a space before it; empty in the usual place."""
     root = paths.folder.parent
-    place = "" if root == DEFAULT_ROOT else f" --studies-dir {shlex.quote(str(root))}"
-    return f"scalesearch resume {paths.name}{place}"
+    return "" if root == DEFAULT_ROOT else f" --studies-dir {shlex.quote(str(root))}"
 
 
 @contextlib.contextmanager

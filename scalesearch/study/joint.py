@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from scalesearch.config import StudyConfig, check_study_name, config_from_dict, definition_path, option, read_toml
+from scalesearch.config import StudyConfig, check_study_name, config_from_dict, definition_path, read_toml
 from scalesearch.errors import ConfigError, StudyError, UnknownNameError
+from scalesearch.study.again import differences
 from scalesearch.study.folder import StudyPaths, find_study, joint_name, list_studies, load_manifest
-
-_FREE = ("base", "workers", "time_limit")
-"""What may change between two runs of one definition: a baseline has its own study, the others change no number."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +58,20 @@ def joint_paths(name: str, base: str, root: Path) -> StudyPaths:
     return StudyPaths(root / joint_name(check_study_name(name), base))
 
 
+def joint_definitions(definition: Definition, name: str | None) -> list[tuple[StudyConfig, str]]:
+    """The definition of each baseline's study, with the study's name.
+
+    Args:
+        name: that the names begin with; None takes the definition's.
+
+    Raises:
+        UsageError: a name that no study can have.
+    """
+    first = check_study_name(name or definition.name)
+    configs = (dataclasses.replace(definition.config, base=base) for base in definition.bases)
+    return [(config, joint_name(first, config.base)) for config in configs]
+
+
 def check_same_definition(paths: StudyPaths, config: StudyConfig) -> None:
     """Refuse to go on with a study that was made under another definition; a study that is not there is fine.
 
@@ -68,23 +80,13 @@ def check_same_definition(paths: StudyPaths, config: StudyConfig) -> None:
     """
     if not paths.definition.is_file():
         return
-    kept, asked = (dataclasses.asdict(one) for one in (load_manifest(paths).config, config))
-    differing = [_told(key, kept[key], asked[key]) for key in kept if key not in _FREE and kept[key] != asked[key]]
+    manifest = load_manifest(paths)
+    differing = differences(manifest.config, config, manifest.device)
     if differing:
         raise StudyError(
             f"study {paths.name!r} exists and was made otherwise: {'; '.join(differing)}; "
             "give the same options to go on with it, or another --name"
         )
-
-
-def _told(key: str, kept: object, asked: object) -> str:
-    if isinstance(kept, dict) and isinstance(asked, dict):
-        return ", ".join(_told(f"{key}.{part}", kept[part], asked[part]) for part in kept if kept[part] != asked[part])
-    return f"{option(key)} is {_plain(kept)} there, {_plain(asked)} here"
-
-
-def _plain(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def find_joint(name: str, root: Path) -> list[StudyPaths]:

@@ -1,0 +1,100 @@
+"""The plan of a study without the study: every network that is known before training, and how long all would take."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scalesearch.config import StudyConfig, option
+from scalesearch.executors.local import LocalExecutor
+from scalesearch.search.checks import check_counts, check_plan
+from scalesearch.search.listener import Preflight
+from scalesearch.search.preflight import cautions, measure_ahead, preflight
+from scalesearch.search.prepare import Prepared, make_manifest, prepare
+from scalesearch.search.saving import MakeExecutor
+from scalesearch.search.spaces import BudgetSpace
+from scalesearch.space import Coefficients
+from scalesearch.spec import Candidate, NetworkSpec
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNetwork:
+    """One network that a study would propose.
+
+    Attributes:
+        roles: the references that it is; none for a sampler's own points.
+        coefficients: multipliers of depth, width and resolution that propose it.
+        cost: of the rounded network, and `target` of its budget, in the study's currency.
+        why_not: why it would not be trained; empty for one that would.
+    """
+
+    budget: str
+    roles: tuple[str, ...]
+    coefficients: Coefficients
+    spec: NetworkSpec
+    cost: float
+    target: float
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What `run` would do.
+
+    Attributes:
+        notes: what a user should know of it.
+    """
+
+    preflight: Preflight
+    networks: tuple[PlannedNetwork, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts and lists, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def plan_ahead(config: StudyConfig, name: str, make_executor: MakeExecutor = LocalExecutor) -> StudyPlan:
+    """Lay a study out as `run` would, and measure a few training steps; nothing is written.
+
+    Raises:
+        ScaleSearchError: whatever would keep the study from starting.
+    """
+    prepared = prepare(config)
+    notes = [*check_counts(prepared)]
+    check_plan(prepared)
+    manifest = make_manifest(prepared, name, "")
+    measure_ahead(prepared)
+    executor = make_executor(prepared.setup(), prepared.workers)
+    try:
+        screen = preflight(prepared, manifest, executor)
+    finally:
+        executor.stop()
+    networks = tuple(network for space in prepared.budgets for network in _networks(prepared, space))
+    return StudyPlan(screen, networks, (*notes, *cautions(prepared)))
+
+
+def _networks(prepared: Prepared, space: BudgetSpace) -> Iterator[PlannedNetwork]:
+    """Each network of the known points once, with all its roles."""
+    found: dict[NetworkSpec, tuple[Candidate, list[str]]] = {}
+    for proposal, candidate in zip(space.known, space.candidates(), strict=True):
+        found.setdefault(candidate.spec, (candidate, []))[1].extend(proposal.roles)
+    for candidate, roles in found.values():
+        yield PlannedNetwork(
+            budget=space.text,
+            roles=tuple(dict.fromkeys(roles)),
+            coefficients=candidate.coefficients[0],
+            spec=candidate.spec,
+            cost=candidate.cost,
+            target=candidate.target,
+            why_not=_why_not(prepared, candidate),
+        )
+
+
+def _why_not(prepared: Prepared, candidate: Candidate) -> str:
+    if not candidate.within_tolerance:
+        return "off budget"
+    over = [option(name) for name, part in prepared.limits.excess(prepared.gauge, candidate.spec) if part > 0]
+    return f"over {' and '.join(over)}" if over else ""

@@ -1,0 +1,106 @@
+"""Whether a study is there already under the definition that is asked for, and where a new one goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from scalesearch.config import StudyConfig, check_study_name, option
+from scalesearch.errors import ScaleSearchError, StudyError
+from scalesearch.study.folder import (
+    StudyPaths,
+    default_name,
+    free_name,
+    list_studies,
+    load_manifest,
+    place_option,
+    resume_command,
+)
+
+FREE = ("workers", "time_limit")
+"""What may change between two runs of one definition: neither changes a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a study goes.
+
+    Attributes:
+        there: whether a study of the same definition is in it.
+    """
+
+    paths: StudyPaths
+    there: bool
+
+
+def differences(kept: StudyConfig, asked: StudyConfig, device: str = "") -> list[str]:
+    """How two definitions differ, each field with both values, called by its option.
+
+    Args:
+        device: that the study with the first one runs on; asking for it by name is no difference.
+    """
+    before, now = (dataclasses.asdict(one) for one in (kept, asked))
+    if asked.device == device:
+        now["device"] = kept.device
+    return [_told(key, before[key], now[key]) for key in before if key not in FREE and before[key] != now[key]]
+
+
+def _told(key: str, kept: object, asked: object) -> str:
+    if isinstance(kept, dict) and isinstance(asked, dict):
+        return ", ".join(_told(f"{key}.{part}", kept[part], asked[part]) for part in kept if kept[part] != asked[part])
+    return f"{option(key)} is {_plain(kept)} there, {_plain(asked)} here"
+
+
+def _plain(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def place_of(config: StudyConfig, name: str | None, root: Path, *, new: bool = False) -> Place:
+    """The latest study of this definition under the name, or a place for a new one.
+
+    Args:
+        config: with the absolute path of its data, as studies keep it.
+        name: None takes the default name, or the first of its numbered ones that is free.
+        new: look for no study that is there.
+
+    Raises:
+        UsageError: a name that no study can have.
+        StudyError: the name that was asked for is taken by something else.
+    """
+    wanted = check_study_name(name) if name is not None else default_name(config)
+    if not new:
+        same = [paths for paths in _numbered(wanted, root) if _is_same(paths, config)]
+        if same:
+            return Place(same[-1], there=True)
+        if name is not None and (root / name).exists():
+            raise _taken(StudyPaths(root / name), config)
+    return Place(StudyPaths(root / free_name(wanted, root)), there=False)
+
+
+def _numbered(wanted: str, root: Path) -> list[StudyPaths]:
+    """The studies called `wanted`, `wanted-2`, `wanted-3` ..., by number."""
+    pattern = re.compile(re.escape(wanted) + r"(?:-([1-9]\d*))?")
+    found = [(match, paths) for paths in list_studies(root) if (match := pattern.fullmatch(paths.name))]
+    return [paths for _, paths in sorted(found, key=lambda item: int(item[0][1] or 1))]
+
+
+def _is_same(paths: StudyPaths, config: StudyConfig) -> bool:
+    try:
+        manifest = load_manifest(paths)
+    except ScaleSearchError:  # a damaged study is not this one
+        return False
+    return not differences(manifest.config, config, manifest.device)
+
+
+def _taken(paths: StudyPaths, config: StudyConfig) -> StudyError:
+    if not paths.definition.is_file():
+        return StudyError(f"{str(paths.folder)!r} exists and is no study; give another --name")
+    manifest = load_manifest(paths)
+    return StudyError(
+        f"study {paths.name!r} exists and was made otherwise: "
+        f"{'; '.join(differences(manifest.config, config, manifest.device))}; go on with it by "
+        f"'{resume_command(paths)}', delete it by 'scalesearch delete {paths.name}{place_option(paths)}', "
+        "or give another --name"
+    )
