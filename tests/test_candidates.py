@@ -221,7 +221,7 @@ def test_networks_at_one_place_are_set_apart():
     assert places[0] == one
     assert len({(p.depth, p.width) for p in places}) == 3
     assert all(distance(p, one) < 1e-6 for p in places)
-    assert own_shares((0.35, 0.35, 0.0), 0.7) == Shares(0.5, 0.5, 0.0)
+    assert own_shares((0.35, 0.35, 0.0), 0.7) == (Shares(0.5, 0.5, 0.0), 0.0)
 
 
 def test_stages_too_coarse_for_points_are_enumerated_too(write, tmp_path):

@@ -19,14 +19,15 @@ from scalesearch.realize import GOAL, Member, Surface, fit_channels, skeleton_ma
 from scalesearch.space import Shares, distance
 from scalesearch.spec import NetworkSpec
 
-DEPTHS, WIDTHS, SIZES = 24, 32, 12
-"""Values of each dimension that are tried."""
+DEPTHS, WIDTHS, NARROWER, SIZES = 24, 32, 12, 12
+"""Values of each dimension that are tried; so many of the widths on the other side of 1."""
 
 SKELETONS = 40
 """Pairs of depth and resolution whose widths are looked for; of more, the ones farthest apart."""
 
-SLACK = 0.15
-"""Part of the log-budget by which a network may lie outside of the triangle: a step of depth may overshoot it."""
+SLACK = 0.35
+"""Part of the log-budget by which a network may lie outside of the triangle: where depth comes in large steps, the next
+one overshoots the budget, and a narrower network makes up for it."""
 
 LOOKS = 6
 """Widths that are counted for one pair before it is given up."""
@@ -90,7 +91,7 @@ def enumerated(surface: Surface) -> tuple[Surface, tuple[str, ...]]:
     functions = surface.baseline.spec.unit == "thousandth"
     found = list(_of_function(probe) if functions else _of_stages(probe))
     unique = {member.spec: member for member in found}
-    ordered = sorted(unique.values(), key=lambda m: (abs(m.cost / surface.target - 1), m.spec))
+    ordered = sorted(unique.values(), key=lambda m: (m.outside, abs(m.cost / surface.target - 1), m.spec))
     return replace(surface, members=tuple(apart(ordered))), tuple(dict.fromkeys(probe.refused))
 
 
@@ -117,24 +118,27 @@ def _near(surface: Surface, cost: float | None) -> bool:
     return cost is not None and abs(cost / surface.target - 1) <= TOLERANCES[-1]
 
 
-def own_shares(parts: Sequence[float], total: float) -> Shares | None:
-    """The place of a network whose dimensions have these parts of the log-cost; None when it is off the triangle.
+def own_shares(parts: Sequence[float], total: float) -> tuple[Shares, float] | None:
+    """The place of a network whose dimensions have these parts of the log-cost; None when it is far off the triangle.
 
     Args:
         parts: of depth, width and resolution.
         total: log of the budget in baselines.
 
+    Returns:
+        The place, on an edge where it would be beyond it, and by how much it would be.
+
     Example:
-        >>> own_shares((0.7, 0.0, -0.01), 0.69)
-        Shares(depth=1.0, width=0.0, resolution=0.0)
-        >>> own_shares((1.2, -0.4, 0.0), 0.69) is None
+        >>> own_shares((0.75, -0.25, 0.5), 1.0)
+        (Shares(depth=0.6, width=0.0, resolution=0.4), 0.25)
+        >>> own_shares((1.2, -0.5, 0.0), 0.69) is None
         True
     """
     scaled = [part / total for part in parts]
     if min(scaled) < -SLACK or sum(scaled) <= 0:
         return None
     kept = [max(0.0, part) for part in scaled]
-    return Shares(*(part / sum(kept) for part in kept))
+    return Shares(*(part / sum(kept) for part in kept)), sum(max(0.0, -part) for part in scaled)
 
 
 def axes(probe: Probe) -> Axes:
@@ -157,7 +161,7 @@ def axes(probe: Probe) -> Axes:
 
     depths = steps(spaced(1.0, end("depths", exponents.depth), DEPTHS, GRID), lambda v: at(depths=v), own)
     beyond = (1 - SLACK / exponents.width) if ratio > 1 else (1 + SLACK / exponents.width)
-    widest = spaced(1.0, end("widths", exponents.width), WIDTHS, GRID) + spaced(1.0, beyond, 6, GRID)
+    widest = spaced(1.0, end("widths", exponents.width), WIDTHS, GRID) + spaced(1.0, beyond, NARROWER, GRID)
     widths = steps(widest, lambda v: at(widths=v), own)
     sizes = steps(_sizes(surface, wanted), lambda v: at(px=v), own)
     return Axes(depths, with_splits(widths, lambda v: at(widths=v)), sizes)
@@ -178,9 +182,9 @@ def _of_function(probe: Probe) -> Iterator[Member]:
     found, total = axes(probe), math.log(surface.ratio)
     for depth, size in _pairs(found, total):
         for width, cost, part in _widths(probe, found.widths, depth, size):
-            shares = own_shares((depth.part, part, size.part), total)
-            if shares is not None and _near(surface, cost):
-                yield Member(_spec(surface, depth, width, size), cost, shares)
+            place = own_shares((depth.part, part, size.part), total)
+            if place is not None and _near(surface, cost):
+                yield Member(_spec(surface, depth, width, size), cost, *place)
 
 
 def _spec(surface: Surface, depth: Step, width: int, size: Step) -> NetworkSpec:
@@ -237,8 +241,11 @@ def _widths(probe: Probe, widths: Sequence[Step], depth: Step, size: Step) -> It
         if index in costs or not 0 <= index < len(widths):
             break
     found = {widths[i].value: (cost, parts[i]) for i, cost in costs.items()}
-    found |= _between(probe, widths, costs, depth, size)
-    yield from _distinct(found, target)
+    finer = _between(probe, widths, costs, depth, size)
+    best = min(finer, key=lambda width: abs(finer[width][0] / target - 1), default=None)
+    if best is not None and abs(finer[best][0] / target - 1) <= GOAL * TOLERANCES[0]:
+        found, finer = {}, {best: finer[best]}  # steps this fine meet the budget: one network stands for the pair
+    yield from _distinct(found | finer, target)
 
 
 def _distinct(found: dict[int, tuple[float, float]], target: float) -> Iterator[tuple[int, float, float]]:
@@ -304,6 +311,6 @@ def _of_stages(probe: Probe) -> Iterator[Member]:
         cost = probe.cost(found)
         if cost is None or not _near(surface, cost) or any(c is None for c in costs):
             continue
-        shares = own_shares([math.log((c or own) / own) for c in costs], total)
-        if shares is not None:
-            yield Member(found, cost, shares)
+        place = own_shares([math.log((c or own) / own) for c in costs], total)
+        if place is not None:
+            yield Member(found, cost, *place)

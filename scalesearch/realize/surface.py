@@ -37,11 +37,14 @@ class Member:
     Attributes:
         cost: in the currency of the budget.
         shares: of log-cost, as measured: what depth, width and resolution each cost alone.
+        outside: how far beyond an edge of the triangle that is, where it was put on the edge: a network that is deeper
+            than the budget allows is narrower than the baseline.
     """
 
     spec: NetworkSpec
     cost: float
     shares: Shares
+    outside: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,12 @@ class Surface:
         return coefficients_from_shares(shares, self.ratio, self.exponents)
 
     def nearest(self, shares: Shares) -> Member:
-        """The member nearest to a point; of two as near, the one that meets the budget better."""
-        return min(self.members, key=lambda m: (round(distance(m.shares, shares), 12), abs(m.cost - self.target)))
+        """The member nearest to a point; of two as near, the one less outside, or that meets the budget better."""
+
+        def far(member: Member) -> tuple[float, float, float]:
+            return round(distance(member.shares, shares), 12), member.outside, abs(member.cost - self.target)
+
+        return min(self.members, key=far)
 
     def placed(self, shares: Shares) -> Shares:
         """Where the network of a point is: the point itself, or its nearest member's own place."""
