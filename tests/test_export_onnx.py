@@ -14,7 +14,7 @@ from exporting import case, family, images_of, of_a_users_function, trained
 from scalesearch.export import export_study
 from scalesearch.export.check import check_export
 from scalesearch.export.own import own_network
-from scalesearch.export.to_onnx import OnnxLibrary
+from scalesearch.export.to_onnx import OnnxLibrary, graph_macs
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 
@@ -88,6 +88,18 @@ def test_every_family_becomes_a_graph_of_the_same_cost(tmp_path, name):
     OnnxLibrary().write(tmp_path, found, {})
     check = check_export(OnnxLibrary(), found, tmp_path, {})
     assert check.builders[0].macs == member.macs
+
+
+def test_a_transposed_convolution_is_counted_by_its_input():
+    from onnx import TensorProto, helper
+
+    # 3 x 3 weights from 4 to 6 channels in 2 groups, on 5 x 5 pixels: 25 pixels x 4 channels x 3 outputs x 9.
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 4, 5, 5])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 6, 11, 11])
+    weight = helper.make_tensor("w", TensorProto.FLOAT, (4, 3, 3, 3), np.zeros(108))
+    node = helper.make_node("ConvTranspose", ["images", "w"], ["logits"], strides=[2, 2], group=2)
+    graph = helper.make_graph([node], "g", [images], [logits], [weight])
+    assert graph_macs(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])) == 25 * 4 * 3 * 9
 
 
 @pytest.mark.slow

@@ -31,8 +31,7 @@ _CREATE = '''
 $exact
 def _build(variant: str, pretrained: bool, **kwargs: Any) -> $made:
     """A model with what timm gives to $model, but for the sizes that its builder says."""
-    model_args: dict[str, Any] = {
-$entries    }
+    model_args: dict[str, Any] = {$entries}
     return build_model_with_cfg($cls, variant, pretrained, **{**model_args, **kwargs})
 '''
 
@@ -40,8 +39,7 @@ _CREATE_PLAIN = '''
 $exact
 def _build(**kwargs: Any) -> $made:
     """A model with what timm gives to $model, but for the sizes that its builder says."""
-    model_args: dict[str, Any] = {
-$entries    }
+    model_args: dict[str, Any] = {$entries}
     return $cls(**{**model_args, **kwargs})
 '''
 
@@ -97,6 +95,7 @@ def _written(family: Family, baseline: TimmBaseline, call: Call, registered: boo
     features = {"feature_cfg": _features(baseline.family, call, baseline.spec)} if registered else {}
     common = {**features, **_unusual(call, changed)}
     entries = source.entries(common, 8) + ('        "round_chs_fn": _exact,\n' if mobile else "")
+    entries = f"\n{entries}    " if entries else ""
     return Written(
         imports=_imports(source, call, baseline.family, scaled=scaled),
         made=made,

@@ -124,9 +124,11 @@ def graph_macs(model: Any) -> int:
 
 
 def _macs(node: Any, shapes: Mapping[str, Sequence[int]]) -> int:
-    if node.op_type not in ("Conv", "Gemm", "MatMul"):
+    if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
         return 0
     given, outputs = shapes[node.input[0]], math.prod(shapes[node.output[0]])
+    if node.op_type == "ConvTranspose":
+        return math.prod(given) * math.prod(shapes[node.input[1]][1:])
     if node.op_type == "Conv":
         return outputs * math.prod(shapes[node.input[1]][1:])
     return outputs * given[-1]
