@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.export.base import CheckError, Family, Member
@@ -47,7 +48,9 @@ def _program(network: nn.Module, shape: tuple[int, ...], strict: bool) -> Export
     import torch
 
     free: Any = ({0: torch.export.Dim("batch")},) if shape[0] > 1 else None
-    return torch.export.export(network, (torch.zeros(shape),), dynamic_shapes=free, strict=strict)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The tensor attributes? .* assigned during export")  # an LSTM's own caches
+        return torch.export.export(network, (torch.zeros(shape),), dynamic_shapes=free, strict=strict)
 
 
 def different(images: Tensor, batch: int) -> Tensor:
