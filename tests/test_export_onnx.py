@@ -12,6 +12,7 @@ import torch
 from exporting import case, family, images_of, of_a_users_function, trained
 
 from scalesearch.export import export_study
+from scalesearch.export.base import CheckError
 from scalesearch.export.check import check_export
 from scalesearch.export.own import own_network
 from scalesearch.export.to_onnx import OnnxLibrary, graph_macs
@@ -100,6 +101,28 @@ def test_a_transposed_convolution_is_counted_by_its_input():
     node = helper.make_node("ConvTranspose", ["images", "w"], ["logits"], strides=[2, 2], group=2)
     graph = helper.make_graph([node], "g", [images], [logits], [weight])
     assert graph_macs(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])) == 25 * 4 * 3 * 9
+
+
+def test_what_the_exporter_raises_is_one_line_with_what_works(tmp_path, monkeypatch):
+    def fails(program, path):
+        raise RuntimeError("Failed to decompose the graph.\nNext steps:\n- Create an issue")
+
+    monkeypatch.setattr("scalesearch.export.to_onnx._write", fails)
+    with pytest.raises(
+        CheckError, match=r"onnx cannot have .*Failed to decompose.* allowed: --to torch-export"
+    ) as said:
+        export_study(case(), "onnx", tmp_path / "e", phis=(0,))
+    assert "\n" not in str(said.value)
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_recurrent_layer_leaves_the_count_open():
+    from onnx import TensorProto, helper
+
+    sizes = {"x": [4, "n", 8], "w": [1, 64, 8], "r": [1, 64, 16], "y": [4, 1, "n", 16]}
+    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()]
+    node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=16)
+    assert graph_macs(helper.make_model(helper.make_graph([node], "g", given[:3], given[3:]))) is None
 
 
 @pytest.mark.slow

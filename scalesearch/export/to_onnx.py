@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import MissingExtraError
-from scalesearch.export.base import WHOLE, Family, Library, Probe, StageCount
+from scalesearch.export.base import WHOLE, CheckError, Family, Library, Probe, StageCount
 from scalesearch.export.own import own_network
 from scalesearch.export.traced import BATCHES, FIXED_BATCH, different, traced
+from scalesearch.imports import one_line
 from scalesearch.weights import Weights
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 OPSET = 18
 """The operator set that torch's exporter writes by itself; another would be converted."""
+UNTOLD = ("LSTM", "GRU", "RNN", "Einsum")
+"""Operators whose multiply-adds are not counted in a graph."""
 INPUT, OUTPUT = "images", "logits"
 
 
@@ -65,7 +68,14 @@ class OnnxLibrary(Library):
         for member in family.members:
             found = weights.get(member.name)
             network = own_network(family, member, found.state if found else None)
-            _write(traced(network, family, member, self.name), folder / f"{member.name}.onnx")
+            program = traced(network, family, member, self.name)
+            try:
+                _write(program, folder / f"{member.name}.onnx")
+            except Exception as error:  # torch's exporter raises its own, of several lines
+                raise CheckError(
+                    f"onnx cannot have {member.name}: {one_line(error)}; nothing was written; "
+                    "allowed: --to torch-export, python or json"
+                ) from None
 
     def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
         """Check the graph, count its multiply-adds and run it with more than one batch size."""
@@ -108,10 +118,15 @@ def _gap(path: Path, own: nn.Module, images: Tensor) -> float:
         return float((torch.from_numpy(found) - own(images)).abs().max())
 
 
-def graph_macs(model: Any) -> int:
-    """Multiply-adds of the convolutions and matrix products of a graph, for one image."""
+def graph_macs(model: Any) -> int | None:
+    """Multiply-adds of the convolutions and matrix products of a graph, for one image.
+
+    None where the graph has recurrent layers or sums of products, whose inner sizes it does not tell.
+    """
     import onnx
 
+    if any(node.op_type in UNTOLD for node in model.graph.node):
+        return None
     one = onnx.ModelProto()
     one.CopyFrom(model)
     del one.graph.value_info[:]  # the exporter leaves sizes inside attention open; for one image all of them follow
