@@ -36,6 +36,7 @@ class DataFacts:
         splits: where each split comes from, and why.
         majority_share: validation accuracy (0 to 1) of always answering with one class; 0 where it is not known.
         warnings: what the images show that a user should know, in sentences.
+        sides: least and largest of the shorter sides of a folder's images; (0, 0) where all are of one size.
     """
 
     spec: str
@@ -50,6 +51,7 @@ class DataFacts:
     splits: str = ""
     majority_share: float = 0.0
     warnings: tuple[str, ...] = ()
+    sides: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Manifest:
 
     Attributes:
         baseline_cost: of the unscaled network in the study's currency.
+        baseline_px: native resolution of the baseline as it was searched; 0 in studies made before it was kept.
         baseline_identity: of code that is not scalesearch's own (see `Baseline.identity`); empty for its own.
         exponents: of cost in depth, width and resolution, which lay out the surface.
         baseline_call: how a user's code is called (see `analysis.calls`); empty for other baselines, and where it was
@@ -109,6 +112,7 @@ class Manifest:
     baseline_cost: float
     exponents: Exponents = NOMINAL
     baseline_identity: str = ""
+    baseline_px: int = 0
     baseline_call: str = ""
 
     @property

@@ -15,7 +15,7 @@ from scalesearch.currency import amount, engineering
 from scalesearch.executors.base import Job
 from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
 from scalesearch.report.layout import FittingTable
-from scalesearch.report.text import architecture, coefficients, data_told, duration
+from scalesearch.report.text import architecture, data_told, duration, image_sides, told_network
 from scalesearch.search.listener import BudgetPlan, Preflight, StagesPlan
 
 
@@ -62,9 +62,11 @@ def preflight_lines(plan: Preflight) -> list[str]:
     """The one screen before training, line by line."""
     data = plan.data
     own = "" if plan.currency == "macs" else f", {amount(plan.baseline_cost, plan.currency)}"
-    pixels = f"{data.channels} channel{'s' if data.channels > 1 else ''}, {data.native_px} px"
+    pixels = f"{data.channels} channel{'s' if data.channels > 1 else ''}, {image_sides(data)}"
     lines = [
-        f"study {plan.study}: baseline {plan.baseline}, {engineering(plan.baseline_macs)} multiply-adds{own}",
+        f"study {plan.study}: baseline {plan.baseline} at {plan.baseline_px} px (images are {image_sides(data)}), "
+        f"{engineering(plan.baseline_macs)} multiply-adds{own}",
+        *(f"  warning: {note}" for note in plan.size_notes),
         f"data {data.spec}: {data.train_images} training and {data.val_images} validation images, "
         f"{data.classes} classes, {pixels}",
         *(f"  {label}: {told}" for label, told in data_told(data)),
@@ -152,7 +154,7 @@ class Progress:
             return ""
         trial = max(means, key=lambda t: means[t])
         network = self._networks[trial]
-        told = coefficients(network) if network.shares else ", ".join(network.roles)
+        told = told_network(network) if network.shares else ", ".join(network.roles)
         return f"best so far {100 * means[trial]:.2f} %: {told}"
 
 

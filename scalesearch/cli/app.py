@@ -32,6 +32,12 @@ Base = Annotated[str | None, typer.Option("--base", help="Baseline network, e.g.
 Data = Annotated[
     str | None, typer.Option("--data", help="fashion-mnist-mini, cifar10, folder:PATH, npz:PATH, module:function ...")
 ]
+Resolution = Annotated[
+    int | None,
+    typer.Option(
+        help="Native resolution of the baseline, in pixels [the images' own where they are smaller; else its own]."
+    ),
+]
 TimeLimit = Annotated[str | None, typer.Option("--time-limit", help="Start no training after e.g. 90s, 15m, 2h.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
 

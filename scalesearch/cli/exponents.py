@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 BaseName = Annotated[str, typer.Argument(metavar="BASE", help="Baseline network, e.g. efficientnet_b0.")]
 Classes = Annotated[int | None, typer.Option("--classes", help="Outputs of the classifier.")]
+NativePx = Annotated[
+    int | None, typer.Option("--resolution", help="Native resolution of the baseline, in pixels [its own].")
+]
 InChannels = Annotated[int | None, typer.Option("--in-channels", help="Channels of the image.")]
 FigureFile = Annotated[Path | None, typer.Option("--out", help="Draw it to a file ending in .png, .svg or .pdf.")]
 
@@ -26,6 +29,7 @@ def exponents(
     latency: Annotated[bool, typer.Option("--latency", help="Measure latency too (about a minute).")] = False,
     device: Annotated[str, typer.Option(help="Where latency is measured: auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     batch_size: Annotated[int, typer.Option("--batch-size", help="Images in the batch that is timed.")] = 1,
+    resolution: NativePx = None,
     num_classes: Classes = None,
     in_channels: InChannels = None,
     out: FigureFile = None,
@@ -35,7 +39,7 @@ def exponents(
     from scalesearch.explore.exponents import explore_exponents
     from scalesearch.report.exploration import render_exponents
 
-    baseline, task = chosen(base, num_classes, in_channels)
+    baseline, task = chosen(base, num_classes, in_channels, resolution)
     timing = None
     if latency:
         from scalesearch.gauge import Conditions
@@ -54,12 +58,14 @@ def exponents(
     wrote(out, as_json)
 
 
-def chosen(base: str, num_classes: int | None, in_channels: int | None) -> tuple[Baseline, Task]:
-    """The baseline by its name, with its own task where nothing else is asked for."""
+def chosen(
+    base: str, num_classes: int | None, in_channels: int | None, resolution: int | None = None
+) -> tuple[Baseline, Task]:
+    """The baseline by its name, with its own resolution and task where nothing else is asked for."""
     from scalesearch.networks.base import ClosedFormBaseline, Task
-    from scalesearch.networks.registry import get_baseline
+    from scalesearch.networks.native import asked_baseline
 
-    baseline = get_baseline(base)
+    baseline = asked_baseline(base, resolution)
     own = baseline.task
     if not isinstance(baseline, ClosedFormBaseline):
         sys.stderr.write(f"{base} has no closed form: every network is built to count it, so fewer of them are\n")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scalesearch.cli.app import AsJson, Base, Budgets, Data, StudiesDir, TimeLimit, Workers, app
+from scalesearch.cli.app import AsJson, Base, Budgets, Data, Resolution, StudiesDir, TimeLimit, Workers, app
 from scalesearch.errors import UsageError
 
 
@@ -21,6 +21,7 @@ def run(
     budget: Budgets = None,
     base: Base = None,
     data: Data = None,
+    resolution: Resolution = None,
     sampler: Annotated[str | None, typer.Option(help="surface, lattice, star, grid, random, qmc, tpe or gp.")] = None,
     trials: Annotated[int | None, typer.Option(help="Networks on each budget, references included.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Trainings of each network.")] = None,

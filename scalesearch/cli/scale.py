@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scalesearch.cli.app import AsJson, StudiesDir, app, show, show_json
+from scalesearch.cli.exponents import NativePx
 from scalesearch.errors import UsageError, choice_error
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def scale(
     beta: Annotated[float | None, typer.Option(help="Width multiplier at phi = 1.")] = None,
     gamma: Annotated[float | None, typer.Option(help="Resolution multiplier at phi = 1.")] = None,
     phi: Annotated[str, typer.Option(help="Compound coefficients: 0.5, 0..7, or 0,1,2.")] = "0..3",
+    resolution: NativePx = None,
     rounding: Annotated[
         str | None, typer.Option(help="Depth rule: proportional, official or round [the study's, else proportional].")
     ] = None,
@@ -45,7 +47,7 @@ def scale(
     phis = parse_phis(phi)
     triple = (alpha, beta, gamma)
     given = None if triple == (None, None, None) else Coefficients(*(1.0 if v is None else v for v in triple))
-    question = _question(name, given, budget, rounding, studies_dir)
+    question = _question(name, given, budget, rounding, resolution, studies_dir)
     family = scale_family(question, phis)
     if as_json:
         show_json(family_to_dict(family, explained=explained))
@@ -53,10 +55,18 @@ def scale(
         show(FamilyTable(family, explained))
 
 
-def _question(name: str, given: Coefficients | None, budget: str | None, rounding: str | None, root: Path) -> Question:
+def _question(
+    name: str,
+    given: Coefficients | None,
+    budget: str | None,
+    rounding: str | None,
+    resolution: int | None,
+    root: Path,
+) -> Question:
     from scalesearch.explore.scale import Question, with_rule
     from scalesearch.explore.studied import studied_question
-    from scalesearch.networks.registry import BASELINES, get_baseline
+    from scalesearch.networks.native import asked_baseline
+    from scalesearch.networks.registry import BASELINES
     from scalesearch.space import EFFICIENTNET
     from scalesearch.study import find_study, list_studies, load_result
 
@@ -65,9 +75,11 @@ def _question(name: str, given: Coefficients | None, budget: str | None, roundin
         if name not in studies:
             known = [*BASELINES, "timm:NAME", "package.module:function", *studies]
             raise choice_error("baseline or study", name, known)
+        if resolution is not None:
+            raise UsageError(f"--resolution {resolution} is for a baseline, and {name!r} is a study, which has its own")
         return studied_question(load_result(find_study(name, root)), budget, given=given, rounding=rounding)
     if budget is not None:
         raise UsageError(f"--budget {budget} is for a study, and {name!r} is a baseline; use --phi")
-    baseline = with_rule(get_baseline(name), rounding or "proportional")
+    baseline = with_rule(asked_baseline(name, resolution), rounding or "proportional")
     origin = "as given" if given else "none were given, so these are EfficientNet's"
     return Question(baseline, baseline.task, given or EFFICIENTNET, origin)

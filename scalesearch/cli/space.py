@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scalesearch.cli.app import AsJson, app, show, show_json
-from scalesearch.cli.exponents import BaseName, Classes, FigureFile, InChannels, chosen, wrote
+from scalesearch.cli.exponents import BaseName, Classes, FigureFile, InChannels, NativePx, chosen, wrote
 from scalesearch.errors import UsageError
 
 
@@ -26,6 +26,7 @@ def space(
     seeds: Annotated[int | None, typer.Option(help="Trainings of each network in it.")] = None,
     images: Annotated[int | None, typer.Option(help="Training images in it [8000, the embedded data].")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training in it.")] = None,
+    resolution: NativePx = None,
     num_classes: Classes = None,
     in_channels: InChannels = None,
     out: FigureFile = None,
@@ -40,7 +41,7 @@ def space(
     plan = {"trials": trials, "seeds": seeds, "images": images, "epochs": epochs}
     _check(tolerance, {"points": points, **plan})
     parsed = parse_budget(budget)
-    baseline, task = chosen(base, num_classes, in_channels)
+    baseline, task = chosen(base, num_classes, in_channels, resolution)
     report = explore_space(
         with_rule(baseline, rounding),
         task,

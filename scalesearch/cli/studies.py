@@ -13,6 +13,7 @@ from scalesearch.cli.app import (
     Base,
     Budgets,
     Data,
+    Resolution,
     StudiesDir,
     StudyName,
     TimeLimit,
@@ -29,6 +30,7 @@ def resume(
     budget: Budgets = None,
     base: Base = None,
     data: Data = None,
+    resolution: Resolution = None,
     time_limit: TimeLimit = None,
     workers: Workers = None,
     studies_dir: StudiesDir = Path("studies"),
@@ -36,7 +38,7 @@ def resume(
 ) -> None:
     """Go on with a study after a stop, to the same total, repeating nothing.
 
-    --budget, --base and --data are not needed; when given, they must be the study's own.
+    --budget, --base, --data and --resolution are not needed; when given, they must be the study's own.
     """
     from scalesearch.config import parse_duration
     from scalesearch.session import go_on
@@ -47,6 +49,7 @@ def resume(
     asked = {
         "base": base,
         "data": data,
+        "resolution": resolution,
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
     }
     limit = parse_duration(time_limit) if time_limit is not None else None

@@ -34,6 +34,8 @@ class StudyConfig:
     Attributes:
         base: baseline network by name.
         data: data SPEC.
+        resolution: native resolution of the baseline in pixels; 0 takes the images' own where the network was made for
+            larger ones, else the network's.
         budgets: one or more budgets, searched one at a time.
         sampler: how the next candidate is chosen.
         trials: networks on each budget, the references included; `surface` spends trials x seeds trainings at most.
@@ -62,6 +64,7 @@ class StudyConfig:
 
     base: str = "efficientnet_micro"
     data: str = "fashion-mnist-mini"
+    resolution: Annotated[int, Field(ge=0, le=65_536)] = 0
     budgets: tuple[str, ...] = ("2x",)
     sampler: SamplerName = "lattice"
     trials: Annotated[int, Field(ge=1, le=100_000)] = 12

@@ -70,11 +70,12 @@ def folder_dataset(name: str, parts: Parts[FileImages], skip_bad: bool, max_pixe
         for split_name, split in zip(SPLITS, splits, strict=False)
         if split.probes
     ]
+    sides = [min(probe.size) for probe in probes]
     return Dataset(
         name=name,
         classes=parts.classes,
         channels=channels,
-        native_px=median_low([min(probe.size) for probe in probes]),
+        native_px=median_low(sides),
         train=sets[0],
         val=sets[1],
         test=sets[2] if parts.test else None,
@@ -82,6 +83,7 @@ def folder_dataset(name: str, parts: Parts[FileImages], skip_bad: bool, max_pixe
         notes=(*parts.notes, *tone_notes, *_bad_note(splits)),
         splits=parts.splits,
         warnings=findings(seen),
+        sides=(min(sides), max(sides)),
     )
 
 

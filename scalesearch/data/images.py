@@ -57,6 +57,7 @@ class Dataset:
         notes: plain sentences about what was done to the data on the way in.
         splits: where each split comes from, and why.
         warnings: plain sentences about what the images show that a user should know.
+        sides: least and largest of the shorter sides of a folder's images; (0, 0) for arrays, all of one size.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Dataset:
     notes: tuple[str, ...]
     splits: str = ""
     warnings: tuple[str, ...] = ()
+    sides: tuple[int, int] = (0, 0)
 
     @property
     def majority_share(self) -> float:

@@ -8,7 +8,7 @@ from scalesearch.currency import CURRENCIES
 from scalesearch.errors import StudyError, choice_error
 from scalesearch.explore.scale import Question, with_rule
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.networks.registry import get_baseline
+from scalesearch.networks.native import made_baseline
 from scalesearch.space import Coefficients
 
 
@@ -71,7 +71,8 @@ def studied_baseline(result: StudyResult) -> tuple[Baseline, Task]:
         BaseError: a user's network that cannot be imported.
     """
     data, manifest = result.manifest.data, result.manifest
-    baseline, task = get_baseline(manifest.config.base, data.native_px), Task(data.classes, data.channels)
+    baseline = made_baseline(manifest.config.base, manifest.baseline_px, data.native_px)
+    task = Task(data.classes, data.channels)
     macs = baseline.macs(baseline.spec, task)
     if macs != manifest.baseline_macs:
         given = f"{baseline.name} has {macs:,} multiply-adds, {manifest.baseline_macs:,} when study {manifest.study!r}"

@@ -39,7 +39,7 @@ STEPS_TRIED = 5
 FORMS = f"{FUNCTION}, or a class with stages() and build()"
 
 
-def user_baseline(ref: str, native_px: int | None = None) -> UserBaseline:
+def user_baseline(ref: str, native_px: int | None = None, *, asked: bool = False) -> UserBaseline:
     """The baseline that `ref` names: a function of multipliers, or a class (or an object) with `stages()`.
 
     The code is imported, the unscaled network built and run on shapes, and a few other resolutions tried.
@@ -47,6 +47,7 @@ def user_baseline(ref: str, native_px: int | None = None) -> UserBaseline:
     Args:
         ref: `package.module:attribute`.
         native_px: of the unscaled network, where it does not say its own; None takes 32.
+        asked: whether `native_px` holds even where it does.
 
     Raises:
         UsageError: not of that form.
@@ -59,8 +60,10 @@ def user_baseline(ref: str, native_px: int | None = None) -> UserBaseline:
     _check_kind(what, found)
     staged = callable(getattr(found, "stages", None)) and not _is_network_class(found)
     try:
-        return (_stages_baseline if staged else _function_baseline)(ref, what, found, native_px)
+        return (_stages_baseline if staged else _function_baseline)(ref, what, found, native_px, asked)
     except InfeasibleError as error:
+        if asked:
+            raise InfeasibleError(f"{error} (--resolution {native_px})") from error
         where = "the attribute resolution" if staged else "the parameter resolution a default"
         raise InfeasibleError(f"{error} (where its own images are of another size: give it {where})") from error
 
@@ -90,7 +93,7 @@ def _is_network_class(found: Any) -> bool:
     return inspect.isclass(found) and issubclass(found, nn.Module)
 
 
-def _function_baseline(ref: str, what: str, function: Any, native_px: int | None) -> UserBaseline:
+def _function_baseline(ref: str, what: str, function: Any, native_px: int | None, asked: bool) -> UserBaseline:
     signature = signature_of(what, function, FORMS)
     by_name = takes_names(signature, ARGUMENTS)
     names = [*ARGUMENTS] if by_name else [*signature.parameters][: len(ARGUMENTS)]
@@ -99,7 +102,8 @@ def _function_baseline(ref: str, what: str, function: Any, native_px: int | None
             f"{what} has the parameters {signature}; allowed: {FUNCTION}, by these names or five in this order"
         )
     _check_others(what, signature, names)
-    native = default_of(signature, "resolution", None if by_name else 2) or native_px or NATIVE_PX
+    own = None if asked else default_of(signature, "resolution", None if by_name else 2)
+    native = own or native_px or NATIVE_PX
     classes = default_of(signature, "num_classes", None if by_name else 3) or CLASSES
     channels = default_of(signature, "in_channels", None if by_name else 4) or CHANNELS
     call = FunctionCall(ref, _options(signature), by_name)
@@ -109,7 +113,7 @@ def _function_baseline(ref: str, what: str, function: Any, native_px: int | None
     return _tried(baseline, function)
 
 
-def _stages_baseline(ref: str, what: str, found: Any, native_px: int | None) -> UserBaseline:
+def _stages_baseline(ref: str, what: str, found: Any, native_px: int | None, asked: bool) -> UserBaseline:
     given = guarded(lambda: instance(found), f"{what}: {getattr(found, '__name__', 'it')}() raised", BaseError)
     if not callable(getattr(given, "build", None)):
         raise BaseError(f"{what} has stages() but no method build; allowed: {METHOD}")
@@ -123,7 +127,8 @@ def _stages_baseline(ref: str, what: str, found: Any, native_px: int | None) -> 
     depths, widths = _stages(what, given)
     divisor = _whole(what, given, "divisor", 8)
     _check_divisor(what, (*([stem] if stem else []), *widths), divisor)
-    native = _whole(what, given, "resolution", native_px or NATIVE_PX)
+    own = _whole(what, given, "resolution", native_px or NATIVE_PX)
+    native = native_px if asked and native_px else own
     task = Task(default_of(signature, "num_classes") or CLASSES, default_of(signature, "in_channels") or CHANNELS)
     spec = NetworkSpec(depths, widths, native, stem)
     call = StagesCall(ref, _options(signature))

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from scalesearch.analysis.calls import multiplier
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
@@ -22,6 +23,7 @@ from scalesearch.report.text import (
     blocks,
     channels,
     cost,
+    is_function,
     note,
     points,
     points_interval,
@@ -64,7 +66,7 @@ def result_table(budget: BudgetResult, limit: int | None = None) -> Table:
     """
     table = plain_table(leave_out=_LEAVE_OUT)
     plain = all(s.network.currency == "macs" for s in budget.networks)
-    columns = [c for c in _COLUMNS if not (plain and c is _COST)]
+    columns = [c for c in _columns(budget) if not (plain and c is _COST)]
     short = CURRENCIES[budget.networks[0].network.currency].short if budget.networks else ""
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.number else "left"
@@ -91,14 +93,18 @@ _WRAPPED = {"channels": 20, "note": None}
 _LEAVE_OUT = ("target %", "channels", "blocks", "seeds", "FLOPs", "px")
 _COST = _ResultColumn("cost", lambda s: cost(s.network))
 """Shown where the budget is not in multiply-adds, which have a column anyway."""
-_COLUMNS = (
-    _ResultColumn("#", lambda s: str(s.rank or NONE)),
+_COEFFICIENTS = (
     _ResultColumn("alpha", lambda s: span(s.network.alpha_range), number=False),
     _ResultColumn("beta", lambda s: span(s.network.beta_range), number=False),
     _ResultColumn("gamma", lambda s: span(s.network.gamma_range), number=False),
+)
+_RANK = _ResultColumn("#", lambda s: str(s.rank or NONE))
+_LAYERS = (
     _ResultColumn("blocks", lambda s: blocks(s.network.spec), number=False),
     _ResultColumn("channels", lambda s: channels(s.network.spec), number=False),
     _ResultColumn("px", lambda s: str(s.network.spec.resolution_px)),
+)
+_MEASURED = (
     _ResultColumn("FLOPs", lambda s: engineering(s.network.macs)),
     _COST,
     _ResultColumn("target %", lambda s: residual(s.network)),
@@ -106,6 +112,20 @@ _COLUMNS = (
     _ResultColumn("seeds", lambda s: str(len(s.accuracies))),
     _ResultColumn("note", lambda s: escape(note(s)), number=False),
 )
+_COLUMNS = (_RANK, *_COEFFICIENTS, *_LAYERS, *_MEASURED)
+_PASSED = (
+    _ResultColumn("depth", lambda s: str(multiplier(s.network.spec.depths[0]))),
+    _ResultColumn("width", lambda s: str(multiplier(s.network.spec.widths[0]))),
+    _ResultColumn("resolution", lambda s: str(s.network.spec.resolution_px)),
+)
+"""What is passed to a user's function."""
+
+
+def _columns(budget: BudgetResult) -> tuple[_ResultColumn, ...]:
+    """Of a user's function what is passed to it comes first, and coefficients after."""
+    if not all(is_function(s.network) for s in budget.networks):
+        return _COLUMNS
+    return (_RANK, *_PASSED, *_COEFFICIENTS, *_MEASURED)
 
 
 def _shown(budget: BudgetResult, limit: int | None) -> list[NetworkSummary]:

@@ -16,7 +16,7 @@ from scalesearch.report.evidence import render_proof
 from scalesearch.report.law import render_law
 from scalesearch.report.surface import surface_lines
 from scalesearch.report.tables import MOST_ROWS, front_table, result_table, verdict_table
-from scalesearch.report.text import architecture, coefficients, noise_line, progress, score_beside, target
+from scalesearch.report.text import architecture, is_function, noise_line, progress, score_beside, target, told_network
 
 
 def render_result(result: StudyResult) -> Group:
@@ -63,8 +63,9 @@ def _answer(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType
     if best is None:
         yield _line("advice", budget.advice)
         return
-    yield _line("best", coefficients(best.network), "bold green")
-    yield _line("network", architecture(best.network))
+    yield _line("best", told_network(best.network), "bold green")
+    if not is_function(best.network):
+        yield _line("network", architecture(best.network))
     yield _line("in Python", network_line(manifest, best.network.spec).call)
     yield _line("validation accuracy", score_beside(best, manifest.data))
     yield _line("advice", budget.advice, "bold")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scalesearch.analysis.calls import multiplier
 from scalesearch.analysis.noise import Reliability
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
@@ -48,9 +49,37 @@ def listed(values: Sequence[int]) -> str:
 def architecture(network: NetworkRecord) -> str:
     """The whole-number network in one line."""
     spec = network.spec
-    if spec.unit == "thousandth":
-        return f"depth {blocks(spec)}, width {channels(spec)}, {spec.resolution_px} px"
+    if is_function(network):
+        return call_text(spec)
     return f"{blocks(spec)} blocks, {channels(spec)} channels, {spec.resolution_px} px"
+
+
+def is_function(network: NetworkRecord) -> bool:
+    """Whether the network is one of a user's function of multipliers."""
+    return network.spec.unit == "thousandth"
+
+
+def call_text(spec: NetworkSpec) -> str:
+    """What a user's function is called with, to the last digit.
+
+    Example:
+        >>> call_text(NetworkSpec((1260,), (1100,), 36, unit="thousandth"))
+        'build(depth=1.26, width=1.1, resolution=36)'
+    """
+    depth, width = multiplier(spec.depths[0]), multiplier(spec.widths[0])
+    return f"build(depth={depth}, width={width}, resolution={spec.resolution_px})"
+
+
+def told_network(network: NetworkRecord) -> str:
+    """What a network is known by: its coefficients, after what is passed to a user's function."""
+    passed = f"{call_text(network.spec)}: " if is_function(network) else ""
+    return f"{passed}{coefficients(network)}"
+
+
+def image_sides(data: DataFacts) -> str:
+    """The size of the images, and how far they differ."""
+    least, largest = data.sides
+    return f"{data.native_px} px" if least == largest else f"{data.native_px} px, from {least} to {largest}"
 
 
 def blocks(spec: NetworkSpec) -> str:
@@ -64,7 +93,7 @@ def channels(spec: NetworkSpec) -> str:
 
 
 def _multipliers(thousandths: Sequence[int]) -> str:
-    return " ".join(f"x{value / 1000:.4g}" for value in thousandths)
+    return " ".join(f"x{multiplier(value)}" for value in thousandths)
 
 
 def target(cost: float, manifest: Manifest) -> str:

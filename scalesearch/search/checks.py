@@ -166,7 +166,9 @@ def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
     """
     differing = []
     for field, given in asked.items():
-        kept = getattr(manifest.config, field)
+        kept = (
+            manifest.baseline_px if field == "resolution" and manifest.baseline_px else getattr(manifest.config, field)
+        )
         value = absolute_spec(given) if field == "data" and given is not None else given
         if value is not None and value != kept:
             differing.append(f"{option(field)} is {_plain(kept)}, not {_plain(value)}")

@@ -54,6 +54,8 @@ class Preflight:
 
     Attributes:
         trainings: in all, the baseline's included.
+        baseline_px: native resolution of the baseline.
+        size_notes: what a user should know of the sizes of images and feature maps, in sentences.
         training_seconds: of one training of the uniform network at the largest budget; None when resumed.
         estimate_seconds: of the whole study on these workers; None when resumed.
     """
@@ -72,6 +74,8 @@ class Preflight:
     trainings: int
     training_seconds: float | None
     estimate_seconds: float | None
+    baseline_px: int = 0
+    size_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

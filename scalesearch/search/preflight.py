@@ -9,6 +9,7 @@ from scalesearch.manifest import Manifest
 from scalesearch.samplers import Proposal
 from scalesearch.search.listener import BudgetPlan, Preflight
 from scalesearch.search.prepare import Prepared, data_facts
+from scalesearch.search.sizes import size_notes
 from scalesearch.search.spaces import BudgetSpace, planned_networks
 from scalesearch.space import REFERENCES
 from scalesearch.spec import Candidate, NetworkSpec
@@ -43,6 +44,8 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
         trainings=trainings,
         training_seconds=seconds,
         estimate_seconds=None if seconds is None else seconds * _equivalents(prepared, plans) / manifest.workers,
+        baseline_px=prepared.baseline.spec.resolution_px,
+        size_notes=size_notes(prepared) if executor else (),
     )
 
 

@@ -16,7 +16,7 @@ from scalesearch.gauge import Conditions, Gauge, Limits
 from scalesearch.latency import Latency
 from scalesearch.manifest import CLASSES_KEPT, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.networks.registry import get_baseline
+from scalesearch.networks.native import Native, made_baseline, native_baseline
 from scalesearch.proxy import resolve_device
 from scalesearch.record import NetworkRecord
 from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, planned_networks
@@ -34,7 +34,11 @@ LEAST_EXPONENT = 0.1
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checked definition with its data and surfaces; nothing has been written yet."""
+    """A checked definition with its data and surfaces; nothing has been written yet.
+
+    Attributes:
+        from_images: whether the baseline's native resolution is the images' own.
+    """
 
     config: StudyConfig
     dataset: Dataset
@@ -45,6 +49,7 @@ class Prepared:
     gauge: Gauge
     limits: Limits
     budgets: tuple[BudgetSpace, ...]
+    from_images: bool = False
 
     def setup(self) -> WorkerSetup:
         """What a worker needs."""
@@ -67,6 +72,7 @@ def data_facts(dataset: Dataset) -> DataFacts:
         splits=dataset.splits,
         majority_share=dataset.majority_share,
         warnings=dataset.warnings,
+        sides=dataset.sides,
     )
 
 
@@ -96,7 +102,9 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         ScaleSearchError: unknown baseline or data, a device that is not there, a budget that cannot be met.
     """
     if ":" not in config.base or config.base.startswith("timm:"):
-        get_baseline(config.base)  # a wrong name is told before the data is read; a user's network may need its size
+        native_baseline(
+            config.base, resolution_px=config.resolution
+        )  # a wrong name is told before the data is read; a user's network may need its size
     chosen = str(resolve_device(made.device if made else config.device))
     recipe = config.proxy
     dataset = load_dataset(
@@ -110,7 +118,8 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         seed_split=config.seed_split,
     )
     task = Task(len(dataset.classes), dataset.channels)
-    baseline = get_baseline(config.base, dataset.native_px)
+    native = _native(config, dataset.native_px, made)
+    baseline = native.baseline
     baseline = replace(baseline, rules=replace(baseline.rules, depth_rule=config.rounding))
     gauge = Gauge(baseline, task, config.cost, conditions(config, chosen))
     if made:
@@ -123,7 +132,15 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         unique.setdefault(space.surface.target, space)
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
-    return Prepared(config, dataset, baseline, task, chosen, workers, gauge, limits, tuple(unique.values()))
+    found = tuple(unique.values())
+    return Prepared(config, dataset, baseline, task, chosen, workers, gauge, limits, found, native.from_images)
+
+
+def _native(config: StudyConfig, images_px: int, made: Manifest | None) -> Native:
+    """The baseline at the resolution that was asked for, or that the study has."""
+    if made is None:
+        return native_baseline(config.base, resolution_px=config.resolution, images_px=images_px)
+    return Native(made_baseline(config.base, made.baseline_px, images_px), from_images=False)
 
 
 def first_seed(config: StudyConfig) -> int:
@@ -176,4 +193,5 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         exponents=prepared.budgets[0].surface.exponents,
         baseline_identity=prepared.baseline.identity(),
         baseline_call=prepared.baseline.call_form(),
+        baseline_px=prepared.baseline.spec.resolution_px,
     )
