@@ -64,7 +64,7 @@ def result_table(budget: BudgetResult, limit: int | None = None) -> Table:
         budget: what the budget gave.
         limit: show at most this many; the references and a line with the number left out always stay.
     """
-    table = plain_table(leave_out=_LEAVE_OUT)
+    table = plain_table(leave_out=_LEAVE_OUT if _columns(budget) is _COLUMNS else _LEAVE_OUT_PASSED)
     plain = all(s.network.currency == "macs" for s in budget.networks)
     columns = [c for c in _columns(budget) if not (plain and c is _COST)]
     short = CURRENCIES[budget.networks[0].network.currency].short if budget.networks else ""
@@ -91,6 +91,8 @@ class _ResultColumn:
 _WRAPPED = {"channels": 20, "note": None}
 """Columns that may be wrapped, and the least characters of them."""
 _LEAVE_OUT = ("target %", "channels", "blocks", "seeds", "FLOPs", "px")
+_LEAVE_OUT_PASSED = ("target %", "gamma", "beta", "alpha", "seeds", "FLOPs")
+"""Where the columns are what is passed to a function."""
 _COST = _ResultColumn("cost", lambda s: cost(s.network))
 """Shown where the budget is not in multiply-adds, which have a column anyway."""
 _COEFFICIENTS = (
