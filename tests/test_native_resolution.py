@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "open_size_net.py").write_text(CODE.format(arguments=PLAIN))
     (tmp_path / "own_size_net.py").write_text(CODE.format(arguments=OWN))
     monkeypatch.chdir(tmp_path)
+    for module in ("open_size_net", "own_size_net", "fixed_net"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     return str(tmp_path)
 
 
