@@ -93,7 +93,7 @@ def channels(spec: NetworkSpec) -> str:
 
 
 def _multipliers(thousandths: Sequence[int]) -> str:
-    return " ".join(f"x{multiplier(value)}" for value in thousandths)
+    return " ".join(f"x{multiplier(value):g}" for value in thousandths)
 
 
 def target(cost: float, manifest: Manifest) -> str:
