@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -14,6 +14,7 @@ from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.user_call import ARGUMENTS
 from scalesearch.networks.user_function import FunctionBaseline, UserBaseline
+from scalesearch.space import parse_budget
 from scalesearch.study.joint import read_definition
 
 __all__ = ["BaseCheck", "BudgetFit", "Finding", "Level", "Point", "check_base"]
@@ -29,6 +30,9 @@ def check_base(
     num_classes: int | None = None,
     in_channels: int | None = None,
     recipe: ProxyRecipe | None = None,
+    native_px: int | None = None,
+    budget: str = "2x",
+    tolerance: float = 0.0,
 ) -> BaseCheck:
     """Check a baseline: a user's own, a built-in or one of timm.
 
@@ -36,6 +40,8 @@ def check_base(
         ref: as `--base` takes it.
         resolution_px: of the unscaled network; None takes its own.
         num_classes: None takes its own; the same for `in_channels`.
+        native_px: of the images, for a user's function that does not say its own resolution.
+        budget: that is to be met, within `tolerance` (0 takes what `run` takes).
         recipe: by which a few steps are trained; None takes the default study's.
 
     Returns:
@@ -46,9 +52,10 @@ def check_base(
         MissingExtraError: timm is not installed.
     """
     if resolution_px is not None and resolution_px < 1:
-        raise UsageError(f"resolution is {resolution_px} px; allowed: 1 or more")
+        raise UsageError(f"--resolution is {resolution_px} px; allowed: 1 or more")
+    parse_budget(budget)
     try:
-        baseline = get_baseline(ref, resolution_px)
+        baseline = get_baseline(ref, resolution_px or native_px)
     except (BaseError, InfeasibleError) as error:
         return BaseCheck(ref, (Finding("problem", "import", str(error)),))
     own = baseline.task
@@ -57,10 +64,13 @@ def check_base(
     )
     if resolution_px is not None:
         baseline = replace(baseline, spec=replace(baseline.spec, resolution_px=resolution_px))
-    return _checked(baseline, task, recipe or read_definition("default").config.proxy)
+    fit = partial(_fit, baseline, task, budget, tolerance)
+    return _checked(baseline, task, recipe or read_definition("default").config.proxy, fit)
 
 
-def _checked(baseline: Baseline, task: Task, recipe: ProxyRecipe) -> BaseCheck:
+def _checked(
+    baseline: Baseline, task: Task, recipe: ProxyRecipe, fitted: Callable[[], tuple[BudgetFit | None, list[Finding]]]
+) -> BaseCheck:
     from scalesearch.checkbase import costs
     from scalesearch.checkbase.behaviour import Behaviour
     from scalesearch.checkbase.training import training_findings
@@ -74,7 +84,7 @@ def _checked(baseline: Baseline, task: Task, recipe: ProxyRecipe) -> BaseCheck:
         findings += looked_at(dimension, partial(costs.dimension_findings, sweeps, dimension))
     fit = None
     if not any(finding.level == "problem" and finding.check == "width" for finding in findings):
-        fit, found = _fit(baseline, task)
+        fit, found = fitted()
         findings += found
     findings += ran("count", lambda: costs.count_findings(baseline, task))
     findings += ran("batch", lambda: Behaviour(baseline, task).findings())
@@ -83,13 +93,13 @@ def _checked(baseline: Baseline, task: Task, recipe: ProxyRecipe) -> BaseCheck:
     return BaseCheck(baseline.name, tuple(findings), sweeps.distinct, fit)
 
 
-def _fit(baseline: Baseline, task: Task) -> tuple[BudgetFit | None, list[Finding]]:
+def _fit(baseline: Baseline, task: Task, budget: str, tolerance: float) -> tuple[BudgetFit | None, list[Finding]]:
     from scalesearch.checkbase import costs
 
     fits: list[BudgetFit] = []
 
     def look() -> Iterator[Finding]:
-        fits.append(costs.budget_fit(baseline, task))
+        fits.append(costs.budget_fit(baseline, task, budget, tolerance))
         yield from costs.budget_findings(fits[0], baseline.spec.unit)
 
     findings = list(looked_at("budget", look))

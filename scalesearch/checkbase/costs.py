@@ -133,20 +133,26 @@ def _depth_grain(baseline: Baseline) -> Iterator[Finding]:
     yield agreed("depth", len(found) >= FEW_DEPTHS, text, f"only {text}{hint}", "warning")
 
 
-def budget_fit(baseline: Baseline, task: Task) -> BudgetFit:
-    """How closely a budget of 2x is met all over its surface.
+def budget_fit(baseline: Baseline, task: Task, budget: str = BUDGET, tolerance: float = 0.0) -> BudgetFit:
+    """How closely a budget is met all over its surface.
+
+    Args:
+        tolerance: allowed miss; 0 takes 2 %, or what leaves enough networks where they are few.
 
     Raises:
         ScaleSearchError: a network of the surface cannot be built or run.
     """
-    surface = make_surface(baseline, task, parse_budget(BUDGET), TOLERANCE)
+    allowed = tolerance or TOLERANCE
+    surface = make_surface(baseline, task, parse_budget(budget), allowed)
     if tells_no_steps(surface):
-        return _enumerated_fit(surface)
+        return _enumerated_fit(surface, budget, tolerance)
     found = [realize(surface, surface.coefficients(shares)) for shares in lattice_with(LATTICE_POINTS)]
     misses = [abs(candidate.residual) for candidate in found]
     return BudgetFit(
-        budget=BUDGET,
+        budget=budget,
         points=len(found),
+        tolerance=allowed,
+        within_tolerance=sum(miss <= allowed for miss in misses) / len(misses),
         networks=len({candidate.spec for candidate in found}),
         within_1_percent=sum(miss <= 0.01 for miss in misses) / len(misses),
         within_2_percent=sum(miss <= 0.02 for miss in misses) / len(misses),
@@ -155,13 +161,13 @@ def budget_fit(baseline: Baseline, task: Task) -> BudgetFit:
     )
 
 
-def _enumerated_fit(surface: Surface) -> BudgetFit:
+def _enumerated_fit(surface: Surface, budget: str, tolerance: float) -> BudgetFit:
     """The networks that there are, where only trying shows them."""
-    found = near(surface, 0.0)
+    found = near(surface, tolerance)
     candidates = [realize(found.surface, surface.coefficients(s)) for s in REFERENCES.values() if found.surface.members]
     misses = [abs(member.cost / surface.target - 1) for member in found.surface.members]
     return BudgetFit(
-        budget=BUDGET,
+        budget=budget,
         points=len(misses),
         networks=len(misses),
         within_1_percent=sum(miss <= 0.01 for miss in misses) / max(1, len(misses)),
@@ -199,10 +205,10 @@ def budget_findings(fit: BudgetFit, unit: str) -> Iterator[Finding]:
     if fit.within:
         yield from _enumerated_findings(fit)
         return
-    met, closely = (round(part * fit.points) for part in (fit.within_2_percent, fit.within_1_percent))
+    met, closely = (round(part * fit.points) for part in (fit.within_tolerance, fit.within_1_percent))
     text = (
-        f"{fit.budget} is met within 2 % at {met} of {fit.points} points (within 1 % at {closely}), by {fit.networks} "
-        f"networks; the largest miss is {100 * fit.largest_miss:.1f} %, and {100 * fit.largest_miss_before:.0f} % by "
+        f"{fit.budget} is met within {100 * fit.tolerance:g} % at {met} of {fit.points} points (within 1 % at {closely}), "
+        f"by {fit.networks} networks; the largest miss is {100 * fit.largest_miss:.1f} %, and {100 * fit.largest_miss_before:.0f} % by "
         "plain rounding"
     )
     if met == fit.points:

@@ -50,6 +50,7 @@ class BudgetFit:
     Attributes:
         networks: distinct networks among the points.
         within_1_percent: part of the points whose network misses the budget by at most that; the same for 2.
+        tolerance: that was asked for, and `within_tolerance` the part of the points that meet it.
         largest_miss: relative, without its sign; `largest_miss_before` by plain rounding, before channels were moved.
         within: (tolerance, networks that it would leave), where networks were enumerated; `refused`: what did not run.
     """
@@ -61,6 +62,8 @@ class BudgetFit:
     within_2_percent: float
     largest_miss: float
     largest_miss_before: float
+    tolerance: float = 0.02
+    within_tolerance: float = 0.0
     within: tuple[tuple[float, int], ...] = ()
     refused: tuple[str, ...] = ()
 

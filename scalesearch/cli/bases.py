@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from scalesearch.cli.app import AsJson, app, show, show_json
-from scalesearch.errors import BaseError
+from scalesearch.errors import BaseError, UsageError
 
 
 @app.command("new-base")
@@ -33,6 +34,11 @@ def check_base_command(
     resolution: Annotated[int | None, typer.Option(help="Of the unscaled network, in pixels [its own].")] = None,
     num_classes: Annotated[int | None, typer.Option("--classes", help="Outputs of the classifier.")] = None,
     in_channels: Annotated[int | None, typer.Option("--in-channels", help="Channels of the image.")] = None,
+    budget: Annotated[str, typer.Option("--budget", "-b", help="Is it met? 2x, 0.5x, 800M, 4e8.")] = "2x",
+    tolerance: Annotated[float | None, typer.Option(help="Allowed miss of the budget [as run takes it].")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Whose classes, channels and size it is checked for, as run takes it.")
+    ] = None,
     study: Annotated[
         str, typer.Option(help="Definition whose recipe trains it: a name or a TOML file, as run takes it.")
     ] = "default",
@@ -43,11 +49,29 @@ def check_base_command(
     from scalesearch.report.checkbase import check_report
     from scalesearch.study.joint import read_definition
 
-    recipe = read_definition(study).config.proxy
-    found = check_base(base, resolution_px=resolution, num_classes=num_classes, in_channels=in_channels, recipe=recipe)
+    if tolerance is not None and not 0 < tolerance <= 1:
+        raise UsageError(f"--tolerance is {tolerance:g}; allowed: above 0, at most 1")
+    recipe, native = read_definition(study).config.proxy, None
+    if data is not None:
+        from scalesearch.data import load_dataset
+
+        images = load_dataset(data)
+        native = images.native_px
+        num_classes = len(images.classes) if num_classes is None else num_classes
+        in_channels = images.channels if in_channels is None else in_channels
+    found = check_base(
+        base, resolution_px=resolution, num_classes=num_classes, in_channels=in_channels, recipe=recipe,
+        native_px=native, budget=budget, tolerance=tolerance or 0.0,
+    )  # fmt: skip
     if as_json:
         show_json(found.to_dict())
     else:
         show(check_report(found.to_dict()))
     if not found.ok:
         raise BaseError(f"check-base found {found.problems} problem{'s' if found.problems > 1 else ''} in {base!r}")
+    if not as_json:
+        given = [] if tolerance is None else ["--tolerance", f"{tolerance:g}"]
+        given += [] if data is None else ["--data", data]
+        chosen = [] if study == "default" else [study]
+        command = ["scalesearch", "run", *chosen, "--budget", budget, "--base", base, *given]
+        sys.stdout.write(f"Nothing stands in the way: {shlex.join(command)}\n")

@@ -10,6 +10,9 @@ from scalesearch.cli.app import AsJson, app, show, show_json
 from scalesearch.cli.exponents import BaseName, Classes, FigureFile, InChannels, NativePx, chosen, wrote
 from scalesearch.errors import UsageError
 
+MOST_POINTS = 20_000
+"""Points of the lattice that are taken in a command; more say nothing new and take hours."""
+
 
 @app.command()
 def space(
@@ -39,6 +42,8 @@ def space(
     from scalesearch.space import parse_budget
 
     plan = {"trials": trials, "seeds": seeds, "images": images, "epochs": epochs}
+    if points is not None and points > MOST_POINTS:
+        raise UsageError(f"--points is {points}; allowed: {MOST_POINTS:,} or fewer")
     _check(tolerance, {"points": points, **plan})
     parsed = parse_budget(budget)
     baseline, task = chosen(base, num_classes, in_channels, resolution)

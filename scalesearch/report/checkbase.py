@@ -15,7 +15,7 @@ STYLES = {"ok": "green", "warning": "bold yellow", "problem": "bold red"}
 
 
 def check_report(found: Mapping[str, Any]) -> Group:
-    """The findings, the networks that were counted, and what to do next.
+    """The findings, and the networks that were counted.
 
     Args:
         found: a `scalesearch.checkbase.BaseCheck` as plain values.
@@ -23,8 +23,6 @@ def check_report(found: Mapping[str, Any]) -> Group:
     parts: list[RenderableType] = [Text(f"Check of {found['base']}", style="bold"), _findings(found["findings"])]
     if found["points"]:
         parts.append(_points(found["points"]))
-    if found["ok"]:
-        parts.append(Text(f"Nothing stands in the way: scalesearch run --budget 2x --base {found['base']}"))
     return Group(*parts)
 
 
