@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -483,3 +484,60 @@ def test_a_dry_run_of_several_baselines_is_one_document(call, empty_folder, worl
     assert code == 2
     assert "--new" in err
     assert names(tmp_path) == {"both.toml"}
+
+
+# ------------------------------------------------------------------ check-base ends with a command that works
+
+NET = """
+from torch import nn
+def build(depth, width, resolution=12, num_classes=10, in_channels=1):
+    channels, before, layers = max(1, round(32 * width)), in_channels, []
+    for block in range(max(1, round(6 * depth))):
+        layers += [nn.Conv2d(before, channels, 3, 1, 1), nn.ReLU()]
+        before = channels
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, num_classes))
+"""
+LOAD = """
+import numpy as np
+def load():
+    return np.random.default_rng(0).random((80, 12, 12)), np.arange(80) % 4
+"""
+
+
+def test_check_base_ends_with_a_command_that_works_as_typed(call, empty_folder, world, tmp_path):
+    (tmp_path / "ended_net.py").write_text(NET)
+    (tmp_path / "ended_data.py").write_text(LOAD)
+    given = ("--budget", "4x", "--tolerance", "0.05", "--data", "ended_data:load")
+    try:
+        code, out, _ = call("check-base", "ended_net:build", *given)
+        *_, last = out.splitlines()
+        typed = shlex.split(last.partition(": ")[2])
+        assert code == 0
+        assert typed == ["scalesearch", "run", *given[:2], "--base", "ended_net:build", *given[2:]]
+        assert "4x" in out
+        assert call(*typed[1:], "--dry-run")[0] == 0
+    finally:
+        for name in ("ended_net", "ended_data"):
+            sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--tolerance", "0"), "--tolerance is 0"),
+        (("--tolerance", "nan"), "--tolerance is nan"),
+        (("--budget", "0x"), "'0x'"),
+        (("--resolution", "0"), "--resolution is 0 px"),
+        (("--data", "cifar11"), "'cifar11'"),
+    ],
+)
+def test_check_base_refuses_wrong_options_in_one_line(call, empty_folder, arguments, said):
+    code, out, err = call("check-base", "resnet_micro", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+def test_the_points_of_a_lattice_have_an_upper_bound(call, empty_folder):
+    code, _, err = call("space", "efficientnet_micro", "--points", "10000000")
+    assert code == 2
+    assert "--points is 10000000; allowed: 20000 or fewer" in err

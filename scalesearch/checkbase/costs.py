@@ -207,9 +207,9 @@ def budget_findings(fit: BudgetFit, unit: str) -> Iterator[Finding]:
         return
     met, closely = (round(part * fit.points) for part in (fit.within_tolerance, fit.within_1_percent))
     text = (
-        f"{fit.budget} is met within {100 * fit.tolerance:g} % at {met} of {fit.points} points (within 1 % at {closely}), "
-        f"by {fit.networks} networks; the largest miss is {100 * fit.largest_miss:.1f} %, and {100 * fit.largest_miss_before:.0f} % by "
-        "plain rounding"
+        f"{fit.budget} is met within {100 * fit.tolerance:g} % at {met} of {fit.points} points (within 1 % at "
+        f"{closely}), by {fit.networks} networks; the largest miss is {100 * fit.largest_miss:.1f} %, and "
+        f"{100 * fit.largest_miss_before:.0f} % by plain rounding"
     )
     if met == fit.points:
         yield Finding("ok", "budget", text)

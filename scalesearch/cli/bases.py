@@ -72,6 +72,7 @@ def check_base_command(
     if not as_json:
         given = [] if tolerance is None else ["--tolerance", f"{tolerance:g}"]
         given += [] if data is None else ["--data", data]
+        given += [] if resolution is None else ["--resolution", str(resolution)]
         chosen = [] if study == "default" else [study]
         command = ["scalesearch", "run", *chosen, "--budget", budget, "--base", base, *given]
         sys.stdout.write(f"Nothing stands in the way: {shlex.join(command)}\n")

@@ -43,7 +43,7 @@ def space(
 
     plan = {"trials": trials, "seeds": seeds, "images": images, "epochs": epochs}
     if points is not None and points > MOST_POINTS:
-        raise UsageError(f"--points is {points}; allowed: {MOST_POINTS:,} or fewer")
+        raise UsageError(f"--points is {points}; allowed: {MOST_POINTS} or fewer")
     _check(tolerance, {"points": points, **plan})
     parsed = parse_budget(budget)
     baseline, task = chosen(base, num_classes, in_channels, resolution)
