@@ -239,7 +239,7 @@ def test_a_network_of_multipliers_has_no_tables_of_blocks():
     assert found.rules == {}
     text = flat(render_space(found))
     assert "Tables of blocks" not in text
-    assert any(f"x{network.spec.widths[0] / 1000:g}" in text for network in found.networks)
+    assert any(f"x{network.spec.depths[0] / 1000:g}" in text for network in found.networks)
 
 
 # --- the cost of a study
