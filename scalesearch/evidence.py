@@ -16,7 +16,7 @@ from scalesearch.record import NetworkRecord, TrainingOutcome, TrialRecord, to_f
 if TYPE_CHECKING:
     import pandas as pd
 
-Purpose = Literal["verify", "transfer", "longer", "rate"]
+Purpose = Literal["verify", "transfer", "longer", "rate", "range"]
 Split = Literal["test", "validation"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
 STAGE_COLUMNS = ("purpose", "of_budget", "factor", "split")
@@ -30,9 +30,11 @@ class Stage:
 
     Attributes:
         purpose: `verify`: the leaders and references again on new seeds; `transfer`: the networks that the same
-            coefficients give at a larger phi; `longer`: a longer proxy; `rate`: another learning rate.
+            coefficients give at a larger phi; `longer`: a longer proxy; `rate`: another learning rate;
+            `range`: the short trainings that settle the learning rate before the search.
         budget: of the study, whose networks are looked at.
-        factor: phi of `transfer`, epochs over the study's for `longer`, learning rate over the study's for `rate`; 1
+        factor: phi of `transfer`, epochs over the study's for `longer`, learning rate over the study's for `rate`,
+            the rate itself for `range`; 1
             for `verify`, and for `longer` and `rate` 1 is the study's own recipe on the same seeds.
         split: images that accuracy was measured on: the test split, or validation where there is none and where the
             proxy itself is the question.

@@ -96,6 +96,7 @@ class Manifest:
         exponents: of cost in depth, width and resolution, which lay out the surface.
         baseline_call: how a user's code is called (see `analysis.calls`); empty for other baselines, and where it was
             not recorded.
+        optimizer: that networks are trained with; empty in studies from before it could be chosen by the network.
     """
 
     study: str
@@ -113,6 +114,7 @@ class Manifest:
     exponents: Exponents = NOMINAL
     baseline_identity: str = ""
     baseline_px: int = 0
+    optimizer: str = ""
     baseline_call: str = ""
 
     @property

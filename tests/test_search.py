@@ -273,7 +273,7 @@ def test_nothing_finished_is_lost_when_the_database_disappears_under_the_loop(tm
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"budgets": ("4x",)}, r"budgets is 2x, not 4x"),
+        ({"budgets": ("4x",)}, r"--budget is 2x, not 4x"),
         ({"base": "efficientnet_b0"}, r"base is efficientnet_micro, not efficientnet_b0"),
         ({"data": "cifar10"}, r"data is fashion-mnist-mini, not cifar10"),
     ],

@@ -404,7 +404,7 @@ def test_a_found_network_that_diverged_is_the_news():
     found = verified(layout(trained(2)), 2)
     assert found.verdicts == () and found.mean is None
     assert found.words.startswith("The search's choice, network 2, diverged on a new seed: ")
-    assert "proxy.learning_rate" in found.words and "Left out" not in found.words
+    assert "--lr" in found.words and "Left out" not in found.words
     assert json.dumps(verification_to_dict(found), allow_nan=False)
 
 

@@ -50,19 +50,26 @@ def prove(
     if best is None:
         return Proof(None, None, fidelity(budget, records, None, None), {})
     found = best.network.trial
+    check = _rates(stages, records)
     at_one = next((stage for stage in stages if stage.purpose == "verify"), None)
     table = stage_layout(stages[at_one]) if at_one else None
     means = {s.network.trial: s.level_mean for s in summaries if s.level_mean is not None}
-    verification = (
-        verify_budget(table, budget=budget, split=at_one.split, found=found, search_means=means, at_cost=at_cost)
-        if table and at_one
-        else None
-    )
+    verification = None
+    if table and at_one:
+        verification = verify_budget(
+            table,
+            budget=budget,
+            split=at_one.split,
+            found=found,
+            search_means=means,
+            at_cost=at_cost,
+            check=check,
+        )
     larger = {stage.factor: stage_layout(rows) for stage, rows in stages.items() if stage.purpose == "transfer"}
     return Proof(
         verification=verification,
         transfer=transfer(budget, found, table, larger) if table else None,
-        fidelity=fidelity(budget, records, _longer(stages, records), _rates(stages, records)),
+        fidelity=fidelity(budget, records, _longer(stages, records), check),
         verified=_verified(table),
     )
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.noise import Reliability, reliability, repeated
+from scalesearch.analysis.overruled import overruled, overruling_words
 from scalesearch.analysis.pareto import pareto_front
 from scalesearch.analysis.posterior import Noise
 from scalesearch.analysis.proof import Proof, prove
+from scalesearch.analysis.rate_range import VALIDATION, MeasuredRates, measured_rates, tried_of
+from scalesearch.analysis.rates import RateCheck
 from scalesearch.analysis.summary import NetworkSummary, cost_slopes, summarize, with_role
 from scalesearch.analysis.surface import NoSurface, ResponseSurface, response_surface
 from scalesearch.analysis.verdict import Comparison, advice, compare_best
+from scalesearch.config import Optimizer, ProxyRecipe
 from scalesearch.evidence import EvidenceRecord
 from scalesearch.manifest import BudgetFacts, Manifest
-from scalesearch.record import TrialRecord
+from scalesearch.record import NetworkRecord, TrialRecord
 from scalesearch.space import REFERENCES
 
 BASELINE_BUDGET = "1x"
@@ -40,6 +46,7 @@ class BudgetResult:
         at_cost: how accuracy answers to cost, by which networks that miss the budget are compared; None where all
             meet it, or nothing else was trained that would tell.
         cautions: what a reader must know to compare its networks, sentence by sentence.
+        headline: what stands before the answer: networks that diverged.
     """
 
     facts: BudgetFacts
@@ -54,6 +61,7 @@ class BudgetResult:
     proof: Proof
     at_cost: CostSlope | None = None
     cautions: tuple[str, ...] = ()
+    headline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,14 @@ class StudyResult:
     trainings: int
     seconds: float
     complete: bool
+    rates: MeasuredRates | None = None
+
+    def recipe_of(self, network: NetworkRecord) -> ProxyRecipe:
+        """The recipe that a network is trained by, at the learning rate and by the optimizer that the study settled."""
+        proxy = self.manifest.config.proxy
+        rate = self.rates.of(network) if self.rates else proxy.learning_rate
+        optimizer = cast(Optimizer, self.manifest.optimizer or proxy.optimizer)
+        return dataclasses.replace(proxy, learning_rate=rate, optimizer=optimizer)
 
     @property
     def verified(self) -> dict[int, tuple[float, ...]]:
@@ -90,7 +106,10 @@ def _budget_result(
     )
     best = own[0] if own and own[0].rank == 1 else None
     found = [(name, with_role(own, name)) for name in REFERENCES]
-    comparisons = compare_best(best, own, baseline, REFERENCES) if best else ()
+    mine = [r for r in records if r.network.budget == facts.text]
+    proof = prove(facts.text, best, mine, evidence, summaries, at_cost)
+    check = proof.fidelity.rate if proof.fidelity else None
+    comparisons = _compared(best, own, baseline, check)
     return BudgetResult(
         facts=facts,
         networks=tuple(own),
@@ -101,11 +120,38 @@ def _budget_result(
         advice=_advice(best, baseline, comparisons, sum(1 for s in own if s.failed)),
         ending=ending,
         surface=response_surface(own, noise_elsewhere(summaries, facts.text)),
-        proof=prove(
-            facts.text, best, [r for r in records if r.network.budget == facts.text], evidence, summaries, at_cost
-        ),
+        proof=proof,
         at_cost=at_cost,
-        cautions=tuple(_cautions(facts, own, at_cost)),
+        cautions=(*_cautions(facts, own, at_cost), *overruling_words(comparisons, check)),
+        headline=_headline(own),
+    )
+
+
+def _compared(
+    best: NetworkSummary | None,
+    own: Sequence[NetworkSummary],
+    baseline: NetworkSummary | None,
+    check: RateCheck | None,
+) -> tuple[Comparison, ...]:
+    """The best against the references and the baseline, without claims that another learning rate would undo."""
+    if best is None:
+        return ()
+    others = {name: summary.network.trial for name in REFERENCES if (summary := with_role(own, name))}
+    if baseline:
+        others["baseline"] = baseline.network.trial
+    return overruled(compare_best(best, own, baseline, REFERENCES), best.network.trial, others, check)
+
+
+def _headline(own: Sequence[NetworkSummary]) -> str:
+    """That networks diverged: the first thing to know of a budget."""
+    lost = [s for s in own if s.failed]
+    if not lost:
+        return ""
+    names = ", ".join(" ".join((f"network {s.network.trial}", *(f"({n})" for n in s.network.names))) for s in lost[:5])
+    more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+    return (
+        f"{len(lost)} of {sum(1 for s in own if s.failed or s.accuracies)} networks diverged (a loss that is not "
+        f"finite): {names}{more}. They are left out of every comparison; a lower --lr would let them train."
     )
 
 
@@ -137,8 +183,8 @@ def _advice(
 ) -> str:
     if best is None and failed:
         return (
-            f"All {failed} networks that were trained diverged (a loss that is not finite): lower proxy.learning_rate, "
-            "or look at the network with scalesearch check-base."
+            f"All {failed} networks that were trained diverged (a loss that is not finite): lower the learning rate "
+            "(--lr), or look at the network with scalesearch check-base."
         )
     if best is None:
         return "Nothing was trained on this budget yet."
@@ -158,12 +204,15 @@ def compute_result(
     records: Iterable[TrialRecord],
     evidence: Iterable[EvidenceRecord] = (),
     endings: Mapping[str, str] | None = None,
+    *,
+    lowered: bool = False,
 ) -> StudyResult:
     """Rank, compare and measure the noise of everything that a study holds so far, finished or not.
 
     Args:
         evidence: what `verify` trained.
         endings: budget -> why its search ended, where the sampler decides that itself.
+        lowered: whether the learning rate was halved because a training diverged.
     """
     records = list(records)
     at_own_cost = summarize(records)
@@ -186,7 +235,16 @@ def compute_result(
         trainings=len(outcomes),
         seconds=math.fsum(o.seconds for o in outcomes),
         complete=_complete(manifest, summaries, baseline, endings),
+        rates=_rates(manifest, evidence, lowered),
     )
+
+
+def _rates(manifest: Manifest, evidence: Sequence[EvidenceRecord], lowered: bool) -> MeasuredRates | None:
+    """What the range test settled, where the definition leaves the learning rate open."""
+    if manifest.config.proxy.learning_rate or not manifest.optimizer:
+        return None
+    images = min(VALIDATION, manifest.data.val_images)
+    return measured_rates(manifest.optimizer, *tried_of(evidence, manifest.optimizer), images, int(lowered))
 
 
 def _complete(

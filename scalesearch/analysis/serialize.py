@@ -8,6 +8,7 @@ from typing import Any
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.fidelity import fidelity_to_dict
 from scalesearch.analysis.law import compute_law, law_refusal, law_to_dict
+from scalesearch.analysis.rate_range import rates_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.surface import optimum_to_dict, surface_to_dict
@@ -64,6 +65,7 @@ def _budget_to_dict(budget: BudgetResult, manifest: Manifest) -> dict[str, Any]:
         "tolerance": budget.facts.tolerance,
         "cost_slope": dataclasses.asdict(budget.at_cost) if budget.at_cost else None,
         "cautions": list(budget.cautions),
+        "headline": budget.headline or None,
         "networks_on_surface": budget.facts.networks_on_surface,
         "within_tolerance": budget.facts.within_tolerance,
         "residual_median": budget.facts.residual_median,
@@ -146,6 +148,7 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
             for s in result.pareto
         ],
         **_evidence(result),
+        "learning_rate": rates_to_dict(result.rates) if result.rates else None,
         "trainings": result.trainings,
         "networks": result.networks,
         "seconds": result.seconds,

@@ -18,6 +18,7 @@ from scalesearch.analysis.noise import one_way_anova
 from scalesearch.analysis.summary import NetworkSummary, with_role
 
 NO_EVIDENCE = "no evidence of a difference"
+DEPENDS = "not known: depends on the learning rate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Comparison:
         against: name of the other: a reference, or `baseline`.
         difference: mean accuracy of the best minus the other's (0 to 1), at equal cost.
         ci95: simultaneous 95 % interval; None when seeds were not repeated.
-        words: `better`, `worse`, `no evidence of a difference`, `the same network`, or `not known (one seed)`.
+        words: `better`, `worse`, `no evidence of a difference`, `the same network`, `not known (one seed)`, or `not
+            known: depends on the learning rate`, where a check of the rate takes back what the search showed.
         seeds: trainings of the best and of the other.
     """
 
@@ -119,6 +121,11 @@ def _against_uniform(comparisons: Sequence[Comparison]) -> str:
         ]
         hedge = f", with no evidence that it beats {', '.join(others)}" if others else ""
         return f"Uniform scaling itself came first{hedge}: use it."
+    if uniform.words == DEPENDS:
+        return (
+            "Whether the best network beats uniform scaling depends on the learning rate: use uniform scaling, or "
+            "search again with --lr auto."
+        )
     if uniform.ci95 is None:
         return "One seed per network shows no interval: use uniform scaling, or run again with --seeds 2 or more."
     low, high = (100 * bound for bound in uniform.ci95)

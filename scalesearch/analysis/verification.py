@@ -15,8 +15,10 @@ import numpy as np
 
 from scalesearch.analysis.equal_cost import CostSlope
 from scalesearch.analysis.layout import Layout, told_roles
+from scalesearch.analysis.overruled import gains, survives
 from scalesearch.analysis.paired import NOTHING, PairedTable, detectable, holm, seeds_to_detect
-from scalesearch.analysis.verdict import NO_EVIDENCE
+from scalesearch.analysis.rates import RateCheck
+from scalesearch.analysis.verdict import DEPENDS, NO_EVIDENCE
 from scalesearch.evidence import Split
 from scalesearch.record import NetworkRecord
 from scalesearch.space import REFERENCES
@@ -91,6 +93,7 @@ def verify_budget(
     found: int,
     search_means: Mapping[int, float],
     at_cost: CostSlope | None = None,
+    check: RateCheck | None = None,
 ) -> Verification | None:
     """Compare the found network with every other one of the table.
 
@@ -99,6 +102,7 @@ def verify_budget(
         found: number of the network that the search put first.
         search_means: network number -> mean accuracy in the search, at equal cost.
         at_cost: how accuracy answers to cost, where networks may miss the budget.
+        check: of other learning rates, which takes back what it undoes.
 
     Returns:
         None when there is nothing to say yet: no seed that all networks have, or the found network is not among them.
@@ -126,7 +130,7 @@ def verify_budget(
         seeds=table.seeds,
         search_mean=search_mean,
         mean=float(raw.accuracy[row].mean()),
-        verdicts=_verdicts(budget, table, row, paired, unsure),
+        verdicts=_overruled(_verdicts(budget, table, row, paired, unsure), found, check),
         search_lead=search_lead,
         lead=lead,
         smallest_detectable_difference=smallest,
@@ -184,6 +188,21 @@ def _verdicts(
     return (*same, *sorted(found, key=lambda v: (order.index(v.against.split("+")[0].split(" ")[0]), v.trial)))
 
 
+def _overruled(verdicts: tuple[Verdict, ...], found: int, check: RateCheck | None) -> tuple[Verdict, ...]:
+    """Without the claims that another learning rate would undo; an adjusted p value stands for the interval."""
+    if check is None:
+        return verdicts
+    gained, leads = gains(check), {one.trial for one in check.overtaking}
+    kept = []
+    for verdict in verdicts:
+        shift = gained.get(found, 0.0) - gained.get(verdict.trial, 0.0)
+        holds = survives(verdict.words, verdict.ci95, shift) and not (
+            verdict.words == "better" and verdict.trial in leads
+        )
+        kept.append(verdict if holds else dataclasses.replace(verdict, words=DEPENDS))
+    return tuple(kept)
+
+
 def _word(difference: float, p: float) -> str:
     if p >= 0.05:
         return NO_EVIDENCE
@@ -202,7 +221,7 @@ def _lost(found: Verification) -> str:
     more = f", and so did {others} other network{plural}" if others else ""
     return (
         f"The search's choice, network {found.found}, diverged on a new seed{more}: it is not to be trusted as it is. "
-        "Lower proxy.learning_rate and search again."
+        "Lower the learning rate (--lr) and search again."
     )
 
 

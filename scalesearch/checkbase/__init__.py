@@ -8,14 +8,13 @@ from functools import partial
 
 from scalesearch.checkbase.found import BaseCheck, BudgetFit, Finding, Level, Point, looked_at, ran
 from scalesearch.checkbase.task import task_findings
-from scalesearch.config import ProxyRecipe
+from scalesearch.config import ProxyRecipe, config_from_dict
 from scalesearch.errors import BaseError, InfeasibleError, UsageError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.user_call import ARGUMENTS
 from scalesearch.networks.user_function import FunctionBaseline, UserBaseline
 from scalesearch.space import parse_budget
-from scalesearch.study.joint import read_definition
 
 __all__ = ["BaseCheck", "BudgetFit", "Finding", "Level", "Point", "check_base"]
 
@@ -42,7 +41,7 @@ def check_base(
         num_classes: None takes its own; the same for `in_channels`.
         native_px: of the images, for a user's function that does not say its own resolution.
         budget: that is to be met, within `tolerance` (0 takes what `run` takes).
-        recipe: by which a few steps are trained; None takes the default study's.
+        recipe: by which a few steps are trained; None takes that of a study of this baseline.
 
     Returns:
         The findings; a user's network that cannot be imported or built has one.
@@ -65,7 +64,7 @@ def check_base(
     if resolution_px is not None:
         baseline = replace(baseline, spec=replace(baseline.spec, resolution_px=resolution_px))
     fit = partial(_fit, baseline, task, budget, tolerance)
-    return _checked(baseline, task, recipe or read_definition("default").config.proxy, fit)
+    return _checked(baseline, task, recipe or config_from_dict({"base": ref}).proxy, fit)
 
 
 def _checked(

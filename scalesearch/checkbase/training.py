@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from scalesearch.analysis.rate_range import CENTRES
 from scalesearch.checkbase.found import Finding
 from scalesearch.config import ProxyRecipe
 from scalesearch.data.images import ArrayImages, Dataset
@@ -15,6 +16,7 @@ from scalesearch.errors import BaseError
 from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.worker import ProxyWorker
 from scalesearch.networks.base import Baseline, Task
+from scalesearch.networks.suited import suited_optimizer
 
 BATCH, STEPS, EPOCHS = 8, 2, 2
 """Of the trial: what an evaluation leaves in a network shows in the epoch after it."""
@@ -29,7 +31,10 @@ def training_findings(baseline: Baseline, task: Task, recipe: ProxyRecipe, devic
         recipe: whose optimizer, average, augmentation and rates are taken.
         device: as a study takes it.
     """
+    optimizer = suited_optimizer(baseline, task) if recipe.optimizer == "auto" else recipe.optimizer
+    rate = recipe.learning_rate or CENTRES[optimizer]  # a study measures it
     short = replace(recipe, epochs=EPOCHS, batch_size=BATCH, train_images=0, val_images=0)
+    short = replace(short, optimizer=optimizer, learning_rate=rate)
     setup = WorkerSetup(baseline, task, _random_images(task, baseline.spec.resolution_px), short, device, threads=0)
     try:
         with torch.random.fork_rng():

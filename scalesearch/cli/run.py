@@ -49,6 +49,18 @@ def run(
     ] = None,
     rung: Annotated[int | None, typer.Option(help="Epoch at which the pruner looks first.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    lr: Annotated[
+        str | None, typer.Option("--lr", help="Learning rate, or auto: measured first [auto unless tuned here].")
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, adamw, rmsprop, or auto: by the network's layers.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    augmentation: Annotated[str | None, typer.Option(help="none, flip, shift or flip+shift.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Decay of weights, not of biases and norms.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file with keys of [proxy]; see docs/proxy.md. Options go before it.")
+    ] = None,
     train_images: Annotated[int | None, typer.Option(help="Use a stratified part of the training images.")] = None,
     val_images: Annotated[int | None, typer.Option(help="Use a stratified part of the validation images.")] = None,
     skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = None,
@@ -72,7 +84,10 @@ def run(
     from scalesearch.study.joint import joint_definitions, read_definition
 
     definition = read_definition(study or "default")
-    config = override(definition.config, spelled=option, **_changes(context.params))
+    changes = _changes(context.params)
+    if not definition.bases:
+        changes |= _of_another_base(definition.config.base, changes)
+    config = override(definition.config, spelled=option, **changes)
     bases = definition.bases if base is None or not definition.bases else (base,)
     definition = replace(definition, config=config, bases=bases)
     if bases and new:
@@ -86,20 +101,25 @@ def run(
         run_study(config, name, studies_dir, as_json, new=new)
 
 
-ELSEWHERE = ("study", "dry_run", "new", "name", "studies_dir", "as_json")
+ELSEWHERE = ("lr", "recipe", "study", "dry_run", "new", "name", "studies_dir", "as_json")
 """Options that are not of the definition."""
 
-OF_RECIPE = ("epochs", "train_images", "val_images")
+OF_RECIPE = ("epochs", "optimizer", "batch_size", "augmentation", "weight_decay", "train_images", "val_images")
 """Options that are of its recipe."""
 
 
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the options change in the definition, for `override`; None where an option was not given."""
-    from scalesearch.config import parse_duration, parse_points
+    from scalesearch.config import parse_duration, parse_points, parse_rate, read_toml
     from scalesearch.space import parse_budgets, parse_limit
 
     changes = {f"proxy_{key}" if key in OF_RECIPE else key: v for key, v in given.items() if key not in ELSEWHERE}
     budget, limit = changes.pop("budget"), changes["time_limit"]
+    changes["proxy_learning_rate"] = parse_rate(given["lr"])
+    if given["recipe"] is not None:
+        own = read_toml(given["recipe"])
+        values = own.get("proxy", own) if isinstance(own.get("proxy", own), Mapping) else own
+        changes |= {f"proxy_{key}": v for key, v in values.items() if changes.get(f"proxy_{key}") is None}
     return changes | {
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
         "time_limit": parse_duration(limit) if limit is not None else None,
@@ -108,3 +128,14 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
         "max_latency": parse_limit("--max-latency", given["max_latency"], "seconds"),
         "max_memory": parse_limit("--max-memory", given["max_memory"], "bytes"),
     }
+
+
+def _of_another_base(base: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The rate and the optimizer of a definition are its baseline's: for another they are measured and chosen."""
+    from scalesearch.config.tuned import open_values
+
+    asked = changes["base"]
+    if asked is None or asked == base:
+        return {}
+    given = {key[6:]: v for key, v in changes.items() if key.startswith("proxy_") and v is not None}
+    return {f"proxy_{key}": value for key, value in open_values(asked, given).items()}

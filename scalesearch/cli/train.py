@@ -68,13 +68,13 @@ def train(
     from scalesearch.config import parse_duration
     from scalesearch.explore.scale import parse_phis
     from scalesearch.session import train_fully
-    from scalesearch.study import find_study, load_manifest
+    from scalesearch.study import find_study, load_result
     from scalesearch.training.ask import Means, TrainAsk, parse_names
-    from scalesearch.training.of_study import chosen_recipe
+    from scalesearch.training.of_study import chosen_recipe, study_proxy
 
     paths = find_study(study, studies_dir)
     given = chosen_recipe(
-        recipe, load_manifest(paths).config.proxy, epochs=epochs, batch_size=batch_size, learning_rate=lr,
+        recipe, study_proxy(load_result(paths), budget), epochs=epochs, batch_size=batch_size, learning_rate=lr,
         policy=policy, geometry=augmentation, patience=patience, train_images=train_images, val_images=val_images,
     )  # fmt: skip
     ask = TrainAsk(

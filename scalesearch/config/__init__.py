@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scalesearch.config.files import definition_path, definitions, dump_toml, load_config, load_definition, read_toml
-from scalesearch.config.parse import check_study_name, parse_duration, parse_points
+from scalesearch.config.parse import check_study_name, parse_duration, parse_points, parse_rate
 from scalesearch.config.recipe import Augmentation, Optimizer, ProxyRecipe
 from scalesearch.config.spelling import option
 from scalesearch.config.study import (
@@ -35,6 +35,7 @@ __all__ = [
     "override",
     "parse_duration",
     "parse_points",
+    "parse_rate",
     "read_toml",
     "unknown_key",
 ]

@@ -25,6 +25,29 @@ def check_study_name(name: str) -> str:
     return name
 
 
+def parse_rate(text: str | None) -> float | None:
+    """Read a learning rate; `auto` is 0, which measures it, and None stays None.
+
+    Raises:
+        UsageError: not a number above 0.
+
+    Example:
+        >>> parse_rate("0.05"), parse_rate("auto")
+        (0.05, 0.0)
+    """
+    if text is None:
+        return None
+    if text.strip().lower() == "auto":
+        return 0.0
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise UsageError(f"--lr is {text!r}; allowed: auto, or a number above 0 such as 0.05")
+    return rate
+
+
 def parse_points(option: str, text: str | None) -> float | None:
     """Read a difference of accuracies given in percentage points; None stays None.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-Optimizer = Literal["sgd", "adamw", "rmsprop"]
+Optimizer = Literal["auto", "sgd", "adamw", "rmsprop"]
 Augmentation = Literal["none", "flip", "shift", "flip+shift"]
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -21,8 +21,9 @@ class ProxyRecipe:
     Attributes:
         epochs: passes over the training images.
         batch_size: images a step.
-        optimizer: `sgd` (Nesterov), `adamw` or `rmsprop`.
-        learning_rate: peak of the schedule: linear warm-up, then a cosine to zero.
+        optimizer: `sgd` (Nesterov), `adamw` or `rmsprop`; `auto` takes AdamW for networks with LayerNorm or without
+            batch-norm, else SGD.
+        learning_rate: peak of the schedule: linear warm-up, then a cosine to zero; 0 measures it before the search.
         warmup: part of all steps spent warming up, 0 to 1.
         momentum: of SGD and RMSProp.
         weight_decay: decoupled for adamw; not applied to biases and normalisation.
@@ -41,7 +42,7 @@ class ProxyRecipe:
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 2
     batch_size: Annotated[int, Field(ge=2)] = 50
     optimizer: Optimizer = "sgd"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.2
+    learning_rate: Annotated[float, Field(ge=0)] = 0.2
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from scalesearch.config.recipe import STRICT, ProxyRecipe
 from scalesearch.config.spelling import FieldsError, Spelling, key
+from scalesearch.config.tuned import open_values
 from scalesearch.currency import CURRENCIES, CurrencyName
 from scalesearch.errors import ConfigError, UsageError, choice_error, nearest
 from scalesearch.space import parse_budget
@@ -175,11 +176,20 @@ def config_from_dict(
         ConfigError: an unknown key (with the nearest known one) or a value outside its range.
     """
     try:
-        return _ADAPTER.validate_python(dict(values))
+        return _ADAPTER.validate_python(_opened(values))
     except ValidationError as error:
         raise _as_error(error, source, spelled) from None
     except FieldsError as error:
         raise FieldsError(error.template, spelled) from None
+
+
+def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with a learning rate that is to be measured, where none is given for a baseline that has no own."""
+    found = dict(values)
+    recipe = found.get("proxy", {})
+    if isinstance(recipe, Mapping) and isinstance(base := found.get("base", StudyConfig.base), str):
+        found["proxy"] = {**recipe, **open_values(base, recipe)}
+    return found
 
 
 def config_to_dict(config: StudyConfig) -> dict[str, Any]:

@@ -50,11 +50,16 @@ class WorkerSetup:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training: network number of the study, network, seed."""
+    """One training: network number of the study, network, seed.
+
+    Attributes:
+        recipe: by which it is trained; None takes the setup's.
+    """
 
     trial: int
     spec: NetworkSpec
     seed: int
+    recipe: ProxyRecipe | None = None
 
     @property
     def number(self) -> int:

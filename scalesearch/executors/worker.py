@@ -29,6 +29,7 @@ from scalesearch.spec import NetworkSpec
 if TYPE_CHECKING:
     import torch
 
+    from scalesearch.config import ProxyRecipe
     from scalesearch.proxy import ProxyData
 
 WARM_STEPS, TIMED_STEPS = 3, 8
@@ -90,20 +91,26 @@ class ProxyWorker:
 
     def run(self, job: Job, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]) -> TrainingOutcome:
         """See `Worker.run`."""
-        return self.train(job.spec, job.seed, on_epoch, should_stop)
+        return self.train(job.spec, job.seed, on_epoch, should_stop, job.recipe)
 
     def train(
-        self, spec: NetworkSpec, seed: int, on_epoch: Any = None, should_stop: Callable[[], bool] = lambda: False
+        self,
+        spec: NetworkSpec,
+        seed: int,
+        on_epoch: Any = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        recipe: ProxyRecipe | None = None,
     ) -> TrainingOutcome:
-        """One seeded training of one network."""
+        """One seeded training of one network, by the setup's recipe unless another is given."""
         import torch
 
         from scalesearch.proxy import train_proxy
 
         try:
-            data = self.data(spec.resolution_px)
+            data, given = self.data(spec.resolution_px), recipe or self.setup.recipe
             with telling_whose(self.setup.baseline, spec):
-                return train_proxy(lambda: self._build(spec), data, self.setup.recipe, seed, on_epoch, should_stop)
+                outcome = train_proxy(lambda: self._build(spec), data, given, seed, on_epoch, should_stop)
+                return replace(outcome, learning_rate=given.learning_rate)
         except torch.OutOfMemoryError as error:
             note = f"out of memory on {self.device}: {str(error).splitlines()[0]}"
             return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note)

@@ -21,6 +21,7 @@ def outcome_to_dict(outcome: TrainingOutcome) -> dict[str, Any]:
         "curve": [[p.epoch, p.train_loss, p.loss, p.accuracy] for p in outcome.curve],
         "finished_at": outcome.finished_at,
         "note": outcome.note,
+        "learning_rate": outcome.learning_rate,
     }
 
 

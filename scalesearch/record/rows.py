@@ -39,6 +39,7 @@ class TrainingOutcome:
         curve: one point an epoch.
         finished_at: UTC time, ISO 8601.
         note: why it is not complete.
+        learning_rate: peak rate of the training; None where it was not kept.
     """
 
     seed: int
@@ -49,6 +50,7 @@ class TrainingOutcome:
     curve: tuple[EpochPoint, ...]
     finished_at: str
     note: str = ""
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

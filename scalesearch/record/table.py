@@ -58,6 +58,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("status", "Status"),
     Column("accuracy", "Validation accuracy", "0 to 1", "maximize"),
     Column("loss", "Validation loss", "nats", "minimize"),
+    Column("learning_rate", "Learning rate"),
     Column("seconds", "Training time", "s", "minimize"),
     Column("curve", "Epochs: number, training loss, loss, accuracy"),
     Column("note", "Note"),
@@ -110,11 +111,13 @@ def _or_nan(value: float | None) -> float:
 
 def _outcome_cells(outcome: TrainingOutcome | None) -> dict[str, Any]:
     if outcome is None:
-        return {"seed": None, "accuracy": math.nan, "loss": math.nan, "seconds": math.nan, "curve": "[]"}
+        numbers = ("accuracy", "loss", "learning_rate", "seconds")
+        return {"seed": None, **dict.fromkeys(numbers, math.nan), "curve": "[]"}
     return {
         "seed": outcome.seed,
         "accuracy": _or_nan(outcome.accuracy),
         "loss": _or_nan(outcome.loss),
+        "learning_rate": _or_nan(outcome.learning_rate),
         "seconds": outcome.seconds,
         "curve": json.dumps([[p.epoch, p.train_loss, p.loss, p.accuracy] for p in outcome.curve]),
         "note": outcome.note,

@@ -31,6 +31,8 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
         yield Text()
     for warning in result.manifest.data.warnings:
         yield _line("data", warning, "yellow")
+    if result.rates:
+        yield _line("learning rate", result.rates.words)
     for budget in result.budgets:
         yield from _budget(budget, result.manifest)
     if len(result.pareto) > 1:
@@ -45,6 +47,8 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
 def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
     title = f"Budget {budget.facts.text}: {target(budget.facts.target, manifest)}"
     yield Text(title, style="bold underline")
+    if budget.headline:
+        yield Text(budget.headline, style="bold red")
     yield from _answer(budget, manifest)
     for caution in budget.cautions:
         yield _line("note", caution)

@@ -17,11 +17,13 @@ from scalesearch.executors.local import LocalExecutor
 from scalesearch.manifest import Manifest
 from scalesearch.samplers import ADAPTIVE
 from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan, check_same
+from scalesearch.search.diverged import Diverged, lowers_once
 from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
 from scalesearch.search.opened import Source
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
 from scalesearch.search.prepare import Prepared, first_seed, make_manifest, prepare, recall
+from scalesearch.search.ranging import Recipes, measure, recipes_of
 from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.search.spaces import BudgetSpace
@@ -128,14 +130,26 @@ def _search(
     with locked(paths), contextlib.closing(StudyStore(paths)) as store:
         recall(prepared, store.stored())
         measure_ahead(prepared)
-        executor = make_executor(prepared.setup(), workers or manifest.workers)
+        width = workers or manifest.workers
+        executor = make_executor(prepared.setup(), width)
         try:
             if new:
                 listener.note("measuring the time of a few steps")
             listener.preflight(preflight(prepared, manifest, executor if new else None))
             for text in cautions(prepared):
                 listener.note(text)
-            in_time = _train(prepared, manifest, store, executor, listener, deadline)
+            recipes = measure(prepared, store, listener, make_executor, width, deadline)
+            in_time = recipes is not None
+            while recipes is not None:
+                try:
+                    in_time = _train(prepared, manifest, store, executor, listener, deadline, recipes)
+                    break
+                except Diverged as diverged:
+                    listener.note(str(diverged))
+                    executor.stop()
+                    store.lower()
+                    executor = make_executor(prepared.setup(), width)
+                    recipes = recipes_of(prepared, store.evidence(), store.lowered)
         except BaseException:
             executor.stop()
             with contextlib.suppress(StorageError):  # the first error is the one to tell; the database holds everything
@@ -162,12 +176,20 @@ def _train(
     executor: Executor,
     listener: Listener,
     deadline: float | None,
+    recipes: Recipes,
 ) -> bool:
-    """Train everything; False when the time was up before the end."""
+    """Train everything; False when the time was up before the end.
+
+    Raises:
+        Diverged: a training did, at a learning rate that was measured and can be halved once.
+    """
     config = prepared.config
     first = first_seed(config)
     seeds = tuple(range(first, first + config.seeds))
-    loop = Loop(store, executor, listener, window=_window(manifest), deadline=deadline)
+    watch = lowers_once(recipes, store)
+    loop = Loop(
+        store, executor, listener, window=_window(manifest), deadline=deadline, recipe_of=recipes.of, watch=watch
+    )
     in_time = loop.run(BaselineSource(prepared, store, seeds))
     for space in prepared.budgets:
         if in_time and not space.is_baseline:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 
+from scalesearch.config import ProxyRecipe
 from scalesearch.executors.base import EpochDone, Executor, Job, JobDone
+from scalesearch.record import NetworkRecord, TrainingOutcome
 from scalesearch.search.listener import Listener
 from scalesearch.search.opened import OpenTrial, Source
 from scalesearch.study import StudyStore
@@ -20,11 +23,22 @@ class Loop:
     Args:
         window: trials that are open at once, from the manifest, so that resuming on another machine changes nothing.
         deadline: on the monotonic clock; no training starts after it.
+        recipe_of: by which a network is trained that brings no recipe of its own; None takes the executor's.
+        watch: called with every outcome, after it was kept; what it raises ends the loop.
     """
 
     def __init__(
-        self, store: StudyStore, executor: Executor, listener: Listener, *, window: int, deadline: float | None
+        self,
+        store: StudyStore,
+        executor: Executor,
+        listener: Listener,
+        *,
+        window: int,
+        deadline: float | None,
+        recipe_of: Callable[[NetworkRecord], ProxyRecipe] | None = None,
+        watch: Callable[[NetworkRecord, TrainingOutcome], None] = lambda network, outcome: None,
     ) -> None:
+        self.recipe_of, self.watch = recipe_of, watch
         self.store, self.executor, self.listener = store, executor, listener
         self.window, self.deadline = window, deadline
         self._open: list[OpenTrial] = []
@@ -65,8 +79,9 @@ class Loop:
 
     def _add(self, opened: OpenTrial) -> None:
         self._open.append(opened)
+        recipe = opened.recipe or (self.recipe_of(opened.network) if self.recipe_of else None)
         for seed in opened.missing:
-            job = Job(opened.network.trial, opened.network.spec, seed)
+            job = Job(opened.network.trial, opened.network.spec, seed, recipe)
             self._owners[job] = opened
             self._queue.append(job)
 
@@ -102,6 +117,7 @@ class Loop:
         self._flying.discard(event.job)
         opened.add(event.outcome)
         self.listener.finished(event.job, opened.network, event.outcome)
+        self.watch(opened.network, event.outcome)
         if opened.weak_after(event.outcome):
             self._give_up(opened)
         self._close_finished(source)

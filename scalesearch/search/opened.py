@@ -8,6 +8,7 @@ from typing import Protocol
 
 from optuna.trial import Trial
 
+from scalesearch.config import ProxyRecipe
 from scalesearch.manifest import utc_now
 from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
 from scalesearch.study import BudgetStore, Interrupted
@@ -30,6 +31,7 @@ class OpenTrial:
     Attributes:
         seeds: the trainings it is owed.
         judge: None trains all of them to their end.
+        recipe: by which it is trained; None takes the loop's.
     """
 
     budget: BudgetStore
@@ -38,6 +40,7 @@ class OpenTrial:
     seeds: tuple[int, ...]
     outcomes: dict[int, TrainingOutcome] = field(default_factory=dict)
     judge: Judge | None = None
+    recipe: ProxyRecipe | None = None
 
     @property
     def missing(self) -> list[int]:

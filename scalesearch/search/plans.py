@@ -128,7 +128,7 @@ def verify_plan(
     if result.baseline and result.baseline.ranked:
         networks.append(result.baseline.network)
     stage = Stage("verify", budget.facts.text, 1.0, split)
-    return StagePlan(stage, tuple(networks), tuple(seeds), prepared.config.proxy)
+    return StagePlan(stage, tuple(networks), tuple(seeds), prepared.recipe)
 
 
 def transfer_plan(
@@ -139,7 +139,7 @@ def transfer_plan(
     surface = _larger(prepared, space, phi)
     networks = [_member(prepared, surface, network, phi) for network in _contenders(budget, ask.top)]
     on_budget = tuple(network for network in networks if network.trainable)
-    return StagePlan(Stage("transfer", space.text, phi, split), on_budget, tuple(seeds), prepared.config.proxy)
+    return StagePlan(Stage("transfer", space.text, phi, split), on_budget, tuple(seeds), prepared.recipe)
 
 
 def _larger(prepared: Prepared, space: BudgetSpace, phi: float) -> Surface:
@@ -169,7 +169,7 @@ def fidelity_plans(
     prepared: Prepared, budget: BudgetResult, ask: Ask, have: frozenset[tuple[int, int]]
 ) -> list[StagePlan]:
     """The study's own proxy, a longer one, and two other learning rates, on the seeds of the search."""
-    recipe, config = prepared.config.proxy, prepared.config
+    recipe, config = prepared.recipe, prepared.config
     networks = tuple(_contenders(budget, ask.top))
     first = first_seed(config)
     seeds = tuple(range(first, first + max(2, config.seeds)))

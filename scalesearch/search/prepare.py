@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import cast
 
-from scalesearch.config import StudyConfig
+from scalesearch.analysis.rate_range import CENTRES
+from scalesearch.config import Optimizer, ProxyRecipe, StudyConfig
 from scalesearch.currency import CURRENCIES
 from scalesearch.data import Dataset, absolute_spec, load_dataset, shown
 from scalesearch.errors import UsageError
@@ -17,6 +19,7 @@ from scalesearch.latency import Latency
 from scalesearch.manifest import CLASSES_KEPT, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.native import Native, made_baseline, native_baseline
+from scalesearch.networks.suited import suited_optimizer
 from scalesearch.proxy import resolve_device
 from scalesearch.record import NetworkRecord
 from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, planned_networks
@@ -37,6 +40,7 @@ class Prepared:
     """A checked definition with its data and surfaces; nothing has been written yet.
 
     Attributes:
+        recipe: of the definition, with the optimizer that suits the baseline where the definition leaves it open.
         from_images: whether the baseline's native resolution is the images' own.
     """
 
@@ -49,12 +53,15 @@ class Prepared:
     gauge: Gauge
     limits: Limits
     budgets: tuple[BudgetSpace, ...]
+    recipe: ProxyRecipe
     from_images: bool = False
 
     def setup(self) -> WorkerSetup:
-        """What a worker needs."""
+        """What a worker needs; a learning rate that is to be measured is that of most networks until it is."""
         threads = 1 if self.device == "cpu" else 0
-        return WorkerSetup(self.baseline, self.task, self.dataset, self.config.proxy, self.device, threads)
+        rate = self.recipe.learning_rate or CENTRES[self.recipe.optimizer]
+        recipe = replace(self.recipe, learning_rate=rate)
+        return WorkerSetup(self.baseline, self.task, self.dataset, recipe, self.device, threads)
 
 
 def data_facts(dataset: Dataset) -> DataFacts:
@@ -121,7 +128,8 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     native = _native(config, dataset.native_px, made)
     baseline = native.baseline
     baseline = replace(baseline, rules=replace(baseline.rules, depth_rule=config.rounding))
-    gauge = Gauge(baseline, task, config.cost, conditions(config, chosen))
+    recipe = replace(recipe, optimizer=_optimizer(recipe, baseline, task, made))
+    gauge = Gauge(baseline, task, config.cost, conditions(config, chosen, recipe.optimizer))
     if made:
         spaces = [made_space(gauge, facts, made) for facts in made.budgets]
     else:
@@ -133,7 +141,7 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
     found = tuple(unique.values())
-    return Prepared(config, dataset, baseline, task, chosen, workers, gauge, limits, found, native.from_images)
+    return Prepared(config, dataset, baseline, task, chosen, workers, gauge, limits, found, recipe, native.from_images)
 
 
 def _native(config: StudyConfig, images_px: int, made: Manifest | None) -> Native:
@@ -148,9 +156,16 @@ def first_seed(config: StudyConfig) -> int:
     return config.seed * SEED_STRIDE
 
 
-def conditions(config: StudyConfig, device: str) -> Conditions:
+def _optimizer(recipe: ProxyRecipe, baseline: Baseline, task: Task, made: Manifest | None) -> Optimizer:
+    """The definition's, the study's, or what suits the baseline."""
+    if recipe.optimizer != "auto":
+        return recipe.optimizer
+    return cast(Optimizer, made.optimizer) if made and made.optimizer else suited_optimizer(baseline, task)
+
+
+def conditions(config: StudyConfig, device: str, optimizer: str) -> Conditions:
     """Under which a study measures latency and memory."""
-    return Conditions(device, config.latency_batch, config.proxy.batch_size, config.proxy.optimizer)
+    return Conditions(device, config.latency_batch, config.proxy.batch_size, optimizer)
 
 
 def surface_exponents(config: StudyConfig, baseline: Baseline, task: Task) -> Exponents:
@@ -192,6 +207,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         baseline_cost=prepared.gauge.settled(prepared.baseline.spec),
         exponents=prepared.budgets[0].surface.exponents,
         baseline_identity=prepared.baseline.identity(),
+        optimizer=prepared.recipe.optimizer,
         baseline_call=prepared.baseline.call_form(),
         baseline_px=prepared.baseline.spec.resolution_px,
     )

@@ -16,6 +16,6 @@ MakeExecutor = Callable[[WorkerSetup, int], Executor]
 def save(store: StudyStore, manifest: Manifest) -> StudyResult:
     """Write the tables and `result.json`."""
     store.write_trials()
-    result = compute_result(manifest, store.records(), store.evidence(), store.endings())
+    result = compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
     write_result(store.paths, result_to_dict(result))
     return result

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from scalesearch.analysis.result import StudyResult
-from scalesearch.errors import StorageError
+from scalesearch.errors import StorageError, StudyError
 from scalesearch.evidence import Split
 from scalesearch.executors.base import WorkerSetup
 from scalesearch.executors.local import LocalExecutor
@@ -19,6 +19,7 @@ from scalesearch.search.listener import Listener, Silent, StagesPlan
 from scalesearch.search.loop import Loop
 from scalesearch.search.plans import Ask, chosen_budgets, fidelity_plans, new_seeds, transfer_plan, verify_plan
 from scalesearch.search.prepare import Prepared, prepare, recall
+from scalesearch.search.ranging import RecipeOf, Recipes, recipes_of
 from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.stages import StagePlan, StageSource, total_trainings
 from scalesearch.study import StudyPaths, StudyStore, load_manifest, locked
@@ -56,6 +57,12 @@ def verify(
         check_data(manifest, prepared)
         check_baseline(manifest, prepared)
         recall(prepared, store.stored())
+        recipes = recipes_of(prepared, store.evidence(), store.lowered)
+        if recipes is None:
+            raise StudyError(
+                f"study {paths.name!r} has not measured its learning rate to the end; go on with it first, by: "
+                f"scalesearch resume {paths.name}"
+            )
         plans = make_plans(prepared, result, records, ask)
         sources = [StageSource(store, plan) for plan in plans]
         width = workers or manifest.workers
@@ -63,7 +70,7 @@ def verify(
         listener.stages(_announce(prepared, result, records, sources, width))
         deadline = time.monotonic() + time_limit if time_limit else None
         try:
-            _train(prepared, store, sources, listener, make_executor, width, deadline)
+            _train(prepared, store, sources, listener, make_executor, width, deadline, recipes)
         except BaseException:
             with contextlib.suppress(StorageError):
                 save(store, manifest)
@@ -91,7 +98,16 @@ def make_plans(
 def _setup(prepared: Prepared, plan: StagePlan) -> WorkerSetup:
     dataset = prepared.dataset
     scored = dataset.test if plan.stage.split == "test" and dataset.test is not None else dataset.val
-    return replace(prepared.setup(), recipe=plan.recipe, dataset=replace(dataset, val=scored, test=None))
+    recipe = plan.recipe if plan.recipe.learning_rate else prepared.setup().recipe  # each network brings its own rate
+    return replace(prepared.setup(), recipe=recipe, dataset=replace(dataset, val=scored, test=None))
+
+
+def _recipe_of(recipes: Recipes, plan: StagePlan) -> RecipeOf | None:
+    """A network's own learning rate where it was measured, times that of the stage; else the stage's recipe."""
+    if recipes.rates is None:
+        return None
+    times = plan.stage.factor if plan.stage.purpose == "rate" else 1.0
+    return lambda network: replace(plan.recipe, learning_rate=recipes.of(network).learning_rate * times)
 
 
 def _train(
@@ -102,6 +118,7 @@ def _train(
     make_executor: MakeExecutor,
     workers: int,
     deadline: float | None,
+    recipes: Recipes,
 ) -> None:
     """Stage by stage; workers are made anew only where recipe or images change."""
     for _, group in itertools.groupby(sources, key=lambda s: (s.plan.recipe, s.plan.stage.split)):
@@ -111,7 +128,9 @@ def _train(
         executor = make_executor(_setup(prepared, stages[0].plan), workers)
         try:
             for source in stages:
-                if not Loop(store, executor, listener, window=workers + 1, deadline=deadline).run(source):
+                recipe_of = _recipe_of(recipes, source.plan)
+                loop = Loop(store, executor, listener, window=workers + 1, deadline=deadline, recipe_of=recipe_of)
+                if not loop.run(source):
                     listener.note("the time limit was reached; the same command goes on where it stopped")
                     return
         finally:

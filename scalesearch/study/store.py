@@ -41,6 +41,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 BASELINE_STUDY = "baseline"
 _NETWORK, _TRAINING, _ENDED = "network", "training:", "ended"
+_LOWERED_KEY, _LOWERED = "lowered", " at half the rate"
 
 
 @contextlib.contextmanager
@@ -68,6 +69,27 @@ class StudyStore:
         with storage_errors(paths.folder):
             url = "sqlite:///" + urllib.parse.quote(str(paths.database.absolute()))
             self._storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        self._lowered: bool | None = None
+
+    @property
+    def lowered(self) -> bool:
+        """Whether the learning rate was halved for all networks: the trainings before that are kept, and not read."""
+        if self._lowered is None:
+            with storage_errors(self.paths.folder):
+                found = {s.study_name: s.user_attrs for s in self._storage.get_all_studies()}
+            self._lowered = bool(found.get(BASELINE_STUDY, {}).get(_LOWERED_KEY))
+        return self._lowered
+
+    def lower(self) -> None:
+        """Begin the search anew, at half the learning rate."""
+        with storage_errors(self.paths.folder):
+            baseline = optuna.load_study(study_name=BASELINE_STUDY, storage=self._storage)
+            baseline.set_user_attr(_LOWERED_KEY, True)
+        self._lowered = True
+
+    def _of_search(self, name: str) -> bool:
+        """Whether a study of the database belongs to the search as it is now."""
+        return not is_stage(name) and name.endswith(_LOWERED) == self.lowered
 
     def close(self) -> None:
         """Release the database file."""
@@ -76,6 +98,8 @@ class StudyStore:
 
     def budget(self, name: str) -> BudgetStore:
         """The Optuna study of one budget, made when it is not there yet."""
+        if self.lowered and not is_stage(name):
+            name += _LOWERED
         with storage_errors(self.paths.folder):
             study = optuna.create_study(
                 storage=self._storage, study_name=name, direction="maximize", load_if_exists=True
@@ -85,7 +109,8 @@ class StudyStore:
     def _frozen(self, *, stages: bool = False) -> list[tuple[str, FrozenTrial]]:
         """Every Optuna trial with the name of its study: those of the search, or those of `verify`."""
         with storage_errors(self.paths.folder):
-            found = [s for s in self._storage.get_all_studies() if is_stage(s.study_name) == stages]
+            chosen = is_stage if stages else self._of_search
+            found = [s for s in self._storage.get_all_studies() if chosen(s.study_name)]
             return [(s.study_name, t) for s in found for t in self._storage.get_all_trials(s._study_id, deepcopy=False)]
 
     def records(self) -> list[TrialRecord]:
@@ -108,7 +133,8 @@ class StudyStore:
         """Budget -> why its search ended, in words, where the sampler decides that itself."""
         with storage_errors(self.paths.folder):
             found = self._storage.get_all_studies()
-            return {s.study_name: s.user_attrs[_ENDED] for s in found if _ENDED in s.user_attrs}
+            ended = [s for s in found if _ENDED in s.user_attrs and self._of_search(s.study_name)]
+            return {s.study_name.removesuffix(_LOWERED): s.user_attrs[_ENDED] for s in ended}
 
     def stored(self) -> list[NetworkRecord]:
         """Every network that has a number, trained or not."""
@@ -272,7 +298,7 @@ def load_result(paths: StudyPaths) -> StudyResult:
         return compute_result(manifest, ())
     store = StudyStore(paths)
     try:
-        return compute_result(manifest, store.records(), store.evidence(), store.endings())
+        return compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
     finally:
         store.close()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from scalesearch.analysis.result import StudyResult
 from scalesearch.config import ProxyRecipe
 from scalesearch.errors import choice_error
+from scalesearch.explore.studied import best_of, chosen_budget
 from scalesearch.training.recipe import TrainRecipe, load_recipe, recipes, with_changes
 
 STUDY = "study"
@@ -73,6 +74,11 @@ def chosen_recipe(text: str, proxy: ProxyRecipe, **changes: Any) -> TrainRecipe:
     return load_recipe(text, **changes)
 
 
-def at_rate(recipe: TrainRecipe, rate: float) -> TrainRecipe:
-    """The same recipe at the learning rate of one network, for the batch that its rate is for."""
-    return dataclasses.replace(recipe, learning_rate=rate)
+def study_proxy(result: StudyResult, budget: str | None) -> ProxyRecipe:
+    """The proxies' recipe of a study, at the learning rate that the network found on a budget was trained with.
+
+    Raises:
+        UnknownNameError: no such budget.
+        StudyError: the budget has no best network yet.
+    """
+    return result.recipe_of(best_of(result, chosen_budget(result, budget)).network)

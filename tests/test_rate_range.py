@@ -1,0 +1,325 @@
+"""The learning rate, measured: what is tried, what is chosen, by what rule, and how a study goes through it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from fake_executor import FakeExecutor, World
+from torch import nn
+
+from scalesearch.analysis.rate_range import (
+    ROLES,
+    Role,
+    Tried,
+    best_step,
+    measured_rates,
+    next_steps,
+    rate_at,
+    spare,
+    vertex,
+)
+from scalesearch.config import config_from_dict, parse_rate
+from scalesearch.config.tuned import open_values
+from scalesearch.errors import StudyError, UsageError
+from scalesearch.executors.base import Event, Job, JobDone
+from scalesearch.networks.suited import by_layers
+from scalesearch.record import NetworkRecord, TrainingOutcome
+from scalesearch.search import resume, run
+from scalesearch.search.plans import Ask
+from scalesearch.search.verify import verify
+from scalesearch.space import Coefficients, Shares
+from scalesearch.spec import NetworkSpec
+from scalesearch.study import StudyPaths, StudyStore, load_result
+
+MANY = 1_000_000
+"""Validation images, so many that chance plays no part."""
+
+
+def network(role: str, depth: float, width: float, target: float = 2e6) -> NetworkRecord:
+    one, shares = (1.0, 1.0), Shares(depth, width, 1.0 - depth - width)
+    return NetworkRecord(
+        0, "2x", (role,), Coefficients(1.0, 1.0, 1.0), None if role == "baseline" else shares, one, one, one,
+        NetworkSpec((1,), (8,), 8), 1, 1, 1, "macs", target, target, True,
+    )  # fmt: skip
+
+
+NETWORKS: dict[Role, NetworkRecord] = {
+    "baseline": network("baseline", 0, 0, 1e6),
+    "deepest": network("deepest", 1, 0),
+    "widest": network("widest", 0, 1),
+}
+
+
+def played(peaks: dict[Role, float], *, diverges_above: float = 99.0, height: float = 0.3) -> list[Tried]:
+    """Everything that is tried when accuracies are parabolas of the step, each with its own peak."""
+    tried: list[Tried] = []
+    while wave := next_steps(tried, [role for role in ROLES if role in peaks]):
+        assert len(tried) < 40, "it never ends"
+        for role, step in wave:
+            assert all((t.role, t.step) != (role, step) for t in tried), "tried twice"
+            accuracy = None if step > diverges_above else 0.6 - height * (step - peaks[role]) ** 2 / 10
+            tried.append(Tried(role, step, accuracy))
+    return tried
+
+
+def test_three_rates_first_and_more_only_where_the_best_is_at_an_end():
+    assert next_steps([]) == [("baseline", -1), ("baseline", 0), ("baseline", 1)]
+    assert len(played({"baseline": 0.0, "deepest": 0.0, "widest": 0.0})) == 9
+    beyond = played({"baseline": 2.2})
+    assert [t.step for t in beyond] == [-1, 0, 1, 2, 3]
+    assert [t.step for t in played({"baseline": -9.0})][-1] >= -4
+
+
+@pytest.mark.parametrize("peak", [-2.0, -0.4, 0.0, 0.3, 1.8])
+def test_a_planted_peak_is_found(peak):
+    found = measured_rates("sgd", played(dict.fromkeys(NETWORKS, peak)), NETWORKS, MANY)
+    assert not found.own
+    assert math.log10(found.common) == pytest.approx(math.log10(0.063) + peak / 2, abs=0.03)
+    assert found.of(NETWORKS["deepest"]) == found.of(NETWORKS["baseline"]) == found.common
+
+
+def test_networks_whose_best_rates_differ_get_their_own():
+    """Depth wants a tenth of the rate; what lies half way gets the geometric mean; width stays."""
+    found = measured_rates("sgd", played({"baseline": 1.0, "deepest": -1.0, "widest": 1.0}), NETWORKS, MANY)
+    assert found.own
+    assert found.of(NETWORKS["baseline"]) == 0.2
+    assert found.of(NETWORKS["deepest"]) == pytest.approx(0.02, rel=0.02)
+    assert found.of(NETWORKS["widest"]) == pytest.approx(0.2, rel=0.02)
+    assert found.of(network("", 0.5, 0.5)) == pytest.approx(math.sqrt(0.02 * 0.2), rel=0.02)
+    assert found.of(network("", 1.0, 0.0, 8e6)) == pytest.approx(0.02, rel=0.02)  # no further than was tried
+    assert "each network has its own rate" in found.words
+    assert "deepest 0.0063" in found.words or "deepest 0.02" in found.words
+
+
+def test_a_difference_that_chance_makes_is_no_reason_for_own_rates():
+    tried = played({"baseline": 0.0, "deepest": -1.0, "widest": 0.0}, height=0.15)
+    assert not measured_rates("sgd", tried, NETWORKS, 500).own
+    assert measured_rates("sgd", tried, NETWORKS, MANY).own
+    assert spare(0.5, 500) == pytest.approx(0.01 + math.sqrt(0.5 / 500))
+
+
+def test_divergence_is_never_chosen():
+    found = measured_rates("sgd", played(dict.fromkeys(NETWORKS, 2.0), diverges_above=0), NETWORKS, MANY)
+    assert found.common <= rate_at("sgd", 0)
+    assert "0.2 diverged" in found.words
+    everywhere = played({"baseline": 0.0}, diverges_above=-9)
+    assert all(t.accuracy is None for t in everywhere)
+    assert best_step(everywhere) is None
+    assert vertex(everywhere) == min(t.step for t in everywhere)
+
+
+def test_halving_halves_every_rate():
+    tried = played({"baseline": 1.0, "deepest": -1.0, "widest": 1.0})
+    whole, half = (measured_rates("sgd", tried, NETWORKS, MANY, lowered) for lowered in (0, 1))
+    for one in NETWORKS.values():
+        assert half.of(one) == pytest.approx(whole.of(one) / 2, rel=0.01)
+    assert "halved once" in half.words
+
+
+def test_nothing_is_settled_before_all_is_tried():
+    tried = played(dict.fromkeys(NETWORKS, 0.0))
+    for cut in range(len(tried)):
+        assert measured_rates("sgd", tried[:cut], NETWORKS, MANY) is None
+    assert measured_rates("sgd", tried, NETWORKS, MANY) is not None
+
+
+@pytest.mark.parametrize(
+    ("layers", "suited"),
+    [
+        ([nn.Conv2d, nn.BatchNorm2d], "sgd"),
+        ([nn.Linear, nn.LayerNorm], "adamw"),
+        ([nn.Conv2d, nn.BatchNorm2d, nn.LayerNorm], "adamw"),
+        ([nn.Conv2d, nn.GroupNorm], "adamw"),
+        ([nn.LSTM, nn.Linear], "adamw"),
+        ([type("FrozenBatchNorm2d", (nn.Module,), {})], "sgd"),
+        ([type("RMSNorm", (nn.Module,), {}), nn.BatchNorm2d], "adamw"),
+    ],
+)
+def test_the_optimizer_suits_the_layers(layers, suited):
+    assert by_layers(layers) == suited
+
+
+def test_only_a_baseline_that_was_tuned_here_has_a_rate_of_its_own():
+    assert config_from_dict({}).proxy.learning_rate == 0.2
+    other = config_from_dict({"base": "resnet_small", "proxy": {"epochs": 3}}).proxy
+    assert (other.learning_rate, other.optimizer) == (0.0, "auto")
+    assert config_from_dict({"base": "resnet_small", "proxy": {"learning_rate": 0.1}}).proxy.optimizer == "sgd"
+    assert open_values("resnet_small", {"optimizer": "adamw"}) == {"learning_rate": 0.0}
+
+
+@pytest.mark.parametrize(("text", "rate"), [("auto", 0.0), ("AUTO", 0.0), ("0.05", 0.05), ("1e-3", 0.001)])
+def test_rates_on_the_command_line(text, rate):
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "fast", ""])
+def test_no_rate(text):
+    with pytest.raises(UsageError, match=r"--lr is .*allowed: auto, or a number above 0"):
+        parse_rate(text)
+
+
+# --- a study
+
+
+class RatedExecutor(FakeExecutor):
+    """Accuracy falls with the distance of the job's rate from 0.02; above a rate the loss is not finite."""
+
+    limit = math.inf
+
+    def events(self, timeout: float) -> list[Event]:
+        if self.world.stop_after is not None and len(self.world.done) >= self.world.stop_after:
+            raise KeyboardInterrupt
+        job = self.running[0]
+        rate = job.recipe.learning_rate
+        accuracy = self.world.accuracy(job.spec, job.seed)
+        if accuracy is None or rate > self.limit:
+            return [
+                self._done(job, TrainingOutcome(job.seed, "failed", None, None, 0.5, (), "then", "not finite", rate))
+            ]
+        accuracy -= 0.05 * math.log10(rate / 0.02) ** 2
+        outcome = TrainingOutcome(job.seed, "complete", accuracy, 1 - accuracy, 0.5, (), "then", "", rate)
+        return [self._done(job, outcome)]
+
+
+def rated(world: World, limit: float = math.inf):
+    def make(setup, workers: int) -> FakeExecutor:
+        world.setups.append(setup)
+        executor = RatedExecutor(world, workers)
+        executor.limit = limit
+        return executor
+
+    return make
+
+
+QUICK = {"trials": 6, "seeds": 2, "workers": 1, "base": "resnet_micro"}
+QUICK["proxy"] = {"train_images": 40, "val_images": 40, "learning_rate": 0.0, "optimizer": "auto"}
+
+
+def search(jobs: list[Job]) -> list[Job]:
+    """Those of the search: the short trainings have the same seed for all rates."""
+    return [job for job in jobs if job.recipe.epochs > 1]
+
+
+def test_a_study_measures_its_rate_and_trains_by_it(tmp_path):
+    world, paths = World(), StudyPaths(tmp_path / "s")
+    result = run(config_from_dict(QUICK), paths, make_executor=rated(world))
+    assert result.complete
+    assert result.rates.optimizer == "sgd"
+    assert result.rates.common == pytest.approx(0.02, rel=0.3)
+    rates = {r.outcome.learning_rate for r in StudyStore(paths).records() if r.outcome}
+    assert rates == {result.rates.of(result.baseline.network)}
+    assert load_result(paths).rates == result.rates
+    assert "measured by short trainings" in result.rates.words
+    text = paths.trials.read_text()
+    assert "learning_rate" in text.partition("\n")[0]
+    assert len(world.setups[0].dataset.train) <= 40
+
+
+@pytest.mark.parametrize("stop", [1, 4, 8, 11, 15])
+def test_stopped_anywhere_it_goes_on_as_if_it_had_not_been(tmp_path, stop):
+    whole = World()
+    expected = run(config_from_dict(QUICK), StudyPaths(tmp_path / "whole"), make_executor=rated(whole))
+    world, paths = World(stop_after=stop), StudyPaths(tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        run(config_from_dict(QUICK), paths, make_executor=rated(world))
+    world.stop_after = None
+    result = resume(paths, make_executor=rated(world))
+    assert result.rates == expected.rates
+    assert [s.accuracies for s in result.budgets[0].networks] == [s.accuracies for s in expected.budgets[0].networks]
+    assert len(world.done) == len(whole.done)
+
+
+def test_a_training_that_diverges_halves_the_rate_for_all_once(tmp_path):
+    world, paths = World(), StudyPaths(tmp_path / "s")
+    first = run(config_from_dict(QUICK), StudyPaths(tmp_path / "first"), make_executor=rated(World()))
+    rate = first.rates.common
+
+    class Late(RatedExecutor):
+        """Short trainings do not show it."""
+
+        def events(self, timeout: float) -> list[Event]:
+            self.limit = 0.9 * rate if self.running[0].recipe.learning_rate == rate and not self.short else math.inf
+            return super().events(timeout)
+
+    def make(setup, workers: int) -> FakeExecutor:
+        executor = Late(world, workers)
+        executor.short = not world.setups
+        world.setups.append(setup)
+        return executor
+
+    notes: list[str] = []
+    from scalesearch.search.listener import Silent
+
+    class Notes(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    def sequence(setup, workers: int) -> FakeExecutor:
+        executor = make(setup, workers)
+        executor.short = len(world.setups) == 2  # the pool of the search is made first, then that of the range
+        return executor
+
+    result = run(config_from_dict(QUICK), paths, listener=Notes(), make_executor=sequence)
+    assert result.complete
+    assert result.rates.lowered == 1
+    assert result.baseline.failed == 0
+    assert {r.outcome.learning_rate for r in StudyStore(paths).records()} == {float(f"{rate / 2:.3g}")}
+    assert any("the rate is halved for all networks" in note for note in notes)
+    assert load_result(paths).rates == result.rates
+
+
+def test_a_rate_that_was_given_is_not_halved(tmp_path):
+    given = {**QUICK, "proxy": {**QUICK["proxy"], "learning_rate": 0.5, "optimizer": "sgd"}}
+    world, paths = World(), StudyPaths(tmp_path / "s")
+
+    class Given(RatedExecutor):
+        def events(self, timeout: float) -> list[Event]:
+            job = self.running[0]
+            failed = TrainingOutcome(job.seed, "failed", None, None, 0.5, (), "then", "not finite", 0.5)
+            if job.spec.resolution_px > 10 and job.trial:
+                return [self._done(job, failed)]
+            done = TrainingOutcome(job.seed, "complete", 0.5, 0.5, 0.5, (), "then", "", 0.5)
+            return [self._done(job, done)]
+
+    result = run(config_from_dict(given), paths, make_executor=lambda setup, workers: Given(world, workers))
+    assert result.rates is None
+    assert not StudyStore(paths).lowered
+    lost = [s for s in result.budgets[0].networks if s.failed]
+    if lost:
+        assert result.budgets[0].headline.startswith(f"{len(lost)} of ")
+
+
+def test_new_seeds_are_trained_at_the_rates_of_the_search(tmp_path):
+    world, paths = World(), StudyPaths(tmp_path / "s")
+    result = run(config_from_dict(QUICK), paths, make_executor=rated(world))
+    before = len(world.done)
+    verify(paths, Ask(seeds=2, top=1, fidelity=True), make_executor=rated(world))
+    rates = {job.recipe.learning_rate / result.rates.common for job in world.done[before:]}
+    assert {round(rate, 6) for rate in rates} == {0.5, 1.0, 2.0}
+
+
+def test_verification_before_the_rate_is_known_is_refused(tmp_path):
+    world, paths = World(stop_after=2), StudyPaths(tmp_path / "s")
+    with pytest.raises(KeyboardInterrupt):
+        run(config_from_dict(QUICK), paths, make_executor=rated(world))
+    with pytest.raises(StudyError, match="go on with it first, by: scalesearch resume s"):
+        verify(paths, Ask(), make_executor=rated(world))
+
+
+def test_the_short_trainings_are_a_small_part_of_a_default_study():
+    """By arithmetic: of 46 trainings of the baseline's cost (11 networks at 2x), 15 a quarter as long, 20 at most."""
+    from scalesearch.search.ranging import COST, PARTS, TYPICAL
+
+    whole = 2 * (1 + 11 * 2)
+    part = min(PARTS[1], max(PARTS[0], COST * whole / TYPICAL))
+    usual, most = 3 + 2 * 3 * 2, 3 + 1 + 2 * (3 + 1) * 2
+    assert part * usual / whole <= 0.1
+    assert part * most / whole <= 0.15
+
+
+def test_job_done_events_carry_the_recipe():
+    job = Job(1, NetworkSpec((1,), (8,), 8), 0, replace(config_from_dict({}).proxy, learning_rate=0.3))
+    done = JobDone(job, TrainingOutcome(0, "complete", 0.5, 0.5, 1.0, (), "then", "", 0.3))
+    assert done.job.recipe.learning_rate == done.outcome.learning_rate
