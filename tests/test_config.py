@@ -108,7 +108,14 @@ OUT_OF_RANGE = [
     *[("base", 3), ("budgets", "2x"), ("proxy", 3)],
 ]
 PROXY_OUT_OF_RANGE = [
-    *[("epochs", 0), ("epochs", 10_001), ("batch_size", 1), ("learning_rate", -0.1), ("warmup", 1.1), ("momentum", 1.0)],
+    *[
+        ("epochs", 0),
+        ("epochs", 10_001),
+        ("batch_size", 1),
+        ("learning_rate", -0.1),
+        ("warmup", 1.1),
+        ("momentum", 1.0),
+    ],
     *[("weight_decay", -0.1), ("label_smoothing", 1.0), ("ema", 1.0), ("clip_norm", -1.0), ("dropout", 1.0)],
     *[("stochastic_depth", 1.0), ("bn_momentum", 1.1), ("train_images", -1), ("val_images", -1)],
     *[("optimizer", "sgdd"), ("augmentation", "mirror")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,6 +73,11 @@ def chosen_recipe(text: str, proxy: ProxyRecipe, **changes: Any) -> TrainRecipe:
     if text not in recipes() and not text.endswith(".toml"):
         raise choice_error("recipe", text, [STUDY, *recipes(), "PATH.toml"])
     return load_recipe(text, **changes)
+
+
+def at_rate(recipe: TrainRecipe, rate: float) -> TrainRecipe:
+    """The same recipe at the learning rate of one network, for the batch that its rate is for."""
+    return dataclasses.replace(recipe, learning_rate=rate)
 
 
 def study_proxy(result: StudyResult, budget: str | None) -> ProxyRecipe:

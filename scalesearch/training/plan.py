@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
@@ -14,23 +14,29 @@ from scalesearch.errors import StudyError
 from scalesearch.explore.scale import scale_family
 from scalesearch.explore.studied import best_of, chosen_budget, studied_baseline, studied_question
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.record import spec_to_dict
+from scalesearch.record import NetworkRecord, spec_to_dict
 from scalesearch.space import REFERENCES
 from scalesearch.spec import NetworkSpec
 from scalesearch.training.altered import altered, check_part
 from scalesearch.training.ask import AGAINST, ALL, TrainAsk
+from scalesearch.training.of_study import STUDY, at_rate
 from scalesearch.training.recipe import TrainRecipe, recipe_key, without
 from scalesearch.training.worker import Planned
 
 
 @dataclass(frozen=True)
 class _Network:
-    """A network before the recipe is known."""
+    """A network before the recipe is known.
+
+    Attributes:
+        rate: at which the study trains it, where networks have their own; None where one rate serves all.
+    """
 
     label: str
     phi: float | None
     roles: tuple[str, ...]
     spec: NetworkSpec
+    rate: float | None = None
 
 
 def plan(result: StudyResult, ask: TrainAsk, fingerprint: str, trainings: Path) -> tuple[Planned, ...]:
@@ -47,16 +53,27 @@ def plan(result: StudyResult, ask: TrainAsk, fingerprint: str, trainings: Path) 
         InfeasibleError: a phi whose network is too large or too small.
     """
     chosen = chosen_budget(result, ask.budget)
-    best_of(result, chosen)
+    best = best_of(result, chosen).network
     known = studied_baseline(result)
     found: dict[NetworkSpec, _Network] = {}
     unscaled = known[0].spec
     for network in (*_scaled(result, chosen, unscaled, ask.phis), *_references(result, chosen, unscaled, ask.against)):
         found.setdefault(network.spec, network)
     networks = list(found.values())
-    full = [(network, "", ask.recipe) for network in networks]
+    found_at = result.recipe_of(best).learning_rate
+    own = ask.source == STUDY and ask.recipe.learning_rate == found_at  # another rate was asked for: it is for all
+    full = [(n, "", at_rate(ask.recipe, n.rate) if own and n.rate else ask.recipe) for n in networks]
     ablated = [(networks[0], part, without(ask.recipe, part)) for part in dict.fromkeys(ask.ablate)]
     return tuple(_planned(known, chosen, given, fingerprint, trainings) for given in (*full, *ablated))
+
+
+def _rate(result: StudyResult, network: NetworkRecord | None) -> float | None:
+    """A network's own rate; None where one rate serves all, or nothing is known of the network."""
+    return result.rates.of(network) if result.rates and result.rates.own and network else None
+
+
+def _baseline(result: StudyResult) -> NetworkRecord | None:
+    return result.baseline.network if result.baseline else None
 
 
 def _scaled(
@@ -65,9 +82,9 @@ def _scaled(
     best = best_of(result, chosen).network
     for phi in phis:
         if phi == 0:
-            yield _Network("baseline", 0.0, ("baseline",), unscaled)
+            yield _Network("baseline", 0.0, ("baseline",), unscaled, _rate(result, _baseline(result)))
         elif phi == 1:
-            yield _Network("phi 1", 1.0, best.roles, best.spec)
+            yield _Network("phi 1", 1.0, best.roles, best.spec, _rate(result, best))
         else:
             member = scale_family(studied_question(result, chosen.facts.text), (phi,)).members[0]
             if not member.within_tolerance:
@@ -75,7 +92,8 @@ def _scaled(
                     f"phi {phi:g} of study {result.manifest.study!r} misses its target "
                     f"({member.cost / member.target:.3f} of it): such a network is not trained; allowed: another phi"
                 )
-            yield _Network(f"phi {phi:g}", phi, (), member.network.spec)
+            rate = _rate(result, replace(best, target=member.target))
+            yield _Network(f"phi {phi:g}", phi, (), member.network.spec, rate)
 
 
 def _references(
@@ -86,9 +104,9 @@ def _references(
     }
     for name in AGAINST if ALL in names else names:
         if name == "baseline":
-            yield _Network(name, 0.0, (name,), unscaled)
+            yield _Network(name, 0.0, (name,), unscaled, _rate(result, _baseline(result)))
         elif name in by_role:
-            yield _Network(name, None, by_role[name].roles, by_role[name].spec)
+            yield _Network(name, None, by_role[name].roles, by_role[name].spec, _rate(result, by_role[name]))
         elif ALL not in names:
             raise StudyError(
                 f"study {result.manifest.study!r} has no network {name!r} on budget {chosen.facts.text}; "
