@@ -27,7 +27,7 @@ from scalesearch.record import NetworkRecord
 from scalesearch.search.listener import Silent
 from scalesearch.search.prepare import Prepared, make_manifest, prepare
 from scalesearch.search.queued import BudgetQueue
-from scalesearch.search.ranging import Recipes, measure
+from scalesearch.search.ranging import measure
 from scalesearch.study import StudyPaths, StudyStore, create_study
 
 BASES = (
@@ -100,8 +100,8 @@ def row(base: str, images: int, seeds: int) -> str:
             recipes = measure(prepared, store, Silent(), LocalExecutor, 2, None)
             spent = time.perf_counter() - started
             both = networks(prepared, store)
-    assert isinstance(recipes, Recipes)
-    assert recipes.rates is not None
+    if recipes is None or recipes.rates is None:
+        raise SystemExit(f"the rate of {base} was not measured")
     fixed = replace(prepared.recipe, optimizer="sgd", learning_rate=0.2)
     mine = {role: recipes.of(network) for role, network in both.items()}
     at_own = trained(prepared, both, mine, seeds)
@@ -121,9 +121,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=3)
     asked = parser.parse_args()
-    print(
-        "| baseline | measured: depth / uniform | depth / uniform: uniform leads by (points) | the same at SGD 0.2 | order changes | range test over study |"
-    )
+    heads = ("baseline", "measured: depth / uniform", "depth / uniform: uniform leads by (points)")
+    print(f"| {' | '.join(heads)} | the same at SGD 0.2 | order changes | range test over study |")
     print("|---|---|---|---|---|---|")
     for base in asked.bases:
         print(row(base, asked.images, asked.seeds), flush=True)

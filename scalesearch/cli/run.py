@@ -116,6 +116,10 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     changes = {f"proxy_{key}" if key in OF_RECIPE else key: v for key, v in given.items() if key not in ELSEWHERE}
     budget, limit = changes.pop("budget"), changes["time_limit"]
     changes["proxy_learning_rate"] = parse_rate(given["lr"])
+    if given["tolerance"] == 0:  # in a definition 0 takes what leaves enough networks, as no option does here
+        raise UsageError(
+            "--tolerance is 0; allowed: greater than 0, at most 1; without it as little as leaves ten networks"
+        )
     if given["recipe"] is not None:
         own = read_toml(given["recipe"])
         values = own.get("proxy", own) if isinstance(own.get("proxy", own), Mapping) else own
