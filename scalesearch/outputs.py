@@ -11,6 +11,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.imports import one_line
 from scalesearch.report import html_report, write_report
 from scalesearch.study import StudyPaths
+from scalesearch.waiting import doing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ def write_outputs(
     Raises:
         StorageError: the report cannot be written.
     """
-    drawn = {kind: _draw(result, kind, paths) for kind in _kinds(result)}
+    with doing("drawing figures and the report"):
+        drawn = {kind: _draw(result, kind, paths) for kind in _kinds(result)}
     for kind, one in drawn.items():
         if one.failure:
             tell(f"figure {kind!r} is missing: {one.failure}")

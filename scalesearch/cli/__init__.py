@@ -17,6 +17,7 @@ from scalesearch.cli.app import OPTIONS, app
 from scalesearch.environment import prepare, readable, to_nowhere
 from scalesearch.errors import ScaleSearchError, StorageError, UsageError
 from scalesearch.hidden import hidden_library
+from scalesearch.waiting import STATE
 
 # isort: off
 from scalesearch.cli import run, studies, delete, export, count, table, scale, exponents, space, bases
@@ -117,4 +118,5 @@ def _stdout_failed(reason: str) -> ScaleSearchError:
 def main() -> NoReturn:
     """Entry point of the command `scalesearch`."""
     prepare(_stdout_failed)
+    STATE["on"] = True
     raise SystemExit(invoke(sys.argv[1:]))

@@ -48,6 +48,7 @@ def check_base_command(
     from scalesearch.checkbase import check_base
     from scalesearch.report.checkbase import check_report
     from scalesearch.study.joint import read_definition
+    from scalesearch.waiting import doing
 
     if tolerance is not None and not 0 < tolerance <= 1:
         raise UsageError(f"--tolerance is {tolerance:g}; allowed: above 0, at most 1")
@@ -59,10 +60,11 @@ def check_base_command(
         native = images.native_px
         num_classes = len(images.classes) if num_classes is None else num_classes
         in_channels = images.channels if in_channels is None else in_channels
-    found = check_base(
-        base, resolution_px=resolution, num_classes=num_classes, in_channels=in_channels, recipe=recipe,
-        native_px=native, budget=budget, tolerance=tolerance or 0.0,
-    )  # fmt: skip
+    with doing("checking the baseline"):
+        found = check_base(
+            base, resolution_px=resolution, num_classes=num_classes, in_channels=in_channels, recipe=recipe,
+            native_px=native, budget=budget, tolerance=tolerance or 0.0,
+        )  # fmt: skip
     if as_json:
         show_json(found.to_dict())
     else:

@@ -29,6 +29,7 @@ def count(
     from scalesearch.explore.count import count_scaled
     from scalesearch.report import count_table
     from scalesearch.space import Coefficients
+    from scalesearch.waiting import doing
 
     direct, compound = (depth, width, resolution), (alpha, beta, gamma)
     if any(v is not None for v in direct) and any(v is not None for v in compound):
@@ -38,14 +39,15 @@ def count(
     given = Coefficients(*(1.0 if v is None else v for v in (alpha, beta, gamma)))
     plain = Coefficients(1.0 if depth is None else depth, 1.0 if width is None else width, 1.0)
     multipliers = given.at(1.0 if phi is None else phi) if any(v is not None for v in compound) else plain
-    found = count_scaled(
-        base,
-        multipliers,
-        resolution_px=resolution,
-        rounding=rounding,
-        num_classes=num_classes,
-        in_channels=in_channels,
-    )
+    with doing("counting"):
+        found = count_scaled(
+            base,
+            multipliers,
+            resolution_px=resolution,
+            rounding=rounding,
+            num_classes=num_classes,
+            in_channels=in_channels,
+        )
     if as_json:
         show_json(found)
     else:

@@ -43,12 +43,14 @@ def scale(
     from scalesearch.explore.scale import parse_phis, scale_family
     from scalesearch.report.family import FamilyTable
     from scalesearch.space import Coefficients
+    from scalesearch.waiting import doing
 
     phis = parse_phis(phi)
     triple = (alpha, beta, gamma)
     given = None if triple == (None, None, None) else Coefficients(*(1.0 if v is None else v for v in triple))
     question = _question(name, given, budget, rounding, resolution, studies_dir)
-    family = scale_family(question, phis)
+    with doing("counting the members"):
+        family = scale_family(question, phis)
     if as_json:
         show_json(family_to_dict(family, explained=explained))
     else:

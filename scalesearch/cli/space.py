@@ -40,6 +40,7 @@ def space(
     from scalesearch.explore.space import StudyPlan, explore_space
     from scalesearch.report.exploration import render_space
     from scalesearch.space import parse_budget
+    from scalesearch.waiting import doing
 
     plan = {"trials": trials, "seeds": seeds, "images": images, "epochs": epochs}
     if points is not None and points > MOST_POINTS:
@@ -47,14 +48,15 @@ def space(
     _check(tolerance, {"points": points, **plan})
     parsed = parse_budget(budget)
     baseline, task = chosen(base, num_classes, in_channels, resolution)
-    report = explore_space(
-        with_rule(baseline, rounding),
-        task,
-        parsed,
-        points=points,
-        tolerance=tolerance or 0.0,
-        plan=StudyPlan(**{name: value for name, value in plan.items() if value is not None}),
-    )
+    with doing("counting the networks of the budget"):
+        report = explore_space(
+            with_rule(baseline, rounding),
+            task,
+            parsed,
+            points=points,
+            tolerance=tolerance or 0.0,
+            plan=StudyPlan(**{name: value for name, value in plan.items() if value is not None}),
+        )
     if out is not None:
         from scalesearch.plot import draw_space, save_figure
 

@@ -38,6 +38,7 @@ from scalesearch.study import (
     resume_command,
     taken,
 )
+from scalesearch.waiting import doing
 
 __all__ = ["Listener", "Preflight", "Silent", "prepare", "resume", "run"]
 
@@ -70,9 +71,11 @@ def run(
         raise taken(paths)
     listener = listener or Silent()
     prepared = prepare(config)
-    for text in check_counts(prepared):
+    with doing("counting the baseline and the planned networks both ways"):
+        counted = check_counts(prepared)
+        check_plan(prepared)
+    for text in counted:
         listener.note(text)
-    check_plan(prepared)
     manifest = make_manifest(prepared, paths.name, command)
     create_study(paths, manifest)
     return _search(prepared, manifest, paths, listener, make_executor, new=True)

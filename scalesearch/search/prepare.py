@@ -27,6 +27,7 @@ from scalesearch.space import (
     NOMINAL,
     Exponents,
 )
+from scalesearch.waiting import doing
 
 SEED_STRIDE = 10_000
 """Between the first seeds of two studies, so that studies of different seeds share no training."""
@@ -97,6 +98,21 @@ def recall(prepared: Prepared, networks: Iterable[NetworkRecord]) -> None:
                 space.surface.recall(network.spec)
 
 
+def _loaded(config: StudyConfig, made: Manifest | None, with_test: bool) -> Dataset:
+    """The data of a definition; `recipe` limits its images."""
+    recipe = config.proxy
+    return load_dataset(
+        config.data,
+        with_test=with_test,
+        check_test=made is None,
+        skip_bad=config.skip_bad,
+        max_pixels=config.max_pixels or None,
+        train_images=recipe.train_images or None,
+        val_images=recipe.val_images or None,
+        seed_split=config.seed_split,
+    )
+
+
 def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: bool = False) -> Prepared:
     """Check a definition against this machine, load its data, and lay out its budgets.
 
@@ -114,27 +130,16 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         )  # a wrong name is told before the data is read; a user's network may need its size
     chosen = str(resolve_device(made.device if made else config.device))
     recipe = config.proxy
-    dataset = load_dataset(
-        config.data,
-        with_test=with_test,
-        check_test=made is None,
-        skip_bad=config.skip_bad,
-        max_pixels=config.max_pixels or None,
-        train_images=recipe.train_images or None,
-        val_images=recipe.val_images or None,
-        seed_split=config.seed_split,
-    )
+    with doing(f"loading the data {config.data}"):
+        dataset = _loaded(config, made, with_test)
     task = Task(len(dataset.classes), dataset.channels)
     native = _native(config, dataset.native_px, made)
     baseline = native.baseline
     baseline = replace(baseline, rules=replace(baseline.rules, depth_rule=config.rounding))
     recipe = replace(recipe, optimizer=_optimizer(recipe, baseline, task, made))
     gauge = Gauge(baseline, task, config.cost, conditions(config, chosen, recipe.optimizer))
-    if made:
-        spaces = [made_space(gauge, facts, made) for facts in made.budgets]
-    else:
-        exponents = surface_exponents(config, baseline, task)
-        spaces = [budget_space(config, gauge, text, exponents) for text in config.budgets]
+    with doing("counting the networks of each budget"):
+        spaces = _spaces(config, gauge, made)
     unique: dict[float, BudgetSpace] = {}
     for space in spaces:  # 800M and 0.8G are one budget
         unique.setdefault(space.surface.target, space)
@@ -149,6 +154,14 @@ def _native(config: StudyConfig, images_px: int, made: Manifest | None) -> Nativ
     if made is None:
         return native_baseline(config.base, resolution_px=config.resolution, images_px=images_px)
     return Native(made_baseline(config.base, made.baseline_px, images_px), from_images=False)
+
+
+def _spaces(config: StudyConfig, gauge: Gauge, made: Manifest | None) -> list[BudgetSpace]:
+    """The budgets as the study laid them out, or anew."""
+    if made:
+        return [made_space(gauge, facts, made) for facts in made.budgets]
+    exponents = surface_exponents(config, gauge.baseline, gauge.task)
+    return [budget_space(config, gauge, text, exponents) for text in config.budgets]
 
 
 def first_seed(config: StudyConfig) -> int:

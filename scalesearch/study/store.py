@@ -36,6 +36,7 @@ from scalesearch.record import (
     to_frame,
 )
 from scalesearch.study.folder import StudyPaths, create_folder, load_manifest
+from scalesearch.waiting import doing
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -298,7 +299,8 @@ def load_result(paths: StudyPaths) -> StudyResult:
         return compute_result(manifest, ())
     store = StudyStore(paths)
     try:
-        return compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
+        with doing(f"computing the result of study {paths.name}"):
+            return compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
     finally:
         store.close()
 
