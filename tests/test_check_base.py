@@ -393,8 +393,9 @@ def both(depth, width, resolution, num_classes, in_channels):
 )  # fmt: skip
 def test_an_argument_of_the_task_that_is_ignored_is_named(tmp_path, monkeypatch, name, ignored):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "task_nets.py").write_text(TASKS)
-    baseline = get_baseline(f"task_nets:{name}")
+    module = f"task_nets_{next(NUMBERS)}"  # a module's name is known to Python until the process ends
+    (tmp_path / f"{module}.py").write_text(TASKS)
+    baseline = get_baseline(f"{module}:{name}")
     found = list(task_findings(baseline, baseline.task))
     assert [f.level for f in found] == (["problem"] if ignored else ["ok"])
     assert [part for part in ignored if part not in found[0].text] == []
