@@ -48,6 +48,7 @@ workers = 1
 device = "cpu"
 
 [proxy]
+learning_rate = 0.2
 train_images = 20
 val_images = 20
 """

@@ -129,7 +129,7 @@ def test_control_c_is_not_swallowed(here):
         ("x" * 5000, "unknown data"),
         ("no such:thing", "unknown data 'no such:thing'"),
         (".", "did you mean 'folder:.'"),
-        ("./my_data.py", r"did you mean 'npz:\./my_data\.py'"),
+        ("./my_data.py", r"names no function: did you mean 'my_data:pair'"),
     ],
 )
 def test_unknown_names(here, spec, guess):

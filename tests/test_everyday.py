@@ -336,6 +336,7 @@ def test_new_starts_another_and_the_latest_is_gone_on_with(call, empty_folder, w
     assert names(tmp_path / "studies") == {NAME, f"{NAME}-2", "mine", "mine-2"}
 
 
+@pytest.mark.slow
 def test_another_definition_gets_a_name_of_its_own(call, empty_folder, world, tmp_path):
     assert call(*RUN)[0] == 0
     assert call(*RUN, "--seeds", "2")[0] == 0
@@ -370,6 +371,7 @@ def test_a_study_that_is_running_is_not_started_twice(call, empty_folder, world,
     assert "--new" in err
 
 
+@pytest.mark.slow
 def test_changed_data_is_another_study(call, empty_folder, world, tmp_path):
     def write(seed: int) -> None:
         draw = np.random.default_rng(seed)

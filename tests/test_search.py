@@ -201,9 +201,9 @@ def test_the_number_of_workers_changes_nothing_for_a_fixed_plan(tmp_path, worker
     [
         ("lattice", 2, 2, False),
         ("lattice", 2, 2, True),
-        ("tpe", 1, 2, True),
+        pytest.param("tpe", 1, 2, True, marks=pytest.mark.slow),
         ("tpe", 2, 1, True),
-        ("tpe", 3, 1, True),
+        pytest.param("tpe", 3, 1, True, marks=pytest.mark.slow),
         *(pytest.param("tpe", *many, False, marks=pytest.mark.slow) for many in ((1, 2), (2, 1), (3, 1))),
     ],
 )

@@ -32,6 +32,9 @@ def build(depth, width, resolution=24, num_classes=10, in_channels=1):
             before = wide
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, num_classes))
 """
+EIGHTS = FOURS.replace("((2, 12), (3, 20))", "((1, 16), (2, 24), (2, 40))").replace(
+    "max(4, int(wide * width / 4 + 0.5) * 4)", "max(8, int(wide * width / 8 + 0.5) * 8)"
+)
 LUMP = """
 from torch import nn
 
@@ -79,7 +82,7 @@ def test_what_is_trained_is_what_the_function_gives(study, sampler):
 
 
 def test_references_that_no_network_is_are_told_with_what_stands_for_them(study):
-    _, result = study(trials=11)
+    _, result = study(EIGHTS.replace("resolution=24", "resolution=32"), trials=11)
     budget = result.budgets[0]
     standing = {name for s in budget.networks for name in s.network.stands_for}
     assert standing
