@@ -37,9 +37,10 @@ FARTHEST = 3
 EXTENSIONS = 2
 """Rates beyond the first three that a corner is tried at."""
 
-SPARE = 0.01
+SPARE = 0.03
 """Accuracy (0 to 1) that a common rate may cost a network in a short training, beside what chance does to the
-difference of two accuracies on so many images."""
+difference of two accuracies on so many images: seeds of so short trainings differ by points, and a rate of one's own
+that a seed chose costs more than a common one would (see benchmarks/rates.md)."""
 
 VALIDATION = 2_000
 """Validation images that a short training looks at, at most."""
@@ -221,7 +222,7 @@ def spare(accuracy: float, images: int) -> float:
 
     Example:
         >>> round(spare(0.5, 2000), 4)
-        0.0258
+        0.0458
     """
     part = min(1.0, max(0.0, accuracy))
     return SPARE + math.sqrt(2 * part * (1 - part) / images)

@@ -41,8 +41,8 @@ of each corner at twice the cost, with one more here and there."""
 PARTS = (0.05, 0.25)
 """Least and largest part of a proxy that one short training is."""
 
-BATCHES = 20
-"""Steps of a short training at least."""
+BATCHES = 40
+"""Steps of a short training at least: in fewer a high rate has no time to pay, and too low a one is chosen."""
 
 
 RecipeOf = Callable[[NetworkRecord], ProxyRecipe]
