@@ -47,6 +47,16 @@ def children(pid: int) -> list[int]:
     return found + [below for child in found for below in children(child)]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_modules(tmp_path_factory) -> Iterator[None]:
+    """Modules that a test file wrote and imported go with it: the next file may write others of the same names."""
+    yield
+    written = str(tmp_path_factory.getbasetemp())
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(written):
+            del sys.modules[name]
+
+
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A file system of 2 MB, where the tests may mount one."""
