@@ -26,6 +26,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.config import ProxyRecipe
 from scalesearch.executors.base import Job, JobDone
@@ -33,7 +34,6 @@ from scalesearch.executors.local import LocalExecutor
 from scalesearch.record import NetworkRecord
 from scalesearch.search.prepare import Prepared, prepare
 from scalesearch.study import StudyPaths
-from scalesearch.study.store import load_result
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.gz"

@@ -10,8 +10,7 @@ from scalesearch.currency import CURRENCIES, Currency
 from scalesearch.latency import Latency, measure_latency
 from scalesearch.memory import training_bytes
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
-from scalesearch.record import Excess
-from scalesearch.spec import NetworkSpec
+from scalesearch.spec import Excess, NetworkSpec
 
 if TYPE_CHECKING:
     from torch import nn

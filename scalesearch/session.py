@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from scalesearch.analysis.comparison import compare_scaling, comparison_to_dict
+from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.analysis.untrained import untrained
@@ -32,7 +33,7 @@ from scalesearch.search.ahead import plan_ahead
 from scalesearch.search.checks import ChangedError, check_unchanged
 from scalesearch.search.plans import Ask
 from scalesearch.search.verify import verify
-from scalesearch.study import StudyPaths, is_locked, load_result, resume_command
+from scalesearch.study import StudyPaths, is_locked, resume_command
 from scalesearch.study.again import place_of
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.training.ask import Means, TrainAsk

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from scalesearch.errors import UsageError, choice_error
-from scalesearch.space import Coefficients
 
 DepthRule = Literal["proportional", "official", "round"]
 Unit = Literal["block", "thousandth"]
+Range = tuple[float, float]
+Excess = tuple[tuple[str, float], ...]
+"""(name, cost / limit - 1) of second limits: above 0 where a network breaks one."""
+
 DEPTH_RULES: tuple[str, ...] = get_args(DepthRule)
 
 
@@ -84,31 +87,6 @@ class RoundingRules:
         """What each of `spec.channels` is a multiple of."""
         stem = (self.stem_divisor or self.width_divisor,) if spec.stem_width else ()
         return stem + (self.width_divisor,) * (len(spec.channels) - len(stem))
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A network on a budget, with every proposed triple that rounds to it.
-
-    Attributes:
-        coefficients: the triples seen so far that round to this network, in order of proposal.
-        cost: of the rounded and repaired network, in the currency of the budget (multiply-adds by default).
-        target: the budget.
-        cost_before_repair: after plain rounding, before channels were moved; NaN where costs are measured.
-        within_tolerance: whether `cost` meets the budget; a candidate that does not is kept and never trained.
-    """
-
-    spec: NetworkSpec
-    coefficients: tuple[Coefficients, ...]
-    cost: float
-    target: float
-    cost_before_repair: float
-    within_tolerance: bool
-
-    @property
-    def residual(self) -> float:
-        """Signed relative miss of the budget: cost / target - 1."""
-        return self.cost / self.target - 1.0
 
 
 def round_half_up(value: float) -> int:
@@ -193,12 +171,25 @@ def snap_resolution(px: float, native_px: int, rules: RoundingRules) -> int:
     return native_px + step * max(fewest, round_half_up((px - native_px) / step))
 
 
-def round_spec(base: NetworkSpec, coefficients: Coefficients, rules: RoundingRules) -> NetworkSpec:
-    """Plain rounding of a scaled baseline, before any repair of the budget.
+def spec_to_dict(spec: NetworkSpec) -> dict[str, Any]:
+    """A plain mapping for JSON."""
+    return {
+        "depths": list(spec.depths),
+        "widths": list(spec.widths),
+        "resolution_px": spec.resolution_px,
+        "stem_width": spec.stem_width,
+        "head_width": spec.head_width,
+        "unit": spec.unit,
+    }
 
-    Source: the official rules with `depth_rule="official"` and divisor 8; EfficientNet-B1 to B7 follow from B0.
-    """
-    depths = scale_depths(base.depths, coefficients.alpha, rules.depth_rule)
-    px = snap_resolution(base.resolution_px * coefficients.gamma, base.resolution_px, rules)
-    scaled = replace(base, depths=depths, resolution_px=px)
-    return scaled.with_channels(round_widths(base, coefficients.beta, rules))
+
+def spec_from_dict(values: Mapping[str, Any]) -> NetworkSpec:
+    """The inverse of `spec_to_dict`."""
+    return NetworkSpec(
+        tuple(values["depths"]),
+        tuple(values["widths"]),
+        values["resolution_px"],
+        values["stem_width"],
+        values["head_width"],
+        values.get("unit", "block"),
+    )

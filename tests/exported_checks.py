@@ -19,8 +19,9 @@ from scalesearch.export.own import enliven, own_network, randomise
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.efficientnet import B0, make_baseline
 from scalesearch.networks.registry import get_baseline
+from scalesearch.realize import round_spec
 from scalesearch.space import Coefficients
-from scalesearch.spec import NetworkSpec, RoundingRules, round_spec
+from scalesearch.spec import NetworkSpec, RoundingRules
 
 # Even widths that no 8 divides, times 6: what both libraries round.
 B0_LIKE = make_baseline("b0_like", B0, 48, rules=RoundingRules(width_divisor=2, resolution_step_px=2))

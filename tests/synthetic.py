@@ -12,9 +12,10 @@ from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.config import ProxyRecipe, StudyConfig
 from scalesearch.manifest import BudgetFacts, DataFacts, Manifest
 from scalesearch.networks.efficientnet import efficientnet_micro
+from scalesearch.realize import round_spec
 from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome, TrialRecord
 from scalesearch.space import REFERENCES, Coefficients, Shares, coefficients_from_shares, lattice_with, parse_budget
-from scalesearch.spec import NetworkSpec, round_spec
+from scalesearch.spec import NetworkSpec
 
 BASELINE = efficientnet_micro()
 BASELINE_MACS = BASELINE.macs(BASELINE.spec, BASELINE.task)

@@ -392,7 +392,7 @@ def test_a_fault_of_the_program_is_one_line_without_debug(call, monkeypatch, stu
     def broken(*_):
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr("scalesearch.study.load_result", broken)
+    monkeypatch.setattr("scalesearch.analysis.load.load_result", broken)
     code, _, err = call("show", "done", "--studies-dir", studies)
     is_one_line(err, "unexpected ZeroDivisionError: two lines", "--debug")
     assert code == 1

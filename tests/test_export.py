@@ -24,7 +24,7 @@ from scalesearch.export.family import member_name
 from scalesearch.export.python import python_module
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.record import spec_from_dict
+from scalesearch.spec import spec_from_dict
 
 RUN_ALONE = """
 import json, sys

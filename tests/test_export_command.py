@@ -21,7 +21,7 @@ def studied(empty_folder, tmp_path, monkeypatch):
     def made(**changes: object) -> StudyPaths:
         paths = StudyPaths(tmp_path / "studies" / "synthetic")
         create_folder(paths, manifest_of(Plan(**changes)))
-        monkeypatch.setattr("scalesearch.study.load_result", lambda paths: case(**changes))
+        monkeypatch.setattr("scalesearch.analysis.load.load_result", lambda paths: case(**changes))
         return paths
 
     return made

@@ -25,8 +25,9 @@ from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.resnet import ResNetConfig
 from scalesearch.networks.resnet import make_baseline as make_resnet
 from scalesearch.networks.timm_capture import capture
+from scalesearch.realize import round_spec
 from scalesearch.space import Coefficients
-from scalesearch.spec import NetworkSpec, round_spec
+from scalesearch.spec import NetworkSpec
 
 timm = pytest.importorskip("timm")
 

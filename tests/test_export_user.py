@@ -380,7 +380,7 @@ def test_the_command_says_that_uniform_is_as_good(own_result, nets, call, monkey
     from scalesearch.study import StudyPaths, create_folder
 
     create_folder(StudyPaths(nets / "studies" / "synthetic"), own_result.manifest)
-    monkeypatch.setattr("scalesearch.study.load_result", lambda paths: own_result)
+    monkeypatch.setattr("scalesearch.analysis.load.load_result", lambda paths: own_result)
     code, out, err = call("export", "synthetic", "--to", "json")
     warning = "The network at phi 1 is not what is recommended. It is not shown to beat uniform scaling"
     assert code == 0

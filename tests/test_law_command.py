@@ -21,7 +21,7 @@ def call(capsys, tmp_path, monkeypatch):
     made = {"mine": planted(), "short": study(budgets=("2x",))}
     for name in made:
         create_folder(StudyPaths(tmp_path / "studies" / name), manifest_of(Plan(name=name)))
-    monkeypatch.setattr("scalesearch.study.load_result", lambda paths: made[paths.name])
+    monkeypatch.setattr("scalesearch.analysis.load.load_result", lambda paths: made[paths.name])
 
     def called(*arguments: str) -> tuple[int, str, str]:
         code = invoke(["law", *arguments])

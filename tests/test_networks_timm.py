@@ -14,9 +14,8 @@ from scalesearch.errors import InfeasibleError, MissingExtraError, UnknownNameEr
 from scalesearch.networks.base import QUANTITIES, Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.timm_mobile import scaled_stage
-from scalesearch.realize import make_surface, realize_all
+from scalesearch.realize import make_surface, realize_all, round_spec
 from scalesearch.space import Coefficients, lattice_with, parse_budget
-from scalesearch.spec import round_spec
 
 timm = pytest.importorskip("timm")
 

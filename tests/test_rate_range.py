@@ -9,6 +9,7 @@ import pytest
 from fake_executor import FakeExecutor, World
 from torch import nn
 
+from scalesearch.analysis.load import load_result
 from scalesearch.analysis.rate_range import (
     ROLES,
     Role,
@@ -31,7 +32,7 @@ from scalesearch.search.plans import Ask
 from scalesearch.search.verify import verify
 from scalesearch.space import Coefficients, Shares
 from scalesearch.spec import NetworkSpec
-from scalesearch.study import StudyPaths, StudyStore, load_result
+from scalesearch.study import StudyPaths, StudyStore
 
 MANY = 1_000_000
 """Validation images, so many that chance plays no part."""

@@ -24,12 +24,10 @@ from scalesearch.record import (
     network_to_dict,
     outcome_from_dict,
     outcome_to_dict,
-    spec_from_dict,
-    spec_to_dict,
     to_frame,
 )
 from scalesearch.space import Coefficients, Shares
-from scalesearch.spec import NetworkSpec
+from scalesearch.spec import NetworkSpec, spec_from_dict, spec_to_dict
 
 modest = settings(deadline=None, derandomize=True, max_examples=40)
 NAMES = [column.name for column in COLUMNS]

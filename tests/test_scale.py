@@ -19,10 +19,9 @@ from scalesearch.explore.scale import Question, parse_phis, released_family, sca
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.efficientnet import MEMBERS, efficientnet_b
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.record import spec_to_dict
 from scalesearch.report.family import FamilyTable
 from scalesearch.space import EFFICIENTNET, Coefficients
-from scalesearch.spec import NetworkSpec, share_blocks
+from scalesearch.spec import NetworkSpec, share_blocks, spec_to_dict
 from scalesearch.study import StudyPaths, create_folder
 
 B0 = efficientnet_b(0)
@@ -306,7 +305,7 @@ def studied(tmp_path, monkeypatch):
     def made(name: str = "mine", **changes: object) -> None:
         plan = SyntheticPlan(name=name, **changes)
         create_folder(StudyPaths(tmp_path / "studies" / name), manifest_of(plan))
-        monkeypatch.setattr("scalesearch.study.load_result", lambda paths: study(name=name, **changes))
+        monkeypatch.setattr("scalesearch.analysis.load.load_result", lambda paths: study(name=name, **changes))
 
     return made
 

@@ -14,6 +14,7 @@ import pytest
 from fake_executor import World, planted
 
 from scalesearch import gauge
+from scalesearch.analysis.load import load_result
 from scalesearch.config import StudyConfig, config_from_dict, load_config
 from scalesearch.cost import closed_form, count
 from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError
@@ -26,7 +27,7 @@ from scalesearch.record import TIME_COLUMNS, network_from_dict, network_to_dict
 from scalesearch.search import Silent, records, resume, run
 from scalesearch.space import REFERENCES
 from scalesearch.spec import RoundingRules
-from scalesearch.study import BudgetStore, StudyPaths, StudyStore, load_result
+from scalesearch.study import BudgetStore, StudyPaths, StudyStore
 
 TINY = {"proxy": {"train_images": 20, "val_images": 20}}
 

@@ -22,10 +22,10 @@ from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.registry import get_baseline
 from scalesearch.plot import draw_space
 from scalesearch.plot.spaces import cells
-from scalesearch.realize import make_surface, realize_all
+from scalesearch.realize import make_surface, realize_all, round_spec
 from scalesearch.report.exploration import changes, render_space
 from scalesearch.space import lattice_with, parse_budget
-from scalesearch.spec import DEPTH_RULES, NetworkSpec, RoundingRules, round_spec, scale_depths
+from scalesearch.spec import DEPTH_RULES, NetworkSpec, RoundingRules, scale_depths
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 

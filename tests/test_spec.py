@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from scalesearch.errors import UnknownNameError, UsageError
 from scalesearch.networks.efficientnet import B0, MEMBERS
+from scalesearch.realize import Candidate, round_spec
 from scalesearch.space import Coefficients
 from scalesearch.spec import (
     DEPTH_RULES,
-    Candidate,
     NetworkSpec,
     RoundingRules,
     round_half_up,
-    round_spec,
     round_width,
     scale_depths,
     share_blocks,

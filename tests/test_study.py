@@ -14,6 +14,7 @@ from conftest import ROOT, fill, read_only
 from fake_executor import World
 from synthetic import Plan, manifest_of
 
+from scalesearch.analysis.load import load_result
 from scalesearch.config import StudyConfig, config_from_dict
 from scalesearch.errors import ScaleSearchError, StorageError, StudyError, UnknownNameError, UsageError
 from scalesearch.files import write_atomic
@@ -32,7 +33,6 @@ from scalesearch.study import (
     is_locked,
     list_studies,
     load_manifest,
-    load_result,
     locked,
     write_result,
 )

@@ -27,6 +27,7 @@ from rich.console import Console
 from torch import nn
 
 import scalesearch.training
+from scalesearch.analysis.load import load_result
 from scalesearch.cost import count_module
 from scalesearch.errors import (
     ConfigError,
@@ -38,10 +39,10 @@ from scalesearch.errors import (
 )
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.record import EpochPoint, spec_from_dict
+from scalesearch.record import EpochPoint
 from scalesearch.report.full import render_full
-from scalesearch.spec import NetworkSpec
-from scalesearch.study import StudyPaths, load_result
+from scalesearch.spec import NetworkSpec, spec_from_dict
+from scalesearch.study import StudyPaths
 from scalesearch.training import Means, compared, train, trained, trainings_to_dict
 from scalesearch.training.altered import altered, check_part
 from scalesearch.training.ask import parse_names

@@ -16,13 +16,14 @@ from strangers import NETWORKS
 from torch import nn
 
 import scalesearch.training
+from scalesearch.analysis.load import load_result
 from scalesearch.config import ProxyRecipe
 from scalesearch.data.device import DeviceSplit
 from scalesearch.errors import ConfigError, UnknownNameError
 from scalesearch.networks.user_call import load
 from scalesearch.proxy import ProxyData, StoppedEarly, learning_rate_factor, train_proxy
-from scalesearch.record import spec_to_dict
-from scalesearch.study import StudyPaths, load_result
+from scalesearch.spec import spec_to_dict
+from scalesearch.study import StudyPaths
 from scalesearch.training import train
 from scalesearch.training.loop import FullTraining
 from scalesearch.training.of_study import STUDY, chosen_recipe, study_recipe

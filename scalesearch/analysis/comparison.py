@@ -28,9 +28,8 @@ from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import NO_EVIDENCE
 from scalesearch.analysis.verification import ONE_SEED
 from scalesearch.errors import StudyError, choice_error
-from scalesearch.record import spec_to_dict
 from scalesearch.space import Coefficients
-from scalesearch.spec import NetworkSpec
+from scalesearch.spec import NetworkSpec, spec_to_dict
 
 COMPOUND = "efficientnet"
 """The reference that is compared with all others: 28/29/43 % of log-cost on depth, width and resolution."""

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scalesearch.record import spec_to_dict
 from scalesearch.space import Coefficients
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.spec import NetworkSpec, RoundingRules, spec_to_dict
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from scalesearch.analysis.surface import optimum_to_dict, surface_to_dict
 from scalesearch.analysis.transfer import transfer_to_dict
 from scalesearch.analysis.verification import verification_to_dict
 from scalesearch.manifest import SCHEMA, Manifest, data_to_dict
-from scalesearch.record import spec_to_dict
+from scalesearch.spec import spec_to_dict
 
 
 def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:

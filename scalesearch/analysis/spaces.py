@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from scalesearch.record import Range, spec_to_dict
 from scalesearch.space import Coefficients, Shares
-from scalesearch.spec import DepthRule, NetworkSpec
+from scalesearch.spec import DepthRule, NetworkSpec, Range, spec_to_dict
 
 BACKWARD = 3
 """Multiply-adds of a training step in forward passes: one forward, and two of the same size backward."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.verification import Verification
 from scalesearch.api.network import FoundNetwork, read_phis
@@ -18,7 +19,7 @@ from scalesearch.networks.base import Task
 from scalesearch.record import to_frame
 from scalesearch.space import Coefficients, parse_budget
 from scalesearch.spec import NetworkSpec
-from scalesearch.study import StudyPaths, StudyStore, load_result
+from scalesearch.study import StudyPaths, StudyStore
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,9 +14,9 @@ from scalesearch.errors import ScaleSearchError
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.meta import Amounts, count_shapes
 from scalesearch.networks.user_function import UserBaseline
-from scalesearch.realize import Surface, make_surface, realize
+from scalesearch.realize import Surface, make_surface, realize, round_spec
 from scalesearch.space import REFERENCES, Coefficients, lattice_with, parse_budget
-from scalesearch.spec import NetworkSpec, round_spec
+from scalesearch.spec import NetworkSpec
 
 DIMENSIONS = ("depth", "width", "resolution")
 MULTIPLIERS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)

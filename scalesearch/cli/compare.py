@@ -25,8 +25,8 @@ def compare(
     Nothing is trained. Compound scaling is the reference efficientnet, the paper's direction.
     """
     from scalesearch.analysis.comparison import compare_studies, comparison_to_dict
+    from scalesearch.analysis.load import load_result
     from scalesearch.report.comparison import render_comparisons
-    from scalesearch.study import load_result
     from scalesearch.study.joint import find_joint
 
     paths = {found.folder: found for name in studies for found in find_joint(name, studies_dir)}

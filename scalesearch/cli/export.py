@@ -43,10 +43,11 @@ def export(
 
     phi 0 is the baseline, 1 the network found. The folder holds the library's files, card.json and card.md.
     """
+    from scalesearch.analysis.load import load_result
     from scalesearch.explore.scale import parse_phis
     from scalesearch.export import export_study, get_library
     from scalesearch.report.exported import check_table
-    from scalesearch.study import find_study, load_result
+    from scalesearch.study import find_study
 
     get_library(to)
     phis = parse_phis(phi) if phi is not None else None

@@ -30,8 +30,9 @@ def law(
     """
     from scalesearch.analysis.law import compute_law, forecasts_at, law_to_dict
     from scalesearch.analysis.lawread import parse_accuracy, reach
+    from scalesearch.analysis.load import load_result
     from scalesearch.report.law import render_law
-    from scalesearch.study import find_study, load_result
+    from scalesearch.study import find_study
 
     wanted = None if accuracy is None else parse_accuracy(accuracy)
     result = load_result(find_study(study, studies_dir))

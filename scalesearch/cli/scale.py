@@ -65,12 +65,13 @@ def _question(
     resolution: int | None,
     root: Path,
 ) -> Question:
+    from scalesearch.analysis.load import load_result
     from scalesearch.explore.scale import Question, with_rule
     from scalesearch.explore.studied import studied_question
     from scalesearch.networks.native import asked_baseline
     from scalesearch.networks.registry import BASELINES
     from scalesearch.space import EFFICIENTNET
-    from scalesearch.study import find_study, list_studies, load_result
+    from scalesearch.study import find_study, list_studies
 
     if name not in BASELINES and ":" not in name:
         studies = [paths.name for paths in list_studies(root)]

@@ -76,9 +76,10 @@ def list_command(studies_dir: StudiesDir = Path("studies"), as_json: AsJson = Fa
 @app.command("show")
 def show_command(study: StudyName, studies_dir: StudiesDir = Path("studies"), as_json: AsJson = False) -> None:
     """One study's result, finished or not."""
+    from scalesearch.analysis.load import load_result
     from scalesearch.analysis.serialize import result_to_dict
     from scalesearch.report import render_result
-    from scalesearch.study import find_study, load_result
+    from scalesearch.study import find_study
 
     result = load_result(find_study(study, studies_dir))
     if as_json:
@@ -98,8 +99,9 @@ def plot(
     studies_dir: StudiesDir = Path("studies"),
 ) -> None:
     """Draw one figure of a study."""
+    from scalesearch.analysis.load import load_result
     from scalesearch.plot import figure, save_figure
-    from scalesearch.study import find_study, load_result
+    from scalesearch.study import find_study
 
     paths = find_study(study, studies_dir)
     drawn = figure(load_result(paths), kind, budget)
@@ -111,8 +113,9 @@ def plot(
 @app.command()
 def report(study: StudyName, studies_dir: StudiesDir = Path("studies")) -> None:
     """Write the figures and the HTML report of a study again."""
+    from scalesearch.analysis.load import load_result
     from scalesearch.outputs import write_outputs
-    from scalesearch.study import find_study, load_result
+    from scalesearch.study import find_study
 
     paths = find_study(study, studies_dir)
     for path in write_outputs(load_result(paths), paths):

@@ -9,8 +9,9 @@ from scalesearch.cost import count
 from scalesearch.errors import UsageError, choice_error
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
+from scalesearch.realize import round_spec
 from scalesearch.space import Coefficients
-from scalesearch.spec import DEPTH_RULES, DepthRule, round_spec
+from scalesearch.spec import DEPTH_RULES, DepthRule
 
 MAX_MULTIPLIER = 100.0
 """Largest multiplier that is built."""

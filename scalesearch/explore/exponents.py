@@ -20,8 +20,9 @@ from scalesearch.errors import InfeasibleError
 from scalesearch.gauge import Conditions, Gauge
 from scalesearch.latency import Latency
 from scalesearch.networks.base import QUANTITIES, Baseline, ClosedFormBaseline, Task
+from scalesearch.realize import round_spec
 from scalesearch.space import Coefficients, Exponents
-from scalesearch.spec import NetworkSpec, round_spec
+from scalesearch.spec import NetworkSpec
 
 Cost = Callable[[NetworkSpec], float]
 Key = TypeVar("Key", int, float)

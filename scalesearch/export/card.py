@@ -20,7 +20,7 @@ from scalesearch.export.stages import architecture, stages
 from scalesearch.export.user_code import user_code
 from scalesearch.manifest import data_to_dict
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.record import spec_to_dict
+from scalesearch.spec import spec_to_dict
 
 EXTRAPOLATED = "Members at larger phi are extrapolated: scalesearch verify {study} --phi 2,3 has not been run."
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from scalesearch.analysis.calls import multiplier
 from scalesearch.cost import closed_form
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.configured import ConfiguredBaseline
+from scalesearch.networks.user_line import multiplier
 from scalesearch.spec import NetworkSpec
 
 

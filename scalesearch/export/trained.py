@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import CheckpointError, StudyError
 from scalesearch.export.base import Family, Member
-from scalesearch.record import spec_to_dict
+from scalesearch.spec import spec_to_dict
 from scalesearch.weights import Weights, load_weights
 
 if TYPE_CHECKING:

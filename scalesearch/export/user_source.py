@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scalesearch.analysis.calls import user_call
 from scalesearch.export.base import Family, Member
 from scalesearch.export.torch_text import LINE, call, fill
 from scalesearch.imports import source_of
 from scalesearch.networks.user_function import UserBaseline
+from scalesearch.networks.user_line import user_call
 
 _IMPORT = """
 try:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from scalesearch.analysis.calls import POSITIONS, user_call
 from scalesearch.errors import ScaleSearchError
 from scalesearch.export.base import Family, Member, Probe
 from scalesearch.export.own import SEED
@@ -15,6 +14,7 @@ from scalesearch.export.torch_text import fill, mapping
 from scalesearch.export.user_source import user_baseline_of, user_source
 from scalesearch.networks.base import Task
 from scalesearch.networks.user_function import UserBaseline
+from scalesearch.networks.user_line import POSITIONS, user_call
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -151,7 +151,7 @@ class Baseline(ABC):
         return ""
 
     def call_form(self) -> str:
-        """How a user's code is called, one of the forms of `analysis.calls`; empty for every other baseline."""
+        """How a user's code is called, one of the forms of `networks.user_line`; empty for every other baseline."""
         return ""
 
     def smallest(self) -> NetworkSpec:

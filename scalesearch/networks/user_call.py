@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scalesearch.analysis.calls import CLASS, NAMES, OBJECT, POSITIONS, multiplier
 from scalesearch.errors import BaseError
 from scalesearch.imports import import_attribute
 from scalesearch.networks.base import Task
+from scalesearch.networks.user_line import CLASS, NAMES, OBJECT, POSITIONS, multiplier
 from scalesearch.spec import NetworkSpec
 
 ARGUMENTS = ("depth", "width", "resolution", "num_classes", "in_channels")
@@ -40,7 +40,7 @@ class Call(ABC):
     @property
     @abstractmethod
     def form(self) -> str:
-        """How the code is called: one of the forms of `analysis.calls`."""
+        """How the code is called: one of the forms of `networks.user_line`."""
 
     @abstractmethod
     def make(self, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> Any:

@@ -10,6 +10,7 @@ that round to one pair are one candidate, trained once.
 
 from __future__ import annotations
 
+from scalesearch.realize.candidate import Candidate, round_spec
 from scalesearch.realize.channels import (
     FEW_COMBINATIONS,
     GOAL,
@@ -36,6 +37,7 @@ __all__ = [
     "GOOD_ENOUGH",
     "MAX_COUNTED_RATIO",
     "MAX_RATIO",
+    "Candidate",
     "Member",
     "Surface",
     "coefficient_ranges",
@@ -47,5 +49,6 @@ __all__ = [
     "neighbours",
     "realize",
     "realize_all",
+    "round_spec",
     "skeleton_map",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from scalesearch.errors import BaseError, InfeasibleError
+from scalesearch.realize.candidate import Candidate
 from scalesearch.realize.channels import fit_channels
 from scalesearch.realize.surface import Surface
 from scalesearch.space import (
@@ -14,12 +15,7 @@ from scalesearch.space import (
     Shares,
     lattice_with,
 )
-from scalesearch.spec import (
-    Candidate,
-    NetworkSpec,
-    round_widths,
-    snap_resolution,
-)
+from scalesearch.spec import NetworkSpec, round_widths, snap_resolution
 
 DENSE_POINTS = 496
 """Points of the lattice that tells which coefficients are one network (order 30)."""

@@ -7,10 +7,8 @@ from scalesearch.record.plain import (
     network_to_dict,
     outcome_from_dict,
     outcome_to_dict,
-    spec_from_dict,
-    spec_to_dict,
 )
-from scalesearch.record.rows import EpochPoint, Excess, NetworkRecord, Range, Status, TrainingOutcome, TrialRecord
+from scalesearch.record.rows import EpochPoint, NetworkRecord, Status, TrainingOutcome, TrialRecord
 from scalesearch.record.table import COLUMNS, TIME_COLUMNS, Column, to_frame
 
 __all__ = [
@@ -18,9 +16,7 @@ __all__ = [
     "TIME_COLUMNS",
     "Column",
     "EpochPoint",
-    "Excess",
     "NetworkRecord",
-    "Range",
     "Status",
     "TrainingOutcome",
     "TrialRecord",
@@ -28,7 +24,5 @@ __all__ = [
     "network_to_dict",
     "outcome_from_dict",
     "outcome_to_dict",
-    "spec_from_dict",
-    "spec_to_dict",
     "to_frame",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from scalesearch.record.rows import EpochPoint, NetworkRecord, TrainingOutcome
 from scalesearch.space import Coefficients, Shares
-from scalesearch.spec import NetworkSpec
+from scalesearch.spec import spec_from_dict, spec_to_dict
 
 
 def outcome_to_dict(outcome: TrainingOutcome) -> dict[str, Any]:
@@ -29,30 +29,6 @@ def outcome_from_dict(values: Mapping[str, Any]) -> TrainingOutcome:
     """The inverse of `outcome_to_dict`."""
     curve = tuple(EpochPoint(int(p[0]), float(p[1]), float(p[2]), float(p[3])) for p in values["curve"])
     return TrainingOutcome(**{**values, "curve": curve})
-
-
-def spec_to_dict(spec: NetworkSpec) -> dict[str, Any]:
-    """A plain mapping for JSON."""
-    return {
-        "depths": list(spec.depths),
-        "widths": list(spec.widths),
-        "resolution_px": spec.resolution_px,
-        "stem_width": spec.stem_width,
-        "head_width": spec.head_width,
-        "unit": spec.unit,
-    }
-
-
-def spec_from_dict(values: Mapping[str, Any]) -> NetworkSpec:
-    """The inverse of `spec_to_dict`."""
-    return NetworkSpec(
-        tuple(values["depths"]),
-        tuple(values["widths"]),
-        values["resolution_px"],
-        values["stem_width"],
-        values["head_width"],
-        values.get("unit", "block"),
-    )
 
 
 def network_to_dict(network: NetworkRecord) -> dict[str, Any]:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scalesearch.space import Coefficients, Shares
-from scalesearch.spec import NetworkSpec
+from scalesearch.spec import Excess, NetworkSpec, Range
 
 Status = Literal["complete", "failed", "stopped", "off_budget", "infeasible"]
-Range = tuple[float, float]
-Excess = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scalesearch.analysis.load import load_result
 from scalesearch.errors import ScaleSearchError
 from scalesearch.report.tables import StudyRow
-from scalesearch.study import StudyPaths, is_locked, list_studies, load_result
+from scalesearch.study import StudyPaths, is_locked, list_studies
 
 
 def study_rows(root: Path) -> list[StudyRow]:

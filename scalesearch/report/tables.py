@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.analysis.calls import multiplier
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import Comparison
 from scalesearch.currency import CURRENCIES, engineering
+from scalesearch.networks.user_line import multiplier
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import (
     NONE,

@@ -9,6 +9,7 @@ from typing import Any
 
 from scalesearch.config import StudyConfig, option
 from scalesearch.executors.local import LocalExecutor
+from scalesearch.realize import Candidate
 from scalesearch.search.checks import check_counts, check_plan
 from scalesearch.search.listener import Preflight
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
@@ -16,7 +17,7 @@ from scalesearch.search.prepare import Prepared, make_manifest, prepare
 from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.space import Coefficients
-from scalesearch.spec import Candidate, NetworkSpec
+from scalesearch.spec import NetworkSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.manifest import Manifest
 from scalesearch.networks.base import Baseline, ClosedFormBaseline
 from scalesearch.networks.user_function import UserBaseline
+from scalesearch.realize import Candidate
 from scalesearch.samplers import ADAPTIVE
 from scalesearch.search.prepare import Prepared, data_facts, prepare
 from scalesearch.search.spaces import BudgetSpace
-from scalesearch.spec import Candidate, NetworkSpec
+from scalesearch.spec import NetworkSpec
 
 
 def check_plan(prepared: Prepared) -> None:

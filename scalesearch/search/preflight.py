@@ -6,13 +6,14 @@ from scalesearch.config import PER_TRAINING
 from scalesearch.executors.base import Executor
 from scalesearch.latency import STEADY
 from scalesearch.manifest import Manifest
+from scalesearch.realize import Candidate
 from scalesearch.samplers import Proposal
 from scalesearch.search.listener import BudgetPlan, Preflight
 from scalesearch.search.prepare import Prepared, data_facts
 from scalesearch.search.sizes import size_notes
 from scalesearch.search.spaces import BudgetSpace, planned_networks
 from scalesearch.space import REFERENCES
-from scalesearch.spec import Candidate, NetworkSpec
+from scalesearch.spec import NetworkSpec
 
 LEAST_GAIN = 1.5
 """Twice the width is 4 times the multiply-adds; when it takes less than this times as long, time is not arithmetic."""

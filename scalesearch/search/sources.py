@@ -8,7 +8,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
 from scalesearch.analysis.result import BASELINE_BUDGET
-from scalesearch.record import Excess, NetworkRecord
+from scalesearch.record import NetworkRecord
 from scalesearch.samplers import ADAPTIVE, adaptive_sampler, derived_seed
 from scalesearch.search.opened import Judge, OpenTrial, taken_up
 from scalesearch.search.prepare import Prepared
@@ -16,7 +16,7 @@ from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.records import Proposed, network_record
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.space import Coefficients, shares_from_coefficients
-from scalesearch.spec import NetworkSpec
+from scalesearch.spec import Excess, NetworkSpec
 from scalesearch.study import BASELINE_STUDY, Interrupted, StudyStore
 
 MAX_REPEATS = 20

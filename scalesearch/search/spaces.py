@@ -11,7 +11,7 @@ from scalesearch.config import PER_TRAINING, StudyConfig
 from scalesearch.gauge import Gauge
 from scalesearch.manifest import BudgetFacts, Manifest
 from scalesearch.networks.base import ClosedFormBaseline
-from scalesearch.realize import Surface, make_surface, realize, skeleton_map
+from scalesearch.realize import Candidate, Surface, make_surface, realize, skeleton_map
 from scalesearch.samplers import ADAPTIVE, Proposal, fixed_points, reference_proposals, spread, surface_design
 from scalesearch.space import (
     Budget,
@@ -23,7 +23,7 @@ from scalesearch.space import (
     references,
     shares_from_coefficients,
 )
-from scalesearch.spec import Candidate, NetworkSpec
+from scalesearch.spec import NetworkSpec
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,11 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.errors import StorageError
 from scalesearch.evidence import EvidenceRecord, evidence_frame, is_stage, parse_stage
 from scalesearch.files import write_atomic, writing_errors
 from scalesearch.manifest import Manifest
 from scalesearch.record import (
-    Excess,
     NetworkRecord,
     TrainingOutcome,
     TrialRecord,
@@ -35,8 +33,8 @@ from scalesearch.record import (
     outcome_to_dict,
     to_frame,
 )
-from scalesearch.study.folder import StudyPaths, create_folder, load_manifest
-from scalesearch.waiting import doing
+from scalesearch.spec import Excess
+from scalesearch.study.folder import StudyPaths, create_folder
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -290,19 +288,6 @@ def create_study(paths: StudyPaths, manifest: Manifest) -> None:
     except StorageError:
         shutil.rmtree(paths.folder, ignore_errors=True)
         raise
-
-
-def load_result(paths: StudyPaths) -> StudyResult:
-    """The result of a study from its folder alone, whatever state it is in."""
-    manifest = load_manifest(paths)
-    if not paths.database.is_file():
-        return compute_result(manifest, ())
-    store = StudyStore(paths)
-    try:
-        with doing(f"computing the result of study {paths.name}"):
-            return compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
-    finally:
-        store.close()
 
 
 def write_result(paths: StudyPaths, content: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from scalesearch.analysis.full import FullRow, full_rows, full_to_dict
+from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.data import Dataset, load_dataset
 from scalesearch.errors import StudyError
@@ -20,7 +21,7 @@ from scalesearch.proxy import resolve_device
 from scalesearch.record import NetworkRecord
 from scalesearch.search.listener import Listener, Silent, StagesPlan
 from scalesearch.space import Coefficients
-from scalesearch.study import StudyPaths, load_result, locked
+from scalesearch.study import StudyPaths, locked
 from scalesearch.training.ask import Means, TrainAsk
 from scalesearch.training.checkpoint import clear_checkpoints
 from scalesearch.training.finished import Trained, all_trained, read_trained, trained_to_dict, write_table

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from scalesearch.errors import StudyError
 from scalesearch.files import write_atomic
-from scalesearch.record import EpochPoint, TrainingOutcome, spec_from_dict, spec_to_dict
-from scalesearch.spec import NetworkSpec
+from scalesearch.record import EpochPoint, TrainingOutcome
+from scalesearch.spec import NetworkSpec, spec_from_dict, spec_to_dict
 
 RESULT, WEIGHTS, CURVE, TABLE = "result.json", "model.safetensors", "curve.csv", "trainings.csv"
 Scored = Literal["test", "validation"]

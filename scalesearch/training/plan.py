@@ -14,9 +14,9 @@ from scalesearch.errors import StudyError
 from scalesearch.explore.scale import scale_family
 from scalesearch.explore.studied import best_of, chosen_budget, studied_baseline, studied_question
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.record import NetworkRecord, spec_to_dict
+from scalesearch.record import NetworkRecord
 from scalesearch.space import REFERENCES
-from scalesearch.spec import NetworkSpec
+from scalesearch.spec import NetworkSpec, spec_to_dict
 from scalesearch.training.altered import altered, check_part
 from scalesearch.training.ask import AGAINST, ALL, TrainAsk
 from scalesearch.training.of_study import STUDY, at_rate

@@ -23,8 +23,8 @@ from scalesearch.manifest import library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.placed import placed
 from scalesearch.proxy import EVAL_BATCH, Batches, StoppedEarly, evaluate, resolve_device
-from scalesearch.record import EpochPoint, TrainingOutcome, spec_to_dict
-from scalesearch.spec import NetworkSpec
+from scalesearch.record import EpochPoint, TrainingOutcome
+from scalesearch.spec import NetworkSpec, spec_to_dict
 from scalesearch.training.checkpoint import clear_checkpoints
 from scalesearch.training.finished import WEIGHTS, Trained, read_trained, write_trained
 from scalesearch.training.logs import LogRun, open_logs
