@@ -10,8 +10,8 @@ import sys
 import time
 
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.realize import make_surface, realize_all
-from scalesearch.space import lattice_with, parse_budget
+from scalesearch.scaling.coefficients import lattice_with, parse_budget
+from scalesearch.scaling.realize import make_surface, realize_all
 
 
 def main(points: int = 200, budgets: str = "2x,4x,0.5x") -> None:

@@ -18,12 +18,12 @@ from dataclasses import replace
 
 import torch
 
-from scalesearch.cost import Cost, closed_form, count_module
 from scalesearch.networks.base import ClosedFormBaseline, Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.realize import round_spec
-from scalesearch.space import Coefficients
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.scaling.cost import Cost, closed_form, count_module
+from scalesearch.scaling.realize import round_spec
 
 FAMILIES = (
     "efficientnet_b0", "mobilenet_v1", "mobilenet_v2", "resnet18", "resnet50", "densenet121", "regnet_y_400mf",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from scalesearch.record import TIME_COLUMNS
+from scalesearch.study.record import TIME_COLUMNS
 
 
 def family(pid: int) -> list[int]:

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalesearch.analysis.equal_cost import CostSlope
-from scalesearch.analysis.layout import Layout
+from scalesearch.analysis.leader import compare
+from scalesearch.analysis.seed_table import Layout
 from scalesearch.analysis.summary import NetworkSummary, cost_slopes, summarize
-from scalesearch.analysis.verdict import compare
-from scalesearch.analysis.verification import verify_budget
-from scalesearch.record import NetworkRecord, TrainingOutcome, TrialRecord
-from scalesearch.space import Coefficients, Shares
-from scalesearch.spec import NetworkSpec
+from scalesearch.analysis.verified.verification import verify_budget
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import Coefficients, Shares
+from scalesearch.study.record import NetworkRecord, TrainingOutcome, TrialRecord
 
 NETWORKS, SEEDS, NEW_SEEDS, WIDEST = 10, 3, 5, 0.10
 TARGET, EXPONENT = 2e6, 0.3

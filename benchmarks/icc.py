@@ -17,16 +17,16 @@ import time
 from dataclasses import dataclass, replace
 
 from scalesearch.analysis.noise import Reliability, reliability
-from scalesearch.config import ProxyRecipe, load_definition
 from scalesearch.data import load_dataset
-from scalesearch.executors.base import WorkerSetup
-from scalesearch.executors.worker import ProxyWorker
-from scalesearch.gauge import Gauge
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.networks.efficientnet import MICRO, make_baseline, stage_table
+from scalesearch.networks.families.efficientnet import MICRO, make_baseline, stage_table
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
+from scalesearch.scaling.coefficients import NOMINAL
+from scalesearch.scaling.cost.meter import Gauge
 from scalesearch.search.spaces import budget_space
-from scalesearch.space import NOMINAL
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.study.config import ProxyRecipe, load_definition
+from scalesearch.training.workers.base import WorkerSetup
+from scalesearch.training.workers.inside import ProxyWorker
 
 ADAMW = ProxyRecipe(epochs=2, batch_size=50, optimizer="adamw", learning_rate=0.01, weight_decay=0.01)
 SGD = ProxyRecipe(epochs=2, batch_size=50, optimizer="sgd", learning_rate=0.2)

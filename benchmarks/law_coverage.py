@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalesearch.analysis.lawfit import LawPoint, SeedNoise, fit_strategies
-from scalesearch.analysis.lawread import compare_laws
+from scalesearch.analysis.law.curve import TYPICAL_C, Floats, PowerLaw, fit_laws
+from scalesearch.analysis.law.fit import LawPoint, SeedNoise, fit_strategies
+from scalesearch.analysis.law.read import compare_laws
 from scalesearch.analysis.noise import one_way_anova
-from scalesearch.analysis.powerlaw import TYPICAL_C, Floats, PowerLaw, fit_laws
 
 NAMES = ("found", "uniform", "width", "resolution", "depth")
 GAIN, AT_ONE = 0.022, 0.84

@@ -20,15 +20,15 @@ from pathlib import Path
 
 from optuna.samplers import RandomSampler
 
-from scalesearch.config import ProxyRecipe, config_from_dict
-from scalesearch.executors.base import Job, JobDone
-from scalesearch.executors.local import LocalExecutor
-from scalesearch.record import NetworkRecord
-from scalesearch.search.listener import Silent
 from scalesearch.search.prepare import Prepared, make_manifest, prepare
 from scalesearch.search.queued import BudgetQueue
-from scalesearch.search.ranging import measure
+from scalesearch.search.rates.ranging import measure
 from scalesearch.study import StudyPaths, StudyStore, create_study
+from scalesearch.study.config import ProxyRecipe, config_from_dict
+from scalesearch.study.record import NetworkRecord
+from scalesearch.training.watch import Silent
+from scalesearch.training.workers.base import Job, JobDone
+from scalesearch.training.workers.local import LocalExecutor
 
 BASES = (
     "efficientnet_micro", "resnet_small", "mobilenet_v2_small", "densenet_small", "strangers.resnet_like:build",

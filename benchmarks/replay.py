@@ -19,9 +19,9 @@ import numpy as np
 import optuna
 import simulated_truth as sim
 
-from scalesearch.analysis.posterior import Floats, plane
-from scalesearch.samplers import surface_design
-from scalesearch.space import REFERENCES, Shares
+from scalesearch.analysis.response.posterior import Floats, plane
+from scalesearch.scaling.coefficients import REFERENCES, Shares
+from scalesearch.search.samplers import surface_design
 
 TABLE = Path(__file__).parent / "tables" / "default_2x.csv"
 

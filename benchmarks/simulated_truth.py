@@ -24,11 +24,10 @@ from typing import Any
 import numpy as np
 import optuna
 
-from scalesearch.analysis.allocation import Goal, Search
-from scalesearch.analysis.posterior import Floats, Observations, SurfacePosterior, plane
-from scalesearch.analysis.scheffe import scheffe
-from scalesearch.samplers import adaptive_sampler, fixed_points, reference_proposals, surface_design
-from scalesearch.space import (
+from scalesearch.analysis.response.allocation import Goal, Search
+from scalesearch.analysis.response.polynomials import scheffe
+from scalesearch.analysis.response.posterior import Floats, Observations, SurfacePosterior, plane
+from scalesearch.scaling.coefficients import (
     REFERENCES,
     Shares,
     paper_grid,
@@ -36,6 +35,7 @@ from scalesearch.space import (
     shares_from_square,
     simplex_lattice,
 )
+from scalesearch.search.samplers import adaptive_sampler, fixed_points, reference_proposals, surface_design
 
 NOISES = (0.2, 0.65)
 MARKS = (15, 22, 30, 45)

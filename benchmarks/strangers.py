@@ -28,12 +28,12 @@ from PIL import Image
 
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
-from scalesearch.config import ProxyRecipe
-from scalesearch.executors.base import Job, JobDone
-from scalesearch.executors.local import LocalExecutor
-from scalesearch.record import NetworkRecord
 from scalesearch.search.prepare import Prepared, prepare
 from scalesearch.study import StudyPaths
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.record import NetworkRecord
+from scalesearch.training.workers.base import Job, JobDone
+from scalesearch.training.workers.local import LocalExecutor
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.gz"

@@ -4,7 +4,7 @@ import sys
 
 if __name__ == "__main__":
     if not sys.flags.safe_path:
-        from scalesearch.searchpath import libraries_first
+        from scalesearch.user_code.searchpath import libraries_first
 
         libraries_first()
     from scalesearch.cli import main

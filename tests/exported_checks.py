@@ -13,15 +13,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from scalesearch.cost import closed_form, count_module
 from scalesearch.export.base import Family, Library, Member, StageCount
 from scalesearch.export.own import enliven, own_network, randomise
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
-from scalesearch.networks.efficientnet import B0, make_baseline
+from scalesearch.networks.families.efficientnet import B0, make_baseline
 from scalesearch.networks.registry import get_baseline
-from scalesearch.realize import round_spec
-from scalesearch.space import Coefficients
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.scaling.cost import closed_form, count_module
+from scalesearch.scaling.realize import round_spec
 
 # Even widths that no 8 divides, times 6: what both libraries round.
 B0_LIKE = make_baseline("b0_like", B0, 48, rules=RoundingRules(width_divisor=2, resolution_step_px=2))

@@ -20,8 +20,8 @@ from scalesearch.export import Family, Member, export_family
 from scalesearch.export.own import own_network, randomise
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.spec import spec_to_dict
-from scalesearch.weights import save_weights
+from scalesearch.networks.spec import spec_to_dict
+from scalesearch.training.weights import save_weights
 
 
 @cache

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scalesearch.executors.base import EpochDone, Event, Job, JobDone, WorkerSetup
-from scalesearch.record import EpochPoint, TrainingOutcome
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.study.record import EpochPoint, TrainingOutcome
+from scalesearch.training.workers.base import EpochDone, Event, Job, JobDone, WorkerSetup
 
 Accuracy = Callable[[NetworkSpec, int], float | None]
 

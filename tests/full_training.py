@@ -13,18 +13,18 @@ import torch
 from fake_executor import World
 from torch import nn
 
-from scalesearch.config import config_from_dict
-from scalesearch.cost import closed_form
 from scalesearch.data.device import DeviceSplit, normalization
-from scalesearch.executors.base import EpochDone, Event, Job, JobDone, Setup
 from scalesearch.networks.base import ClosedFormBaseline
 from scalesearch.networks.registry import get_baseline
+from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, run
-from scalesearch.search.listener import Silent, StagesPlan
 from scalesearch.study import StudyPaths
-from scalesearch.training import TrainAsk
-from scalesearch.training.loop import FullData
-from scalesearch.training.recipe import TrainRecipe
+from scalesearch.study.config import config_from_dict
+from scalesearch.training.full import TrainAsk
+from scalesearch.training.full.loop import FullData
+from scalesearch.training.full.recipe import TrainRecipe
+from scalesearch.training.watch import Silent, StagesPlan
+from scalesearch.training.workers.base import EpochDone, Event, Job, JobDone, Setup
 
 CLASSES, PX = 4, 10
 QUICK = TrainRecipe(epochs=2, batch_size=10, learning_rate=0.3, bn_momentum=0.3, policy="none", ema=0.5)

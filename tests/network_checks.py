@@ -8,10 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from scalesearch.cost import QUANTITIES, Cost, closed_form, count
 from scalesearch.networks import base
 from scalesearch.networks.base import ClosedFormBaseline, Task
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.cost import QUANTITIES, Cost, closed_form, count
 
 
 def four(cost: Cost) -> tuple[int, ...]:

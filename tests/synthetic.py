@@ -9,13 +9,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scalesearch.analysis.result import StudyResult, compute_result
-from scalesearch.config import ProxyRecipe, StudyConfig
-from scalesearch.manifest import BudgetFacts, DataFacts, Manifest
-from scalesearch.networks.efficientnet import efficientnet_micro
-from scalesearch.realize import round_spec
-from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome, TrialRecord
-from scalesearch.space import REFERENCES, Coefficients, Shares, coefficients_from_shares, lattice_with, parse_budget
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.efficientnet import efficientnet_micro
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import (
+    REFERENCES,
+    Coefficients,
+    Shares,
+    coefficients_from_shares,
+    lattice_with,
+    parse_budget,
+)
+from scalesearch.scaling.realize import round_spec
+from scalesearch.study.config import ProxyRecipe, StudyConfig
+from scalesearch.study.manifest import BudgetFacts, DataFacts, Manifest
+from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome, TrialRecord
 
 BASELINE = efficientnet_micro()
 BASELINE_MACS = BASELINE.macs(BASELINE.spec, BASELINE.task)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from scalesearch.analysis.allocation import Goal, Search
-from scalesearch.analysis.posterior import Noise, Observations, SurfacePosterior, plane
-from scalesearch.space import Shares, simplex_lattice
+from scalesearch.analysis.response.allocation import Goal, Search
+from scalesearch.analysis.response.posterior import Noise, Observations, SurfacePosterior, plane
+from scalesearch.scaling.coefficients import Shares, simplex_lattice
 
 CANDIDATES = simplex_lattice(6)
 POINTS = plane(CANDIDATES)

@@ -14,15 +14,15 @@ from synthetic import Plan, manifest_of
 
 import scalesearch
 from scalesearch import FoundNetwork, Study, load_study
-from scalesearch.config import config_from_dict
-from scalesearch.cost import count_module
 from scalesearch.errors import BudgetError, ScaleSearchError, StudyError, UnknownNameError, UsageError
-from scalesearch.evidence import STAGE_COLUMNS
-from scalesearch.record import COLUMNS
+from scalesearch.scaling.cost import count_module
 from scalesearch.search import run
-from scalesearch.search.plans import Ask
-from scalesearch.search.verify import verify
+from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, create_folder
+from scalesearch.study.config import config_from_dict
+from scalesearch.study.record import COLUMNS
+from scalesearch.study.record.evidence import STAGE_COLUMNS
 
 QUICK = {"workers": 1, "device": "cpu", "proxy": {"train_images": 20, "val_images": 20}}
 

@@ -10,10 +10,10 @@ from exporting import case
 
 import scalesearch
 from scalesearch.analysis.calls import network_line
-from scalesearch.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
 
 NETS = """
 from torch import nn

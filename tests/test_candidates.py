@@ -8,19 +8,19 @@ from dataclasses import replace
 
 import pytest
 
-from scalesearch.candidates import TOLERANCES, adapted, enumerated, near, within_each
-from scalesearch.candidates.axis import Step, reach, spaced, steps, with_splits
-from scalesearch.candidates.enumerated import apart, own_shares
-from scalesearch.cost import count_module
 from scalesearch.errors import InfeasibleError, ScaleSearchError
-from scalesearch.gauge import Gauge
-from scalesearch.imports import current_folder_importable
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.user_call import load
-from scalesearch.realize import Member, make_surface, realize
-from scalesearch.space import REFERENCES, Shares, distance, parse_budget
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.networks.user.call import load
+from scalesearch.scaling.candidates import TOLERANCES, adapted, enumerated, near, within_each
+from scalesearch.scaling.candidates.axis import Step, reach, spaced, steps, with_splits
+from scalesearch.scaling.candidates.enumerated import apart, own_shares
+from scalesearch.scaling.coefficients import REFERENCES, Shares, distance, parse_budget
+from scalesearch.scaling.cost import count_module
+from scalesearch.scaling.cost.meter import Gauge
+from scalesearch.scaling.realize import Member, make_surface, realize
+from scalesearch.user_code.importing import current_folder_importable
 
 NUMBERS = itertools.count()
 TASK = Task(4, 1)

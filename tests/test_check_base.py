@@ -11,10 +11,10 @@ import sys
 import pytest
 from conftest import COMMAND
 
-from scalesearch.checkbase import check_base
-from scalesearch.checkbase.task import task_findings
 from scalesearch.errors import UnknownNameError, UsageError
 from scalesearch.networks.registry import get_baseline
+from scalesearch.search.check_base import check_base
+from scalesearch.search.check_base.task import task_findings
 
 NUMBERS = itertools.count()
 
@@ -71,7 +71,7 @@ def write(tmp_path, monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """Without the budget, which takes the longest."""
-    monkeypatch.setattr("scalesearch.checkbase._fit", lambda *_: (None, []))
+    monkeypatch.setattr("scalesearch.search.check_base._fit", lambda *_: (None, []))
 
 
 def test_ten_lines_pass(write, call):
@@ -311,7 +311,7 @@ def test_a_new_base_passes_without_a_warning(write, call, tmp_path, monkeypatch)
     hints = source.partition("# class Stages")[2]
     lines = [line.removeprefix("# ").removeprefix("#") for line in f"# class Stages{hints}".splitlines()]
     (tmp_path / "my_second.py").write_text(source + "\n".join(lines))
-    monkeypatch.setattr("scalesearch.checkbase._fit", lambda *_: (None, []))
+    monkeypatch.setattr("scalesearch.search.check_base._fit", lambda *_: (None, []))
     found = check_base("my_second:Stages")
     assert [finding.text for finding in found.findings if finding.level != "ok"] == []
 

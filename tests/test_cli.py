@@ -16,9 +16,9 @@ from fake_executor import World
 from PIL import Image
 
 from scalesearch.cli import app
-from scalesearch.config import config_from_dict
 from scalesearch.search import run
 from scalesearch.study import StudyPaths
+from scalesearch.study.config import config_from_dict
 
 QUICK = {"workers": 1, "device": "cpu", "proxy": {"train_images": 20, "val_images": 20}}
 QUICK_ARGUMENTS = ("--trials", "6", "--seeds", "1", "--train-images", "20", "--val-images", "20", "--device", "cpu")
@@ -54,8 +54,8 @@ def untrained(monkeypatch):
     """`run` and `resume` train nothing."""
     from scalesearch import search
 
-    monkeypatch.setattr("scalesearch.session.run", partial(search.run, make_executor=World().executor))
-    monkeypatch.setattr("scalesearch.session.resume", partial(search.resume, make_executor=World().executor))
+    monkeypatch.setattr("scalesearch.cli.run_study.run", partial(search.run, make_executor=World().executor))
+    monkeypatch.setattr("scalesearch.cli.run_study.resume", partial(search.resume, make_executor=World().executor))
 
 
 def is_one_line(err: str, *parts: str) -> None:
@@ -246,7 +246,9 @@ def test_json_is_one_document_on_stdout_and_the_result_file(call, here, untraine
 def test_an_interruption_prints_how_to_go_on(call, monkeypatch, here):
     from scalesearch import search
 
-    monkeypatch.setattr("scalesearch.session.run", partial(search.run, make_executor=World(stop_after=2).executor))
+    monkeypatch.setattr(
+        "scalesearch.cli.run_study.run", partial(search.run, make_executor=World(stop_after=2).executor)
+    )
     with pytest.raises(SystemExit) as caught:
         call("run", *QUICK_ARGUMENTS, "--name", "x", "--studies-dir", "my studies")
     assert caught.value.code == 130

@@ -15,27 +15,20 @@ from shown import flat, said
 from synthetic import Plan, manifest_of, records_of
 
 from scalesearch import search
-from scalesearch.analysis.comparison import (
-    COMPOUND,
-    ROWS,
-    compare_scaling,
-    compare_studies,
-    comparison_to_dict,
-    realized,
-)
+from scalesearch.analysis.compare import COMPOUND, ROWS, compare_scaling, compare_studies, comparison_to_dict, realized
 from scalesearch.analysis.paired import PairedTable
 from scalesearch.analysis.printed import printed_table
 from scalesearch.analysis.result import StudyResult, compute_result
-from scalesearch.candidates import TOLERANCES
-from scalesearch.config import definitions
 from scalesearch.errors import ConfigError, StudyError, UnknownNameError
 from scalesearch.networks.registry import get_baseline
-from scalesearch.realize import make_surface, realize
-from scalesearch.record import TrialRecord
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.report.comparison import LEGEND, render_comparisons
-from scalesearch.space import REFERENCES, parse_budget
-from scalesearch.spec import NetworkSpec
+from scalesearch.scaling.candidates import TOLERANCES
+from scalesearch.scaling.coefficients import REFERENCES, parse_budget
+from scalesearch.scaling.realize import make_surface, realize
+from scalesearch.study.config import definitions
 from scalesearch.study.joint import read_definition
+from scalesearch.study.record import TrialRecord
 
 PAPER = ("paper_table3", "paper_table7", "paper_table3_imagenet", "paper_table7_imagenet")
 EQUAL = dict.fromkeys(ROWS, 0.8)
@@ -237,7 +230,7 @@ def joint(tmp_path, monkeypatch):
     def use(world: World) -> World:
         for name in ("run", "resume"):
             trained = partial(getattr(search, name), make_executor=world.executor)
-            monkeypatch.setattr(f"scalesearch.session.{name}", trained)
+            monkeypatch.setattr(f"scalesearch.cli.run_study.{name}", trained)
         return world
 
     yield use
@@ -247,7 +240,7 @@ def joint(tmp_path, monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures and reports take seconds a study."""
-    monkeypatch.setattr("scalesearch.session.write_outputs", lambda result, paths: ())
+    monkeypatch.setattr("scalesearch.cli.run_study.write_outputs", lambda result, paths: ())
 
 
 def test_one_definition_runs_a_study_for_each_baseline_and_prints_one_table(joint, call, tmp_path):

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalesearch.config import (
+from scalesearch.errors import BudgetError, ConfigError, StudyError, UnknownNameError, UsageError
+from scalesearch.networks.registry import BASELINES
+from scalesearch.networks.spec import DEPTH_RULES
+from scalesearch.study.config import (
     SAMPLERS,
     ProxyRecipe,
     StudyConfig,
@@ -22,9 +25,6 @@ from scalesearch.config import (
     override,
     parse_duration,
 )
-from scalesearch.errors import BudgetError, ConfigError, StudyError, UnknownNameError, UsageError
-from scalesearch.networks.registry import BASELINES
-from scalesearch.spec import DEPTH_RULES
 
 modest = settings(deadline=None, derandomize=True, max_examples=40)
 rates = st.floats(0.0, 0.99)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from scalesearch.cost import agreement, count_module, refuse_disagreement, uncounted_note
-from scalesearch.cost.operators import is_cheap
 from scalesearch.errors import InfeasibleError, ScaleSearchError
-from scalesearch.networks.meta import count_shapes
-from scalesearch.networks.user import user_baseline
+from scalesearch.networks.shapes import count_shapes
+from scalesearch.networks.user.baseline import user_baseline
+from scalesearch.scaling.cost import agreement, count_module, refuse_disagreement, uncounted_note
+from scalesearch.scaling.cost.operators import is_cheap
 
 
 def both(build, px):

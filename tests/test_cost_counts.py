@@ -10,12 +10,17 @@ import torch
 from network_checks import check_count, check_fast_sums, four
 from torch import nn
 
-from scalesearch.cost import QUANTITIES, Cost, closed_form, count, count_module
 from scalesearch.errors import InfeasibleError, ScaleSearchError, UsageError
 from scalesearch.networks.base import LayerCost, Task
-from scalesearch.networks.efficientnet import EfficientNetBaseline, EfficientNetConfig, make_baseline, stage_table
+from scalesearch.networks.families.efficientnet import (
+    EfficientNetBaseline,
+    EfficientNetConfig,
+    make_baseline,
+    stage_table,
+)
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
+from scalesearch.scaling.cost import QUANTITIES, Cost, closed_form, count, count_module
 
 MICRO = get_baseline("efficientnet_micro")
 

@@ -18,18 +18,18 @@ from synthetic import manifest_of, records_of
 
 from scalesearch.analysis.result import compute_result
 from scalesearch.analysis.serialize import result_to_dict
-from scalesearch.config import config_from_dict
-from scalesearch.cost import closed_form
+from scalesearch.cli.progress import preflight_lines
 from scalesearch.errors import ConfigError, DataError, StudyError
-from scalesearch.manifest import DataFacts, manifest_from_dict, manifest_to_dict
-from scalesearch.progress import preflight_lines
 from scalesearch.report import html_report, render_result
+from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, resume, run
-from scalesearch.search.listener import Silent
-from scalesearch.search.plans import Ask
 from scalesearch.search.prepare import data_facts, make_manifest, prepare
-from scalesearch.search.verify import verify
+from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, create_study, load_manifest
+from scalesearch.study.config import config_from_dict
+from scalesearch.study.manifest import DataFacts, manifest_from_dict, manifest_to_dict
+from scalesearch.training.watch import Silent
 
 
 @pytest.fixture(autouse=True)
@@ -231,7 +231,7 @@ def test_the_option_of_verify_arrives(call, tmp_path, monkeypatch):
         given.update(options)
         raise StudyError("enough")
 
-    monkeypatch.setattr("scalesearch.session.verify", recorded)
+    monkeypatch.setattr("scalesearch.cli.run_study.verify", recorded)
     for options, expected in (((), False), (("--skip-bad",), True)):
         assert call("verify", "s", *options, "--studies-dir", tmp_path)[0] == 1
         assert given["skip_bad"] is expected
@@ -276,7 +276,7 @@ def test_the_options_reach_the_study(call, tmp_path, monkeypatch, empty_folder):
         given.append(config)
         raise StudyError("enough")
 
-    monkeypatch.setattr("scalesearch.session.run", recorded)
+    monkeypatch.setattr("scalesearch.cli.run_study.run", recorded)
     call("run", *data, "--seed-split", "9", "--max-pixels", "1000")
     assert (given[0].seed_split, given[0].max_pixels) == (9, 1000)
 

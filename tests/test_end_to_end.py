@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from conftest import COMMAND, ROOT, children, running, wait_until
 
-from scalesearch.record import TIME_COLUMNS
+from scalesearch.study.record import TIME_COLUMNS
 
 CIFAR = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.gz"
 TINY = ("--epochs", "1", "--train-images", "300", "--val-images", "200", "--trials", "6", "--device", "cpu")

@@ -10,13 +10,13 @@ from scipy import stats
 from synthetic import Plan, manifest_of, records_of
 
 from scalesearch.analysis.equal_cost import CostSlope, Level, cost_slope, level, slopes
-from scalesearch.analysis.layout import stage_layout
+from scalesearch.analysis.leader import compare
 from scalesearch.analysis.result import compute_result
+from scalesearch.analysis.seed_table import stage_layout
 from scalesearch.analysis.summary import summarize
-from scalesearch.analysis.verdict import compare
-from scalesearch.analysis.verification import verify_budget
-from scalesearch.evidence import EvidenceRecord, Stage
-from scalesearch.record import TrialRecord
+from scalesearch.analysis.verified.verification import verify_budget
+from scalesearch.study.record import TrialRecord
+from scalesearch.study.record.evidence import EvidenceRecord, Stage
 
 GAIN = 0.05
 """Accuracy per unit of log-cost, planted."""

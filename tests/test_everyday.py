@@ -22,10 +22,10 @@ from fake_executor import World
 from scalesearch import search
 from scalesearch.cli import app
 from scalesearch.cli.run import ELSEWHERE
-from scalesearch.config import StudyConfig, config_from_dict, config_to_dict, option, override
 from scalesearch.errors import ConfigError
 from scalesearch.search import ahead, run
 from scalesearch.study import StudyPaths, locked
+from scalesearch.study.config import StudyConfig, config_from_dict, config_to_dict, option, override
 
 QUICK = {"workers": 1, "device": "cpu", "trials": 6, "seeds": 1, "proxy": {"train_images": 20, "val_images": 20}}
 NUMBERS = (int, float)
@@ -287,9 +287,9 @@ NAME = "efficientnet_micro-fashion-mnist-mini-2x"
 def world(monkeypatch):
     """`run` and `resume` train nothing; what they would have trained is counted."""
     found = World()
-    monkeypatch.setattr("scalesearch.session.run", partial(search.run, make_executor=found.executor))
-    monkeypatch.setattr("scalesearch.session.resume", partial(search.resume, make_executor=found.executor))
-    monkeypatch.setattr("scalesearch.session.plan_ahead", partial(ahead.plan_ahead, make_executor=found.executor))
+    monkeypatch.setattr("scalesearch.cli.run_study.run", partial(search.run, make_executor=found.executor))
+    monkeypatch.setattr("scalesearch.cli.run_study.resume", partial(search.resume, make_executor=found.executor))
+    monkeypatch.setattr("scalesearch.cli.run_study.plan_ahead", partial(ahead.plan_ahead, make_executor=found.executor))
     before = signal.getsignal(signal.SIGTERM)
     yield found
     signal.signal(signal.SIGTERM, before)

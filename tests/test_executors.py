@@ -15,13 +15,13 @@ from dataclasses import replace
 import pytest
 from conftest import ROOT, children, running, wait_until
 
-from scalesearch.config import ProxyRecipe
 from scalesearch.data import load_dataset
 from scalesearch.errors import DeviceError, ScaleSearchError
-from scalesearch.executors.base import EpochDone, Job, JobDone, WorkerSetup
-from scalesearch.executors.local import LocalExecutor, default_workers
-from scalesearch.executors.worker import ProxyWorker
 from scalesearch.networks.registry import get_baseline
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.training.workers.base import EpochDone, Job, JobDone, WorkerSetup
+from scalesearch.training.workers.inside import ProxyWorker
+from scalesearch.training.workers.local import LocalExecutor, default_workers
 
 HANG = 120
 
@@ -172,7 +172,7 @@ PARENT = """
 import sys
 sys.path.insert(0, "tests")
 from test_executors import job, setup
-from scalesearch.executors.local import LocalExecutor
+from scalesearch.training.workers.local import LocalExecutor
 
 if __name__ == "__main__":
     executor = LocalExecutor(setup(epochs=5000), 1)

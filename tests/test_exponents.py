@@ -12,8 +12,15 @@ import pytest
 from matplotlib.image import imread
 from shown import check_legible, flat, said
 
-from scalesearch import gauge
-from scalesearch.analysis.exponents import (
+from scalesearch.errors import InfeasibleError, UsageError
+from scalesearch.networks.base import Task
+from scalesearch.networks.counted import CountedBaseline
+from scalesearch.networks.registry import get_baseline
+from scalesearch.networks.shapes import count_shapes
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
+from scalesearch.report.exploration import render_exponents
+from scalesearch.report.figures import draw_exponents
+from scalesearch.scaling.answers.exponents import (
     DIMENSIONS,
     Staircase,
     even_polynomial,
@@ -21,8 +28,10 @@ from scalesearch.analysis.exponents import (
     loglog_fit,
     staircase,
 )
-from scalesearch.errors import InfeasibleError, UsageError
-from scalesearch.explore.exponents import (
+from scalesearch.scaling.cost import meter as gauge
+from scalesearch.scaling.cost.latency import Latency
+from scalesearch.scaling.cost.meter import Conditions
+from scalesearch.scaling.questions.exponents import (
     COARSE,
     FINE,
     TIMED,
@@ -32,15 +41,6 @@ from scalesearch.explore.exponents import (
     scaled,
     sweep,
 )
-from scalesearch.gauge import Conditions
-from scalesearch.latency import Latency
-from scalesearch.networks.base import Task
-from scalesearch.networks.counted import CountedBaseline
-from scalesearch.networks.meta import count_shapes
-from scalesearch.networks.registry import get_baseline
-from scalesearch.plot import draw_exponents
-from scalesearch.report.exploration import render_exponents
-from scalesearch.spec import NetworkSpec, RoundingRules
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 

@@ -14,17 +14,17 @@ import torch
 from exporting import alone, case, family, images_of, loaded, of_a_users_function, trained
 from synthetic import study
 
-from scalesearch.cost import count_module
+from scalesearch.analysis.found import studied_question
 from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError, UnknownNameError
-from scalesearch.explore.scale import parse_phis, scale_family
-from scalesearch.explore.studied import studied_question
 from scalesearch.export import LIBRARIES, export_family, export_study, get_library
 from scalesearch.export.base import Family, Member
 from scalesearch.export.family import member_name
 from scalesearch.export.python import python_module
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.spec import spec_from_dict
+from scalesearch.networks.spec import spec_from_dict
+from scalesearch.scaling.cost import count_module
+from scalesearch.scaling.questions.family import parse_phis, scale_family
 
 RUN_ALONE = """
 import json, sys
@@ -127,8 +127,8 @@ def test_phi_1_is_the_network_found_and_others_are_those_of_scale():
 
 
 def test_what_verify_found_at_a_phi_is_the_members_mark():
-    from scalesearch.analysis.ranks import Agreement
-    from scalesearch.analysis.transfer import Transfer, TransferAt
+    from scalesearch.analysis.fidelity.ranks import Agreement
+    from scalesearch.analysis.verified.transfer import Transfer, TransferAt
 
     (budget,) = case().budgets
     agreement = Agreement(**{**dict.fromkeys(Agreement.__dataclass_fields__), "regret": 0.0})

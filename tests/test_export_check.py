@@ -56,7 +56,10 @@ def test_a_checked_export_says_what_was_built(tmp_path):
         ),
         (("stem_stride=1", "stem_stride=2"), r"multiply-adds in stage stem, where the study's network has 9,000"),
         (("bn_eps=0.001", "bn_eps=0.1"), r"synthetic_2x_phi0 gives other logits in python .*differ by 0\.\d+; allowed"),
-        (("import torch\n", "import torch\nimport scalesearch.spec\n"), "cannot build synthetic_2x_phi0: ModuleNotFou"),
+        (
+            ("import torch\n", "import torch\nimport scalesearch.networks.spec\n"),
+            "cannot build synthetic_2x_phi0: Module",
+        ),
         (("RESOLUTIONS_PX = {", "sys.exit(3)\nRESOLUTIONS_PX = {"), "cannot build .*NameError"),
     ],
 )

@@ -10,7 +10,7 @@ from exporting import alone, case, family, images_of, trained
 
 from scalesearch.errors import CheckpointError, UsageError
 from scalesearch.export import export_study
-from scalesearch.weights import load_weights
+from scalesearch.training.weights import load_weights
 
 timm = pytest.importorskip("timm")
 

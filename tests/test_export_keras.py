@@ -22,10 +22,10 @@ from scalesearch.export.own import own_network, randomise
 from scalesearch.export.to_keras import KerasLibrary
 from scalesearch.export.torch_probe import import_file
 from scalesearch.networks.base import Task
-from scalesearch.networks.efficientnet import make_baseline
-from scalesearch.networks.efficientnet_config import EfficientNetConfig, stage_table
+from scalesearch.networks.families.efficientnet import make_baseline
+from scalesearch.networks.families.efficientnet_config import EfficientNetConfig, stage_table
+from scalesearch.networks.families.regnet import RegNetConfig
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.regnet import RegNetConfig
 
 LIBRARY = KerasLibrary()
 

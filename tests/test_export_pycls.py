@@ -15,9 +15,9 @@ from scalesearch.export.base import InexpressibleError
 from scalesearch.export.to_pycls import PyclsLibrary
 from scalesearch.export.torch_probe import import_file
 from scalesearch.networks.base import Task
+from scalesearch.networks.families.regnet import RegNetConfig
+from scalesearch.networks.families.resnet_config import ResNetConfig
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.regnet import RegNetConfig
-from scalesearch.networks.resnet_config import ResNetConfig
 
 LIBRARY = PyclsLibrary()
 OTHERS = ("resnet18", "resnet50", "resnet_small", "regnet_y_400mf")

@@ -12,7 +12,7 @@ from scalesearch.export.base import InexpressibleError
 from scalesearch.export.own import own_network
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
 
 timm = pytest.importorskip("timm")
 

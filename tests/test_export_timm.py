@@ -17,17 +17,17 @@ from scalesearch.export.timm_python import TimmPythonLibrary
 from scalesearch.export.to_timm import TimmLibrary
 from scalesearch.export.to_torchvision import TorchvisionLibrary
 from scalesearch.networks.base import Task
-from scalesearch.networks.blocks import DropPath
-from scalesearch.networks.convnext import ConvNeXtConfig
-from scalesearch.networks.densenet import densenet_small
-from scalesearch.networks.efficientnet import B0, make_baseline
+from scalesearch.networks.families.convnext import ConvNeXtConfig
+from scalesearch.networks.families.densenet import densenet_small
+from scalesearch.networks.families.efficientnet import B0, make_baseline
+from scalesearch.networks.families.resnet import ResNetConfig
+from scalesearch.networks.families.resnet import make_baseline as make_resnet
+from scalesearch.networks.modules.blocks import DropPath
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.resnet import ResNetConfig
-from scalesearch.networks.resnet import make_baseline as make_resnet
-from scalesearch.networks.timm_capture import capture
-from scalesearch.realize import round_spec
-from scalesearch.space import Coefficients
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.networks.timm.capture import capture
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.scaling.realize import round_spec
 
 timm = pytest.importorskip("timm")
 

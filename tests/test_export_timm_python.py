@@ -10,8 +10,8 @@ from exporting import alone
 from scalesearch.export.to_python import PythonLibrary
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.realize import round_spec
-from scalesearch.space import Coefficients
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.scaling.realize import round_spec
 
 timm = pytest.importorskip("timm")
 

@@ -14,15 +14,15 @@ from scalesearch.export.own import own_network, randomise
 from scalesearch.export.to_torchvision import TorchvisionLibrary
 from scalesearch.export.torch_probe import import_file
 from scalesearch.networks.base import Task
-from scalesearch.networks.blocks import DropPath
-from scalesearch.networks.densenet import densenet_small
-from scalesearch.networks.efficientnet import B0, make_baseline
-from scalesearch.networks.efficientnet import MICRO as MICRO_CONFIG
-from scalesearch.networks.mobilenet import V2_SMALL
+from scalesearch.networks.families.densenet import densenet_small
+from scalesearch.networks.families.efficientnet import B0, make_baseline
+from scalesearch.networks.families.efficientnet import MICRO as MICRO_CONFIG
+from scalesearch.networks.families.mobilenet import V2_SMALL
+from scalesearch.networks.families.resnet import ResNetConfig
+from scalesearch.networks.families.resnet import make_baseline as make_resnet
+from scalesearch.networks.modules.blocks import DropPath
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.resnet import ResNetConfig
-from scalesearch.networks.resnet import make_baseline as make_resnet
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
 
 torchvision = pytest.importorskip("torchvision")
 

@@ -14,9 +14,9 @@ from scalesearch.export.base import InexpressibleError
 from scalesearch.export.to_transformers import TransformersLibrary
 from scalesearch.export.torch_probe import import_file
 from scalesearch.networks.base import Task
+from scalesearch.networks.families.regnet import RegNetConfig
+from scalesearch.networks.families.resnet_config import ResNetConfig
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.regnet import RegNetConfig
-from scalesearch.networks.resnet_config import ResNetConfig
 
 LIBRARY = TransformersLibrary()
 OTHERS = (

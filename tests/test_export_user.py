@@ -19,7 +19,7 @@ from scalesearch.export import Family, export_family, export_study, get_library
 from scalesearch.export.base import CheckError, Library
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
 
 timm = pytest.importorskip("timm")
 

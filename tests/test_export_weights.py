@@ -18,8 +18,8 @@ from scalesearch.export import export_study, study_weights
 from scalesearch.export.torch_probe import import_file
 from scalesearch.export.trained import trained_members
 from scalesearch.networks.base import Task
-from scalesearch.training.finished import Trained, write_trained
-from scalesearch.weights import load_weights, save_weights
+from scalesearch.training.full.files import Trained, write_trained
+from scalesearch.training.weights import load_weights, save_weights
 
 
 @pytest.fixture

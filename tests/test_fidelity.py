@@ -10,7 +10,7 @@ import pytest
 from shown import check_legible, flat
 from synthetic import Plan, networks_of
 
-from scalesearch.analysis.fidelity import (
+from scalesearch.analysis.fidelity.summary import (
     fidelity,
     fidelity_to_dict,
     rank_agreement,
@@ -18,12 +18,12 @@ from scalesearch.analysis.fidelity import (
     rate_check,
     rung_check,
 )
-from scalesearch.analysis.layout import Layout
-from scalesearch.analysis.posterior import plane
-from scalesearch.plot.fidelity import NOTHING, FidelityInfo, FidelityPanel, draw_fidelity
-from scalesearch.record import EpochPoint, TrainingOutcome, TrialRecord
+from scalesearch.analysis.response.posterior import plane
+from scalesearch.analysis.seed_table import Layout
 from scalesearch.report.fidelity import render_fidelity
-from scalesearch.space import REFERENCES, lattice_with
+from scalesearch.report.figures.fidelity import NOTHING, FidelityInfo, FidelityPanel, draw_fidelity
+from scalesearch.scaling.coefficients import REFERENCES, lattice_with
+from scalesearch.study.record import EpochPoint, TrainingOutcome, TrialRecord
 
 TEN = networks_of(Plan(networks=10))[1:]
 ALL_2X_4X = networks_of(Plan(budgets=("2x", "4x"), networks=8))

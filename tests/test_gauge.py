@@ -6,18 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from scalesearch import gauge as gauge_module
-from scalesearch.config import config_from_dict
-from scalesearch.cost import closed_form
-from scalesearch.currency import CURRENCIES, memory_is_estimate
 from scalesearch.errors import BudgetError, ConfigError, DeviceError, InfeasibleError, UsageError
-from scalesearch.gauge import Conditions, Gauge, Limits
-from scalesearch.latency import Latency, measure_latency
-from scalesearch.memory import training_bytes
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.realize import FEW_COMBINATIONS, make_surface, realize, realize_all
-from scalesearch.space import (
+from scalesearch.scaling.coefficients import (
     EFFICIENTNET,
     Exponents,
     coefficients_from_shares,
@@ -27,6 +19,14 @@ from scalesearch.space import (
     references,
     surface_product,
 )
+from scalesearch.scaling.cost import closed_form
+from scalesearch.scaling.cost import meter as gauge_module
+from scalesearch.scaling.cost.latency import Latency, measure_latency
+from scalesearch.scaling.cost.memory import training_bytes
+from scalesearch.scaling.cost.meter import Conditions, Gauge, Limits
+from scalesearch.scaling.realize import FEW_COMBINATIONS, make_surface, realize, realize_all
+from scalesearch.scaling.units import CURRENCIES, memory_is_estimate
+from scalesearch.study.config import config_from_dict
 
 TASK = Task(num_classes=10, in_channels=1)
 

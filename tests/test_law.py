@@ -13,14 +13,14 @@ import pytest
 from scipy.optimize import curve_fit, least_squares
 from synthetic import BASELINE_MACS, Plan, manifest_of, records_of, study
 
-from scalesearch.analysis.law import ScalingLaw, compute_law, held_out_words, law_refusal, law_to_dict
-from scalesearch.analysis.lawfit import LawPoint, SeedNoise, StrategyLaw, fit_strategies
-from scalesearch.analysis.lawread import compare_laws, forecast, parse_accuracy, reach
-from scalesearch.analysis.powerlaw import C_BOUNDS, PowerLaw, fit_law, fit_laws
+from scalesearch.analysis.law.curve import C_BOUNDS, PowerLaw, fit_law, fit_laws
+from scalesearch.analysis.law.fit import LawPoint, SeedNoise, StrategyLaw, fit_strategies
+from scalesearch.analysis.law.read import compare_laws, forecast, parse_accuracy, reach
+from scalesearch.analysis.law.strategies import ScalingLaw, compute_law, held_out_words, law_refusal, law_to_dict
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.errors import StudyError, UsageError
-from scalesearch.plot.law import draw_law
-from scalesearch.record import TrialRecord
+from scalesearch.report.figures.law import draw_law
+from scalesearch.study.record import TrialRecord
 
 LAW = PowerLaw(0.93, 0.09, 0.5)
 RATIOS = (0.5, 1.0, 2.0, 4.0, 8.0)

@@ -8,7 +8,7 @@ import pytest
 from synthetic import Plan, manifest_of, study
 from test_law import planted
 
-from scalesearch.analysis.law import compute_law, held_out_words
+from scalesearch.analysis.law.strategies import compute_law, held_out_words
 from scalesearch.cli import invoke
 from scalesearch.study import StudyPaths, create_folder
 

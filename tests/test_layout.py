@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from rich.text import Text
 from shown import said
 
-from scalesearch.explore.scale import Question, scale_family
-from scalesearch.explore.table import golden_rows
 from scalesearch.networks.registry import get_baseline
 from scalesearch.report import count_table, render_result, studies_table
 from scalesearch.report.family import FamilyTable
-from scalesearch.report.golden import GoldenTable
 from scalesearch.report.layout import NARROWEST, Reach, console, packed, plain_table, shared_out
+from scalesearch.report.named import GoldenTable
 from scalesearch.report.tables import StudyRow
-from scalesearch.space import EFFICIENTNET
+from scalesearch.scaling.coefficients import EFFICIENTNET
+from scalesearch.scaling.questions.family import Question, scale_family
+from scalesearch.scaling.questions.named import golden_rows
 
 WIDTHS = (20, 40, 60, 80, 120)
 

@@ -16,15 +16,15 @@ import synthetic
 from conftest import COMMAND, ROOT
 from matplotlib.figure import Figure
 
-from scalesearch import outputs
-from scalesearch.environment import REPLACED, Diagnostics, Results, readable
+from scalesearch.environment.streams import REPLACED, Diagnostics, Results, readable
 from scalesearch.errors import BaseError, StorageError
-from scalesearch.executors.machine import LONGEST_PLACE, choose_place, usable_cores
-from scalesearch.hidden import hidden_library
-from scalesearch.imports import import_attribute
-from scalesearch.plot import figure, figures_of
-from scalesearch.plot.settings import own_settings
+from scalesearch.report import write as outputs
+from scalesearch.report.figures import figure, figures_of
+from scalesearch.report.figures.settings import own_settings
 from scalesearch.study import StudyPaths
+from scalesearch.training.workers.machine import LONGEST_PLACE, choose_place, usable_cores
+from scalesearch.user_code.hidden import hidden_library
+from scalesearch.user_code.importing import import_attribute
 
 RUN = ("run", "--name", "s", "--trials", "3", "--seeds", "1", "--epochs", "1", "--train-images", "300",
        "--val-images", "200")  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_figure_that_fails_costs_a_figure(tmp_path, monkeypatch, error):
             raise error
         return figure(result, kind)
 
-    monkeypatch.setattr("scalesearch.plot.figure", fails)
+    monkeypatch.setattr("scalesearch.report.figures.figure", fails)
     notes: list[str] = []
     paths = StudyPaths(tmp_path)
     written = outputs.write_outputs(synthetic.study(), paths, notes.append)
@@ -152,7 +152,7 @@ def test_a_figure_that_fails_costs_a_figure(tmp_path, monkeypatch, error):
 
 
 def test_without_matplotlib_there_is_a_report(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scalesearch.plot", None)
+    monkeypatch.setitem(sys.modules, "scalesearch.report.figures", None)
     notes: list[str] = []
     written = outputs.write_outputs(synthetic.study(), StudyPaths(tmp_path), notes.append)
     assert [path.name for path in written] == ["report.html"] and len(notes) == 1
@@ -165,7 +165,7 @@ class Full(io.StringIO):
 
 def test_a_full_stdout_is_one_line_and_a_full_stderr_is_nothing(monkeypatch):
     let_go: list[int] = []
-    monkeypatch.setattr("scalesearch.environment.to_nowhere", let_go.append)
+    monkeypatch.setattr("scalesearch.environment.streams.to_nowhere", let_go.append)
     with pytest.raises(StorageError, match="No space left"):
         Results(Full(), StorageError).write("answer")
     assert Diagnostics(Full()).write("progress") == len("progress")
@@ -235,7 +235,7 @@ def test_files_that_hide_a_library_are_named(here):
         "random": ("import tempfile", "Python's own module 'random'"),
         "jinja2": ("import scalesearch.report.page", "the library 'jinja2'"),
     }
-    code = "import sys; sys.path.insert(0, '.')\nfrom scalesearch.hidden import hidden_library\n"
+    code = "import sys; sys.path.insert(0, '.')\nfrom scalesearch.user_code.hidden import hidden_library\n"
     for name, (statement, hidden) in cases.items():
         (here / f"{name}.py").write_text("VALUE = 1\n")
         tried = f"{code}try:\n    {statement}\nexcept Exception as error:\n    print(hidden_library(error))\n"
@@ -286,7 +286,7 @@ def test_without_limits_every_core_is_used(tmp_path):
 
 
 def test_no_folder_that_is_short_enough_is_told(monkeypatch):
-    monkeypatch.setattr("scalesearch.executors.machine.SHORT_PLACES", ())
+    monkeypatch.setattr("scalesearch.training.workers.machine.SHORT_PLACES", ())
     monkeypatch.setattr("tempfile.tempdir", "/" + "x" * LONGEST_PLACE)
     with pytest.raises(StorageError, match="too long for a socket; set TMPDIR"):
         choose_place()

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scalesearch.config import StudyConfig, config_from_dict
 from scalesearch.errors import ScaleSearchError, StudyError, UsageError
-from scalesearch.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.last_map import last_map_px
 from scalesearch.networks.native import asked_baseline, made_baseline, native_baseline
 from scalesearch.networks.registry import get_baseline
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.report.text import call_text
 from scalesearch.search.checks import check_same
 from scalesearch.search.prepare import make_manifest, prepare
 from scalesearch.search.sizes import size_notes
-from scalesearch.spec import NetworkSpec
+from scalesearch.study.config import StudyConfig, config_from_dict
+from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
 
 CODE = """
 from torch import nn

@@ -6,13 +6,13 @@ import pytest
 import torch
 from network_checks import check_counts, check_same_logits, four, randomise_around
 
-from scalesearch.cost import closed_form, count, count_module
 from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.networks.base import Task
-from scalesearch.networks.blocks import DropPath
-from scalesearch.networks.convnext import ConvNeXtConfig
+from scalesearch.networks.families.convnext import ConvNeXtConfig
+from scalesearch.networks.modules.blocks import DropPath
 from scalesearch.networks.registry import get_baseline
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.cost import closed_form, count, count_module
 
 timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")

@@ -8,12 +8,12 @@ import torch
 from network_checks import check_count, check_fast_sums, four, on_meta, randomise, shapes
 from torch import nn
 
-from scalesearch.cost import closed_form, count, count_module
 from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.networks.base import IMAGENET, Task
-from scalesearch.networks.densenet import MEMBERS, DenseNetConfig, densenet, densenet_small, make_baseline
+from scalesearch.networks.families.densenet import MEMBERS, DenseNetConfig, densenet, densenet_small, make_baseline
 from scalesearch.networks.registry import get_baseline
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
+from scalesearch.scaling.cost import closed_form, count, count_module
 
 torchvision = pytest.importorskip("torchvision")
 

@@ -12,8 +12,7 @@ import torch
 
 from scalesearch.errors import InfeasibleError, UnknownNameError, UsageError
 from scalesearch.networks.base import Task
-from scalesearch.networks.blocks import DropPath
-from scalesearch.networks.efficientnet import (
+from scalesearch.networks.families.efficientnet import (
     B0,
     EfficientNetConfig,
     StageConfig,
@@ -21,8 +20,9 @@ from scalesearch.networks.efficientnet import (
     make_baseline,
     stage_table,
 )
+from scalesearch.networks.modules.blocks import DropPath
 from scalesearch.networks.registry import BASELINES, get_baseline, register
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
 
 MICRO = get_baseline("efficientnet_micro")
 
@@ -231,7 +231,7 @@ def test_a_registered_baseline_is_found_and_no_name_is_taken_over(monkeypatch):
 
 def test_names_and_costs_are_known_without_loading_torch():
     code = (
-        "import sys, scalesearch.cost as c; from scalesearch.networks import registry as r\n"
+        "import sys, scalesearch.scaling.cost as c; from scalesearch.networks import registry as r\n"
         "b = r.get_baseline('efficientnet_b7'); c.closed_form(b, b.spec, b.task)\n"
         "sys.exit('torch' in sys.modules or 'fvcore' in sys.modules)"
     )

@@ -9,10 +9,10 @@ from torch import nn
 
 from scalesearch.errors import UsageError
 from scalesearch.networks.base import Task
-from scalesearch.networks.efficientnet import B0, efficientnet_b, make_baseline
+from scalesearch.networks.families.efficientnet import B0, efficientnet_b, make_baseline
 from scalesearch.networks.registry import get_baseline
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.weights import from_torchvision, to_torchvision
-from scalesearch.spec import NetworkSpec
 
 timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")
@@ -138,7 +138,7 @@ def test_weights_of_another_network_are_refused_by_name(convert):
 
 @pytest.mark.parametrize("index", [0, 2])
 def test_count_equals_fvcore_on_torchvision_s_network(index):
-    from scalesearch.cost import closed_form, count_module
+    from scalesearch.scaling.cost import closed_form, count_module
 
     baseline = efficientnet_b(index)
     theirs = count_module(getattr(torchvision.models, f"efficientnet_b{index}")(), baseline.spec.resolution_px, 3)

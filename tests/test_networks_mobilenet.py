@@ -13,18 +13,18 @@ from network_checks import check_count, check_fast_sums, check_same_logits, four
 from synthetic import study
 from torch import nn
 
-from scalesearch.cost import closed_form, count_module
 from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.export import export_family
 from scalesearch.export.python import python_module
 from scalesearch.networks.base import Task
-from scalesearch.networks.blocks import DropPath
-from scalesearch.networks.efficientnet import B0, make_baseline
-from scalesearch.networks.efficientnet_config import EfficientNetConfig, stage_table
-from scalesearch.networks.mobilenet import V1, V2, V2_SMALL
+from scalesearch.networks.families.efficientnet import B0, make_baseline
+from scalesearch.networks.families.efficientnet_config import EfficientNetConfig, stage_table
+from scalesearch.networks.families.mobilenet import V1, V2, V2_SMALL
+from scalesearch.networks.modules.blocks import DropPath
 from scalesearch.networks.registry import get_baseline
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
 from scalesearch.networks.weights import mobilenet_from_torchvision, mobilenet_to_torchvision
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.scaling.cost import closed_form, count_module
 
 timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")

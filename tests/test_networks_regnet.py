@@ -8,13 +8,13 @@ import pytest
 import torch
 from network_checks import check_count, check_fast_sums, check_same_logits, four, on_meta, randomise, shapes
 
-from scalesearch.cost import closed_form, count_module
 from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.networks.base import Task
-from scalesearch.networks.blocks import DropPath
+from scalesearch.networks.families.regnet import MEMBERS, RegNetBaseline, RegNetConfig, regnet_y
+from scalesearch.networks.modules.blocks import DropPath
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.regnet import MEMBERS, RegNetBaseline, RegNetConfig, regnet_y
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
+from scalesearch.scaling.cost import closed_form, count_module
 
 torchvision = pytest.importorskip("torchvision")
 

@@ -8,12 +8,9 @@ import torch
 from network_checks import check_count, check_fast_sums, four, on_meta, randomise, shapes
 from torch import nn
 
-from scalesearch.cost import closed_form, count, count_module
 from scalesearch.errors import InfeasibleError, UnknownNameError, UsageError
 from scalesearch.networks.base import IMAGENET, Task
-from scalesearch.networks.blocks import DropPath
-from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.resnet import (
+from scalesearch.networks.families.resnet import (
     MEMBERS,
     ResNetConfig,
     make_baseline,
@@ -22,7 +19,10 @@ from scalesearch.networks.resnet import (
     resnet_micro,
     resnet_small,
 )
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.networks.modules.blocks import DropPath
+from scalesearch.networks.registry import get_baseline
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
+from scalesearch.scaling.cost import closed_form, count, count_module
 
 torchvision = pytest.importorskip("torchvision")
 

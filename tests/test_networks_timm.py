@@ -9,13 +9,13 @@ import pytest
 import torch
 from network_checks import on_meta, shapes
 
-from scalesearch.cost import count_module
 from scalesearch.errors import InfeasibleError, MissingExtraError, UnknownNameError, UsageError
 from scalesearch.networks.base import QUANTITIES, Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.timm_mobile import scaled_stage
-from scalesearch.realize import make_surface, realize_all, round_spec
-from scalesearch.space import Coefficients, lattice_with, parse_budget
+from scalesearch.networks.timm.mobile import scaled_stage
+from scalesearch.scaling.coefficients import Coefficients, lattice_with, parse_budget
+from scalesearch.scaling.cost import count_module
+from scalesearch.scaling.realize import make_surface, realize_all, round_spec
 
 timm = pytest.importorskip("timm")
 

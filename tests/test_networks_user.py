@@ -13,13 +13,13 @@ import pytest
 import torch
 from conftest import ROOT
 
-from scalesearch.cost import count
 from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError, UnknownNameError, UsageError
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.realize import make_surface, realize
-from scalesearch.space import parse_budget, simplex_lattice
-from scalesearch.spec import NetworkSpec, RoundingRules
+from scalesearch.networks.spec import NetworkSpec, RoundingRules
+from scalesearch.scaling.coefficients import parse_budget, simplex_lattice
+from scalesearch.scaling.cost import count
+from scalesearch.scaling.realize import make_surface, realize
 
 NUMBERS = itertools.count()
 

@@ -18,10 +18,10 @@ from synthetic import study
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StorageError, UnknownNameError, UsageError
-from scalesearch.plot import FIGURES, figure, pareto_info, save_figure, simplex_info, svg_text
-from scalesearch.plot.simplex import HEIGHT, at
-from scalesearch.plot.style import plain
-from scalesearch.space import REFERENCES, Shares
+from scalesearch.report.figures import FIGURES, figure, pareto_info, save_figure, simplex_info, svg_text
+from scalesearch.report.figures.simplex import HEIGHT, at
+from scalesearch.report.figures.style import plain
+from scalesearch.scaling.coefficients import REFERENCES, Shares
 
 KINDS = tuple(kind for kind in FIGURES if kind != "law")
 """A law takes three budgets; its figure has tests of its own."""
@@ -215,7 +215,9 @@ def test_inline_svg_is_small_well_formed_and_inert(kind, name):
 
 
 def test_drawing_needs_no_window_system_and_no_torch():
-    code = "import sys, scalesearch.plot; print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
+    code = (
+        "import sys, scalesearch.report.figures; print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )

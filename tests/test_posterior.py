@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scalesearch.analysis import posterior as module
-from scalesearch.analysis.posterior import GRID, Observations, SurfacePosterior, covariance, plane
-from scalesearch.space import Shares, lattice_with, simplex_lattice
+from scalesearch.analysis.response import posterior as module
+from scalesearch.analysis.response.posterior import GRID, Observations, SurfacePosterior, covariance, plane
+from scalesearch.scaling.coefficients import Shares, lattice_with, simplex_lattice
 
 LATTICE = plane(simplex_lattice(6))
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from scalesearch.config import ProxyRecipe
 from scalesearch.data.device import DeviceSplit, normalization
 from scalesearch.errors import DeviceError
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.proxy import (
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.training.proxy import (
     ProxyData,
     augment,
     epoch_order,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scalesearch.analysis.ranks import Agreement, agreement, kendall, regret_interval, top_regret
+from scalesearch.analysis.fidelity.ranks import Agreement, agreement, kendall, regret_interval, top_regret
 
 
 def tables(rng, networks: int, seeds: int, sd: float, rho: float = 1.0):

@@ -9,8 +9,7 @@ import pytest
 from fake_executor import FakeExecutor, World
 from torch import nn
 
-from scalesearch.analysis.load import load_result
-from scalesearch.analysis.rate_range import (
+from scalesearch.analysis.fidelity.rate_range import (
     ROLES,
     Role,
     Tried,
@@ -21,18 +20,19 @@ from scalesearch.analysis.rate_range import (
     spare,
     vertex,
 )
-from scalesearch.config import config_from_dict, parse_rate
-from scalesearch.config.tuned import open_values
+from scalesearch.analysis.load import load_result
 from scalesearch.errors import StudyError, UsageError
-from scalesearch.executors.base import Event, Job, JobDone
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.suited import by_layers
-from scalesearch.record import NetworkRecord, TrainingOutcome
+from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.search import resume, run
-from scalesearch.search.plans import Ask
-from scalesearch.search.verify import verify
-from scalesearch.space import Coefficients, Shares
-from scalesearch.spec import NetworkSpec
+from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, StudyStore
+from scalesearch.study.config import config_from_dict, parse_rate
+from scalesearch.study.config.tuned import open_values
+from scalesearch.study.record import NetworkRecord, TrainingOutcome
+from scalesearch.training.workers.base import Event, Job, JobDone
 
 MANY = 1_000_000
 """Validation images, so many that chance plays no part."""
@@ -251,7 +251,7 @@ def test_a_training_that_diverges_halves_the_rate_for_all_once(tmp_path):
         return executor
 
     notes: list[str] = []
-    from scalesearch.search.listener import Silent
+    from scalesearch.training.watch import Silent
 
     class Notes(Silent):
         def note(self, text: str) -> None:
@@ -311,7 +311,7 @@ def test_verification_before_the_rate_is_known_is_refused(tmp_path):
 
 def test_the_short_trainings_are_a_small_part_of_a_default_study():
     """By arithmetic: of 46 trainings of the baseline's cost (11 networks at 2x), 15 a quarter as long, 20 at most."""
-    from scalesearch.search.ranging import COST, PARTS, TYPICAL
+    from scalesearch.search.rates.ranging import COST, PARTS, TYPICAL
 
     whole = 2 * (1 + 11 * 2)
     part = min(PARTS[1], max(PARTS[0], COST * whole / TYPICAL))

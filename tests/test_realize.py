@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scalesearch.cost import count
 from scalesearch.errors import InfeasibleError
 from scalesearch.networks.base import Task
-from scalesearch.networks.efficientnet import EfficientNetConfig, make_baseline, stage_table
+from scalesearch.networks.families.efficientnet import EfficientNetConfig, make_baseline, stage_table
 from scalesearch.networks.registry import get_baseline
-from scalesearch.realize import (
+from scalesearch.networks.spec import RoundingRules
+from scalesearch.scaling.coefficients import REFERENCES, Coefficients, lattice_with, parse_budget
+from scalesearch.scaling.cost import count
+from scalesearch.scaling.realize import (
     DENSE_POINTS,
     GOAL,
     GOOD_ENOUGH,
@@ -30,8 +32,6 @@ from scalesearch.realize import (
     realize,
     realize_all,
 )
-from scalesearch.space import REFERENCES, Coefficients, lattice_with, parse_budget
-from scalesearch.spec import RoundingRules
 
 modest = settings(deadline=None, derandomize=True, max_examples=40)
 CASES = [

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from exporting import case
 
+from scalesearch.analysis.leader import NO_EVIDENCE, Comparison
 from scalesearch.analysis.recommendation import Recommendation, recommend
+from scalesearch.analysis.response.surface import NoSurface, ResponseSurface
 from scalesearch.analysis.result import StudyResult
-from scalesearch.analysis.surface import NoSurface, ResponseSurface
-from scalesearch.analysis.verdict import NO_EVIDENCE, Comparison
-from scalesearch.analysis.verification import Verdict, Verification
-from scalesearch.space import REFERENCES
+from scalesearch.analysis.verified.verification import Verdict, Verification
+from scalesearch.scaling.coefficients import REFERENCES
 
 BASELINE_BEATEN = Comparison("baseline", 0.02, (0.01, 0.03), "better", (2, 2))
 BEST = case().budgets[0].best
@@ -130,8 +130,8 @@ def test_one_new_seed_decides_nothing():
 
 
 def test_a_learning_rate_that_changes_the_order_overrides_everything():
-    from scalesearch.analysis.fidelity import Fidelity
-    from scalesearch.analysis.rates import RateCheck
+    from scalesearch.analysis.fidelity.rates import RateCheck
+    from scalesearch.analysis.fidelity.summary import Fidelity
 
     values = dict.fromkeys(RateCheck.__dataclass_fields__) | {"changed": True, "words": "Half the rate is better."}
     fidelity = Fidelity("2x", (), None, RateCheck(**values), "")

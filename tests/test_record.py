@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import Plan, manifest_of, networks_of, records_of
 
-from scalesearch.currency import CURRENCIES
-from scalesearch.manifest import manifest_from_dict, manifest_to_dict
-from scalesearch.record import (
+from scalesearch.networks.spec import NetworkSpec, spec_from_dict, spec_to_dict
+from scalesearch.scaling.coefficients import Coefficients, Shares
+from scalesearch.scaling.units import CURRENCIES
+from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
+from scalesearch.study.record import (
     COLUMNS,
     TIME_COLUMNS,
     EpochPoint,
@@ -26,8 +28,6 @@ from scalesearch.record import (
     outcome_to_dict,
     to_frame,
 )
-from scalesearch.space import Coefficients, Shares
-from scalesearch.spec import NetworkSpec, spec_from_dict, spec_to_dict
 
 modest = settings(deadline=None, derandomize=True, max_examples=40)
 NAMES = [column.name for column in COLUMNS]

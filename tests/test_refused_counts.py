@@ -9,12 +9,12 @@ import pytest
 from fake_executor import World
 from synthetic import study
 
-from scalesearch import session
 from scalesearch.analysis.untrained import untrained
-from scalesearch.config import StudyConfig, config_from_dict
+from scalesearch.cli import run_study as session
 from scalesearch.errors import ScaleSearchError
 from scalesearch.search import Silent, run
 from scalesearch.study import StudyPaths
+from scalesearch.study.config import StudyConfig, config_from_dict
 
 
 class Notes(Silent):

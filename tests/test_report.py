@@ -15,8 +15,6 @@ from synthetic import study
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.config import config_from_dict
-from scalesearch.currency import engineering
 from scalesearch.errors import StorageError
 from scalesearch.report import (
     StudyRow,
@@ -28,7 +26,9 @@ from scalesearch.report import (
     write_report,
 )
 from scalesearch.report.text import coefficients, duration, span
-from scalesearch.space import REFERENCES
+from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.scaling.units import engineering
+from scalesearch.study.config import config_from_dict
 
 HOSTILE = "</pre><script>alert(1)</script>[bold red]{{ 7*7 }}&amp;"
 VOID = {"meta", "br", "hr", "img", "link", "input"}

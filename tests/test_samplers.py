@@ -14,12 +14,20 @@ from hypothesis import strategies as st
 from optuna.samplers import GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
-from scalesearch.analysis.allocation import Goal
-from scalesearch.analysis.posterior import Noise
+from scalesearch.analysis.response.allocation import Goal
+from scalesearch.analysis.response.posterior import Noise
 from scalesearch.errors import UsageError
 from scalesearch.networks.registry import get_baseline
-from scalesearch.realize import make_surface, realize
-from scalesearch.samplers import (
+from scalesearch.scaling.coefficients import (
+    REFERENCES,
+    Shares,
+    paper_grid,
+    parse_budget,
+    simplex_lattice,
+    square_from_shares,
+)
+from scalesearch.scaling.realize import make_surface, realize
+from scalesearch.search.samplers import (
     adaptive_sampler,
     derived_seed,
     fixed_points,
@@ -30,8 +38,7 @@ from scalesearch.samplers import (
     star_points,
     surface_design,
 )
-from scalesearch.space import REFERENCES, Shares, paper_grid, parse_budget, simplex_lattice, square_from_shares
-from scalesearch.surface_sampler import SEED_INDEX, SurfaceSampler
+from scalesearch.search.surface_sampler import SEED_INDEX, SurfaceSampler
 
 modest = settings(deadline=None, derandomize=True, max_examples=40)
 FIXED = ["lattice", "star", "grid", "random", "qmc"]

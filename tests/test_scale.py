@@ -11,17 +11,17 @@ from rich.console import Console
 from synthetic import BASELINE, manifest_of, study
 from synthetic import Plan as SyntheticPlan
 
-from scalesearch.analysis.family import block_order, explain, family_to_dict, growth
 from scalesearch.cli import invoke
-from scalesearch.cost import count
 from scalesearch.errors import InfeasibleError, UnknownNameError, UsageError
-from scalesearch.explore.scale import Question, parse_phis, released_family, scale_family, with_rule
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.networks.efficientnet import MEMBERS, efficientnet_b
+from scalesearch.networks.families.efficientnet import MEMBERS, efficientnet_b
 from scalesearch.networks.registry import BASELINES, get_baseline
+from scalesearch.networks.spec import NetworkSpec, share_blocks, spec_to_dict
 from scalesearch.report.family import FamilyTable
-from scalesearch.space import EFFICIENTNET, Coefficients
-from scalesearch.spec import NetworkSpec, share_blocks, spec_to_dict
+from scalesearch.scaling.answers.family import block_order, explain, family_to_dict, growth
+from scalesearch.scaling.coefficients import EFFICIENTNET, Coefficients
+from scalesearch.scaling.cost import count
+from scalesearch.scaling.questions.family import Question, parse_phis, released_family, scale_family, with_rule
 from scalesearch.study import StudyPaths, create_folder
 
 B0 = efficientnet_b(0)
@@ -384,9 +384,9 @@ def test_a_mistake_is_one_line(call, studied, code, arguments, said):
 def test_phi_1_of_a_study_is_its_best_network_whatever_it_counts(tmp_path, monkeypatch, call, changes):
     from fake_executor import World
 
-    from scalesearch.config import config_from_dict
     from scalesearch.search import run
     from scalesearch.study import StudyPaths
+    from scalesearch.study.config import config_from_dict
 
     monkeypatch.chdir(tmp_path)
     quick = {"trials": 6, "seeds": 1, "workers": 1, "proxy": {"train_images": 20, "val_images": 20}}

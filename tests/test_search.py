@@ -13,21 +13,21 @@ import pandas as pd
 import pytest
 from fake_executor import World, planted
 
-from scalesearch import gauge
 from scalesearch.analysis.load import load_result
-from scalesearch.config import StudyConfig, config_from_dict, load_config
-from scalesearch.cost import closed_form, count
 from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError
-from scalesearch.latency import Latency
-from scalesearch.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.networks import registry
 from scalesearch.networks.base import Task
-from scalesearch.networks.efficientnet import EfficientNetConfig, make_baseline, stage_table
-from scalesearch.record import TIME_COLUMNS, network_from_dict, network_to_dict
+from scalesearch.networks.families.efficientnet import EfficientNetConfig, make_baseline, stage_table
+from scalesearch.networks.spec import RoundingRules
+from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.scaling.cost import closed_form, count
+from scalesearch.scaling.cost import meter as gauge
+from scalesearch.scaling.cost.latency import Latency
 from scalesearch.search import Silent, records, resume, run
-from scalesearch.space import REFERENCES
-from scalesearch.spec import RoundingRules
 from scalesearch.study import BudgetStore, StudyPaths, StudyStore
+from scalesearch.study.config import StudyConfig, config_from_dict, load_config
+from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
+from scalesearch.study.record import TIME_COLUMNS, network_from_dict, network_to_dict
 
 TINY = {"proxy": {"train_images": 20, "val_images": 20}}
 

@@ -8,14 +8,14 @@ import pytest
 from fake_executor import World
 
 from scalesearch.analysis.result import StudyResult
-from scalesearch.config import config_from_dict
-from scalesearch.cost import count_module
 from scalesearch.errors import InfeasibleError
-from scalesearch.imports import current_folder_importable
-from scalesearch.networks.user_call import load
+from scalesearch.networks.user.call import load
+from scalesearch.scaling.coefficients import distance, is_met, references
+from scalesearch.scaling.cost import count_module
 from scalesearch.search import resume, run
-from scalesearch.space import distance, is_met, references
 from scalesearch.study import StudyPaths, load_manifest
+from scalesearch.study.config import config_from_dict
+from scalesearch.user_code.importing import current_folder_importable
 
 NUMBERS = itertools.count()
 QUICK = {"seeds": 2, "workers": 1, "proxy": {"train_images": 20, "val_images": 20}}

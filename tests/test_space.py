@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scalesearch.errors import BudgetError, UsageError
-from scalesearch.space import (
+from scalesearch.scaling.coefficients import (
     EFFICIENTNET,
     REFERENCES,
     Coefficients,

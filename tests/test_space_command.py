@@ -12,20 +12,20 @@ import pytest
 from matplotlib.image import imread
 from shown import check_legible, flat, said
 
-from scalesearch.analysis.spaces import SpaceReport, breakpoints, depth_ranges, spread, study_cost
-from scalesearch.config import StudyConfig
 from scalesearch.data.mini import read_mini
 from scalesearch.errors import InfeasibleError, UsageError
-from scalesearch.explore.space import EMBEDDED_IMAGES, LARGEST_ALPHA, StudyPlan, explore_space
 from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.registry import get_baseline
-from scalesearch.plot import draw_space
-from scalesearch.plot.spaces import cells
-from scalesearch.realize import make_surface, realize_all, round_spec
+from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec, RoundingRules, scale_depths
 from scalesearch.report.exploration import changes, render_space
-from scalesearch.space import lattice_with, parse_budget
-from scalesearch.spec import DEPTH_RULES, NetworkSpec, RoundingRules, scale_depths
+from scalesearch.report.figures import draw_space
+from scalesearch.report.figures.spaces import cells
+from scalesearch.scaling.answers.surface import SpaceReport, breakpoints, depth_ranges, spread, study_cost
+from scalesearch.scaling.coefficients import lattice_with, parse_budget
+from scalesearch.scaling.questions.surface import EMBEDDED_IMAGES, LARGEST_ALPHA, StudyPlan, explore_space
+from scalesearch.scaling.realize import make_surface, realize_all, round_spec
+from scalesearch.study.config import StudyConfig
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 

@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalesearch.errors import UnknownNameError, UsageError
-from scalesearch.networks.efficientnet import B0, MEMBERS
-from scalesearch.realize import Candidate, round_spec
-from scalesearch.space import Coefficients
-from scalesearch.spec import (
+from scalesearch.networks.families.efficientnet import B0, MEMBERS
+from scalesearch.networks.spec import (
     DEPTH_RULES,
     NetworkSpec,
     RoundingRules,
@@ -22,6 +20,8 @@ from scalesearch.spec import (
     share_blocks,
     snap_resolution,
 )
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.scaling.realize import Candidate, round_spec
 
 modest = settings(deadline=None, derandomize=True, max_examples=60)
 bases = st.lists(st.integers(1, 12), min_size=1, max_size=8)

@@ -8,10 +8,10 @@ from strangers import HOSTILE, NETWORKS
 from torch import nn
 from torch.nn import functional
 
-from scalesearch.cost import count
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.user_call import load
+from scalesearch.networks.user.call import load
+from scalesearch.scaling.cost import count
 
 UNLIKE_FVCORE = {"lstm_rows"}
 """fvcore does not look into recurrent layers."""

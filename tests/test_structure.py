@@ -43,7 +43,7 @@ def test_imports_point_one_way():
     [
         ("scalesearch.cli", ("torch", "pandas", "matplotlib", "optuna", "scipy", "pydantic", "numpy")),
         ("scalesearch.report", ("torch", "optuna_integration")),
-        ("scalesearch.plot", ("torch",)),
+        ("scalesearch.report.figures", ("torch",)),
         ("scalesearch.study", ("torch",)),
         ("scalesearch.networks.registry", ("torch",)),
         ("scalesearch.search", ("matplotlib",)),
@@ -61,3 +61,12 @@ def test_functions_and_modules_stay_small():
     assert statistics.quantiles(lengths.values(), n=10)[8] < 25
     assert statistics.median(lengths.values()) <= 9
     assert {str(p): n for p in MODULES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 350} == {}
+
+
+def test_a_folder_can_be_read_at_a_glance():
+    """Dunder files and the marker of typed packages are nobody's entry."""
+    folders = [PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__")]
+    fullest = {str(folder.relative_to(ROOT)): len(list(folder.glob("*.py"))) for folder in folders}
+    assert {folder: n for folder, n in fullest.items() if n > 20} == {}
+    top = [path.name for path in PACKAGE.iterdir() if not path.name.startswith("__") and path.name != "py.typed"]
+    assert len(top) <= 14, sorted(top)

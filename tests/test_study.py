@@ -15,14 +15,11 @@ from fake_executor import World
 from synthetic import Plan, manifest_of
 
 from scalesearch.analysis.load import load_result
-from scalesearch.config import StudyConfig, config_from_dict
 from scalesearch.errors import ScaleSearchError, StorageError, StudyError, UnknownNameError, UsageError
-from scalesearch.files import write_atomic
-from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
-from scalesearch.samplers import adaptive_sampler
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.search import resume, run
-from scalesearch.space import Coefficients, Shares
-from scalesearch.spec import NetworkSpec
+from scalesearch.search.samplers import adaptive_sampler
 from scalesearch.study import (
     StudyPaths,
     StudyStore,
@@ -36,6 +33,9 @@ from scalesearch.study import (
     locked,
     write_result,
 )
+from scalesearch.study.config import StudyConfig, config_from_dict
+from scalesearch.study.files import write_atomic
+from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
 
 HOSTILE = ["", ".", "..", "a/b", "../x", "/etc", "a b", "-x", ".hidden", "x" * 65, "a\nb", "a\0b", "a\\b", "ü", "con:"]
 

@@ -19,23 +19,23 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from synthetic import Plan, networks_of, study
 
-from scalesearch.analysis import surface as module
-from scalesearch.analysis.optimum import _areas, percent
-from scalesearch.analysis.posterior import GRID, Observations, SurfacePosterior, covariance, plane
-from scalesearch.analysis.scheffe import FLAT_GRID, Model, scheffe
-from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.surface import (
+from scalesearch.analysis.response import surface as module
+from scalesearch.analysis.response.optimum import _areas, percent
+from scalesearch.analysis.response.polynomials import FLAT_GRID, Model, scheffe
+from scalesearch.analysis.response.posterior import GRID, Observations, SurfacePosterior, covariance, plane
+from scalesearch.analysis.response.surface import (
     NoSurface,
     ResponseSurface,
     optimum_to_dict,
     response_surface,
     surface_to_dict,
 )
+from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.errors import UnknownNameError
-from scalesearch.plot.save import svg_text
-from scalesearch.plot.surface import draw_surface, surface_info
+from scalesearch.report.figures.save import svg_text
+from scalesearch.report.figures.surface import draw_surface, surface_info
 from scalesearch.report.surface import surface_lines
-from scalesearch.space import PUBLISHED_SHARES, REFERENCES, Shares, lattice_with, simplex_lattice
+from scalesearch.scaling.coefficients import PUBLISHED_SHARES, REFERENCES, Shares, lattice_with, simplex_lattice
 
 UNIFORM = REFERENCES["uniform"]
 PLANTED = (0.80, 0.82, 0.83, 0.02, -0.03, 0.11)
@@ -437,6 +437,7 @@ def test_one_budget_can_be_drawn_and_an_unknown_one_is_refused():
 
 def test_the_same_study_gives_the_same_figure_without_pyplot():
     assert svg_text(drawn("peak"), "x") == svg_text(draw_surface(surface_info(study(**CASES["peak"]))), "x")
-    code = "import sys, scalesearch.plot.surface; print('matplotlib.pyplot' in sys.modules, 'torch' in sys.modules)"
+    loaded = "*(m in sys.modules for m in ('matplotlib.pyplot', 'torch'))"
+    code = f"import sys, scalesearch.report.figures.surface; print({loaded})"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -14,15 +14,15 @@ import pytest
 from conftest import ROOT
 from rich.console import Console
 
-from scalesearch.analysis.golden import MISQUOTES, GoldenRow, compare, differences, misquotes, row_to_dict
 from scalesearch.cli import invoke
-from scalesearch.cost import Cost
 from scalesearch.errors import ScaleSearchError, UsageError
-from scalesearch.explore import table as explore_table
-from scalesearch.explore.table import golden_rows
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.report.golden import GoldenTable, golden_csv, golden_markdown
+from scalesearch.report.named import GoldenTable, golden_csv, golden_markdown
+from scalesearch.scaling.answers.named import MISQUOTES, GoldenRow, compare, differences, misquotes, row_to_dict
+from scalesearch.scaling.cost import Cost
+from scalesearch.scaling.questions import named as explore_table
+from scalesearch.scaling.questions.named import golden_rows
 
 EFFICIENTNETS = {
     # name: (px, macs, fvcore_total, params)

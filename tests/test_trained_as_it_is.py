@@ -10,20 +10,20 @@ import torch
 import trained_networks as nets
 from torch import nn
 
-from scalesearch.average import WeightAverage, constant_decay
-from scalesearch.checkbase.training import training_findings
-from scalesearch.config import ProxyRecipe
-from scalesearch.cost import agreement
 from scalesearch.data.device import DeviceSplit, Normalization
 from scalesearch.errors import BaseError, InfeasibleError
 from scalesearch.networks.base import Task
 from scalesearch.networks.lazy import initialise_lazy
 from scalesearch.networks.placed import layout_for, placed
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.user import user_baseline
-from scalesearch.proxy import ProxyData, train_proxy
-from scalesearch.training.loop import FullData, FullTraining
-from scalesearch.training.recipe import TrainRecipe
+from scalesearch.networks.user.baseline import user_baseline
+from scalesearch.scaling.cost import agreement
+from scalesearch.search.check_base.training import training_findings
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.training.average import WeightAverage, constant_decay
+from scalesearch.training.full.loop import FullData, FullTraining
+from scalesearch.training.full.recipe import TrainRecipe
+from scalesearch.training.proxy import ProxyData, train_proxy
 
 TASK = Task(3, 1)
 RECIPE = ProxyRecipe(epochs=2, batch_size=8, learning_rate=0.05)
@@ -234,7 +234,7 @@ SAID = [("larger", "ValueError: made for 8 images"), ("second", "RuntimeError: w
 
 @pytest.mark.parametrize(("name", "said"), SAID)
 def test_what_fails_in_a_study_fails_in_check_base_with_the_same_line(name, said):
-    from scalesearch.executors.worker import telling_whose
+    from scalesearch.training.workers.inside import telling_whose
 
     base = baseline(name)
     with pytest.raises(BaseError) as caught, telling_whose(base, base.spec):

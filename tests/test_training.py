@@ -20,12 +20,12 @@ from torch import nn
 from torchvision import transforms
 
 from scalesearch.errors import CheckpointError, StorageError
-from scalesearch.proxy import StoppedEarly, evaluate
-from scalesearch.training import loop
-from scalesearch.training.checkpoint import checkpoints, clear_checkpoints, read_checkpoint, save_checkpoint
-from scalesearch.training.images import augmented, epoch_batches, image_key
-from scalesearch.training.loop import FullTraining
-from scalesearch.training.recipe import POLICIES, TrainRecipe
+from scalesearch.training.full import loop
+from scalesearch.training.full.checkpoint import checkpoints, clear_checkpoints, read_checkpoint, save_checkpoint
+from scalesearch.training.full.images import augmented, epoch_batches, image_key
+from scalesearch.training.full.loop import FullTraining
+from scalesearch.training.full.recipe import POLICIES, TrainRecipe
+from scalesearch.training.proxy import StoppedEarly, evaluate
 
 RECIPE = dataclasses.replace(QUICK, epochs=4, batch_size=20, ema=0.9)
 STEPS = 4

@@ -26,9 +26,8 @@ from full_training import QUICK, Heard, Here, ask, same, searched, write_images
 from rich.console import Console
 from torch import nn
 
-import scalesearch.training
+import scalesearch.training.full
 from scalesearch.analysis.load import load_result
-from scalesearch.cost import count_module
 from scalesearch.errors import (
     ConfigError,
     MissingExtraError,
@@ -39,20 +38,21 @@ from scalesearch.errors import (
 )
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.record import EpochPoint
+from scalesearch.networks.spec import NetworkSpec, spec_from_dict
 from scalesearch.report.full import render_full
-from scalesearch.spec import NetworkSpec, spec_from_dict
+from scalesearch.scaling.cost import count_module
 from scalesearch.study import StudyPaths
-from scalesearch.training import Means, compared, train, trained, trainings_to_dict
-from scalesearch.training.altered import altered, check_part
-from scalesearch.training.ask import parse_names
-from scalesearch.training.checkpoint import checkpoints
-from scalesearch.training.finished import Trained, read_trained, write_trained
-from scalesearch.training.loop import FullTraining
-from scalesearch.training.plan import plan
-from scalesearch.training.recipe import TrainRecipe, load_recipe, recipe_to_toml
-from scalesearch.training.worker import weights_facts
-from scalesearch.weights import load_weights
+from scalesearch.study.record import EpochPoint
+from scalesearch.training.full import Means, compared, train, trained, trainings_to_dict
+from scalesearch.training.full.ablation import altered, check_part
+from scalesearch.training.full.checkpoint import checkpoints
+from scalesearch.training.full.files import Trained, read_trained, write_trained
+from scalesearch.training.full.loop import FullTraining
+from scalesearch.training.full.plan import plan
+from scalesearch.training.full.recipe import TrainRecipe, load_recipe, recipe_to_toml
+from scalesearch.training.full.request import parse_names
+from scalesearch.training.full.worker import weights_facts
+from scalesearch.training.weights import load_weights
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -633,7 +633,7 @@ def test_the_table_fits_80_columns(tmp_path):
 def invoked_here(monkeypatch) -> Here:
     """The command line trains in this process."""
     here = Here()
-    monkeypatch.setattr(scalesearch.training, "train", functools.partial(train, make_executor=here.executor))
+    monkeypatch.setattr(scalesearch.training.full, "train", functools.partial(train, make_executor=here.executor))
     return here
 
 
@@ -679,7 +679,7 @@ def test_json_of_nothing_finished_is_a_document_too(study, call, monkeypatch):
     assert trainings_to_dict("s", ask(), (), compared(())) == {
         "study": "s", "recipe": dataclasses.asdict(QUICK), "rows": [], "trainings": [],
     }  # fmt: skip
-    monkeypatch.setattr(scalesearch.training, "train", nothing)
+    monkeypatch.setattr(scalesearch.training.full, "train", nothing)
     with pytest.raises(SystemExit) as caught:
         call("train", "s", "--json", "--recipe", "small")
     assert caught.value.code == 130

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from scalesearch.errors import ConfigError, StudyError, UnknownNameError
-from scalesearch.training.optimizer import RMSpropTF, make_optimizer
-from scalesearch.training.recipe import (
+from scalesearch.training.full.optimizer import RMSpropTF, make_optimizer
+from scalesearch.training.full.recipe import (
     PARTS,
     POLICIES,
     TrainRecipe,
@@ -24,7 +24,7 @@ from scalesearch.training.recipe import (
     recipes,
     without,
 )
-from scalesearch.training.schedule import average_decay, learning_rate, patience_epochs
+from scalesearch.training.full.schedule import average_decay, learning_rate, patience_epochs
 
 PAPER = TrainRecipe()
 

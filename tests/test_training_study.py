@@ -15,22 +15,22 @@ from full_training import PX, QUICK, Heard, Here, Tiny, ask, full_data, same, se
 from strangers import NETWORKS
 from torch import nn
 
-import scalesearch.training
+import scalesearch.training.full
 from scalesearch.analysis.load import load_result
-from scalesearch.config import ProxyRecipe
 from scalesearch.data.device import DeviceSplit
 from scalesearch.errors import ConfigError, UnknownNameError
-from scalesearch.networks.user_call import load
-from scalesearch.proxy import ProxyData, StoppedEarly, learning_rate_factor, train_proxy
-from scalesearch.spec import spec_to_dict
+from scalesearch.networks.spec import spec_to_dict
+from scalesearch.networks.user.call import load
 from scalesearch.study import StudyPaths
-from scalesearch.training import train
-from scalesearch.training.loop import FullTraining
-from scalesearch.training.of_study import STUDY, chosen_recipe, study_recipe
-from scalesearch.training.plan import plan
-from scalesearch.training.recipe import PARTS, TrainRecipe, load_recipe, recipe_to_toml, without
-from scalesearch.training.schedule import learning_rate, peak_rate
-from scalesearch.training.told import recipe_notes
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.training.full import train
+from scalesearch.training.full.loop import FullTraining
+from scalesearch.training.full.of_study import STUDY, chosen_recipe, study_recipe
+from scalesearch.training.full.plan import plan
+from scalesearch.training.full.recipe import PARTS, TrainRecipe, load_recipe, recipe_to_toml, without
+from scalesearch.training.full.schedule import learning_rate, peak_rate
+from scalesearch.training.full.told import recipe_notes
+from scalesearch.training.proxy import ProxyData, StoppedEarly, learning_rate_factor, train_proxy
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -200,7 +200,7 @@ def test_efficientnets_recipe_is_for_efficientnets(mine, name):
 
 
 def test_the_command_takes_the_studys_recipe_unless_it_is_told_another(mine, call, monkeypatch):
-    monkeypatch.setattr(scalesearch.training, "train", functools.partial(train, make_executor=Here().executor))
+    monkeypatch.setattr(scalesearch.training.full, "train", functools.partial(train, make_executor=Here().executor))
     code, out, err = call("train", "m", "--seeds", "1", "--epochs", "1", "--ablate", "decay", "--augmentation", "flip")
     assert code == 0, err
     assert "recipe study: sgd, learning rate 0.05, as in study m" in " ".join(err.split())

@@ -8,12 +8,12 @@ import pytest
 from fake_executor import World
 
 from scalesearch.analysis.load import load_result
-from scalesearch.config import config_from_dict
-from scalesearch.cost import closed_form
 from scalesearch.errors import ConfigError
-from scalesearch.record import TIME_COLUMNS
+from scalesearch.scaling.cost import closed_form
 from scalesearch.search import Silent, records, resume, run
 from scalesearch.study import StudyPaths
+from scalesearch.study.config import config_from_dict
+from scalesearch.study.record import TIME_COLUMNS
 
 TINY = {"train_images": 20, "val_images": 20}
 

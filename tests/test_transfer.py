@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from synthetic import Plan, networks_of
 
-from scalesearch.analysis.layout import Layout
-from scalesearch.analysis.transfer import Transfer, transfer, transfer_to_dict, verified_phis
+from scalesearch.analysis.seed_table import Layout
+from scalesearch.analysis.verified.transfer import Transfer, transfer, transfer_to_dict, verified_phis
 
 NETWORKS = networks_of(Plan(networks=6))[1:]
 FIRST, SECOND, THIRD = (n.trial for n in NETWORKS[:3])

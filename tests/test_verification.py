@@ -14,11 +14,11 @@ import pytest
 from scipy import special, stats
 from synthetic import Plan, networks_of
 
-from scalesearch.analysis.layout import Layout, layout
 from scalesearch.analysis.paired import DRAWS, OWN, PairedTable, degrees, detectable, holm, seeds_to_detect
-from scalesearch.analysis.verification import Verification, verification_to_dict, verify_budget
-from scalesearch.record import NetworkRecord, TrainingOutcome
-from scalesearch.space import REFERENCES
+from scalesearch.analysis.seed_table import Layout, layout
+from scalesearch.analysis.verified.verification import Verification, verification_to_dict, verify_budget
+from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.study.record import NetworkRecord, TrainingOutcome
 
 NETWORKS = networks_of(Plan(networks=21))
 REFERENCE_ROLES = ("depth", "width", "resolution", "uniform", "efficientnet")

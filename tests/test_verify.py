@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from fake_executor import World
 
-from scalesearch.config import config_from_dict
-from scalesearch.cost import closed_form
 from scalesearch.errors import ScaleSearchError, StudyError, UnknownNameError, UsageError
-from scalesearch.record import TIME_COLUMNS
+from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, run
-from scalesearch.search.plans import Ask
-from scalesearch.search.verify import verify
+from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, StudyStore
+from scalesearch.study.config import config_from_dict
+from scalesearch.study.record import TIME_COLUMNS
 
 LEADS = ("depth", "width", "resolution", "uniform", "efficientnet", "baseline")
 

@@ -9,8 +9,8 @@ import time
 import pytest
 from conftest import COMMAND, ROOT
 
-from scalesearch import waiting
-from scalesearch.waiting import doing
+from scalesearch.environment import waiting
+from scalesearch.environment.waiting import doing
 
 
 @pytest.fixture

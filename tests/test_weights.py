@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from scalesearch.errors import CheckpointError, StorageError
-from scalesearch.weights import DIGEST, digest, load_weights, save_weights
+from scalesearch.training.weights import DIGEST, digest, load_weights, save_weights
 
 META = {"format": "pt", "study": "ä study", "recipe": json.dumps({"epochs": 3, "ema": 0.9999})}
 
@@ -198,5 +198,5 @@ def test_a_full_disk_keeps_the_old_file(small_disk):
 
 
 def test_the_room_loads_no_torch_by_itself():
-    code = "import sys, scalesearch.weights; print('torch' in sys.modules)"
+    code = "import sys, scalesearch.training.weights; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scalesearch.manifest import Manifest
-from scalesearch.networks.user_line import CLASS, NAMES, CodeLine, is_user_reference, user_line
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.networks.user.line import CLASS, NAMES, CodeLine, is_user_reference, user_line
+from scalesearch.study.manifest import Manifest
 
 
 def network_line(manifest: Manifest, spec: NetworkSpec) -> CodeLine:

@@ -11,10 +11,10 @@ from typing import Any
 
 from scipy import special
 
-from scalesearch.analysis.layout import layout
+from scalesearch.analysis.leader import NO_EVIDENCE
 from scalesearch.analysis.paired import PairedTable, holm
-from scalesearch.analysis.verdict import NO_EVIDENCE
-from scalesearch.record import NetworkRecord, TrainingOutcome
+from scalesearch.analysis.seed_table import layout
+from scalesearch.study.record import NetworkRecord, TrainingOutcome
 
 ONE_SEED = "not known (one seed)"
 DIVERGED = "diverged"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scalesearch.analysis.result import StudyResult, compute_result
+from scalesearch.environment.waiting import doing
 from scalesearch.study import StudyPaths, StudyStore, load_manifest
-from scalesearch.waiting import doing
 
 
 def load_result(paths: StudyPaths) -> StudyResult:

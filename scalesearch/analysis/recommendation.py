@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scalesearch.analysis.optimum import percent
+from scalesearch.analysis.leader import NO_EVIDENCE, Comparison
+from scalesearch.analysis.response.optimum import percent
+from scalesearch.analysis.response.surface import ResponseSurface
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.surface import ResponseSurface
-from scalesearch.analysis.verdict import NO_EVIDENCE, Comparison
-from scalesearch.analysis.verification import Verdict
+from scalesearch.analysis.verified.verification import Verdict
 
 WORSE, BETTER = "worse", "better"
 

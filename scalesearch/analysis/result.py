@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from typing import cast
 
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
+from scalesearch.analysis.fidelity.overruled import overruled, overruling_words
+from scalesearch.analysis.fidelity.rate_range import VALIDATION, MeasuredRates, measured_rates, tried_of
+from scalesearch.analysis.fidelity.rates import RateCheck
+from scalesearch.analysis.leader import Comparison, advice, compare_best
 from scalesearch.analysis.noise import Reliability, reliability, repeated
-from scalesearch.analysis.overruled import overruled, overruling_words
 from scalesearch.analysis.pareto import pareto_front
-from scalesearch.analysis.posterior import Noise
-from scalesearch.analysis.proof import Proof, prove
-from scalesearch.analysis.rate_range import VALIDATION, MeasuredRates, measured_rates, tried_of
-from scalesearch.analysis.rates import RateCheck
+from scalesearch.analysis.response.posterior import Noise
+from scalesearch.analysis.response.surface import NoSurface, ResponseSurface, response_surface
 from scalesearch.analysis.summary import NetworkSummary, cost_slopes, summarize, with_role
-from scalesearch.analysis.surface import NoSurface, ResponseSurface, response_surface
-from scalesearch.analysis.verdict import Comparison, advice, compare_best
-from scalesearch.config import Optimizer, ProxyRecipe
-from scalesearch.evidence import EvidenceRecord
-from scalesearch.manifest import BudgetFacts, Manifest
-from scalesearch.record import NetworkRecord, TrialRecord
-from scalesearch.space import REFERENCES
+from scalesearch.analysis.verified.proof import Proof, prove
+from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.study.config import Optimizer, ProxyRecipe
+from scalesearch.study.manifest import BudgetFacts, Manifest
+from scalesearch.study.record import NetworkRecord, TrialRecord
+from scalesearch.study.record.evidence import EvidenceRecord
 
 BASELINE_BUDGET = "1x"
 """The budget under which the baseline itself is kept."""

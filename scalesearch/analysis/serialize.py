@@ -6,16 +6,16 @@ import dataclasses
 from typing import Any
 
 from scalesearch.analysis.calls import network_line
-from scalesearch.analysis.fidelity import fidelity_to_dict
-from scalesearch.analysis.law import compute_law, law_refusal, law_to_dict
-from scalesearch.analysis.rate_range import rates_to_dict
+from scalesearch.analysis.fidelity.rate_range import rates_to_dict
+from scalesearch.analysis.fidelity.summary import fidelity_to_dict
+from scalesearch.analysis.law.strategies import compute_law, law_refusal, law_to_dict
+from scalesearch.analysis.response.surface import optimum_to_dict, surface_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.surface import optimum_to_dict, surface_to_dict
-from scalesearch.analysis.transfer import transfer_to_dict
-from scalesearch.analysis.verification import verification_to_dict
-from scalesearch.manifest import SCHEMA, Manifest, data_to_dict
-from scalesearch.spec import spec_to_dict
+from scalesearch.analysis.verified.transfer import transfer_to_dict
+from scalesearch.analysis.verified.verification import verification_to_dict
+from scalesearch.networks.spec import spec_to_dict
+from scalesearch.study.manifest import SCHEMA, Manifest, data_to_dict
 
 
 def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:

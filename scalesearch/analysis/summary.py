@@ -10,7 +10,7 @@ from scipy import special
 
 from scalesearch.analysis.equal_cost import CostSlope, Level, level, slopes
 from scalesearch.analysis.noise import Anova, mean_of, one_way_anova
-from scalesearch.record import NetworkRecord, TrialRecord
+from scalesearch.study.record import NetworkRecord, TrialRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scalesearch.analysis.result import BudgetResult, StudyResult
-from scalesearch.currency import over_limit
+from scalesearch.scaling.units import over_limit
 
 
 def untrained(result: StudyResult) -> tuple[str, ...]:

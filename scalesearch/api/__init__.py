@@ -20,7 +20,7 @@ from scalesearch.api.study import Study
 from scalesearch.errors import StudyError
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study import DEFAULT_ROOT, StudyPaths, find_study
 from scalesearch.study import list_studies as study_folders
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scalesearch.analysis.calls import network_line
-from scalesearch.analysis.family import Family
+from scalesearch.analysis.found import studied_question
+from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.recommendation import Recommendation, recommend
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.verdict import Comparison
-from scalesearch.analysis.verification import Verification
+from scalesearch.analysis.verified.verification import Verification
 from scalesearch.errors import StudyError
-from scalesearch.explore.scale import parse_phis, scale_family
-from scalesearch.explore.studied import studied_question
-from scalesearch.space import Coefficients
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.answers.family import Family
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.scaling.questions.family import parse_phis, scale_family
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,18 +8,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from scalesearch.analysis.found import best_of, chosen_budget, studied_baseline
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import BudgetResult, StudyResult
-from scalesearch.analysis.verification import Verification
+from scalesearch.analysis.verified.verification import Verification
 from scalesearch.api.network import FoundNetwork, read_phis
 from scalesearch.errors import StudyError
-from scalesearch.evidence import evidence_frame
-from scalesearch.explore.studied import best_of, chosen_budget, studied_baseline
 from scalesearch.networks.base import Task
-from scalesearch.record import to_frame
-from scalesearch.space import Coefficients, parse_budget
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import Coefficients, parse_budget
 from scalesearch.study import StudyPaths, StudyStore
+from scalesearch.study.record import to_frame
+from scalesearch.study.record.evidence import evidence_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from scalesearch.export import Exported
-    from scalesearch.training import Trained
+    from scalesearch.training.full import Trained
 
 Row = TypeVar("Row")
 
@@ -98,7 +98,7 @@ class Study:
         return self._budget(budget).proof.verification
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row a training, with the columns of `trials.csv` (see `scalesearch.record.COLUMNS`)."""
+        """One row a training, with the columns of `trials.csv` (see `scalesearch.study.record.COLUMNS`)."""
         return to_frame(self._rows(StudyStore.records))
 
     def evidence(self) -> pd.DataFrame:
@@ -111,7 +111,7 @@ class Study:
         Raises:
             StudyError: a result file is damaged.
         """
-        from scalesearch.training import trained
+        from scalesearch.training.full import trained
 
         return trained(self.paths)
 
@@ -119,14 +119,14 @@ class Study:
         """One figure, which a notebook shows and `figure.savefig` writes.
 
         Args:
-            kind: see `scalesearch.plot.FIGURES`.
+            kind: see `scalesearch.report.figures.FIGURES`.
             budget: None draws all budgets.
 
         Raises:
             UnknownNameError: another kind or budget.
             StudyError: a law of fewer than three budgets.
         """
-        from scalesearch.plot import figure
+        from scalesearch.report.figures import figure
 
         return figure(self.result, kind, None if budget is None else self._budget(budget).facts.text)
 

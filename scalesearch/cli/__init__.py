@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import typer
 
 from scalesearch.cli.app import OPTIONS, app
-from scalesearch.environment import prepare, readable, to_nowhere
+from scalesearch.environment.streams import prepare, readable, to_nowhere
+from scalesearch.environment.waiting import STATE
 from scalesearch.errors import ScaleSearchError, StorageError, UsageError
-from scalesearch.hidden import hidden_library
-from scalesearch.waiting import STATE
+from scalesearch.user_code.hidden import hidden_library
 
 # isort: off
 from scalesearch.cli import run, studies, delete, export, count, table, scale, exponents, space, bases

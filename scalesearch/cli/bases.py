@@ -18,7 +18,7 @@ def new_base(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="New file, ending in .py.")],
 ) -> None:
     """Write a small network of your own to begin with, every argument explained."""
-    from scalesearch.networks.user_template import write_base_template
+    from scalesearch.cli.new_base import write_base_template
 
     folder, reference = write_base_template(path)
     sys.stdout.write(f"wrote {path}\nnext{f' (in {folder})' if folder else ''}:\n")
@@ -45,10 +45,10 @@ def check_base_command(
     as_json: AsJson = False,
 ) -> None:
     """Check a network of your own before searching: does cost answer, can budgets be met, does it train."""
-    from scalesearch.checkbase import check_base
-    from scalesearch.report.checkbase import check_report
+    from scalesearch.environment.waiting import doing
+    from scalesearch.report.check_base import check_report
+    from scalesearch.search.check_base import check_base
     from scalesearch.study.joint import read_definition
-    from scalesearch.waiting import doing
 
     if tolerance is not None and not 0 < tolerance <= 1:
         raise UsageError(f"--tolerance is {tolerance:g}; allowed: above 0, at most 1")

@@ -24,7 +24,7 @@ def compare(
 
     Nothing is trained. Compound scaling is the reference efficientnet, the paper's direction.
     """
-    from scalesearch.analysis.comparison import compare_studies, comparison_to_dict
+    from scalesearch.analysis.compare import compare_studies, comparison_to_dict
     from scalesearch.analysis.load import load_result
     from scalesearch.report.comparison import render_comparisons
     from scalesearch.study.joint import find_joint

@@ -26,10 +26,10 @@ def count(
     as_json: AsJson = False,
 ) -> None:
     """Count a network with fvcore: multiply-adds, parameters, activations, stage by stage."""
-    from scalesearch.explore.count import count_scaled
+    from scalesearch.environment.waiting import doing
     from scalesearch.report import count_table
-    from scalesearch.space import Coefficients
-    from scalesearch.waiting import doing
+    from scalesearch.scaling.coefficients import Coefficients
+    from scalesearch.scaling.questions.count import count_scaled
 
     direct, compound = (depth, width, resolution), (alpha, beta, gamma)
     if any(v is not None for v in direct) and any(v is not None for v in compound):

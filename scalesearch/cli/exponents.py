@@ -36,14 +36,14 @@ def exponents(
     as_json: AsJson = False,
 ) -> None:
     """Measured exponents of cost in depth, width and resolution, and the image sizes that waste nothing."""
-    from scalesearch.explore.exponents import explore_exponents
     from scalesearch.report.exploration import render_exponents
+    from scalesearch.scaling.questions.exponents import explore_exponents
 
     baseline, task = chosen(base, num_classes, in_channels, resolution)
     timing = None
     if latency:
-        from scalesearch.gauge import Conditions
-        from scalesearch.proxy import resolve_device
+        from scalesearch.scaling.cost.meter import Conditions
+        from scalesearch.training.proxy import resolve_device
 
         if batch_size < 1:
             raise UsageError(f"--batch-size is {batch_size}; allowed: 1 or more")
@@ -51,7 +51,7 @@ def exponents(
         sys.stderr.write(f"timing {base}\n")
     report = explore_exponents(baseline, task, timing)
     if out is not None:  # before anything is printed: the file may have a wrong name
-        from scalesearch.plot import draw_exponents, save_figure
+        from scalesearch.report.figures import draw_exponents, save_figure
 
         save_figure(draw_exponents(report), out)
     show_json(report.to_dict()) if as_json else show(render_exponents(report))

@@ -44,9 +44,9 @@ def export(
     phi 0 is the baseline, 1 the network found. The folder holds the library's files, card.json and card.md.
     """
     from scalesearch.analysis.load import load_result
-    from scalesearch.explore.scale import parse_phis
     from scalesearch.export import export_study, get_library
     from scalesearch.report.exported import check_table
+    from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.study import find_study
 
     get_library(to)
@@ -74,7 +74,7 @@ def export(
 
 def _budget(result: StudyResult, budget: str | None) -> str:
     """The budget that is exported; told where it was not asked for and there are others."""
-    from scalesearch.explore.studied import chosen_budget
+    from scalesearch.analysis.found import chosen_budget
 
     text = chosen_budget(result, budget).facts.text
     others = [other.facts.text for other in result.budgets if other.facts.text != text]

@@ -28,8 +28,8 @@ def law(
 
     It takes a study with three budgets or more. Nothing is trained.
     """
-    from scalesearch.analysis.law import compute_law, forecasts_at, law_to_dict
-    from scalesearch.analysis.lawread import parse_accuracy, reach
+    from scalesearch.analysis.law.read import parse_accuracy, reach
+    from scalesearch.analysis.law.strategies import compute_law, forecasts_at, law_to_dict
     from scalesearch.analysis.load import load_result
     from scalesearch.report.law import render_law
     from scalesearch.study import find_study
@@ -40,8 +40,8 @@ def law(
     reaches = [] if wanted is None else [reach(own, wanted) for own in found.strategies]
     forecasts = [] if budget_at is None else forecasts_at(found, budget_at)
     if out is not None:  # before anything is printed: the file may have a wrong name
-        from scalesearch.plot.law import draw_law
-        from scalesearch.plot.save import save_figure
+        from scalesearch.report.figures.law import draw_law
+        from scalesearch.report.figures.save import save_figure
 
         save_figure(draw_law(found), out)
     if as_json:

@@ -79,8 +79,8 @@ def run(
     """
     from dataclasses import replace
 
-    from scalesearch.config import option, override
-    from scalesearch.session import run_joint, run_study, show_plan
+    from scalesearch.cli.run_study import run_joint, run_study, show_plan
+    from scalesearch.study.config import option, override
     from scalesearch.study.joint import joint_definitions, read_definition
 
     definition = read_definition(study or "default")
@@ -110,8 +110,8 @@ OF_RECIPE = ("epochs", "optimizer", "batch_size", "augmentation", "weight_decay"
 
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the options change in the definition, for `override`; None where an option was not given."""
-    from scalesearch.config import parse_duration, parse_points, parse_rate, read_toml
-    from scalesearch.space import parse_budgets, parse_limit
+    from scalesearch.scaling.coefficients import parse_budgets, parse_limit
+    from scalesearch.study.config import parse_duration, parse_points, parse_rate, read_toml
 
     changes = {f"proxy_{key}" if key in OF_RECIPE else key: v for key, v in given.items() if key not in ELSEWHERE}
     budget, limit = changes.pop("budget"), changes["time_limit"]
@@ -136,7 +136,7 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_another_base(base: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The rate and the optimizer of a definition are its baseline's: for another they are measured and chosen."""
-    from scalesearch.config.tuned import open_values
+    from scalesearch.study.config.tuned import open_values
 
     asked = changes["base"]
     if asked is None or asked == base:

@@ -12,8 +12,8 @@ from scalesearch.cli.exponents import NativePx
 from scalesearch.errors import UsageError, choice_error
 
 if TYPE_CHECKING:
-    from scalesearch.explore.scale import Question
-    from scalesearch.space import Coefficients
+    from scalesearch.scaling.coefficients import Coefficients
+    from scalesearch.scaling.questions.family import Question
 
 
 @app.command()
@@ -39,11 +39,11 @@ def scale(
     Coefficients: those given (1 where only others are given); else the best network's of the study, or EfficientNet's
     1.2, 1.1, 1.15. A name that is both is the baseline.
     """
-    from scalesearch.analysis.family import family_to_dict
-    from scalesearch.explore.scale import parse_phis, scale_family
+    from scalesearch.environment.waiting import doing
     from scalesearch.report.family import FamilyTable
-    from scalesearch.space import Coefficients
-    from scalesearch.waiting import doing
+    from scalesearch.scaling.answers.family import family_to_dict
+    from scalesearch.scaling.coefficients import Coefficients
+    from scalesearch.scaling.questions.family import parse_phis, scale_family
 
     phis = parse_phis(phi)
     triple = (alpha, beta, gamma)
@@ -65,12 +65,12 @@ def _question(
     resolution: int | None,
     root: Path,
 ) -> Question:
+    from scalesearch.analysis.found import studied_question
     from scalesearch.analysis.load import load_result
-    from scalesearch.explore.scale import Question, with_rule
-    from scalesearch.explore.studied import studied_question
     from scalesearch.networks.native import asked_baseline
     from scalesearch.networks.registry import BASELINES
-    from scalesearch.space import EFFICIENTNET
+    from scalesearch.scaling.coefficients import EFFICIENTNET
+    from scalesearch.scaling.questions.family import Question, with_rule
     from scalesearch.study import find_study, list_studies
 
     if name not in BASELINES and ":" not in name:

@@ -36,11 +36,11 @@ def space(
     as_json: AsJson = False,
 ) -> None:
     """What a budget holds, without training: distinct networks, what rounding costs, which coefficients coincide."""
-    from scalesearch.explore.scale import with_rule
-    from scalesearch.explore.space import StudyPlan, explore_space
+    from scalesearch.environment.waiting import doing
     from scalesearch.report.exploration import render_space
-    from scalesearch.space import parse_budget
-    from scalesearch.waiting import doing
+    from scalesearch.scaling.coefficients import parse_budget
+    from scalesearch.scaling.questions.family import with_rule
+    from scalesearch.scaling.questions.surface import StudyPlan, explore_space
 
     plan = {"trials": trials, "seeds": seeds, "images": images, "epochs": epochs}
     if points is not None and points > MOST_POINTS:
@@ -58,7 +58,7 @@ def space(
             plan=StudyPlan(**{name: value for name, value in plan.items() if value is not None}),
         )
     if out is not None:
-        from scalesearch.plot import draw_space, save_figure
+        from scalesearch.report.figures import draw_space, save_figure
 
         save_figure(draw_space(report), out)
     show_json(report.to_dict()) if as_json else show(render_space(report))

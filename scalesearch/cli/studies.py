@@ -40,10 +40,10 @@ def resume(
 
     --budget, --base, --data and --resolution are not needed; when given, they must be the study's own.
     """
-    from scalesearch.config import parse_duration
-    from scalesearch.session import go_on
-    from scalesearch.space import parse_budgets
+    from scalesearch.cli.run_study import go_on
+    from scalesearch.scaling.coefficients import parse_budgets
     from scalesearch.study import find_study
+    from scalesearch.study.config import parse_duration
 
     paths = find_study(study, studies_dir)
     asked = {
@@ -100,7 +100,7 @@ def plot(
 ) -> None:
     """Draw one figure of a study."""
     from scalesearch.analysis.load import load_result
-    from scalesearch.plot import figure, save_figure
+    from scalesearch.report.figures import figure, save_figure
     from scalesearch.study import find_study
 
     paths = find_study(study, studies_dir)
@@ -114,7 +114,7 @@ def plot(
 def report(study: StudyName, studies_dir: StudiesDir = Path("studies")) -> None:
     """Write the figures and the HTML report of a study again."""
     from scalesearch.analysis.load import load_result
-    from scalesearch.outputs import write_outputs
+    from scalesearch.report.write import write_outputs
     from scalesearch.study import find_study
 
     paths = find_study(study, studies_dir)

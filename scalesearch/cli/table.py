@@ -27,9 +27,9 @@ def table(
 
     The closed form is exact: it equals fvcore's count (see --check).
     """
-    from scalesearch.analysis.golden import row_to_dict
-    from scalesearch.explore.table import golden_rows
-    from scalesearch.report.golden import GoldenTable, golden_csv, golden_markdown
+    from scalesearch.report.named import GoldenTable, golden_csv, golden_markdown
+    from scalesearch.scaling.answers.named import row_to_dict
+    from scalesearch.scaling.questions.named import golden_rows
 
     forms = {"--json": as_json, "--csv": as_csv, "--markdown": as_markdown}
     if sum(forms.values()) > 1:

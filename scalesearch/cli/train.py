@@ -66,12 +66,12 @@ def train(
     Ctrl-C and kill lose nothing that a checkpoint has: the same command goes on. --ablate takes parts out, one by one.
     """
     from scalesearch.analysis.load import load_result
-    from scalesearch.config import parse_duration
-    from scalesearch.explore.scale import parse_phis
-    from scalesearch.session import train_fully
+    from scalesearch.cli.run_study import train_fully
+    from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.study import find_study
-    from scalesearch.training.ask import Means, TrainAsk, parse_names
-    from scalesearch.training.of_study import chosen_recipe, study_proxy
+    from scalesearch.study.config import parse_duration
+    from scalesearch.training.full.of_study import chosen_recipe, study_proxy
+    from scalesearch.training.full.request import Means, TrainAsk, parse_names
 
     paths = find_study(study, studies_dir)
     given = chosen_recipe(

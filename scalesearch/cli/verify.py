@@ -29,11 +29,11 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Leaders, references and baseline on new seeds and the test split; transfer to larger phi; proxy fidelity."""
-    from scalesearch.config import parse_duration
-    from scalesearch.explore.scale import parse_phis
-    from scalesearch.search.plans import Ask
-    from scalesearch.session import check
+    from scalesearch.cli.run_study import check
+    from scalesearch.scaling.questions.family import parse_phis
+    from scalesearch.search.verify.plans import Ask
     from scalesearch.study import find_study
+    from scalesearch.study.config import parse_duration
 
     ask = Ask(
         budget=budget,

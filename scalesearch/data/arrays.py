@@ -16,7 +16,7 @@ from scalesearch.data.looks import array_look, findings
 from scalesearch.data.ranges import Rule, rule_of
 from scalesearch.data.splits import SPLITS, Parts
 from scalesearch.errors import DataError
-from scalesearch.imports import one_line
+from scalesearch.user_code.importing import one_line
 
 KEYS = ("x", "y", "x_val", "y_val", "x_test", "y_test")
 SHAPES = "[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1 or 3"

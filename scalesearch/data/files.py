@@ -16,7 +16,7 @@ from scalesearch.data.images import ArrayImages, Indices, Labels, Pixels
 from scalesearch.data.looks import Look, digest_of, look_at
 from scalesearch.data.tone import FEW, PLAIN, Tone
 from scalesearch.errors import DataError, UsageError
-from scalesearch.imports import one_line
+from scalesearch.user_code.importing import one_line
 
 Kept = Pixels | Deep
 SMALL_PX = 64

@@ -17,7 +17,7 @@ from scalesearch.data.images import ArrayImages
 from scalesearch.data.mini import CLASSES
 from scalesearch.data.splits import Parts
 from scalesearch.errors import DataError, MissingExtraError
-from scalesearch.imports import one_line
+from scalesearch.user_code.importing import one_line
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TEST_STEMS = ("t10k-images-idx3", "t10k-labels-idx1")

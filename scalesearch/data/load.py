@@ -14,7 +14,7 @@ from scalesearch.data.npz import read_npz
 from scalesearch.data.splits import Parts, completed, limited
 from scalesearch.data.user import read_user
 from scalesearch.errors import UnknownNameError, UsageError, choice_error, nearest
-from scalesearch.imports import REFERENCE, meant, module_exists, required
+from scalesearch.user_code.importing import REFERENCE, meant, module_exists, required
 
 DATASETS = ("fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100")
 FORMS = (*DATASETS, "fashion-mnist:FOLDER", "folder:PATH", "npz:PATH", "package.module:function")

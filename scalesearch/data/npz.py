@@ -14,7 +14,7 @@ from scalesearch.data.arrays import parts_of
 from scalesearch.data.images import ArrayImages
 from scalesearch.data.splits import Parts
 from scalesearch.errors import DataError
-from scalesearch.imports import one_line
+from scalesearch.user_code.importing import one_line
 
 BAD_FILE = (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, MemoryError)
 

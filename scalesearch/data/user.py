@@ -9,7 +9,7 @@ from scalesearch.data.arrays import parts_of
 from scalesearch.data.images import ArrayImages
 from scalesearch.data.splits import Parts
 from scalesearch.errors import DataError
-from scalesearch.imports import current_folder_importable, guarded, import_attribute
+from scalesearch.user_code.importing import current_folder_importable, guarded, import_attribute
 
 WANTED = "a tuple (x, y) or a dict with x, y and optionally x_val, y_val, x_test, y_test"
 

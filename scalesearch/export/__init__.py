@@ -17,8 +17,8 @@ from scalesearch.export.folder import CARD, MARK, check_replaceable, hashes, rep
 from scalesearch.export.libraries import LIBRARIES, get_library
 from scalesearch.export.markdown import card_text
 from scalesearch.export.trained import TrainedMember, normalisation, study_weights, trained_members
-from scalesearch.files import write_atomic
-from scalesearch.manifest import library_versions
+from scalesearch.study.files import write_atomic
+from scalesearch.study.manifest import library_versions
 
 __all__ = [
     "LIBRARIES",

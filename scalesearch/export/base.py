@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scalesearch.errors import ScaleSearchError, UsageError
-from scalesearch.files import write_atomic
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.spec import NetworkSpec
-from scalesearch.weights import Weights, save_weights
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.study.files import write_atomic
+from scalesearch.training.weights import Weights, save_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,18 +9,18 @@ from dataclasses import replace
 from typing import Any
 
 from scalesearch.analysis.calls import network_line
+from scalesearch.analysis.found import best_of
 from scalesearch.analysis.recommendation import BEST, recommend, recommendation_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.serialize import summary_to_dict
-from scalesearch.analysis.transfer import transfer_to_dict
-from scalesearch.analysis.verification import verification_to_dict
-from scalesearch.explore.studied import best_of
+from scalesearch.analysis.verified.transfer import transfer_to_dict
+from scalesearch.analysis.verified.verification import verification_to_dict
 from scalesearch.export.base import Member
 from scalesearch.export.stages import architecture, stages
 from scalesearch.export.user_code import user_code
-from scalesearch.manifest import data_to_dict
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.spec import spec_to_dict
+from scalesearch.networks.spec import spec_to_dict
+from scalesearch.study.manifest import data_to_dict
 
 EXTRAPOLATED = "Members at larger phi are extrapolated: scalesearch verify {study} --phi 2,3 has not been run."
 

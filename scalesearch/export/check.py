@@ -17,9 +17,9 @@ from typing import Any
 import scalesearch
 from scalesearch.errors import MissingExtraError
 from scalesearch.export.base import CheckError, Family, Library
-from scalesearch.imports import import_folder
 from scalesearch.networks.base import Baseline
-from scalesearch.networks.user_function import UserBaseline
+from scalesearch.networks.user.function import UserBaseline
+from scalesearch.user_code.importing import import_folder
 
 _CHILD = "import sys; sys.path.append(sys.argv[1]); from scalesearch.export.checker import main; main(*sys.argv[2:])"
 

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scalesearch.cost import closed_form, count_module
 from scalesearch.errors import ScaleSearchError
 from scalesearch.export.base import WHOLE, CheckError, Family, Library, Member, Probe, StageCount
 from scalesearch.export.check import Request
 from scalesearch.export.libraries import get_library
 from scalesearch.export.own import enliven, own_network, randomise, rounding
-from scalesearch.imports import one_line
 from scalesearch.networks.base import ClosedFormBaseline
-from scalesearch.weights import load_weights
+from scalesearch.scaling.cost import closed_form, count_module
+from scalesearch.training.weights import load_weights
+from scalesearch.user_code.importing import one_line
 
 LIGHT = 1_000_000_000
 """Multiply-adds under which two images are run, so that one network on a mixed-up batch would be seen."""

@@ -8,16 +8,16 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scalesearch.analysis.found import best_of, chosen_budget, studied_baseline, studied_question
 from scalesearch.analysis.result import BudgetResult, StudyResult
-from scalesearch.currency import CURRENCIES
 from scalesearch.errors import StudyError, UsageError
-from scalesearch.explore.scale import scale_family
-from scalesearch.explore.studied import best_of, chosen_budget, studied_baseline, studied_question
 from scalesearch.export.base import Family, Member
 from scalesearch.export.card import family_card, not_recommended
 from scalesearch.export.user_code import check_unchanged
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.networks.user_function import UserBaseline
+from scalesearch.networks.user.function import UserBaseline
+from scalesearch.scaling.questions.family import scale_family
+from scalesearch.scaling.units import CURRENCIES
 
 BASELINE, FOUND = 0.0, 1.0
 """The phi that a study has itself: they need no scaling."""

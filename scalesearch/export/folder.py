@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scalesearch.errors import StorageError
-from scalesearch.files import writing_errors
+from scalesearch.study.files import writing_errors
 
 MARK = "scalesearch_export"
 """Key of `card.json` that makes a folder ours; its value is the version of the card."""

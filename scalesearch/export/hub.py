@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from scalesearch.errors import UsageError
 from scalesearch.export.base import Family, Library, Probe
 from scalesearch.export.to_timm import TimmLibrary, Written, written_for
-from scalesearch.files import write_atomic
-from scalesearch.weights import Weights, save_weights
+from scalesearch.study.files import write_atomic
+from scalesearch.training.weights import Weights, save_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

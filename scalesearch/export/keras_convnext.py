@@ -6,8 +6,8 @@ import re
 
 from scalesearch.export.keras_text import ADD, DROP_RATES, assignments, classified
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.convnext import KERNEL, MLP_RATIO, ConvNeXtConfig
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.convnext import KERNEL, MLP_RATIO, ConvNeXtConfig
+from scalesearch.networks.spec import NetworkSpec
 
 _BLOCK = f'''
 @keras.saving.register_keras_serializable(package="convnext")

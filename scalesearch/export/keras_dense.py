@@ -15,8 +15,8 @@ from scalesearch.export.keras_text import (
     switched_stem,
 )
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.densenet_config import DenseNetConfig, dense_blocks
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.densenet_config import DenseNetConfig, dense_blocks
+from scalesearch.networks.spec import NetworkSpec
 
 _BLOCK = f'''
 def _bn_conv(x, filters, kernel, name):

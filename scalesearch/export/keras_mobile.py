@@ -13,8 +13,8 @@ from scalesearch.export.keras_text import (
     norm_constants,
 )
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.efficientnet_config import STEM_KERNEL, EfficientNetConfig
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.efficientnet_config import STEM_KERNEL, EfficientNetConfig
+from scalesearch.networks.spec import NetworkSpec
 
 _DEPTHWISE_BN = '''
 def _depthwise_bn(x, kernel, name, stride):

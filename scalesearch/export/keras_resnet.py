@@ -17,9 +17,9 @@ from scalesearch.export.keras_text import (
     switched_stem,
 )
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.regnet import RegNetConfig
-from scalesearch.networks.resnet_config import ResNetConfig
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.regnet import RegNetConfig
+from scalesearch.networks.families.resnet_config import ResNetConfig
+from scalesearch.networks.spec import NetworkSpec
 
 _BASIC = '''
 def _branch(x, name, channels, stride):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.stem import SwitchedStem
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.modules.stem import SwitchedStem
+from scalesearch.networks.spec import NetworkSpec
 
 
 class KerasFamily(Protocol):

@@ -8,10 +8,10 @@ from typing import Any, Protocol, TypeVar
 
 from scalesearch.export.refusal import refuse
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.efficientnet_config import EfficientNetConfig, stage_blocks
-from scalesearch.networks.regnet import RegNetConfig
-from scalesearch.networks.resnet_config import ResNetConfig
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.efficientnet_config import EfficientNetConfig, stage_blocks
+from scalesearch.networks.families.regnet import RegNetConfig
+from scalesearch.networks.families.resnet_config import ResNetConfig
+from scalesearch.networks.spec import NetworkSpec
 
 Value = TypeVar("Value")
 Sections = dict[str, dict[str, Any]]
@@ -91,7 +91,7 @@ def mean_drop_rate(config: EfficientNetConfig, spec: NetworkSpec) -> float:
     """Mean rate of stochastic depth over the blocks that have a branch to drop.
 
     Example:
-        >>> from scalesearch.networks.efficientnet import B0
+        >>> from scalesearch.networks.families.efficientnet import B0
         >>> round(mean_drop_rate(B0, B0.spec(224)), 4)
         0.1069
     """

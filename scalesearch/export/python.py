@@ -75,7 +75,7 @@ def python_module(family: Family) -> str:
     main = family.main
     found = collect(
         (
-            ("scalesearch.spec", "NetworkSpec"),
+            ("scalesearch.networks.spec", "NetworkSpec"),
             ("scalesearch.networks.base", "Task"),
             (type(baseline.config).__module__, type(baseline.config).__name__),
             baseline.MODULE,

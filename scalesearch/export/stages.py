@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from scalesearch.cost import closed_form
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.user_line import multiplier
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.networks.user.line import multiplier
+from scalesearch.scaling.cost import closed_form
 
 
 def architecture(baseline: Baseline) -> dict[str, Any]:

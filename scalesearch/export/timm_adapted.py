@@ -12,11 +12,11 @@ from scalesearch.export.timm_resnet import scaled_class
 from scalesearch.export.timm_source import Source, UnwritableError
 from scalesearch.export.to_timm import LIBRARY, Written
 from scalesearch.export.torch_text import LINE, fill
-from scalesearch.networks.timm_adapter import TimmBaseline
-from scalesearch.networks.timm_capture import Call, capture
-from scalesearch.networks.timm_families import RESNET_STEM
-from scalesearch.networks.timm_mobile import scaled_stage
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.networks.timm.adapter import TimmBaseline
+from scalesearch.networks.timm.capture import Call, capture
+from scalesearch.networks.timm.families import RESNET_STEM
+from scalesearch.networks.timm.mobile import scaled_stage
 
 if TYPE_CHECKING:
     from scalesearch.export.torch_text import Imports

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalesearch.export.base import Family, Member
 from scalesearch.export.to_timm import Written, created
 from scalesearch.export.torch_text import fill
-from scalesearch.networks.densenet_config import DenseNetConfig, dense_blocks
+from scalesearch.networks.families.densenet_config import DenseNetConfig, dense_blocks
 
 _CLASSES = '''
 class ScaledDenseNet(DenseNet):

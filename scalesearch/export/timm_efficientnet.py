@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from scalesearch.export.base import Family, Member
 from scalesearch.export.to_timm import Written
 from scalesearch.export.torch_text import Imports, call, fill
-from scalesearch.networks.efficientnet_config import EfficientNetConfig, StageConfig
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.efficientnet_config import EfficientNetConfig, StageConfig
+from scalesearch.networks.spec import NetworkSpec
 
 _ACTIVATIONS = {"silu": "nn.SiLU", "relu": "nn.ReLU", "relu6": "nn.ReLU6"}
 
@@ -134,7 +134,7 @@ def _merged(parts: list[Imports]) -> Imports:
 
 def _is_rounded(config: EfficientNetConfig, spec: NetworkSpec) -> bool:
     """Whether timm would build other channels inside a block."""
-    from scalesearch.networks.efficientnet_config import stage_blocks
+    from scalesearch.networks.families.efficientnet_config import stage_blocks
 
     blocks = (block for pair in stage_blocks(config, spec) for block in pair)
     return any(block.expands and block.c_mid % 8 for block in blocks)

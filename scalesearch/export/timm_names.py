@@ -45,7 +45,7 @@ def _regnet_name(name: str) -> str:
 def timm_stages(own: nn.Module) -> Mapping[str, Sequence[str]] | None:
     """Stage -> submodules of timm's model of the network `own`; None where `own` is timm's or named as timm's is."""
     from scalesearch.export.torch_probe import own_stages
-    from scalesearch.networks.regnet_module import RegNet
+    from scalesearch.networks.modules.regnet import RegNet
 
     if isinstance(own, RegNet):
         inside = {str(index): [f"s{index + 1}"] for index in range(len(own.trunk_output))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalesearch.export.base import Family, InexpressibleError, Member
 from scalesearch.export.to_timm import LIBRARY, Written
 from scalesearch.export.torch_text import call, fill
-from scalesearch.networks.regnet import RegNetConfig
+from scalesearch.networks.families.regnet import RegNetConfig
 
 TIMM_STAGES = 4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalesearch.export.base import Family, Member
 from scalesearch.export.to_timm import Written, created
 from scalesearch.export.torch_text import fill, rate_text
-from scalesearch.networks.vit import ViTConfig
+from scalesearch.networks.families.vit import ViTConfig
 
 _CREATE = '''
 def _vit(variant: str, pretrained: bool, **kwargs: Any) -> VisionTransformer:

@@ -18,8 +18,8 @@ from scalesearch.errors import MissingExtraError
 from scalesearch.export.base import WHOLE, CheckError, Family, Library, Probe, StageCount
 from scalesearch.export.own import own_network
 from scalesearch.export.traced import BATCHES, FIXED_BATCH, different, traced
-from scalesearch.imports import one_line
-from scalesearch.weights import Weights
+from scalesearch.training.weights import Weights
+from scalesearch.user_code.importing import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

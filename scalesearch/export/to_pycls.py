@@ -126,7 +126,7 @@ def _family(family: Family) -> tuple[ConfiguredBaseline, PyclsFamily]:
 
 def _drops(own: nn.Module) -> bool:
     """Whether branches are dropped in training."""
-    from scalesearch.networks.blocks import DropPath
+    from scalesearch.networks.modules.blocks import DropPath
 
     return any(part.rate > 0 for part in own.modules() if isinstance(part, DropPath))
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from scalesearch.export.base import Family, Library, Member, Probe
 from scalesearch.export.python import own_baseline, python_module
 from scalesearch.networks.base import Baseline
-from scalesearch.networks.timm_adapter import TimmBaseline
-from scalesearch.networks.user_function import UserBaseline
+from scalesearch.networks.timm.adapter import TimmBaseline
+from scalesearch.networks.user.function import UserBaseline
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

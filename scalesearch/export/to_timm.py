@@ -16,7 +16,7 @@ from scalesearch.export.timm_names import timm_names, timm_stages
 from scalesearch.export.torch_text import Imports, docstring, fill, import_block, mapping
 from scalesearch.networks.base import Baseline
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.user_function import UserBaseline
+from scalesearch.networks.user.function import UserBaseline
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

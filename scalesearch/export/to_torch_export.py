@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from scalesearch.export.base import WHOLE, Family, Library, Probe, StageCount
 from scalesearch.export.own import own_network
 from scalesearch.export.traced import BATCHES, FIXED_BATCH, different, traced
-from scalesearch.weights import Weights
+from scalesearch.training.weights import Weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,7 +60,7 @@ class TorchExportLibrary(Library):
         """Load the program, count it and run it with more than one batch size."""
         import torch
 
-        from scalesearch.networks.meta import run_counted
+        from scalesearch.networks.shapes import run_counted
 
         loaded = torch.export.load(folder / f"{builder}{SUFFIX}")
         program, batches = loaded.module(), BATCHES if _any_batch(loaded) else BATCHES[:1]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from scalesearch.cost import count_module
 from scalesearch.errors import StorageError
 from scalesearch.export.base import Probe, StageCount
+from scalesearch.scaling.cost import count_module
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

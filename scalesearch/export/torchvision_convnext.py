@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalesearch.export.base import Family, Member
 from scalesearch.export.to_torchvision import Written
 from scalesearch.export.torch_text import fill, rate_text
-from scalesearch.networks.convnext import ConvNeXtConfig
+from scalesearch.networks.families.convnext import ConvNeXtConfig
 
 _SOURCE = '''
 def _convnext(

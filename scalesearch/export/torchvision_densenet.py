@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalesearch.export.base import Family, InexpressibleError, Member
 from scalesearch.export.to_torchvision import LIBRARY, Written
 from scalesearch.export.torch_text import call, fill
-from scalesearch.networks.densenet_config import DenseNetConfig
+from scalesearch.networks.families.densenet_config import DenseNetConfig
 
 _SOURCE = '''
 class ScaledDenseNet(DenseNet):

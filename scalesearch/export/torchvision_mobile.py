@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from scalesearch.export.base import Family, InexpressibleError, Member
 from scalesearch.export.to_torchvision import LIBRARY, Written, stochastic_depth_note
 from scalesearch.export.torch_text import Imports, call, fill
-from scalesearch.networks.efficientnet_config import EfficientNetConfig, stage_blocks
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.efficientnet_config import EfficientNetConfig, stage_blocks
+from scalesearch.networks.spec import NetworkSpec
 
 _EFFICIENTNET_IMPORTS: Imports = {
     "functools": ("partial",),

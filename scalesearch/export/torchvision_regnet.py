@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalesearch.export.base import Family, InexpressibleError, Member
 from scalesearch.export.to_torchvision import LIBRARY, Written, stochastic_depth_note
 from scalesearch.export.torch_text import call, fill
-from scalesearch.networks.regnet import RegNetConfig
+from scalesearch.networks.families.regnet import RegNetConfig
 
 _SOURCE = '''
 def _regnet(stages: BlockParams, weights: str | Path | None, *, in_channels: int = $channels, **kwargs: Any) -> RegNet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalesearch.export.base import Family, InexpressibleError, Member
 from scalesearch.export.to_torchvision import LIBRARY, Written, stochastic_depth_note
 from scalesearch.export.torch_text import call, fill
-from scalesearch.networks.resnet_config import ResNetConfig
+from scalesearch.networks.families.resnet_config import ResNetConfig
 
 CLASS_STAGES = 4
 

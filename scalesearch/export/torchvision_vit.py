@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalesearch.export.base import Family, Member
 from scalesearch.export.to_torchvision import Written, stochastic_depth_note
 from scalesearch.export.torch_text import fill, mapping
-from scalesearch.networks.vit import ViTConfig
+from scalesearch.networks.families.vit import ViTConfig
 
 _SOURCE = '''
 def _vit(weights: str | Path | None, *, in_channels: int = $channels, **kwargs: Any) -> VisionTransformer:

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.export.base import CheckError, Family, Member
-from scalesearch.imports import one_line
+from scalesearch.user_code.importing import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import CheckpointError, StudyError
 from scalesearch.export.base import Family, Member
-from scalesearch.spec import spec_to_dict
-from scalesearch.weights import Weights, load_weights
+from scalesearch.networks.spec import spec_to_dict
+from scalesearch.training.weights import Weights, load_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,7 +95,7 @@ def study_weights(trainings: Path, study: str) -> tuple[Path, ...]:
     Raises:
         StudyError: there are none.
     """
-    from scalesearch.training.finished import all_trained
+    from scalesearch.training.full.files import all_trained
 
     done = [one for one in all_trained(trainings) if one.status == "complete" and not one.without]
     if not done:
@@ -107,7 +107,7 @@ def study_weights(trainings: Path, study: str) -> tuple[Path, ...]:
 
 
 def _read(path: Path) -> TrainedMember:
-    from scalesearch.training.worker import weights_facts
+    from scalesearch.training.full.worker import weights_facts
 
     weights = load_weights(path)
     if missing := [key for key in ("base", "network", "classes", "channels") if key not in weights.metadata]:

@@ -10,8 +10,8 @@ from scalesearch.export.refusal import refuse
 from scalesearch.export.torch_text import Imports
 from scalesearch.export.transformers_text import Value, renamed
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.convnext import ConvNeXtConfig
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.convnext import ConvNeXtConfig
+from scalesearch.networks.spec import NetworkSpec
 
 
 class HubConvNeXt:

@@ -10,8 +10,8 @@ from scalesearch.export.refusal import refuse
 from scalesearch.export.torch_text import Imports
 from scalesearch.export.transformers_text import STOCHASTIC_DEPTH, Value, renamed
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.efficientnet_config import EfficientNetConfig
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.efficientnet_config import EfficientNetConfig
+from scalesearch.networks.spec import NetworkSpec
 
 _MODEL = '''
 class OfficialWeights:

@@ -10,9 +10,9 @@ from scalesearch.export.refusal import refuse
 from scalesearch.export.torch_text import Imports
 from scalesearch.export.transformers_text import Value, renamed
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.networks.regnet import RegNetConfig
-from scalesearch.networks.resnet_config import ResNetConfig
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.families.regnet import RegNetConfig
+from scalesearch.networks.families.resnet_config import ResNetConfig
+from scalesearch.networks.spec import NetworkSpec
 
 _SMALL_STEM = '''
 class SmallStemResNetForImageClassification(ResNetForImageClassification):

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from scalesearch.export.torch_text import Imports
 from scalesearch.networks.configured import ConfiguredBaseline
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
 
 Value = TypeVar("Value")
 

@@ -8,7 +8,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StudyError
 from scalesearch.export.base import Member
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.networks.user_function import UserBaseline
+from scalesearch.networks.user.function import UserBaseline
 
 
 def user_code(result: StudyResult, baseline: Baseline) -> dict[str, Any] | None:

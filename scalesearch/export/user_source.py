@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from scalesearch.export.base import Family, Member
 from scalesearch.export.torch_text import LINE, call, fill
-from scalesearch.imports import source_of
-from scalesearch.networks.user_function import UserBaseline
-from scalesearch.networks.user_line import user_call
+from scalesearch.networks.user.function import UserBaseline
+from scalesearch.networks.user.line import user_call
+from scalesearch.user_code.importing import source_of
 
 _IMPORT = """
 try:

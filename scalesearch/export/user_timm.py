@@ -13,8 +13,8 @@ from scalesearch.export.to_timm import TimmLibrary, Written
 from scalesearch.export.torch_text import fill, mapping
 from scalesearch.export.user_source import user_baseline_of, user_source
 from scalesearch.networks.base import Task
-from scalesearch.networks.user_function import UserBaseline
-from scalesearch.networks.user_line import POSITIONS, user_call
+from scalesearch.networks.user.function import UserBaseline
+from scalesearch.networks.user.line import POSITIONS, user_call
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scalesearch.errors import InfeasibleError, UsageError
-from scalesearch.spec import NetworkSpec, RoundingRules, scale_depths
+from scalesearch.networks.spec import NetworkSpec, RoundingRules, scale_depths
 
 if TYPE_CHECKING:
     from torch import nn

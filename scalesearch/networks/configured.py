@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scalesearch.networks.base import ClosedFormBaseline, Task
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from scalesearch.networks.meta import Amounts
+    from scalesearch.networks.shapes import Amounts
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,6 @@ class CountedBaseline(Baseline):
 
 @functools.lru_cache(maxsize=2**16)
 def _amounts(baseline: CountedBaseline, spec: NetworkSpec, task: Task) -> Amounts:
-    from scalesearch.networks.meta import count_shapes
+    from scalesearch.networks.shapes import count_shapes
 
     return count_shapes(lambda: baseline.build(spec, task), spec.resolution_px, task.in_channels)

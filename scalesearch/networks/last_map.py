@@ -9,8 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from scalesearch.errors import ScaleSearchError
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.networks.meta import on_meta_or_cpu
-from scalesearch.spec import NetworkSpec
+from scalesearch.networks.shapes import on_meta_or_cpu
+from scalesearch.networks.spec import NetworkSpec
 
 LEAST_PX = 3
 """A convolution of 3 x 3 on a smaller map sees mostly its own padding."""

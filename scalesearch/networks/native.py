@@ -104,7 +104,7 @@ def _is_user(name: str) -> bool:
 
 def _user(name: str, resolution_px: int, images_px: int) -> Native:
     """A user's network, which is inspected around its native resolution."""
-    from scalesearch.networks.user import user_baseline
+    from scalesearch.networks.user.baseline import user_baseline
 
     if not resolution_px:
         baseline = get_baseline(name, images_px or None)

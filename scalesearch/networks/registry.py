@@ -11,24 +11,24 @@ from collections.abc import Callable
 from functools import partial
 
 from scalesearch.errors import UnknownNameError, UsageError, choice_error
-from scalesearch.imports import meant, parameters
 from scalesearch.networks.base import Baseline
-from scalesearch.networks.convnext import convnext_small, convnext_tiny
-from scalesearch.networks.densenet import MEMBERS as DENSENETS
-from scalesearch.networks.densenet import densenet, densenet_small
-from scalesearch.networks.efficientnet import MEMBERS, efficientnet_b, efficientnet_micro
-from scalesearch.networks.mobilenet import (
+from scalesearch.networks.families.convnext import convnext_small, convnext_tiny
+from scalesearch.networks.families.densenet import MEMBERS as DENSENETS
+from scalesearch.networks.families.densenet import densenet, densenet_small
+from scalesearch.networks.families.efficientnet import MEMBERS, efficientnet_b, efficientnet_micro
+from scalesearch.networks.families.mobilenet import (
     mobilenet_v1,
     mobilenet_v1_micro,
     mobilenet_v2,
     mobilenet_v2_micro,
     mobilenet_v2_small,
 )
-from scalesearch.networks.regnet import MEMBERS as REGNETS
-from scalesearch.networks.regnet import regnet_y
-from scalesearch.networks.resnet import MEMBERS as RESNETS
-from scalesearch.networks.resnet import resnet, resnet20, resnet_micro, resnet_small
-from scalesearch.networks.vit import vit_small_patch16_224, vit_tiny_patch16_224
+from scalesearch.networks.families.regnet import MEMBERS as REGNETS
+from scalesearch.networks.families.regnet import regnet_y
+from scalesearch.networks.families.resnet import MEMBERS as RESNETS
+from scalesearch.networks.families.resnet import resnet, resnet20, resnet_micro, resnet_small
+from scalesearch.networks.families.vit import vit_small_patch16_224, vit_tiny_patch16_224
+from scalesearch.user_code.importing import meant, parameters
 
 BASELINES: dict[str, Callable[[], Baseline]] = {
     "efficientnet_micro": efficientnet_micro,
@@ -65,11 +65,11 @@ def get_baseline(name: str, native_px: int | None = None) -> Baseline:
         MissingExtraError: timm is not installed.
     """
     if name.startswith("timm:"):
-        from scalesearch.networks.timm_adapter import timm_baseline
+        from scalesearch.networks.timm.adapter import timm_baseline
 
         return timm_baseline(name.removeprefix("timm:"))
     if ":" in name:
-        from scalesearch.networks.user import user_baseline
+        from scalesearch.networks.user.baseline import user_baseline
 
         return user_baseline(name, native_px)
     if name not in BASELINES:

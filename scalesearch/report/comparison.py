@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.analysis.comparison import COMPOUND, Row, ScalingComparison
-from scalesearch.currency import engineering
+from scalesearch.analysis.compare import COMPOUND, Row, ScalingComparison
 from scalesearch.report.layout import plain_table
 from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, accuracy, points
+from scalesearch.scaling.units import engineering
 
 LEGEND = (
     "compound: the reference efficientnet, 28/29/43 % of log-cost on depth, width and resolution. compound - this: its "

@@ -8,11 +8,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.analysis.exponents import DIMENSIONS, ExponentReport, Slope, Staircase
-from scalesearch.analysis.spaces import BACKWARD, DepthRange, SpaceReport, Spread
-from scalesearch.currency import engineering
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE, blocks, span
+from scalesearch.scaling.answers.exponents import DIMENSIONS, ExponentReport, Slope, Staircase
+from scalesearch.scaling.answers.surface import BACKWARD, DepthRange, SpaceReport, Spread
+from scalesearch.scaling.units import engineering
 
 LABELS = {"macs": "FLOPs", "params": "params", "activations": "activations", "latency": "latency"}
 MOST_CHANGES = 24

@@ -12,11 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.analysis.family import Family, Member, Released, StageGrowth, explain, growth
-from scalesearch.currency import CURRENCIES, engineering
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE, blocks, channels
-from scalesearch.space import Coefficients
+from scalesearch.scaling.answers.family import Family, Member, Released, StageGrowth, explain, growth
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.scaling.units import CURRENCIES, engineering
 
 EXTRAPOLATED = (
     "Extrapolated: outside of what was searched for these coefficients. That the split found there stays the best one "

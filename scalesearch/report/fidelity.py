@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.analysis.fidelity import EpochAgreement, Fidelity, RankChange, RateCheck
-from scalesearch.analysis.ranks import Agreement
-from scalesearch.analysis.rates import said_rate
-from scalesearch.analysis.transfer import Transfer
+from scalesearch.analysis.fidelity.ranks import Agreement
+from scalesearch.analysis.fidelity.rates import said_rate
+from scalesearch.analysis.fidelity.summary import EpochAgreement, Fidelity, RankChange, RateCheck
+from scalesearch.analysis.verified.transfer import Transfer
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
 

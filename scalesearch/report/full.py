@@ -9,11 +9,11 @@ from rich.markup import escape
 from rich.text import Text
 
 from scalesearch.analysis.full import FullRow
-from scalesearch.currency import engineering
 from scalesearch.report.evidence import interval
 from scalesearch.report.layout import plain_table
 from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, duration, points
+from scalesearch.scaling.units import engineering
 
 
 def render_full(rows: Sequence[FullRow], scored: str) -> RenderableType:

@@ -9,12 +9,12 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.analysis.law import ScalingLaw
-from scalesearch.analysis.lawfit import HeldOut, Interval, StrategyLaw
-from scalesearch.analysis.lawread import Forecast, Reach, times
-from scalesearch.currency import CURRENCIES, amount
+from scalesearch.analysis.law.fit import HeldOut, Interval, StrategyLaw
+from scalesearch.analysis.law.read import Forecast, Reach, times
+from scalesearch.analysis.law.strategies import ScalingLaw
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
+from scalesearch.scaling.units import CURRENCIES, amount
 
 WIDE = 104
 """Columns from which the table shows b, and the interval of a."""

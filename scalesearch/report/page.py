@@ -11,15 +11,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from scalesearch.analysis.calls import network_line
-from scalesearch.analysis.law import compute_law, law_refusal
+from scalesearch.analysis.law.strategies import compute_law, law_refusal
 from scalesearch.analysis.result import StudyResult
-from scalesearch.config import config_to_dict, dump_toml
-from scalesearch.currency import engineering
-from scalesearch.files import write_atomic
 from scalesearch.report import evidence, fidelity, surface, text
 from scalesearch.report import law as law_report
+from scalesearch.scaling.units import engineering
+from scalesearch.study.config import config_to_dict, dump_toml
+from scalesearch.study.files import write_atomic
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
     "pareto": "Accuracy against cost. Intervals come from the seed spread pooled over all networks of the study.",
     "simplex": "Where the extra compute went, and the accuracy it gave.",
@@ -58,7 +58,7 @@ def html_report(result: StudyResult, figures: Mapping[str, str], missing: Mappin
 
     Args:
         result: what the study gave so far.
-        figures: `<svg>` elements by kind, as `scalesearch.plot.svg_text` gives them; they are put in as they are.
+        figures: `<svg>` elements by kind, as `report.figures.svg_text` gives them; put in as they are.
         missing: why figures could not be drawn, by kind.
     """
     shown = [(Markup(svg), CAPTIONS.get(kind, kind)) for kind, svg in figures.items()]

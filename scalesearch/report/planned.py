@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.currency import short_amount
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import blocks, channels
-from scalesearch.spec import NetworkSpec
+from scalesearch.scaling.units import short_amount
 
 
 def render_planned(networks: Sequence[Mapping[str, Any]], currency: str) -> Group:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.analysis.surface import PHRASES, Name, NoSurface, ResponseSurface, SurfaceFit
+from scalesearch.analysis.response.surface import PHRASES, Name, NoSurface, ResponseSurface, SurfaceFit
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
 

@@ -11,11 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.verdict import Comparison
-from scalesearch.currency import CURRENCIES, engineering
-from scalesearch.networks.user_line import multiplier
+from scalesearch.networks.user.line import multiplier
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import (
     NONE,
@@ -30,6 +29,7 @@ from scalesearch.report.text import (
     residual,
     span,
 )
+from scalesearch.scaling.units import CURRENCIES, engineering
 
 MOST_ROWS = 20
 """Networks that a result table shows beside the references."""
@@ -198,7 +198,7 @@ def count_table(cost: Mapping[str, Any], name: str) -> Group:
     """What a network costs, stage by stage.
 
     Args:
-        cost: a `scalesearch.cost.Cost` as plain values: macs, fvcore_total, params, activations, resolution_px,
+        cost: a `scalesearch.scaling.cost.Cost` as plain values: macs, fvcore_total, params, activations, resolution_px,
             stages, uncounted_ops (pairs or a mapping of operator and times).
         name: of the network.
     """

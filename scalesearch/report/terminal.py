@@ -8,15 +8,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from scalesearch.analysis.calls import network_line
-from scalesearch.analysis.law import compute_law, law_refusal
+from scalesearch.analysis.law.strategies import compute_law, law_refusal
 from scalesearch.analysis.result import BudgetResult, StudyResult
-from scalesearch.currency import CURRENCIES
-from scalesearch.manifest import Manifest
 from scalesearch.report.evidence import render_proof
 from scalesearch.report.law import render_law
 from scalesearch.report.surface import surface_lines
 from scalesearch.report.tables import MOST_ROWS, front_table, result_table, verdict_table
 from scalesearch.report.text import architecture, is_function, noise_line, progress, score_beside, target, told_network
+from scalesearch.scaling.units import CURRENCIES
+from scalesearch.study.manifest import Manifest
 
 
 def render_result(result: StudyResult) -> Group:

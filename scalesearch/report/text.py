@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.noise import Reliability
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.verdict import Comparison
-from scalesearch.currency import amount, engineering, over_limit, short_amount
-from scalesearch.manifest import DataFacts, Manifest
-from scalesearch.networks.user_line import multiplier
-from scalesearch.record import NetworkRecord
-from scalesearch.spec import NetworkSpec, Range
+from scalesearch.networks.spec import NetworkSpec, Range
+from scalesearch.networks.user.line import multiplier
+from scalesearch.scaling.units import amount, engineering, over_limit, short_amount
+from scalesearch.study.manifest import DataFacts, Manifest
+from scalesearch.study.record import NetworkRecord
 
 LEARNED = 0.005
 """An accuracy that is not this far above guessing shows that nothing has been learned."""

@@ -10,20 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from scalesearch.analysis.result import StudyResult
-from scalesearch.config import PER_TRAINING, StudyConfig, check_study_name
+from scalesearch.environment.waiting import doing
 from scalesearch.errors import ScaleSearchError, StorageError
-from scalesearch.executors.base import Executor
-from scalesearch.executors.local import LocalExecutor
-from scalesearch.manifest import Manifest
-from scalesearch.samplers import ADAPTIVE
 from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan, check_same
-from scalesearch.search.diverged import Diverged, lowers_once
-from scalesearch.search.listener import Listener, Preflight, Silent
 from scalesearch.search.loop import Loop
 from scalesearch.search.opened import Source
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
 from scalesearch.search.prepare import Prepared, first_seed, make_manifest, prepare, recall
-from scalesearch.search.ranging import Recipes, measure, recipes_of
+from scalesearch.search.rates.diverged import Diverged, lowers_once
+from scalesearch.search.rates.ranging import Recipes, measure, recipes_of
+from scalesearch.search.samplers import ADAPTIVE
 from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.search.spaces import BudgetSpace
@@ -38,7 +34,11 @@ from scalesearch.study import (
     resume_command,
     taken,
 )
-from scalesearch.waiting import doing
+from scalesearch.study.config import PER_TRAINING, StudyConfig, check_study_name
+from scalesearch.study.manifest import Manifest
+from scalesearch.training.watch import Listener, Preflight, Silent
+from scalesearch.training.workers.base import Executor
+from scalesearch.training.workers.local import LocalExecutor
 
 __all__ = ["Listener", "Preflight", "Silent", "prepare", "resume", "run"]
 

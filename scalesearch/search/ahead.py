@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scalesearch.config import StudyConfig, option
-from scalesearch.executors.local import LocalExecutor
-from scalesearch.realize import Candidate
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.scaling.realize import Candidate
 from scalesearch.search.checks import check_counts, check_plan
-from scalesearch.search.listener import Preflight
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
 from scalesearch.search.prepare import Prepared, make_manifest, prepare
 from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.spaces import BudgetSpace
-from scalesearch.space import Coefficients
-from scalesearch.spec import NetworkSpec
+from scalesearch.study.config import StudyConfig, option
+from scalesearch.training.watch import Preflight
+from scalesearch.training.workers.local import LocalExecutor
 
 
 @dataclass(frozen=True, slots=True)

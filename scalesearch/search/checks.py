@@ -6,20 +6,20 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scalesearch.candidates import FEWEST, TOLERANCES
-from scalesearch.config import option
-from scalesearch.cost import agreement, refuse_disagreement, uncounted_note
-from scalesearch.currency import CURRENCIES, over_limit
 from scalesearch.data import absolute_spec
 from scalesearch.errors import InfeasibleError, StudyError
-from scalesearch.manifest import Manifest
 from scalesearch.networks.base import Baseline, ClosedFormBaseline
-from scalesearch.networks.user_function import UserBaseline
-from scalesearch.realize import Candidate
-from scalesearch.samplers import ADAPTIVE
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.networks.user.function import UserBaseline
+from scalesearch.scaling.candidates import FEWEST, TOLERANCES
+from scalesearch.scaling.cost import agreement, refuse_disagreement, uncounted_note
+from scalesearch.scaling.realize import Candidate
+from scalesearch.scaling.units import CURRENCIES, over_limit
 from scalesearch.search.prepare import Prepared, data_facts, prepare
+from scalesearch.search.samplers import ADAPTIVE
 from scalesearch.search.spaces import BudgetSpace
-from scalesearch.spec import NetworkSpec
+from scalesearch.study.config import option
+from scalesearch.study.manifest import Manifest
 
 
 def check_plan(prepared: Prepared) -> None:

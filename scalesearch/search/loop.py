@@ -6,12 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from scalesearch.config import ProxyRecipe
-from scalesearch.executors.base import EpochDone, Executor, Job, JobDone
-from scalesearch.record import NetworkRecord, TrainingOutcome
-from scalesearch.search.listener import Listener
 from scalesearch.search.opened import OpenTrial, Source
 from scalesearch.study import StudyStore
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.record import NetworkRecord, TrainingOutcome
+from scalesearch.training.watch import Listener
+from scalesearch.training.workers.base import EpochDone, Executor, Job, JobDone
 
 POLL_SECONDS = 0.1
 SAVE_EVERY_SECONDS = 5.0

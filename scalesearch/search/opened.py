@@ -8,10 +8,10 @@ from typing import Protocol
 
 from optuna.trial import Trial
 
-from scalesearch.config import ProxyRecipe
-from scalesearch.manifest import utc_now
-from scalesearch.record import EpochPoint, NetworkRecord, TrainingOutcome
 from scalesearch.study import BudgetStore, Interrupted
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.manifest import utc_now
+from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
 
 
 class Judge(Protocol):

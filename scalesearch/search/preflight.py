@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from scalesearch.config import PER_TRAINING
-from scalesearch.executors.base import Executor
-from scalesearch.latency import STEADY
-from scalesearch.manifest import Manifest
-from scalesearch.realize import Candidate
-from scalesearch.samplers import Proposal
-from scalesearch.search.listener import BudgetPlan, Preflight
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.scaling.cost.latency import STEADY
+from scalesearch.scaling.realize import Candidate
 from scalesearch.search.prepare import Prepared, data_facts
+from scalesearch.search.samplers import Proposal
 from scalesearch.search.sizes import size_notes
 from scalesearch.search.spaces import BudgetSpace, planned_networks
-from scalesearch.space import REFERENCES
-from scalesearch.spec import NetworkSpec
+from scalesearch.study.config import PER_TRAINING
+from scalesearch.study.manifest import Manifest
+from scalesearch.training.watch import BudgetPlan, Preflight
+from scalesearch.training.workers.base import Executor
 
 LEAST_GAIN = 1.5
 """Twice the width is 4 times the multiply-adds; when it takes less than this times as long, time is not arithmetic."""

@@ -6,28 +6,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from scalesearch.analysis.rate_range import CENTRES
-from scalesearch.config import Optimizer, ProxyRecipe, StudyConfig
-from scalesearch.currency import CURRENCIES
+from scalesearch.analysis.fidelity.rate_range import CENTRES
 from scalesearch.data import Dataset, absolute_spec, load_dataset, shown
+from scalesearch.environment.waiting import doing
 from scalesearch.errors import UsageError
-from scalesearch.executors.base import WorkerSetup
-from scalesearch.executors.local import default_workers
-from scalesearch.explore.exponents import measured_exponents
-from scalesearch.gauge import Conditions, Gauge, Limits
-from scalesearch.latency import Latency
-from scalesearch.manifest import CLASSES_KEPT, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.native import Native, made_baseline, native_baseline
 from scalesearch.networks.suited import suited_optimizer
-from scalesearch.proxy import resolve_device
-from scalesearch.record import NetworkRecord
+from scalesearch.scaling.coefficients import NOMINAL, Exponents
+from scalesearch.scaling.cost.latency import Latency
+from scalesearch.scaling.cost.meter import Conditions, Gauge, Limits
+from scalesearch.scaling.questions.exponents import measured_exponents
+from scalesearch.scaling.units import CURRENCIES
 from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, planned_networks
-from scalesearch.space import (
-    NOMINAL,
-    Exponents,
-)
-from scalesearch.waiting import doing
+from scalesearch.study.config import Optimizer, ProxyRecipe, StudyConfig
+from scalesearch.study.manifest import CLASSES_KEPT, DataFacts, Manifest, host_facts, library_versions, utc_now
+from scalesearch.study.record import NetworkRecord
+from scalesearch.training.proxy import resolve_device
+from scalesearch.training.workers.base import WorkerSetup
+from scalesearch.training.workers.local import default_workers
 
 SEED_STRIDE = 10_000
 """Between the first seeds of two studies, so that studies of different seeds share no training."""

@@ -6,13 +6,13 @@ from typing import Any
 
 from optuna.trial import Trial, TrialState
 
-from scalesearch.record import NetworkRecord
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import Shares, shares_from_square, square_from_shares
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.records import Proposed, network_record
 from scalesearch.search.spaces import BudgetSpace
-from scalesearch.space import Shares, shares_from_square, square_from_shares
-from scalesearch.spec import NetworkSpec
 from scalesearch.study import StudyStore
+from scalesearch.study.record import NetworkRecord
 
 
 class BudgetQueue:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scalesearch.cost import count
-from scalesearch.realize import coefficient_ranges
-from scalesearch.record import NetworkRecord
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import Coefficients, Shares
+from scalesearch.scaling.cost import count
+from scalesearch.scaling.realize import coefficient_ranges
 from scalesearch.search.prepare import Prepared
-from scalesearch.space import Coefficients, Shares
-from scalesearch.spec import NetworkSpec
+from scalesearch.study.record import NetworkRecord
 
 
 @dataclass(frozen=True)

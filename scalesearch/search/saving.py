@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.analysis.serialize import result_to_dict
-from scalesearch.executors.base import Executor, WorkerSetup
-from scalesearch.manifest import Manifest
 from scalesearch.study import StudyStore, write_result
+from scalesearch.study.manifest import Manifest
+from scalesearch.training.workers.base import Executor, WorkerSetup
 
 MakeExecutor = Callable[[WorkerSetup, int], Executor]
 

@@ -8,16 +8,16 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
 from scalesearch.analysis.result import BASELINE_BUDGET
-from scalesearch.record import NetworkRecord
-from scalesearch.samplers import ADAPTIVE, adaptive_sampler, derived_seed
+from scalesearch.networks.spec import Excess, NetworkSpec
+from scalesearch.scaling.coefficients import Coefficients, shares_from_coefficients
 from scalesearch.search.opened import Judge, OpenTrial, taken_up
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.records import Proposed, network_record
+from scalesearch.search.samplers import ADAPTIVE, adaptive_sampler, derived_seed
 from scalesearch.search.spaces import BudgetSpace
-from scalesearch.space import Coefficients, shares_from_coefficients
-from scalesearch.spec import Excess, NetworkSpec
 from scalesearch.study import BASELINE_STUDY, Interrupted, StudyStore
+from scalesearch.study.record import NetworkRecord
 
 MAX_REPEATS = 20
 """Proposals in a row that are known networks, after which a network that is not known yet is taken instead."""

@@ -6,14 +6,10 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from scalesearch.candidates import TOLERANCES, adapted, enumerated, limited, near, tells_no_steps, within_each
-from scalesearch.config import PER_TRAINING, StudyConfig
-from scalesearch.gauge import Gauge
-from scalesearch.manifest import BudgetFacts, Manifest
 from scalesearch.networks.base import ClosedFormBaseline
-from scalesearch.realize import Candidate, Surface, make_surface, realize, skeleton_map
-from scalesearch.samplers import ADAPTIVE, Proposal, fixed_points, reference_proposals, spread, surface_design
-from scalesearch.space import (
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.candidates import TOLERANCES, adapted, enumerated, limited, near, tells_no_steps, within_each
+from scalesearch.scaling.coefficients import (
     Budget,
     Coefficients,
     Exponents,
@@ -23,7 +19,11 @@ from scalesearch.space import (
     references,
     shares_from_coefficients,
 )
-from scalesearch.spec import NetworkSpec
+from scalesearch.scaling.cost.meter import Gauge
+from scalesearch.scaling.realize import Candidate, Surface, make_surface, realize, skeleton_map
+from scalesearch.search.samplers import ADAPTIVE, Proposal, fixed_points, reference_proposals, spread, surface_design
+from scalesearch.study.config import PER_TRAINING, StudyConfig
+from scalesearch.study.manifest import BudgetFacts, Manifest
 
 
 @dataclass(frozen=True)

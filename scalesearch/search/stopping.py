@@ -14,10 +14,10 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, SuccessiveHalvingPruner, WilcoxonPruner
 from optuna.trial import Trial
 
-from scalesearch.analysis.fidelity import RungCheck, rung_check
-from scalesearch.config import StudyConfig
-from scalesearch.record import EpochPoint, TrainingOutcome
+from scalesearch.analysis.fidelity.summary import RungCheck, rung_check
 from scalesearch.study import BudgetStore, StudyStore
+from scalesearch.study.config import StudyConfig
+from scalesearch.study.record import EpochPoint, TrainingOutcome
 
 
 def make_pruner(config: StudyConfig) -> BasePruner:

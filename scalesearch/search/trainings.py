@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from scalesearch.analysis.allocation import Goal
+from scalesearch.analysis.response.allocation import Goal
 from scalesearch.analysis.result import noise_elsewhere
 from scalesearch.analysis.summary import summarize
-from scalesearch.record import NetworkRecord
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.search.opened import OpenTrial, taken_up
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.spaces import BudgetSpace
-from scalesearch.spec import NetworkSpec
+from scalesearch.search.surface_sampler import SEED_INDEX, SurfaceSampler
 from scalesearch.study import StudyStore
-from scalesearch.surface_sampler import SEED_INDEX, SurfaceSampler
+from scalesearch.study.record import NetworkRecord
 
 MOST_CANDIDATES = 150
 """Networks that are told apart at once; where a surface has more, the ones farthest apart."""

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from scalesearch.study.database import (
+    BASELINE_STUDY,
+    BudgetStore,
+    Interrupted,
+    StudyStore,
+    create_study,
+    records_of,
+    storage_errors,
+    write_result,
+)
 from scalesearch.study.folder import (
     DEFAULT_ROOT,
     StudyPaths,
@@ -15,16 +25,6 @@ from scalesearch.study.folder import (
     locked,
     resume_command,
     taken,
-)
-from scalesearch.study.store import (
-    BASELINE_STUDY,
-    BudgetStore,
-    Interrupted,
-    StudyStore,
-    create_study,
-    records_of,
-    storage_errors,
-    write_result,
 )
 
 __all__ = [

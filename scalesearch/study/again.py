@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from scalesearch.config import StudyConfig, check_study_name, option
 from scalesearch.errors import ScaleSearchError, StudyError
+from scalesearch.study.config import StudyConfig, check_study_name, option
 from scalesearch.study.folder import (
     StudyPaths,
     default_name,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from scalesearch.config import StudyConfig, check_study_name, config_from_dict, definition_path, read_toml
 from scalesearch.errors import ConfigError, StudyError, UnknownNameError
 from scalesearch.study.again import differences
+from scalesearch.study.config import StudyConfig, check_study_name, config_from_dict, definition_path, read_toml
 from scalesearch.study.folder import StudyPaths, find_study, joint_name, list_studies, load_manifest
 
 

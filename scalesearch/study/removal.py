@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scalesearch.errors import StudyError
-from scalesearch.files import writing_errors
+from scalesearch.study.files import writing_errors
 from scalesearch.study.folder import StudyPaths, locked
 
 

@@ -1,0 +1,1 @@
+"""Is the proxy to be trusted? Learning curves, longer trainings, other learning rates."""

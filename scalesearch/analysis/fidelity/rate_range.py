@@ -1,0 +1,278 @@
+"""The learning rate, measured: short trainings at rates half a decade apart, on the baseline and on two corners.
+
+The baseline is tried first, at three rates; while the best is at an end, the next rate beyond it is tried. The deepest
+and the widest network of the largest budget are then tried around the baseline's best rate in the same way. What is
+known so far settles what is tried next, so that a search that was killed goes on as if it had not been.
+
+One rate serves all where it costs none of the three more than chance would. Else each network has its
+own: the logarithm of the rate is linear in what depth and width cost it, through the three that were measured, and
+stays within what was tried.
+
+Source: Smith (2017), learning rate range tests; the half-decade grid is that of usual hand tuning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scalesearch.study.record import NetworkRecord
+from scalesearch.study.record.evidence import EvidenceRecord
+
+Role = Literal["baseline", "deepest", "widest"]
+ROLES: tuple[Role, ...] = ("baseline", "deepest", "widest")
+
+CORNERS: dict[Role, Literal["depth", "width"]] = {"deepest": "depth", "widest": "width"}
+"""What each corner spends most on."""
+
+CENTRES = {"sgd": 0.063, "adamw": 0.002, "rmsprop": 0.002}
+"""Rates that suit most networks at the batch sizes of a proxy."""
+
+STEP = math.sqrt(10.0)
+FARTHEST = 3
+"""Steps from the centre that are tried at most."""
+
+EXTENSIONS = 2
+"""Rates beyond the first three that a corner is tried at."""
+
+SPARE = 0.03
+"""Accuracy (0 to 1) that a common rate may cost a network in a short training, beside what chance does to the
+difference of two accuracies on so many images: seeds of so short trainings differ by points, and a rate of one's own
+that a seed chose costs more than a common one would (see benchmarks/rates.md)."""
+
+VALIDATION = 2_000
+"""Validation images that a short training looks at, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One short training: of which network, at how many steps from the centre, and its accuracy (None: diverged)."""
+
+    role: Role
+    step: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRates:
+    """What the range test settled.
+
+    Attributes:
+        optimizer: that the rates are of.
+        tried: every short training.
+        best: role -> its best rate.
+        common: the rate of all networks; where they have their own, the baseline's.
+        deeper: change of log(rate) per unit of log-cost that is spent on depth; 0 where one rate serves all.
+        wider: the same for width.
+        bounds: smallest and largest rate that a network may get.
+        baseline_cost: what log-cost is counted from.
+        lowered: times that all rates were halved because a training diverged.
+    """
+
+    optimizer: str
+    tried: tuple[Tried, ...]
+    best: Mapping[Role, float]
+    common: float
+    deeper: float
+    wider: float
+    bounds: tuple[float, float]
+    baseline_cost: float
+    lowered: int = 0
+
+    @property
+    def own(self) -> bool:
+        """Whether each network has a rate of its own."""
+        return bool(self.deeper or self.wider)
+
+    def of(self, network: NetworkRecord) -> float:
+        """The rate at which a network is trained, to three significant digits."""
+        rate = self.common
+        if self.own and network.shares is not None:
+            spent = math.log(network.target / self.baseline_cost)
+            log_rate = math.log(self.common) + spent * (
+                self.deeper * network.shares.depth + self.wider * network.shares.width
+            )
+            rate = min(self.bounds[1], max(self.bounds[0], math.exp(log_rate)))
+        return float(f"{rate / 2**self.lowered:.3g}")
+
+    @property
+    def words(self) -> str:
+        """The table in a sentence or two."""
+        told = "; ".join(f"{role} {_row(self, role)}" for role in ROLES if role in self.best)
+        rate = f"{self.common / 2**self.lowered:.3g}"
+        chosen = (
+            f"each network has its own rate, {rate} for the baseline, by a rule through the three"
+            if self.own
+            else f"{rate} for all networks"
+        )
+        lowered = "; halved once, because a training diverged" if self.lowered else ""
+        return f"{self.optimizer}, measured by short trainings: {chosen}{lowered}. Accuracy in % by rate: {told}."
+
+
+def rate_at(optimizer: str, step: int) -> float:
+    """The rate of a step of the grid, to two significant digits.
+
+    Example:
+        >>> [rate_at("sgd", step) for step in (-1, 0, 1)], rate_at("adamw", 1)
+        ([0.02, 0.063, 0.2], 0.0063)
+    """
+    return float(f"{CENTRES[optimizer] * STEP**step:.2g}")
+
+
+def _row(found: MeasuredRates, role: Role) -> str:
+    own = sorted((t for t in found.tried if t.role == role), key=lambda t: t.step)
+    cells = (
+        f"{rate_at(found.optimizer, t.step):g} {'diverged' if t.accuracy is None else f'{100 * t.accuracy:.1f}'}"
+        for t in own
+    )
+    return ", ".join(cells)
+
+
+def best_step(tried: Iterable[Tried]) -> int | None:
+    """The step of the highest accuracy, the lower of two as good; None where all diverged."""
+    done = [(t.accuracy, -t.step) for t in tried if t.accuracy is not None]
+    return -max(done)[1] if done else None
+
+
+def next_steps(tried: Sequence[Tried], roles: Sequence[Role] = ROLES) -> list[tuple[Role, int]]:
+    """What to try next; nothing when the range is settled."""
+    centre = _settled([t for t in tried if t.role == "baseline"], 0, FARTHEST)
+    if isinstance(centre, list):
+        return [("baseline", step) for step in centre]
+    wanted: list[tuple[Role, int]] = []
+    for role in roles[1:]:
+        found = _settled([t for t in tried if t.role == role], centre, EXTENSIONS)
+        if isinstance(found, list):
+            wanted += [(role, step) for step in found]
+    return wanted
+
+
+def _settled(own: Sequence[Tried], centre: int, extensions: int) -> int | list[int]:
+    """The best step of one network, or what it must be tried at before that is known."""
+    known = {t.step for t in own}
+    first = [step for step in (centre - 1, centre, centre + 1) if step not in known]
+    if first:
+        return first
+    best = best_step(own)
+    if best is None:  # everything diverged: only lower rates can help
+        lower = min(known) - 1
+        return [lower] if len(known) - 3 < extensions + 1 else min(known)
+    beyond = best - 1 if best == min(known) else best + 1 if best == max(known) else None
+    if beyond is None or len(known) - 3 >= extensions or abs(beyond) > FARTHEST + 1:
+        return best
+    return [beyond]
+
+
+def vertex(own: Sequence[Tried]) -> float:
+    """The best step between those that were tried: the top of the parabola through the best and its neighbours.
+
+    Example:
+        >>> rows = [Tried("baseline", s, a) for s, a in ((-1, 0.5), (0, 0.6), (1, 0.5))]
+        >>> vertex(rows), vertex(rows[:2])
+        (0.0, 0.0)
+    """
+    best = best_step(own)
+    if best is None:
+        return float(min(t.step for t in own))
+    at = {t.step: t.accuracy for t in own}
+    below, top, above = at.get(best - 1), at[best], at.get(best + 1)
+    if below is None or top is None or above is None:
+        return float(best)
+    bend = below - 2 * top + above
+    return best + (0.5 * (below - above) / bend if bend < 0 else 0.0)
+
+
+def measured_rates(
+    optimizer: str, tried: Sequence[Tried], networks: Mapping[Role, NetworkRecord], images: int, lowered: int = 0
+) -> MeasuredRates | None:
+    """What the short trainings settle; None while something must still be tried.
+
+    Args:
+        networks: the baseline, and the deepest and the widest network where there are others.
+        images: validation images that the accuracies are of.
+    """
+    roles = [role for role in ROLES if role in networks]
+    if "baseline" not in networks or next_steps(tried, roles):
+        return None
+    rows = {role: [t for t in tried if t.role == role] for role in roles}
+    tops = {role: vertex(own) for role, own in rows.items()}
+    best = {role: _rate(optimizer, top) for role, top in tops.items()}
+    common, cost = _common(rows, images), networks["baseline"].target
+    if common is not None:
+        top = min(max(tops["baseline"], common - 0.5), common + 0.5)
+        rate = _rate(optimizer, top)
+        return MeasuredRates(optimizer, tuple(tried), best, rate, 0.0, 0.0, (rate, rate), cost, lowered)
+    base = math.log(best["baseline"])
+    deeper, wider = (
+        _per_cost(math.log(best[role]) - base, networks[role], dimension, cost) if role in best else 0.0
+        for role, dimension in CORNERS.items()
+    )
+    bounds = (min(best.values()), max(best.values()))
+    return MeasuredRates(optimizer, tuple(tried), best, best["baseline"], deeper, wider, bounds, cost, lowered)
+
+
+def _rate(optimizer: str, top: float) -> float:
+    return float(f"{CENTRES[optimizer] * STEP**top:.2g}")
+
+
+def spare(accuracy: float, images: int) -> float:
+    """What a rate may cost a network before it is called worse: `SPARE`, and chance.
+
+    Example:
+        >>> round(spare(0.5, 2000), 4)
+        0.0458
+    """
+    part = min(1.0, max(0.0, accuracy))
+    return SPARE + math.sqrt(2 * part * (1 - part) / images)
+
+
+def _common(rows: Mapping[Role, Sequence[Tried]], images: int) -> int | None:
+    """The step that costs no network more than it may, and the three together least; None where there is none."""
+    at = {role: {t.step: t.accuracy for t in own} for role, own in rows.items()}
+    tops = {role: max((a for a in own.values() if a is not None), default=0.0) for role, own in at.items()}
+    losses: dict[int, list[float]] = {}
+    for step in set.intersection(*(set(own) for own in at.values())):
+        found = [tops[role] - a for role, own in at.items() if (a := own[step]) is not None]
+        allowed = [spare(tops[role], images) for role in at]
+        if len(found) == len(at) and all(loss <= most for loss, most in zip(found, allowed, strict=True)):
+            losses[step] = found
+    return min(losses, key=lambda step: (sum(losses[step]), step)) if losses else None
+
+
+def _per_cost(change: float, corner: NetworkRecord, dimension: Literal["depth", "width"], baseline: float) -> float:
+    """Change of log(rate) per unit of log-cost that the corner spends on its dimension."""
+    shares = corner.shares
+    spent = 0.0 if shares is None else math.log(corner.target / baseline) * getattr(shares, dimension)
+    return change / spent if abs(spent) > 1e-9 else 0.0
+
+
+def tried_of(evidence: Iterable[EvidenceRecord], optimizer: str) -> tuple[list[Tried], dict[Role, NetworkRecord]]:
+    """The short trainings of a study, and the networks that they are of."""
+    tried: list[Tried] = []
+    networks: dict[Role, NetworkRecord] = {}
+    steps = {rate_at(optimizer, step): step for step in range(-FARTHEST - 3, FARTHEST + 4)}
+    for record in evidence:
+        if record.stage.purpose == "range" and record.stage.factor in steps:
+            role: Role = record.network.roles[0]  # type: ignore[assignment]
+            tried.append(Tried(role, steps[record.stage.factor], record.outcome.accuracy))
+            networks[role] = record.network
+    return tried, networks
+
+
+def rates_to_dict(found: MeasuredRates) -> dict[str, Any]:
+    """`learning_rate` in `result.json`."""
+    return {
+        "optimizer": found.optimizer,
+        "common": None if found.own else found.common / 2**found.lowered,
+        "baseline": found.common / 2**found.lowered,
+        "per_unit_of_log_cost": {"depth": found.deeper, "width": found.wider},
+        "bounds": list(found.bounds),
+        "lowered": found.lowered,
+        "best": dict(found.best),
+        "tried": [
+            {"network": t.role, "rate": rate_at(found.optimizer, t.step), "accuracy": t.accuracy} for t in found.tried
+        ],
+        "words": found.words,
+    }

@@ -1,0 +1,1 @@
+"""The response surface of a budget: fitted, its optimum, and what another training would tell."""

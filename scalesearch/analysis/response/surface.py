@@ -1,0 +1,300 @@
+"""The response surface: accuracy over the shares of log-cost, from all trainings of a budget together.
+
+Two surfaces: a quadratic (see `scheffe`) by least squares, and a Gaussian process (see `posterior`), both with what a
+seed does to all networks alike taken out. How good they are is told by leaving one network out at a time: a surface
+that predicts it no better than the mean of the others says nothing. The optimum, its region and the recommendation are
+the Gaussian process's, whose uncertainty includes that of its own shape.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from scalesearch.analysis.noise import one_way_anova
+from scalesearch.analysis.response.optimum import ALIKE, Optimum, find_optimum
+from scalesearch.analysis.response.polynomials import Model, determines, scheffe
+from scalesearch.analysis.response.posterior import GRID, Noise, Observations, SurfacePosterior, plane
+from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.scaling.coefficients import Shares, simplex_lattice
+
+Floats = npt.NDArray[np.float64]
+Name = Literal["mean", "plane", "quadratic", "process"]
+
+ORDER = 21
+"""Of the lattice that the optimum is looked for on: 253 points, uniform among them."""
+SIMPLER = 1.02
+"""A simpler model is preferred until the least error is this much smaller."""
+TERMS: dict[Name, int] = {"mean": 1, "plane": 3, "quadratic": 6}
+PHRASES: dict[Name, str] = {
+    "mean": "The plain mean",
+    "plane": "A plane",
+    "quadratic": "A quadratic surface",
+    "process": "A Gaussian process",
+}
+LEAST_NETWORKS, LEAST_TRAININGS = 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceFit:
+    """How well a target can be predicted at a network that was left out.
+
+    Attributes:
+        target: `accuracy` (0 to 1) or `loss` (nats).
+        errors: model -> root mean square over the networks, each left out in turn, of the prediction from all others
+            minus the network's mean, in the target's unit; None where the others do not fix the model.
+        noise: the error that a perfect model would have, because the means hold seed noise; None when no network was
+            trained twice.
+        preferred: the simplest model whose error is within 2 % of the least.
+        coefficients: of the quadratic: depth, width, resolution (its values at the corners), depth*width,
+            depth*resolution, width*resolution; None when the networks do not fix them.
+        words: how far the surface can be trusted, in one sentence.
+    """
+
+    target: str
+    errors: tuple[tuple[Name, float | None], ...]
+    noise: float | None
+    preferred: Name
+    coefficients: tuple[float, ...] | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseSurface:
+    """The surface of one budget.
+
+    Attributes:
+        loss: None where a loss is missing.
+        lattice: points of the triangle.
+        expected: expected accuracy at each, 0 to 1.
+        missing: what a quadratic lacks, and what to run; empty when it is fitted and tested.
+    """
+
+    accuracy: SurfaceFit
+    loss: SurfaceFit | None
+    optimum: Optimum
+    lattice: tuple[Shares, ...]
+    expected: tuple[float, ...]
+    networks: int
+    trainings: int
+    missing: str
+
+    @property
+    def words(self) -> str:
+        """What the surface says, for people."""
+        parts = (self.optimum.words, self.optimum.advice, self.accuracy.words, self.missing)
+        return " ".join(part for part in parts if part)
+
+    @property
+    def fits(self) -> tuple[SurfaceFit, ...]:
+        """Of accuracy, and of loss where there is one."""
+        return (self.accuracy,) if self.loss is None else (self.accuracy, self.loss)
+
+
+@dataclass(frozen=True, slots=True)
+class NoSurface:
+    """Why there is no surface, and what to run."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Every training of the networks that can be ranked, and which rows are one network."""
+
+    trials: tuple[int, ...]
+    shares: tuple[Shares, ...]
+    groups: tuple[npt.NDArray[np.int64], ...]
+    seeds: npt.NDArray[np.int64]
+    accuracy: Floats
+    loss: Floats | None
+    drift: Floats
+
+
+def _rows(networks: Sequence[NetworkSummary]) -> _Rows:
+    kept = sorted((s for s in networks if s.ranked and s.network.shares), key=lambda s: s.network.trial)
+    ends = np.cumsum([len(s.accuracies) for s in kept])
+    losses = [x for s in kept for x in s.losses]
+    seeds = [seed for s in kept for seed in s.seeds]
+    return _Rows(
+        trials=tuple(s.network.trial for s in kept),
+        shares=tuple(s.network.shares for s in kept if s.network.shares),
+        groups=tuple(np.arange(end - len(s.accuracies), end) for s, end in zip(kept, ends, strict=True)),
+        seeds=np.array(seeds, dtype=np.int64),
+        accuracy=np.array([a for s in kept for a in s.level], dtype=np.float64),
+        drift=np.array([s.off_sd for s in kept for _ in s.accuracies], dtype=np.float64),
+        loss=np.array(losses, dtype=np.float64) if len(losses) == len(seeds) else None,
+    )
+
+
+def response_surface(networks: Sequence[NetworkSummary], noise: Noise | None = None) -> ResponseSurface | NoSurface:
+    """Fit the surface of one budget's networks; the order in which they are given changes nothing.
+
+    Args:
+        noise: of one training's accuracy, from networks of other budgets and the baseline.
+    """
+    rows = _rows(networks)
+    if len(rows.groups) < LEAST_NETWORKS or len(rows.seeds) < LEAST_TRAININGS:
+        return NoSurface(_too_few(rows))
+    models = _models(rows)
+    accuracy = _fit("accuracy", rows, rows.accuracy, models)
+    loss = None if rows.loss is None else _fit("loss", rows, rows.loss, models)
+    points = np.repeat(plane(rows.shares), [len(group) for group in rows.groups], axis=0)
+    process = SurfacePosterior(Observations(points, rows.seeds, rows.accuracy, noise, rows.drift))
+    lattice = simplex_lattice(ORDER)
+    expected = process.mean(plane(lattice))
+    known = dict(zip(rows.trials, rows.shares, strict=True))
+    optimum = find_optimum(process, known, lattice, expected, trusted=accuracy.preferred != "mean")
+    return ResponseSurface(
+        accuracy=accuracy,
+        loss=loss,
+        optimum=optimum,
+        lattice=lattice,
+        expected=tuple(float(x) for x in expected),
+        networks=len(rows.groups),
+        trainings=len(rows.seeds),
+        missing=_missing(rows),
+    )
+
+
+def _models(rows: _Rows) -> dict[Name, Model | None]:
+    """Those that the networks fix, from the simplest on; None for the others."""
+    models: dict[Name, Model | None] = {}
+    for name, terms in TERMS.items():
+        fixed = determines(scheffe(rows.shares, terms))
+        models[name] = Model(rows.shares, rows.groups, rows.seeds, terms) if fixed else None
+    models["process"] = Model(rows.shares, rows.groups, rows.seeds, 1, GRID)
+    return models
+
+
+def _fit(target: str, rows: _Rows, values: Floats, models: dict[Name, Model | None]) -> SurfaceFit:
+    errors = tuple(
+        (name, _rms(model.left_out(values)) if model and model.can_leave_out() else None)
+        for name, model in models.items()
+    )
+    quadratic = models["quadratic"]
+    preferred = _preferred(errors)
+    return SurfaceFit(
+        target=target,
+        errors=errors,
+        noise=_noise([values[group] for group in rows.groups]),
+        preferred=preferred,
+        coefficients=tuple(float(c) for c in quadratic.coefficients(values)) if quadratic else None,
+        words=_trust(target, dict(errors), preferred),
+    )
+
+
+def _rms(gaps: Floats) -> float:
+    return float(np.sqrt(np.mean(gaps**2)))
+
+
+def _noise(groups: Sequence[Floats]) -> float | None:
+    anova = one_way_anova([group.tolist() for group in groups])
+    return None if anova is None else float(np.sqrt(anova.ms_within * np.mean([1 / len(group) for group in groups])))
+
+
+def _preferred(errors: Sequence[tuple[Name, float | None]]) -> Name:
+    """The models are ordered from the simplest on."""
+    known = [(name, error) for name, error in errors if error is not None]
+    least = min(error for _, error in known)
+    return next(name for name, error in known if error <= SIMPLER * least + ALIKE)
+
+
+def amount(target: str, value: float) -> str:
+    """An accuracy in points, a loss in nats.
+
+    Example:
+        >>> amount("accuracy", 0.0045), amount("loss", 0.0123)
+        ('0.45 points', '0.0123 nats')
+    """
+    return f"{100 * value:.2f} points" if target == "accuracy" else f"{value:.3g} nats"
+
+
+def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name) -> str:
+    """How the surfaces compare with the plain mean."""
+    told = {name: amount(target, error) for name, error in errors.items() if error is not None}
+    mean, quadratic = errors["mean"] or 0.0, errors["quadratic"] or 0.0
+    parts = []
+    if quadratic > SIMPLER * mean:
+        parts.append(
+            f"A quadratic surface predicts a left-out network's {target} worse than the plain mean of the others does "
+            f"({told['quadratic']} against {told['mean']}): it is not to be trusted."
+        )
+    if preferred != "mean":
+        parts.append(
+            f"{PHRASES[preferred]} predicts a left-out network's {target} best, with an error of {told[preferred]} "
+            f"against {told['mean']} by the plain mean of the others."
+        )
+    elif not parts:
+        parts.append(
+            f"No surface predicts a left-out network's {target} better than the plain mean of the others does (error "
+            f"{told['mean']}): none is to be trusted."
+        )
+    return " ".join(parts)
+
+
+def _missing(rows: _Rows) -> str:
+    networks, terms = len(rows.groups), TERMS["quadratic"]
+    if networks < terms:
+        lack = f"the quadratic surface has {terms} coefficients and this budget has {networks} networks"
+    elif not determines(scheffe(rows.shares, terms)):
+        lack = (
+            f"the {networks} networks of this budget lie too close to a line to fix a quadratic's {terms} coefficients"
+        )
+    elif networks == terms:
+        lack = f"the quadratic surface takes all {networks} networks of this budget, so none can be left out to test it"
+    else:
+        return ""
+    return f"{lack[0].upper()}{lack[1:]}: run with --trials {max(8, networks + 4)} or more."
+
+
+def _too_few(rows: _Rows) -> str:
+    return (
+        f"There is no response surface yet: it takes {LEAST_NETWORKS} networks and {LEAST_TRAININGS} trainings, and "
+        f"this budget has {len(rows.groups)} and {len(rows.seeds)}: run with --trials 8 --seeds 2 or more."
+    )
+
+
+def optimum_to_dict(found: ResponseSurface | NoSurface) -> dict[str, Any] | None:
+    """`optimum` in `result.json`; None without a surface."""
+    if isinstance(found, NoSurface):
+        return None
+    optimum = found.optimum
+    return {
+        "shares": dataclasses.asdict(optimum.shares),
+        "region_area": optimum.region_area,
+        "p_best": optimum.p_best,
+        "flat": optimum.flat,
+        "best_trial": optimum.best,
+        "p_beats_uniform": optimum.p_beats_uniform,
+        "gain": optimum.gain,
+        "gain_ci95": list(optimum.gain_ci95),
+        "recommended": dataclasses.asdict(optimum.recommended),
+    }
+
+
+def surface_to_dict(found: ResponseSurface | NoSurface) -> dict[str, Any]:
+    """`surface` in `result.json`."""
+    if isinstance(found, NoSurface):
+        return {"words": found.words}
+    return {
+        "networks": found.networks,
+        "trainings": found.trainings,
+        **{fit.target: _fit_to_dict(fit) for fit in found.fits},
+        "words": found.words,
+    }
+
+
+def _fit_to_dict(fit: SurfaceFit) -> dict[str, Any]:
+    return {
+        "leave_one_network_out": dict(fit.errors),
+        "seed_noise": fit.noise,
+        "preferred": fit.preferred,
+        "quadratic": list(fit.coefficients) if fit.coefficients else None,
+        "words": fit.words,
+    }

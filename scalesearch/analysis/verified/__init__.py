@@ -1,0 +1,1 @@
+"""What new seeds and larger phi say of what the search found."""

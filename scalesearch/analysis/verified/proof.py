@@ -1,0 +1,125 @@
+"""What the evidence of `verify` says about one budget: verdicts on new seeds, transfer, fidelity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scalesearch.analysis.equal_cost import CostSlope
+from scalesearch.analysis.fidelity.summary import Fidelity, RankChange, RateCheck, fidelity, rank_change, rate_check
+from scalesearch.analysis.seed_table import Layout, layout, stage_layout
+from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.verified.transfer import Transfer, transfer
+from scalesearch.analysis.verified.verification import Verification, verify_budget
+from scalesearch.study.record import TrialRecord
+from scalesearch.study.record.evidence import EvidenceRecord, Purpose, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Evidence beside the search, for one budget; what was not run is None.
+
+    Attributes:
+        verified: network number -> accuracies on new seeds, 0 to 1.
+    """
+
+    verification: Verification | None
+    transfer: Transfer | None
+    fidelity: Fidelity | None
+    verified: Mapping[int, tuple[float, ...]]
+
+
+def prove(
+    budget: str,
+    best: NetworkSummary | None,
+    records: Sequence[TrialRecord],
+    evidence: Sequence[EvidenceRecord],
+    summaries: Sequence[NetworkSummary],
+    at_cost: CostSlope | None = None,
+) -> Proof:
+    """Read the evidence of one budget.
+
+    Args:
+        best: the network that the search put first.
+        records: of the search on this budget.
+        evidence: of all stages and budgets.
+        summaries: of all networks of the search.
+        at_cost: how accuracy answers to cost, where networks may miss the budget.
+    """
+    stages = _stages(budget, evidence)
+    if best is None:
+        return Proof(None, None, fidelity(budget, records, None, None), {})
+    found = best.network.trial
+    check = _rates(stages, records)
+    at_one = next((stage for stage in stages if stage.purpose == "verify"), None)
+    table = stage_layout(stages[at_one]) if at_one else None
+    means = {s.network.trial: s.level_mean for s in summaries if s.level_mean is not None}
+    verification = None
+    if table and at_one:
+        verification = verify_budget(
+            table,
+            budget=budget,
+            split=at_one.split,
+            found=found,
+            search_means=means,
+            at_cost=at_cost,
+            check=check,
+        )
+    larger = {stage.factor: stage_layout(rows) for stage, rows in stages.items() if stage.purpose == "transfer"}
+    return Proof(
+        verification=verification,
+        transfer=transfer(budget, found, table, larger) if table else None,
+        fidelity=fidelity(budget, records, _longer(stages, records), check),
+        verified=_verified(table),
+    )
+
+
+def _verified(table: Layout | None) -> dict[int, tuple[float, ...]]:
+    if table is None or not table.seeds:
+        return {}
+    return {n.trial: tuple(float(a) for a in row) for n, row in zip(table.networks, table.accuracy, strict=True)}
+
+
+def _stages(budget: str, evidence: Sequence[EvidenceRecord]) -> dict[Stage, list[EvidenceRecord]]:
+    found: dict[Stage, list[EvidenceRecord]] = {}
+    for record in evidence:
+        if record.stage.budget == budget:
+            found.setdefault(record.stage, []).append(record)
+    return found
+
+
+def _of(stages: Mapping[Stage, Sequence[EvidenceRecord]], purpose: Purpose) -> dict[float, Sequence[EvidenceRecord]]:
+    return {stage.factor: rows for stage, rows in stages.items() if stage.purpose == purpose and stage.factor != 1}
+
+
+def _own(
+    stages: Mapping[Stage, Sequence[EvidenceRecord]],
+    records: Sequence[TrialRecord],
+    other: Sequence[EvidenceRecord],
+) -> Layout:
+    """The study's own recipe on the networks and seeds of another stage: from the search, and what it lacked."""
+    wanted = {(r.network.trial, r.outcome.seed) for r in other}
+    searched = [(r.network, r.outcome) for r in records if r.outcome]
+    added = [
+        (r.network, r.outcome)
+        for stage, rows in stages.items()
+        if stage.purpose == "rate" and stage.factor == 1
+        for r in rows
+    ]
+    return layout((n, o) for n, o in (*searched, *added) if (n.trial, o.seed) in wanted)
+
+
+def _longer(stages: Mapping[Stage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord]) -> RankChange | None:
+    longer = _of(stages, "longer")
+    if not longer:
+        return None
+    factor = max(longer)
+    return rank_change(_own(stages, records, longer[factor]), stage_layout(longer[factor]), factor)
+
+
+def _rates(stages: Mapping[Stage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord]) -> RateCheck | None:
+    rates = _of(stages, "rate")
+    if not rates:
+        return None
+    own = _own(stages, records, [row for rows in rates.values() for row in rows])
+    return rate_check({1.0: own, **{rate: stage_layout(rows) for rate, rows in rates.items()}})

@@ -1,0 +1,305 @@
+"""What new seeds say about the network that the search put first.
+
+It was named before these trainings, so no second choice is made among them: the winner's curse of the search is left
+behind, and can be measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalesearch.analysis.equal_cost import CostSlope
+from scalesearch.analysis.fidelity.overruled import gains, survives
+from scalesearch.analysis.fidelity.rates import RateCheck
+from scalesearch.analysis.leader import DEPENDS, NO_EVIDENCE
+from scalesearch.analysis.paired import NOTHING, PairedTable, detectable, holm, seeds_to_detect
+from scalesearch.analysis.seed_table import Layout, told_roles
+from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.study.record import NetworkRecord
+from scalesearch.study.record.evidence import Split
+
+SAME = "the same network"
+ONE_SEED = "not known (one seed)"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The found network against one other.
+
+    Attributes:
+        budget: of the study.
+        against: names of the other, joined by +: references, `baseline`, or `network 7`.
+        trial: number of the other.
+        difference: mean accuracy of the found network minus the other's, 0 to 1.
+        ci95: its own interval; None where there is none.
+        p_holm: two-sided, adjusted for the number of comparisons; None where there is none.
+        words: `better`, `worse` (p_holm under 0.05), `no evidence of a difference`, `the same network`, or `not known
+            (one seed)`.
+        seeds: trainings of each.
+    """
+
+    budget: str
+    against: str
+    trial: int
+    difference: float
+    ci95: tuple[float, float] | None
+    p_holm: float | None
+    words: str
+    seeds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify` found on one budget.
+
+    Attributes:
+        found: number of the network that the search put first.
+        search_mean: its mean accuracy in the search, on the validation split; None where it is not known.
+        mean: its mean accuracy on the new seeds; None when it diverged there.
+        search_lead: its lead over uniform scaling in the search; None when that is itself, or is not there.
+        lead: the same on the new seeds.
+        smallest_detectable_difference: of two networks of usual noise, by one comparison, with a power of 80 %; None
+            with one seed.
+        seeds_for_half: seeds that would see half of it; None when no number within reason would.
+        diverged: numbers of networks that are left out because a training of theirs diverged.
+        words: sentences for people.
+    """
+
+    budget: str
+    split: Split
+    found: int
+    seeds: tuple[int, ...]
+    search_mean: float | None
+    mean: float | None
+    verdicts: tuple[Verdict, ...]
+    search_lead: float | None
+    lead: float | None
+    smallest_detectable_difference: float | None
+    seeds_for_half: int | None
+    diverged: tuple[int, ...]
+    words: str
+
+
+def verify_budget(
+    table: Layout,
+    *,
+    budget: str,
+    split: Split,
+    found: int,
+    search_means: Mapping[int, float],
+    at_cost: CostSlope | None = None,
+    check: RateCheck | None = None,
+) -> Verification | None:
+    """Compare the found network with every other one of the table.
+
+    Args:
+        table: of the stage `verify`.
+        found: number of the network that the search put first.
+        search_means: network number -> mean accuracy in the search, at equal cost.
+        at_cost: how accuracy answers to cost, where networks may miss the budget.
+        check: of other learning rates, which takes back what it undoes.
+
+    Returns:
+        None when there is nothing to say yet: no seed that all networks have, or the found network is not among them.
+        When the found network diverged there are no verdicts, and `words` say so.
+    """
+    row = table.row(found)
+    search_mean = search_means.get(found)
+    if found in table.diverged:
+        nothing = Verification(
+            budget, split, found, table.seeds, search_mean, None, (), None, None, None, None, table.diverged, ""
+        )
+        return dataclasses.replace(nothing, words=_lost(nothing))
+    if row is None or not table.seeds or len(table.networks) < 2:
+        return None
+    raw, unsure = table, [0.0] * len(table.networks)
+    if at_cost:
+        table, unsure = _at_equal_cost(table, at_cost)
+    paired = PairedTable(table.accuracy) if len(table.seeds) > 1 else None
+    smallest = detectable(paired.sd, *table.accuracy.shape) if paired else None
+    search_lead, lead = _leads(table, row, search_means)
+    result = Verification(
+        budget=budget,
+        split=split,
+        found=found,
+        seeds=table.seeds,
+        search_mean=search_mean,
+        mean=float(raw.accuracy[row].mean()),
+        verdicts=_overruled(_verdicts(budget, table, row, paired, unsure), found, check),
+        search_lead=search_lead,
+        lead=lead,
+        smallest_detectable_difference=smallest,
+        seeds_for_half=seeds_to_detect(smallest / 2, paired.sd, len(table.networks)) if paired and smallest else None,
+        diverged=table.diverged,
+        words="",
+    )
+    return dataclasses.replace(result, words=_words(result))
+
+
+def _at_equal_cost(table: Layout, at_cost: CostSlope) -> tuple[Layout, list[float]]:
+    """The table with every accuracy at its budget's exact cost, and the standard error of what was taken off each."""
+    taken = [at_cost.off(network.cost, network.target) for network in table.networks]
+    off = np.array([[value] for value, _ in taken])
+    return dataclasses.replace(table, accuracy=table.accuracy - off), [error for _, error in taken]
+
+
+def _leads(table: Layout, row: int, search_means: Mapping[int, float]) -> tuple[float | None, float | None]:
+    """The lead of a row over uniform scaling, in the search and here; None where it is not known."""
+    uniform = table.with_role("uniform")
+    if uniform is None or uniform == row:
+        return None, None
+    before = [search_means.get(table.networks[i].trial) for i in (row, uniform)]
+    searched = None if before[0] is None or before[1] is None else before[0] - before[1]
+    return searched, float((table.accuracy[row] - table.accuracy[uniform]).mean())
+
+
+def _name(network: NetworkRecord) -> str:
+    return "+".join(told_roles(network)) or f"network {network.trial}"
+
+
+def _same(budget: str, name: str, table: Layout, row: int) -> Verdict:
+    return Verdict(budget, name, table.networks[row].trial, 0.0, None, None, SAME, len(table.seeds))
+
+
+def _verdicts(
+    budget: str, table: Layout, row: int, paired: PairedTable | None, unsure: Sequence[float]
+) -> tuple[Verdict, ...]:
+    """What the network itself is, then references in their usual order, the other leaders, and the baseline."""
+    same = [_same(budget, name, table, row) for name in told_roles(table.networks[row])]
+    others = [i for i in range(len(table.networks)) if i != row]
+    named = [(budget, _name(table.networks[i]), table.networks[i].trial) for i in others]
+    seeds = len(table.seeds)
+    if paired is None:
+        gaps = (table.accuracy[row] - table.accuracy[others])[:, 0]
+        found = [Verdict(*who, float(gap), None, None, ONE_SEED, seeds) for who, gap in zip(named, gaps, strict=True)]
+    else:
+        differences = [paired.difference(row, i, extra=unsure[row] - unsure[i]) for i in others]
+        adjusted = holm([d.p for d in differences])
+        found = [
+            Verdict(*who, d.value, d.ci95, p, _word(d.value, p), seeds)
+            for who, d, p in zip(named, differences, adjusted, strict=True)
+        ]
+    order = [*REFERENCES, "network", "baseline"]
+    return (*same, *sorted(found, key=lambda v: (order.index(v.against.split("+")[0].split(" ")[0]), v.trial)))
+
+
+def _overruled(verdicts: tuple[Verdict, ...], found: int, check: RateCheck | None) -> tuple[Verdict, ...]:
+    """Without the claims that another learning rate would undo; an adjusted p value stands for the interval."""
+    if check is None:
+        return verdicts
+    gained, leads = gains(check), {one.trial for one in check.overtaking}
+    kept = []
+    for verdict in verdicts:
+        shift = gained.get(found, 0.0) - gained.get(verdict.trial, 0.0)
+        holds = survives(verdict.words, verdict.ci95, shift) and not (
+            verdict.words == "better" and verdict.trial in leads
+        )
+        kept.append(verdict if holds else dataclasses.replace(verdict, words=DEPENDS))
+    return tuple(kept)
+
+
+def _word(difference: float, p: float) -> str:
+    if p >= 0.05:
+        return NO_EVIDENCE
+    return "better" if difference > 0 else "worse"
+
+
+def _words(found: Verification) -> str:
+    parts = [] if found.smallest_detectable_difference is None else [_headline(found), _adjusted(found)]
+    parts += [_curse(found), _reach(found), _left_out(found)]
+    return " ".join(part for part in parts if part)
+
+
+def _lost(found: Verification) -> str:
+    others = len(found.diverged) - 1
+    plural = "" if others == 1 else "s"
+    more = f", and so did {others} other network{plural}" if others else ""
+    return (
+        f"The search's choice, network {found.found}, diverged on a new seed{more}: it is not to be trusted as it is. "
+        "Lower the learning rate (--lr) and search again."
+    )
+
+
+def _left_out(found: Verification) -> str:
+    if not found.diverged:
+        return ""
+    plural = "s" if len(found.diverged) > 1 else ""
+    return f"Left out, because a training diverged: network{plural} {', '.join(map(str, found.diverged))}."
+
+
+def _curse(found: Verification) -> str:
+    """What the search promised beside what new seeds show; accuracies of different images are not compared."""
+    where = "on new seeds" if found.split == "validation" else "on new seeds and other images"
+    if found.search_lead is not None and found.lead is not None:
+        before, now = (f"{100 * lead:+.2f}" for lead in (found.search_lead, found.lead))
+        return f"In the search it led uniform scaling by {before} points, {where} by {now}."
+    if found.split == "validation" and found.search_mean is not None and found.mean is not None:
+        return f"The search showed {100 * found.search_mean:.2f} %, new seeds {100 * found.mean:.2f} %."
+    return ""
+
+
+def _reach(found: Verification) -> str:
+    """What these seeds could have seen, and what more would take."""
+    smallest, seeds = found.smallest_detectable_difference, len(found.seeds)
+    if smallest is None:
+        return "One seed shows no interval: run it again with --seeds 5 or more."
+    if smallest < NOTHING:
+        return "The seeds made no difference to any network."
+    half = f"{found.seeds_for_half} (--seeds)" if found.seeds_for_half else "more than anyone will train"
+    return (
+        f"In one comparison {seeds} seeds show a difference of {100 * smallest:.2f} points four times in five; for "
+        f"half of that it takes {half}."
+    )
+
+
+def _adjusted(found: Verification) -> str:
+    """Names whose own interval leaves out 0, although the family of comparisons takes that back."""
+    names = [v.against for v in found.verdicts if v.words == NO_EVIDENCE and v.ci95 and not v.ci95[0] <= 0 <= v.ci95[1]]
+    if not names:
+        return ""
+    count = sum(v.p_holm is not None for v in found.verdicts)
+    return (
+        f"On its own the interval against {', '.join(names)} leaves out 0; among {count} comparisons that happens too "
+        "easily by chance."
+    )
+
+
+def _headline(found: Verification) -> str:
+    told = [
+        f"{word} than {', '.join(names)}"
+        for word in ("better", "worse")
+        if (names := [v.against for v in found.verdicts if v.words == word])
+    ]
+    rest = " and ".join(told) if told else "no difference to any network was shown"
+    return f"{_against_uniform(found)}; {rest}."
+
+
+def _against_uniform(found: Verification) -> str:
+    uniform = next((v for v in found.verdicts if "uniform" in v.against.split("+")), None)
+    if uniform is None:
+        return "Uniform scaling was not among the networks"
+    if uniform.words == SAME or uniform.ci95 is None:
+        return "The search's choice is uniform scaling itself"
+    low, high = (f"{100 * bound:+.2f}" for bound in uniform.ci95)
+    numbers = f"({100 * uniform.difference:+.2f} points, 95 % interval {low} to {high})"
+    if uniform.words == "better":
+        return f"The search's choice beats uniform scaling on new seeds {numbers}"
+    return f"The search's choice against uniform scaling: {uniform.words} {numbers}"
+
+
+def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
+    """An entry of `verdict` in `result.json`."""
+    return {**dataclasses.asdict(verdict), "ci95": list(verdict.ci95) if verdict.ci95 else None}
+
+
+def verification_to_dict(found: Verification) -> dict[str, Any]:
+    """Plain values for `result.json`."""
+    content = dataclasses.asdict(found)
+    content["verdict"] = [verdict_to_dict(v) for v in found.verdicts]
+    del content["verdicts"]
+    return {**content, "seeds": list(found.seeds), "diverged": list(found.diverged)}

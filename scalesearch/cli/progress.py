@@ -1,0 +1,257 @@
+"""What a user sees while a study runs, on stderr: a live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from scalesearch.report.layout import FittingTable
+from scalesearch.report.text import architecture, data_told, duration, image_sides, told_network
+from scalesearch.scaling.units import amount, engineering
+from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
+from scalesearch.training.watch import BudgetPlan, Preflight, StagesPlan
+from scalesearch.training.workers.base import Job
+
+
+def _budget_line(plan: BudgetPlan, currency: str) -> str:
+    text = (
+        f"budget {plan.text}: target {amount(plan.target, currency)}; "
+        f"{plan.networks_on_surface} distinct networks on the surface, "
+    )
+    if plan.open_ended:
+        text += f"{plan.trained} to begin with, then where trainings tell most, {plan.trainings} of them at most"
+    else:
+        text += f"{plan.trained} to train"
+    left_out = [
+        f"{count} {what}"
+        for count, what in ((plan.off_budget, "off the budget"), (plan.infeasible, "over a limit"))
+        if count
+    ]
+    if left_out:
+        text += f" (of {plan.planned} planned: {', '.join(left_out)}, kept and not trained)"
+    for names in plan.same:
+        text += f"; {' and '.join(names)} are one network"
+    return text
+
+
+def _tolerance_lines(plan: BudgetPlan) -> list[str]:
+    """How far off the budget networks may be, where that is not the usual, and which references cannot be met."""
+    lines = []
+    if plan.within and plan.networks_on_surface:
+        each = ", ".join(f"{count} within {100 * tolerance:g} %" for tolerance, count in plan.within)
+        lines.append(f"  networks that can be built near {plan.text}: {each}; taken: within {100 * plan.tolerance:g} %")
+    if plan.within and plan.tolerance > 0.02:
+        lines.append("  accuracies are compared at equal cost: what a network costs more is taken off")
+    for name, place in plan.nearest:
+        where = "/".join(f"{100 * share:.0f}" for share in (place.depth, place.width, place.resolution))
+        lines.append(
+            f"  no network is all on {name}: the nearest, {where} depth/width/resolution, stands for it"
+            if name in ("depth", "width", "resolution")
+            else f"  no network is at {name}: the nearest, {where} depth/width/resolution, stands for it"
+        )
+    return lines
+
+
+def preflight_lines(plan: Preflight) -> list[str]:
+    """The one screen before training, line by line."""
+    data = plan.data
+    own = "" if plan.currency == "macs" else f", {amount(plan.baseline_cost, plan.currency)}"
+    pixels = f"{data.channels} channel{'s' if data.channels > 1 else ''}, {image_sides(data)}"
+    lines = [
+        f"study {plan.study}: baseline {plan.baseline} at {plan.baseline_px} px (images are {image_sides(data)}), "
+        f"{engineering(plan.baseline_macs)} multiply-adds{own}",
+        *(f"  warning: {note}" for note in plan.size_notes),
+        f"data {data.spec}: {data.train_images} training and {data.val_images} validation images, "
+        f"{data.classes} classes, {pixels}",
+        *(f"  {label}: {told}" for label, told in data_told(data)),
+        *(line for b in plan.budgets for line in (_budget_line(b, plan.currency), *_tolerance_lines(b))),
+    ]
+    if not any(budget.planned for budget in plan.budgets):
+        lines.append("note: at 1x every coefficient is 1, so the baseline is the only network")
+    each = (
+        "baseline included"
+        if any(b.open_ended for b in plan.budgets)
+        else f"{plan.seeds} seeds each, baseline included"
+    )
+    total = f"{plan.trainings} trainings ({each})"
+    place = f"on {plan.device} with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
+    if plan.estimate_seconds is None or plan.training_seconds is None:
+        return [*lines, f"{total} {place}; what is finished is kept"]
+    each = f"one takes about {plan.training_seconds:.2g} s"
+    return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, measured)"]
+
+
+def stages_lines(plan: StagesPlan) -> list[str]:
+    """The one screen before `verify` trains, line by line."""
+    lines = [f"study {plan.study}", *plan.lines, *(f"note: {note}" for note in plan.notes)]
+    if not plan.trainings:
+        return [*lines, "everything that was asked for is there"]
+    place = f"with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
+    what = f"{plan.trainings} training{'' if plan.trainings == 1 else 's'}"
+    return [*lines, f"{what} {place}: about {duration(plan.estimate_seconds)}"]
+
+
+class Progress:
+    """Counts trainings and remembers the best; the two views draw from it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.total, self.done, self.seeds = 0, 0, 1
+        self._started: float | None = None
+        self._estimate: float | None = None
+        self._accuracies: dict[int, list[float]] = defaultdict(list)
+        self._networks: dict[int, NetworkRecord] = {}
+
+    def preflight(self, plan: Preflight) -> None:
+        """See `Listener.preflight`."""
+        self.total, self._estimate = plan.trainings, plan.estimate_seconds
+        self.seeds = 1 if any(budget.open_ended for budget in plan.budgets) else plan.seeds
+        for line in preflight_lines(plan):
+            self.console.print(line, markup=False, highlight=False)
+
+    def stages(self, plan: StagesPlan) -> None:
+        """See `Listener.stages`."""
+        self.total, self._estimate = plan.trainings, plan.estimate_seconds
+        for line in stages_lines(plan):
+            self.console.print(line, markup=False, highlight=False)
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """See `Listener.started`."""
+        self._networks[job.trial] = network
+        if self._started is None:
+            self._started = time.monotonic()
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """See `Listener.epoch`."""
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """See `Listener.finished`."""
+        self.done += 1
+        if outcome.accuracy is not None:
+            self._accuracies[job.trial].append(outcome.accuracy)
+
+    def note(self, text: str) -> None:
+        """See `Listener.note`."""
+        self.console.print(f"note: {text}", markup=False, highlight=False)
+
+    def time_left(self) -> str:
+        """From what has been trained so far; before the first training ends, from the estimate."""
+        elapsed = time.monotonic() - (self._started or time.monotonic())
+        if self.done:
+            return f"{duration(elapsed / self.done * max(0, self.total - self.done))} left"
+        return f"about {duration(max(0.0, self._estimate - elapsed))} left" if self._estimate else ""
+
+    def best(self) -> str:
+        """The network with the best mean so far, among those trained on all seeds."""
+        means = {t: sum(a) / len(a) for t, a in self._accuracies.items() if len(a) >= self.seeds}
+        if not means:
+            return ""
+        trial = max(means, key=lambda t: means[t])
+        network = self._networks[trial]
+        told = told_network(network) if network.shares else ", ".join(network.roles)
+        return f"best so far {100 * means[trial]:.2f} %: {told}"
+
+
+EPOCH_LINES_SECONDS = 60.0
+"""A long training tells of its epochs, but not more often than this."""
+
+
+class PlainProgress(Progress):
+    """One line a finished training, and now and then one of a long training's epoch, for files and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._told: dict[Job, float] = {}
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """See `Listener.started`."""
+        super().started(job, network)
+        self._told[job] = time.monotonic()
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """See `Listener.epoch`."""
+        if time.monotonic() - self._told.get(job, math.inf) < EPOCH_LINES_SECONDS:
+            return
+        self._told[job] = time.monotonic()
+        network = self._networks[job.trial]
+        names = f" ({', '.join(network.names)})" if network.roles else ""
+        self.console.print(
+            f"network {job.trial}{names}, seed {job.seed}: epoch {point.epoch}, loss {point.train_loss:.3f}, "
+            f"validation accuracy {100 * point.accuracy:.2f} %",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """See `Listener.finished`."""
+        super().finished(job, network, outcome)
+        score = outcome.note if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.2f} %"
+        names = f" ({', '.join(network.names)})" if network.roles else ""
+        self.console.print(
+            f"[{self.done}/{self.total}] network {job.trial}{names} at {network.budget}, seed {job.seed}: {score}, "
+            f"{outcome.seconds:.1f} s; {self.time_left()}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+class LiveProgress(Progress):
+    """A live view on a terminal. Use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._running: dict[Job, EpochPoint | None] = {}
+        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def preflight(self, plan: Preflight) -> None:
+        """See `Listener.preflight`."""
+        super().preflight(plan)
+        self._live.start()
+
+    def stages(self, plan: StagesPlan) -> None:
+        """See `Listener.stages`."""
+        super().stages(plan)
+        self._live.start()
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """See `Listener.started`."""
+        super().started(job, network)
+        self._running[job] = None
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """See `Listener.epoch`."""
+        if job in self._running:
+            self._running[job] = point
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """See `Listener.finished`."""
+        super().finished(job, network, outcome)
+        self._running.pop(job, None)
+
+    def _view(self) -> RenderableType:
+        width = min(30, self.console.width - 2)
+        bar = ProgressBar(total=max(1, self.total), completed=min(self.done, self.total), width=width)
+        head = Text(f"{self.done}/{self.total} trainings  {self.time_left()}")
+        rows = FittingTable(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+        for _ in range(4):
+            rows.add_column()
+        for job, point in self._running.items():
+            network = self._networks[job.trial]
+            state = f"epoch {point.epoch}, accuracy {100 * point.accuracy:.2f} %" if point else "first epoch"
+            names = f" ({', '.join(network.names)})" if network.roles else ""
+            rows.add_row(f"network {job.trial}{names}", Text(architecture(network)), f"seed {job.seed}", state)
+        return Group(bar, head, rows, Text(self.best(), style="green"))

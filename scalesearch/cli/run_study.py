@@ -1,0 +1,270 @@
+"""One command that runs a study: a progress view on stderr, figures and report on the disk, the result on stdout."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from scalesearch.analysis.compare import compare_scaling, comparison_to_dict
+from scalesearch.analysis.load import load_result
+from scalesearch.analysis.result import StudyResult
+from scalesearch.analysis.serialize import result_to_dict
+from scalesearch.analysis.untrained import untrained
+from scalesearch.cli.progress import LiveProgress, PlainProgress, preflight_lines
+from scalesearch.data import absolute_spec
+from scalesearch.errors import InfeasibleError, StudyError
+from scalesearch.networks.registry import get_baseline
+from scalesearch.report import render_result
+from scalesearch.report.comparison import render_comparisons
+from scalesearch.report.full import render_full
+from scalesearch.report.layout import console
+from scalesearch.report.planned import render_planned
+from scalesearch.report.write import write_outputs
+from scalesearch.search import Listener, resume, run
+from scalesearch.search.ahead import plan_ahead
+from scalesearch.search.checks import ChangedError, check_unchanged
+from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.run import verify
+from scalesearch.study import StudyPaths, is_locked, resume_command
+from scalesearch.study.again import place_of
+from scalesearch.study.config import StudyConfig, override
+from scalesearch.study.joint import Definition, check_same_definition, joint_paths
+from scalesearch.training.full.request import Means, TrainAsk
+
+T = TypeVar("T")
+
+
+def run_study(config: StudyConfig, name: str | None, root: Path, as_json: bool, *, new: bool = False) -> None:
+    """Run a study, or go on with the one that was made by the same definition on the same data and baseline.
+
+    Args:
+        name: None takes one made from the definition.
+        new: start another, whatever is there.
+
+    Raises:
+        StudyError: the name that was asked for belongs to another study.
+    """
+    config = override(config, data=absolute_spec(config.data))
+    place = place_of(config, name, root, new=new)
+    try:
+        done = _again(place.paths, config, as_json) if place.there else None
+    except ChangedError as error:
+        if name is not None:
+            raise
+        sys.stderr.write(f"note: {error.what}; a new study is started\n")
+        done, place = None, place_of(config, None, root, new=True)
+    paths, command = place.paths, shlex.join(["scalesearch", *sys.argv[1:]])
+    result = done or _watched(paths, as_json, lambda listener: run(config, paths, listener=listener, command=command))
+    _show(result, paths, as_json)
+    _fail_where_untrained([result])
+
+
+def _again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult:
+    """The result of a study that is there: as it is where it is finished, else after the trainings it lacks."""
+    if is_locked(paths):
+        raise StudyError(
+            f"study {paths.name!r} has this definition and is being run by another process; wait for it, stop it, or "
+            "start another by --new"
+        )
+    found = load_result(paths)
+    if found.complete:
+        check_unchanged(found.manifest)
+    how = "is finished, nothing is repeated" if found.complete else f"has {found.trainings} trainings, going on with it"
+    sys.stderr.write(f"note: study {paths.name} was made by the same definition and {how}; --new starts another\n")
+    if found.complete:
+        return found
+    limit = config.time_limit or None
+    return _watched(
+        paths,
+        as_json,
+        lambda listener: resume(paths, workers=config.workers or None, time_limit=limit, listener=listener),
+    )
+
+
+def show_plan(
+    configs: Sequence[StudyConfig], names: Sequence[str | None], root: Path, as_json: bool, *, new: bool = False
+) -> None:
+    """Show what running these definitions would do; nothing is written, no name is taken."""
+    plans = []
+    for config, name in zip(configs, names, strict=True):
+        place = place_of(override(config, data=absolute_spec(config.data)), name, root, new=new)
+        if place.there:
+            sys.stderr.write(f"note: study {place.paths.name} was made by this definition: `run` goes on with it\n")
+        plans.append(plan_ahead(config, place.paths.name))
+    if as_json:
+        content = [plan.to_dict() for plan in plans]
+        sys.stdout.write(json.dumps(content[0] if len(content) == 1 else content, indent=2, allow_nan=False) + "\n")
+        return
+    screen = console()
+    for plan in plans:
+        for line in preflight_lines(plan.preflight):
+            screen.print(line, markup=False, highlight=False)
+        screen.print(render_planned(plan.to_dict()["networks"], plan.preflight.currency))
+        for text in plan.notes:
+            screen.print(f"note: {text}", markup=False, highlight=False)
+    screen.print(
+        "nothing was trained or written; the time is of a few steps, measured, times the cost of all trainings"
+    )
+
+
+def go_on(
+    paths: StudyPaths, as_json: bool, *, asked: Mapping[str, Any], workers: int | None, time_limit: float | None
+) -> None:
+    """Resume a study; the arguments are those of `search.resume`."""
+    result = _watched(
+        paths,
+        as_json,
+        lambda listener: resume(paths, asked=asked, workers=workers, time_limit=time_limit, listener=listener),
+    )
+    _show(result, paths, as_json)
+    _fail_where_untrained([result])
+
+
+def check(
+    paths: StudyPaths, ask: Ask, as_json: bool, *, workers: int | None, time_limit: float | None, skip_bad: bool
+) -> None:
+    """Verify a study; the arguments are those of `search.verify`."""
+    result = _watched(
+        paths,
+        as_json,
+        lambda listener: verify(
+            paths, ask, workers=workers, time_limit=time_limit, skip_bad=skip_bad, listener=listener
+        ),
+        again=shlex.join(["scalesearch", *sys.argv[1:]]),
+    )
+    _show(result, paths, as_json)
+
+
+def train_fully(paths: StudyPaths, ask: TrainAsk, means: Means, as_json: bool) -> None:
+    """Train in full; the arguments are those of `training.train`."""
+    from scalesearch.training.full import compared, train, trainings_to_dict
+
+    done = _watched(
+        paths,
+        as_json,
+        lambda listener: train(paths, ask, means, listener=listener),
+        again=shlex.join(["scalesearch", *sys.argv[1:]]),
+    )
+    if as_json:
+        content = trainings_to_dict(paths.name, ask, done, compared(done))
+        sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        return
+    if done:
+        console().print(render_full(compared(done), done[0].scored))
+    for folder in dict.fromkeys(one.folder.parent for one in done):
+        sys.stdout.write(f"wrote {folder}\n")
+
+
+def run_joint(definition: Definition, name: str | None, root: Path, as_json: bool) -> None:
+    """Run one study for each baseline, or go on with those that are there, and compare them.
+
+    Args:
+        definition: with the command line's changes in its `config`.
+        name: that the studies' names begin with; None takes the definition's.
+
+    Raises:
+        StudyError: a study of such a name was made under another definition; then nothing has been trained.
+    """
+    typed = shlex.join(["scalesearch", *sys.argv[1:]])
+    data = absolute_spec(definition.config.data)
+    configs = [override(definition.config, base=base, data=data) for base in definition.bases]
+    paths = [joint_paths(name or definition.name, config.base, root) for config in configs]
+    for own, config in zip(paths, configs, strict=True):
+        check_same_definition(own, config)
+        if ":" not in config.base:  # a user's network may need to know its size first
+            get_baseline(config.base)  # a wrong name is told before the first of them trains for hours
+    limit = definition.config.time_limit
+    deadline = time.monotonic() + limit if limit else math.inf
+    results = []
+    for own, config in zip(paths, configs, strict=True):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            sys.stderr.write(f"note: the time limit was reached; go on with: {typed}\n")
+            break
+        results.append(_one_of_several(own, config, typed, left if limit else None, as_json))
+    _show_comparisons(results, as_json)
+    _fail_where_untrained(results)
+
+
+def _one_of_several(
+    paths: StudyPaths, config: StudyConfig, typed: str, left: float | None, as_json: bool
+) -> StudyResult:
+    """The result of one study: what is on the disk where it is complete, else after the trainings it lacks."""
+    if paths.definition.is_file():
+        found = load_result(paths)
+        if found.complete:
+            return found
+        result = _watched(
+            paths,
+            as_json,
+            lambda listener: resume(paths, workers=config.workers or None, time_limit=left, listener=listener),
+            typed,
+        )
+    else:
+        own = override(config, time_limit=left)
+        result = _watched(paths, as_json, lambda listener: run(own, paths, listener=listener, command=typed), typed)
+    write_outputs(result, paths)
+    return result
+
+
+def _show_comparisons(results: Sequence[StudyResult], as_json: bool) -> None:
+    tables = [table for result in results if result.baseline for table in compare_scaling(result)]
+    if as_json:
+        sys.stdout.write(json.dumps([comparison_to_dict(table) for table in tables], indent=2, allow_nan=False) + "\n")
+    else:
+        console().print(render_comparisons(tables))
+
+
+def _watched(paths: StudyPaths, as_json: bool, work: Callable[[Listener], T], again: str | None = None) -> T:
+    """Do the work under a progress view; when it is interrupted, say how to go on and leave."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    onlooker = console(stderr=True)
+    try:
+        if onlooker.is_terminal and not onlooker.is_dumb_terminal and not as_json:
+            with LiveProgress(onlooker) as view:
+                return work(view)
+        return work(PlainProgress(onlooker))
+    except KeyboardInterrupt:
+        _interrupted(paths, again)
+
+
+def _interrupted(paths: StudyPaths, again: str | None) -> NoReturn:
+    saved = "nothing had been started"
+    if again or paths.definition.is_file():
+        saved = f"what was finished is saved; go on with: {again or resume_command(paths)}"
+    sys.stderr.write(f"scalesearch: interrupted; {saved}\n")
+    raise SystemExit(130)
+
+
+def _fail_where_untrained(results: Sequence[StudyResult]) -> None:
+    """Leave with the cause where a budget has no trained network; everything has been written and shown before.
+
+    Raises:
+        InfeasibleError: naming the first such budget.
+    """
+    for result in results:
+        if found := untrained(result):
+            base = result.manifest.config.base
+            raise InfeasibleError(f"{found[0]}; look at the network with: scalesearch check-base {base}")
+
+
+def _show(result: StudyResult, paths: StudyPaths, as_json: bool) -> None:
+    """The answer, then the files: what cannot be drawn or written takes no answer with it, and the other way round."""
+    try:
+        if as_json:
+            sys.stdout.write(json.dumps(result_to_dict(result), indent=2, allow_nan=False) + "\n")
+        else:
+            console().print(render_result(result))
+        sys.stdout.flush()
+    finally:
+        written = write_outputs(result, paths)
+    if not as_json:
+        for path in (paths.trials, paths.result, *written):
+            sys.stdout.write(f"wrote {path}\n")

@@ -1,0 +1,1 @@
+"""What each family of networks is without torch: its config, its cost in closed form, its members."""

@@ -1,0 +1,1 @@
+"""The torch modules of the families, under the names of `families`."""

@@ -1,0 +1,1 @@
+"""Networks of timm as baselines, rebuilt by timm's own classes."""

@@ -1,0 +1,1 @@
+"""A user's own network: imported, inspected, called, counted from shapes."""

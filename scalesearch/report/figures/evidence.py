@@ -1,0 +1,75 @@
+"""The figure of what `verify` found: differences on new seeds with their intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from scalesearch.analysis.result import StudyResult
+from scalesearch.analysis.verified.verification import SAME, Verification
+from scalesearch.report.figures.info import chosen_budgets, figure_title
+from scalesearch.report.figures.settings import in_own_settings
+from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, plain, say_empty, tidy
+
+ROW_IN = 0.42
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceInfo:
+    """What the figure of verdicts shows: one panel a budget that was verified."""
+
+    title: str
+    panels: tuple[Verification, ...]
+
+
+def verdict_info(result: StudyResult, budget: str | None = None) -> EvidenceInfo:
+    """What the figure of verdicts shows.
+
+    Raises:
+        UnknownNameError: a budget that the study does not have.
+    """
+    found = (b.proof.verification for b in chosen_budgets(result, budget))
+    return EvidenceInfo(figure_title(result), tuple(v for v in found if v))
+
+
+@in_own_settings
+def draw_verdicts(info: EvidenceInfo) -> Figure:
+    """Differences of the search's choice to every other network on new seeds, each with its interval."""
+    rows = sum(len(panel.verdicts) + 2 for panel in info.panels)
+    fig = canvas(max(4.2, 1.0 + ROW_IN * rows), f"{info.title}: verified on new seeds")
+    if not info.panels:
+        say_empty(fig, "nothing has been verified yet: scalesearch verify NAME")
+        return fig
+    heights = [len(panel.verdicts) + 1 for panel in info.panels]
+    axes = fig.subplots(len(info.panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+    for ax, panel in zip(axes, info.panels, strict=True):
+        _verdicts(ax, panel)
+    axes[-1].set_xlabel("difference in accuracy: the search's choice minus the other (points)", fontsize=10)
+    return fig
+
+
+def _verdicts(ax: Axes, panel: Verification) -> None:
+    images = "test" if panel.split == "test" else "validation"
+    seeds = f"{len(panel.seeds)} seed{'' if len(panel.seeds) == 1 else 's'}"
+    reach = 100 * (panel.smallest_detectable_difference or 0.0)
+    shaded = f"; shaded: under {reach:.2f} points, seen less than four times in five" if reach else ""
+    ax.set_title(f"At {panel.budget}: {seeds} of each, {images} images{shaded}", loc="left", fontsize=11, color=INK)
+    tidy(ax)
+    ax.axvline(0.0, color=QUIET, linewidth=1)
+    shown = [v for v in panel.verdicts if v.words != SAME]
+    for position, verdict in enumerate(shown):
+        colour = {"better": BEST, "worse": INK}.get(verdict.words, NETWORK)
+        if verdict.ci95:
+            low, high = (100 * bound for bound in verdict.ci95)
+            ax.plot([low, high], [position, position], color=colour, linewidth=2, solid_capstyle="round")
+        ax.plot(100 * verdict.difference, position, "o", color=colour, markersize=7)
+    names = [f"{plain(v.against)}: {v.words}" for v in shown]
+    ax.set_yticks(range(len(shown)), names, fontsize=9.5)
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    if not shown:
+        ax.text(0.5, 0.5, "nothing to compare: the search's choice diverged", transform=ax.transAxes, ha="center",
+                va="center", fontsize=10, color=QUIET, backgroundcolor="white")  # fmt: skip
+    if reach:
+        ax.axvspan(-reach, reach, color=FAINT, alpha=0.45, zorder=0)

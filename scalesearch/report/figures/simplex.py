@@ -1,0 +1,199 @@
+"""Accuracy over the triangle of shares: which part of the extra compute went where, and what it gave.
+
+A point's distance from a side is the share of the opposite corner. A network that several proposals round to stands at
+the shares of the proposal that made it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator
+
+from scalesearch.report.figures.info import Mark, Panel, SimplexInfo
+from scalesearch.report.figures.labels import Boxes, Label, Point, along, boxes, place_labels
+from scalesearch.report.figures.settings import in_own_settings
+from scalesearch.report.figures.style import (
+    BEST,
+    DPI,
+    FAINT,
+    INK,
+    QUIET,
+    canvas,
+    freeze_layout,
+    headline,
+    panel_title,
+    plain,
+    reserve_headline,
+    say_empty,
+)
+from scalesearch.scaling.coefficients import Shares
+
+COLOURS = "viridis"
+NOTE = (
+    "The nearer to a corner, the more of the extra compute went there; lines at 25, 50 and 75 % of each share. "
+    "Number: mean accuracy. Ring: the highest."
+)
+HEIGHT = math.sqrt(3) / 2
+
+
+def at(shares: Shares) -> Point:
+    """Where shares lie: depth is the top corner, width the left one, resolution the right one."""
+    return (shares.resolution + shares.depth / 2, shares.depth * HEIGHT)
+
+
+@in_own_settings
+def draw_simplex(info: SimplexInfo) -> Figure:
+    """Draw `info`: one triangle a budget, two in a row."""
+    if not any(panel.scored for panel in info.panels):
+        fig = canvas(5.0, info.title)
+        say_empty(fig, "No training has finished yet: there is nothing to plot.")
+        return fig
+    large = len(info.panels) == 1
+    columns = 1 if large else 2
+    lines = math.ceil(len(info.panels) / columns)
+    fig = canvas(0.9 + lines * (7.4 if large else 6.0), info.title)
+    fig.supxlabel(NOTE, x=0.012, ha="left", fontsize=9, color=QUIET)
+    grid = fig.add_gridspec(lines, columns)
+    axes = [fig.add_subplot(grid[i // columns, i % columns]) for i in range(len(info.panels))]
+    for ax, panel in zip(axes, info.panels, strict=True):
+        _triangle(ax, panel, large)
+    renderer = freeze_layout(fig)
+    for ax, panel in zip(axes, info.panels, strict=True):
+        left = ax.get_position(original=True).x0 * fig.bbox.width
+        headline(ax, panel_title(panel), panel.caption, left)
+        _label(ax, panel, renderer, large)
+    return fig
+
+
+def _placed(panel: Panel) -> list[tuple[Mark, Point]]:
+    """The networks that have shares (the baseline has none), the best last so that it lies on top."""
+    placed = [(mark, at(mark.shares)) for mark in panel.marks if mark.shares is not None]
+    return sorted(placed, key=lambda item: (item[0].best, item[0].percent or 0.0))
+
+
+def _triangle(ax: Axes, panel: Panel, large: bool) -> None:
+    ax.set_aspect("equal", anchor="N")
+    ax.set_axis_off()
+    reserve_headline(ax)
+    _frame(ax)
+    placed = _placed(panel)
+    scored = [(mark, point) for mark, point in placed if mark.percent is not None]
+    for mark, point in placed:
+        if mark.percent is None:
+            ax.plot(*point, "x", color=QUIET, markersize=7, markeredgewidth=1.5, zorder=3)
+    _limits(ax, [point for _, point in placed])
+    if not scored:
+        ax.text(0.5, HEIGHT / 3, panel.caption, ha="center", va="center", fontsize=11, color=QUIET)
+        return
+    values = [mark.percent or 0.0 for mark, _ in scored]
+    room = max(0.0, 0.05 - (max(values) - min(values)) / 2)
+    low, high = min(values) - room, max(values) + room
+    scale = Normalize(low, high)
+    for mark, (x, y) in scored:
+        ax.scatter(x, y, s=_area(mark, large), c=[mark.percent or 0.0], cmap=COLOURS, norm=scale, zorder=3,
+                   edgecolors="white", linewidths=0.8)  # fmt: skip
+        if mark.best:
+            ax.scatter(x, y, s=2.4 * _area(mark, large), facecolors="none", edgecolors=BEST, linewidths=2.2, zorder=4)
+    _colour_bar(ax, scale, large, narrow=high - low < 0.5)
+
+
+def _frame(ax: Axes) -> None:
+    """The outline, a faint line at every quarter of each share, and the corners' names."""
+    corners = [at(Shares(1, 0, 0)), at(Shares(0, 1, 0)), at(Shares(0, 0, 1))]
+    ax.fill(*zip(*corners, strict=True), facecolor="none", edgecolor=QUIET, linewidth=1.2, zorder=0)
+    for share in (0.25, 0.5, 0.75):
+        rest = 1 - share
+        for a, b in (
+            (Shares(share, rest, 0), Shares(share, 0, rest)),
+            (Shares(rest, share, 0), Shares(0, share, rest)),
+            (Shares(rest, 0, share), Shares(0, rest, share)),
+        ):
+            ax.plot(*zip(at(a), at(b), strict=True), color=FAINT, linewidth=0.8, zorder=0.5)
+
+
+def _limits(ax: Axes, points: Sequence[Point]) -> None:
+    xs, ys = [x for x, _ in points] + [0.0, 1.0], [y for _, y in points] + [0.0, HEIGHT]
+    ax.set_xlim(min(xs) - 0.12, max(xs) + 0.12)
+    ax.set_ylim(min(ys) - 0.12, max(ys) + 0.1)
+
+
+def _area(mark: Mark, large: bool) -> float:
+    """Marker area in square points: it grows with the seeds, up to eight."""
+    return (110 if large else 60) * (0.7 + 0.3 * min(mark.seeds, 8))
+
+
+def _colour_bar(ax: Axes, scale: Normalize, large: bool, *, narrow: bool) -> None:
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return
+    width = 0.45 if large else 0.8
+    bar = figure.colorbar(
+        ScalarMappable(scale, COLOURS),
+        ax=ax,
+        location="bottom",
+        panchor=False,
+        shrink=width,
+        pad=0.02,
+        aspect=40 * width,
+    )
+    bar.set_label("mean validation accuracy (%)", fontsize=10)
+    bar.locator = MaxNLocator(7, steps=[1, 2, 5, 10])
+    bar.formatter = FormatStrFormatter("%.2f" if narrow else "%.1f")
+    bar.ax.tick_params(labelsize=9)
+    bar.outline.set_visible(False)
+
+
+def _label(ax: Axes, panel: Panel, renderer: RendererAgg, large: bool) -> None:
+    taken, labels = [], []
+    for mark, point in _placed(panel):
+        radius = math.sqrt((2.4 if mark.best else 1.0) * _area(mark, large) / math.pi) * DPI / 72
+        x, y = ax.transData.transform(point)
+        taken.append((x - radius, y - radius, x + radius, y + radius))
+        label = _text(mark, point, radius, large)
+        if label is not None:
+            labels.append(label)
+    labels.sort(key=lambda label: (not label.needed, label.style["color"] != BEST))
+    place_labels(ax, labels, np.vstack([boxes(taken), _corners(ax, renderer), *_sides(ax)]), renderer)
+
+
+def _text(mark: Mark, point: Point, radius: float, large: bool) -> Label | None:
+    names = [name for name in mark.names if name not in ("depth", "width", "resolution")]
+    score = f"{mark.percent:.1f} %" if mark.percent is not None else ""
+    size = 9.5 if large else 8.5
+    if mark.best:
+        name = " = ".join(["best", *names])
+        text = f"{name}: {score}\n{mark.label}" if large else f"{name}: {score}"
+        return Label(text, point, radius, True, {"fontsize": size, "color": BEST, "fontweight": "bold"})
+    if names:
+        text = f"{' = '.join(names)}: {score or mark.problem}"
+        return Label(plain(text), point, radius, True, {"fontsize": size, "color": INK, "fontweight": "bold"})
+    if mark.percent is None:
+        return Label(plain(mark.problem), point, 8, False, {"fontsize": size - 1, "color": QUIET, "style": "italic"})
+    return Label(score, point, radius, False, {"fontsize": size - 0.5, "color": INK})
+
+
+def _sides(ax: Axes) -> list[Boxes]:
+    """Small boxes along the outline, so that no label lies across it."""
+    corners = [ax.transData.transform(at(share)) for share in (Shares(1, 0, 0), Shares(0, 1, 0), Shares(0, 0, 1))]
+    return [along(tuple(a), tuple(b), 80) for a, b in zip(corners, corners[1:] + corners[:1], strict=True)]
+
+
+def _corners(ax: Axes, renderer: RendererAgg) -> Boxes:
+    texts = [
+        ax.annotate("all on depth", at(Shares(1, 0, 0)), (0, 16), textcoords="offset points", ha="center", va="bottom"),
+        ax.annotate("all on width", at(Shares(0, 1, 0)), (0, -18), textcoords="offset points", ha="center", va="top"),
+        ax.annotate(
+            "all on resolution", at(Shares(0, 0, 1)), (0, -18), textcoords="offset points", ha="center", va="top"
+        ),
+    ]
+    for text in texts:
+        text.set(fontsize=10.5, color=INK, in_layout=False)
+    return boxes([text.get_window_extent(renderer).extents for text in texts])

@@ -1,0 +1,1 @@
+"""What the questions that need no training find, as frozen values and plain forms."""

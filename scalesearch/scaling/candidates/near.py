@@ -1,0 +1,46 @@
+"""The surface of the networks that can be built near a budget, within a tolerance that is given or found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from scalesearch.scaling.candidates.enumerated import enumerated
+from scalesearch.scaling.candidates.tolerance import adapted, within_each
+from scalesearch.scaling.realize import Surface
+
+
+@dataclass(frozen=True)
+class Near:
+    """What can be built near a budget.
+
+    Attributes:
+        surface: with the members within its tolerance.
+        within: (tolerance, networks that it would leave).
+        refused: where a user's code did not run, and why.
+    """
+
+    surface: Surface
+    within: tuple[tuple[float, int], ...]
+    refused: tuple[str, ...]
+
+
+def tells_no_steps(surface: Surface) -> bool:
+    """Whether a network does not tell how it rounds, so that only trying shows what there is."""
+    return surface.baseline.spec.unit == "thousandth" and surface.gauge.currency == "macs"
+
+
+def near(surface: Surface, tolerance: float) -> Near:
+    """Enumerate what there is.
+
+    Args:
+        tolerance: allowed |cost / target - 1|; 0 takes the smallest that leaves enough networks.
+    """
+    found, refused = enumerated(surface)
+    misses = [abs(member.cost / found.target - 1) for member in found.members]
+    return Near(limited(found, tolerance or adapted(misses)), within_each(misses), refused)
+
+
+def limited(surface: Surface, tolerance: float) -> Surface:
+    """The surface with the members within a tolerance."""
+    kept = tuple(m for m in surface.members if abs(m.cost / surface.target - 1) <= tolerance)
+    return replace(surface, members=kept, tolerance=tolerance)

@@ -1,0 +1,19 @@
+"""What a network costs for one image: in closed form, and as fvcore counts it while the network runs.
+
+Two totals are kept apart. `macs` is the multiply-adds of convolution, linear, matmul and recurrent operators (the
+EfficientNet paper's "FLOPs"); `fvcore_total` is fvcore's own total, which adds normalisation, pooling and upsampling.
+Operators that neither includes are listed, never silently zero. torch and fvcore are loaded by the functions that run a
+network.
+"""
+
+from __future__ import annotations
+
+from scalesearch.scaling.cost.agreement import Agreement, agreement, listed, refuse_disagreement, uncounted_note
+from scalesearch.scaling.cost.amounts import QUANTITIES, Cost, StageCost, closed_form
+from scalesearch.scaling.cost.checked import count
+from scalesearch.scaling.cost.module import HasStages, count_module
+
+__all__ = [
+    "QUANTITIES", "Agreement", "Cost", "HasStages", "StageCost", "agreement", "closed_form", "count", "count_module",
+    "listed", "refuse_disagreement", "uncounted_note",
+]  # fmt: skip

@@ -1,0 +1,142 @@
+"""What any network of a baseline costs in the currency of a budget: counted, estimated or measured, and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
+from scalesearch.networks.spec import Excess, NetworkSpec
+from scalesearch.scaling.cost.latency import Latency, measure_latency
+from scalesearch.scaling.cost.memory import training_bytes
+from scalesearch.scaling.units import CURRENCIES, Currency
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under which latency and memory are measured.
+
+    Attributes:
+        latency_batch: images of the batch that is timed.
+        training_batch: images of a training step.
+        optimizer: whose state takes memory.
+    """
+
+    device: str = "cpu"
+    latency_batch: int = 1
+    training_batch: int = 50
+    optimizer: str = "sgd"
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """The cost of any network of a baseline.
+
+    Attributes:
+        currency: name of the currency.
+    """
+
+    baseline: Baseline
+    task: Task
+    currency: str = "macs"
+    conditions: Conditions = Conditions()
+    _bytes: dict[NetworkSpec, float] = field(default_factory=dict, repr=False, compare=False)
+    _first: dict[NetworkSpec, Latency] = field(default_factory=dict, repr=False, compare=False)
+    _second: dict[NetworkSpec, Latency] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def unit(self) -> Currency:
+        """The currency with its labels."""
+        return CURRENCIES[self.currency]
+
+    @property
+    def arithmetic(self) -> bool:
+        """Whether a cost takes microseconds, so that thousands can be asked for."""
+        return self.unit.counted and isinstance(self.baseline, ClosedFormBaseline)
+
+    def cost(self, spec: NetworkSpec) -> float:
+        """The cost of a network; one that is measured is measured once.
+
+        Raises:
+            InfeasibleError, DeviceError: it cannot be built, run or measured.
+        """
+        if self.unit.counted:
+            return self.baseline.amount(self.currency, spec, self.task)
+        return self.memory(spec) if self.currency == "memory" else self._timed(self._first, spec).median
+
+    def settled(self, spec: NetworkSpec) -> float:
+        """The cost as it is reported: a latency is measured again.
+
+        What a search has chosen among noisy timings looks nearer to its target than it is.
+        """
+        return self.latency(spec).median if self.currency == "latency" else self.cost(spec)
+
+    def latency(self, spec: NetworkSpec) -> Latency:
+        """Seconds of a batch with their spread; never the timing that a search has chosen by."""
+        return self._timed(self._second, spec)
+
+    def memory(self, spec: NetworkSpec) -> float:
+        """Bytes of a training step."""
+        given = self.conditions
+        if spec not in self._bytes:
+            self._bytes[spec] = training_bytes(
+                self._builder(spec),
+                spec.resolution_px,
+                self.task.in_channels,
+                batch_size=given.training_batch,
+                optimizer=given.optimizer,
+                device=given.device,
+            )
+        return self._bytes[spec]
+
+    def recall(self, spec: NetworkSpec, latency: Latency | None, memory: float | None) -> None:
+        """Keep what a study has stored of a network, instead of measuring it again."""
+        if latency:
+            self._second[spec] = latency
+        if memory is not None:
+            self._bytes[spec] = memory
+
+    def _timed(self, known: dict[NetworkSpec, Latency], spec: NetworkSpec) -> Latency:
+        given = self.conditions
+        if spec not in known:
+            known[spec] = measure_latency(
+                self._builder(spec),
+                spec.resolution_px,
+                self.task.in_channels,
+                batch_size=given.latency_batch,
+                device=given.device,
+            )
+        return known[spec]
+
+    def _builder(self, spec: NetworkSpec) -> Callable[[], nn.Module]:
+        return lambda: self.baseline.build(spec, self.task)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Second limits; 0 has none.
+
+    Attributes:
+        params: weights.
+        latency: seconds of a batch.
+        memory: bytes of a training step.
+    """
+
+    params: float = 0.0
+    latency: float = 0.0
+    memory: float = 0.0
+
+    def excess(self, gauge: Gauge, spec: NetworkSpec) -> Excess:
+        """Of every limit that is set: its name, and cost / limit - 1, which is above 0 where the limit is broken."""
+        found = []
+        if self.params:
+            found.append(("max_params", gauge.baseline.amount("params", spec, gauge.task) / self.params - 1))
+        if self.latency:
+            found.append(("max_latency", gauge.latency(spec).median / self.latency - 1))
+        if self.memory:
+            found.append(("max_memory", gauge.memory(spec) / self.memory - 1))
+        return tuple(found)

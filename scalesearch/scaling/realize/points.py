@@ -1,0 +1,89 @@
+"""The network of a point of the surface, and which points are one network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from scalesearch.errors import BaseError, InfeasibleError
+from scalesearch.networks.spec import NetworkSpec, round_widths, snap_resolution
+from scalesearch.scaling.coefficients import Coefficients, Shares, lattice_with
+from scalesearch.scaling.realize.candidate import Candidate
+from scalesearch.scaling.realize.channels import fit_channels
+from scalesearch.scaling.realize.surface import Surface
+
+DENSE_POINTS = 496
+"""Points of the lattice that tells which coefficients are one network (order 30)."""
+
+
+def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
+    """The network on budget for one point of the surface: deterministic where costs are, and monotone.
+
+    A larger alpha never gives fewer blocks in any stage, a larger gamma never a smaller image.
+
+    Returns:
+        The candidate; `within_tolerance` is False where no channels meet the budget (a very coarse baseline).
+    """
+    gauge, base = surface.gauge, surface.skeleton(coefficients)
+    if surface.members:
+        return _member(surface, base, coefficients)
+    if base not in surface._widths:
+        surface._widths[base] = fit_channels(surface, base)
+    spec = surface._widths[base]
+    cost = gauge.settled(spec)
+    within = abs(cost / surface.target - 1) <= surface.tolerance
+    plain = base.with_channels(round_widths(base, coefficients.beta, surface.baseline.rules))
+    before = gauge.cost(plain) if gauge.unit.counted else math.nan
+    return Candidate(spec, (coefficients,), cost, surface.target, before, within)
+
+
+def _member(surface: Surface, spec: NetworkSpec, asked: Coefficients) -> Candidate:
+    member = next(member for member in surface.members if member.spec == spec)
+    within = abs(member.cost / surface.target - 1) <= surface.tolerance
+    own = surface.coefficients(member.shares)
+    return Candidate(spec, (own,), member.cost, surface.target, _plainly(surface, asked), within)
+
+
+def _plainly(surface: Surface, asked: Coefficients) -> float:
+    """The cost of a point as it was asked for, in a user's own rounding; NaN where that does not run."""
+    base, rules = surface.baseline.spec, surface.baseline.rules
+    px = snap_resolution(base.resolution_px * asked.gamma, base.resolution_px, rules)
+    depths = surface.baseline.depths(asked.alpha)
+    if base.unit == "thousandth":
+        depths = (max(1, round(base.depths[0] * asked.alpha)),)
+    try:
+        plain = replace(base, depths=depths, resolution_px=px).with_channels(round_widths(base, asked.beta, rules))
+        return surface.gauge.cost(plain)
+    except (BaseError, InfeasibleError):
+        return math.nan
+
+
+def merge(candidates: Iterable[Candidate]) -> dict[NetworkSpec, Candidate]:
+    """One candidate a network, in the order of first proposal, each with every triple that rounds to it."""
+    merged: dict[NetworkSpec, Candidate] = {}
+    for candidate in candidates:
+        known = merged.get(candidate.spec)
+        triples = (known.coefficients if known else ()) + candidate.coefficients
+        merged[candidate.spec] = replace(known or candidate, coefficients=tuple(dict.fromkeys(triples)))
+    return merged
+
+
+def realize_all(surface: Surface, shares: Iterable[Shares]) -> dict[NetworkSpec, Candidate]:
+    """Distinct networks of many points of the surface."""
+    return merge(realize(surface, surface.coefficients(point)) for point in shares)
+
+
+def skeleton_map(surface: Surface, points: int = DENSE_POINTS) -> dict[NetworkSpec, tuple[Coefficients, ...]]:
+    """The coefficients of a dense lattice by the skeleton they give; nothing is realized, so costs may be measured."""
+    found: dict[NetworkSpec, list[Coefficients]] = {m.spec: [surface.coefficients(m.shares)] for m in surface.members}
+    for shares in lattice_with(points):
+        coefficients = surface.coefficients(shares)
+        found.setdefault(surface.skeleton(coefficients), []).append(coefficients)
+    return {skeleton: tuple(dict.fromkeys(triples)) for skeleton, triples in found.items()}
+
+
+def coefficient_ranges(triples: Sequence[Coefficients]) -> tuple[tuple[float, float], ...]:
+    """Smallest and largest alpha, beta and gamma of several triples."""
+    columns = zip(*((c.alpha, c.beta, c.gamma) for c in triples), strict=True)
+    return tuple((min(column), max(column)) for column in columns)

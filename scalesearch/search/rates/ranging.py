@@ -1,0 +1,226 @@
+"""The range test: short trainings before the search that settle the learning rate; see `analysis.rate_range`.
+
+They are stages of evidence in the study's database, so that nothing is repeated after an interruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scalesearch.analysis.fidelity.rate_range import (
+    ROLES,
+    VALIDATION,
+    MeasuredRates,
+    Role,
+    measured_rates,
+    next_steps,
+    rate_at,
+    tried_of,
+)
+from scalesearch.data import Dataset, stratified
+from scalesearch.scaling.coefficients import REFERENCES, Coefficients
+from scalesearch.search.loop import Loop
+from scalesearch.search.opened import OpenTrial
+from scalesearch.search.prepare import Prepared, first_seed
+from scalesearch.search.records import Proposed, network_record
+from scalesearch.search.saving import MakeExecutor
+from scalesearch.search.spaces import BudgetSpace
+from scalesearch.search.verify.stages import StagePlan, StageSource
+from scalesearch.study import StudyStore
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.record import NetworkRecord, TrainingOutcome
+from scalesearch.study.record.evidence import EvidenceRecord, Stage
+from scalesearch.training.watch import Listener, Silent
+from scalesearch.training.workers.base import Job
+
+COST, TYPICAL = 0.12, 17.0
+"""Part of a study that the range test may cost, and its usual cost in trainings of the baseline: four of it, and three
+of each corner at twice the cost, with one more here and there."""
+
+PARTS = (0.05, 0.25)
+"""Least and largest part of a proxy that one short training is."""
+
+BATCHES = 40
+"""Steps of a short training at least: in fewer a high rate has no time to pay, and too low a one is chosen."""
+
+
+RecipeOf = Callable[[NetworkRecord], ProxyRecipe]
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """By which recipe each network is trained.
+
+    Attributes:
+        base: of the study; its rate is 0 where it is measured.
+        rates: as measured; None where the definition gives one.
+    """
+
+    base: ProxyRecipe
+    rates: MeasuredRates | None
+
+    def of(self, network: NetworkRecord) -> ProxyRecipe:
+        """The recipe of a network, at its own learning rate."""
+        return replace(self.base, learning_rate=self.rates.of(network)) if self.rates else self.base
+
+
+def recipes_of(prepared: Prepared, evidence: Sequence[EvidenceRecord], lowered: bool) -> Recipes | None:
+    """The recipes, where the learning rate is settled; None while it must still be measured."""
+    if prepared.recipe.learning_rate:
+        return Recipes(prepared.recipe, None)
+    optimizer, images = prepared.recipe.optimizer, min(VALIDATION, len(prepared.dataset.val))
+    rates = measured_rates(optimizer, *tried_of(evidence, optimizer), images, int(lowered))
+    return Recipes(prepared.recipe, rates) if rates else None
+
+
+def corners(prepared: Prepared) -> dict[Role, NetworkRecord]:
+    """The baseline, and the networks of the largest budget that are nearest to all on depth and all on width."""
+    found: dict[Role, NetworkRecord] = {"baseline": _baseline(prepared)}
+    spaces = [space for space in prepared.budgets if not space.is_baseline]
+    for role, reference in (("deepest", "depth"), ("widest", "width")) if spaces else ():
+        space = max(spaces, key=lambda s: s.surface.target)
+        network = _corner(prepared, space, role, reference, len(found))
+        if network.trainable and network.spec not in {other.spec for other in found.values()}:
+            found[role] = network  # type: ignore[index]
+    return {role: found[role] for role in ROLES if role in found}
+
+
+def _baseline(prepared: Prepared) -> NetworkRecord:
+    spec, one = prepared.baseline.spec, Coefficients(1.0, 1.0, 1.0)
+    cost = prepared.gauge.settled(spec)
+    network = network_record(prepared, 0, Proposed("1x", ("baseline",), None, (one,), spec, cost, cost, 1.0))
+    return replace(network, within_tolerance=True, excess=())
+
+
+def _corner(prepared: Prepared, space: BudgetSpace, role: str, reference: str, number: int) -> NetworkRecord:
+    found, surface = space.candidate(REFERENCES[reference]), space.surface
+    place = surface.placed(REFERENCES[reference])
+    proposed = Proposed(
+        space.text, (role,), place, found.coefficients, found.spec, found.cost, found.target, surface.tolerance
+    )
+    return network_record(prepared, number, proposed)
+
+
+def part_of(prepared: Prepared) -> float:
+    """The part of a proxy that one short training is, so that the range test costs `COST` of the study."""
+    config, own = prepared.config, prepared.gauge.cost(prepared.baseline.spec)
+    searched = sum(config.trials * s.surface.target / own for s in prepared.budgets if not s.is_baseline)
+    return min(PARTS[1], max(PARTS[0], COST * config.seeds * (1 + searched) / TYPICAL))
+
+
+def shortened(dataset: Dataset, recipe: ProxyRecipe, part: float) -> tuple[Dataset, ProxyRecipe]:
+    """Images and recipe of a short training: one pass where that is enough, over a stratified part of the images."""
+    images = len(dataset.train)
+    least = min(images, max(BATCHES * recipe.batch_size, len(dataset.classes)))
+    wanted = max(round(part * recipe.epochs * images), least)
+    train, val = dataset.train, dataset.val
+    if wanted < images:
+        train = train.subset(stratified(train.labels, wanted, 0))
+    if len(val) > VALIDATION:
+        val = val.subset(stratified(val.labels, VALIDATION, 0))
+    return replace(dataset, train=train, val=val, test=None), replace(recipe, epochs=max(1, wanted // images))
+
+
+class RangeSource:
+    """The short trainings of one wave: several rates, each a stage of its own."""
+
+    learns = False
+
+    def __init__(self, stages: Sequence[StageSource]) -> None:
+        self.stages = stages
+
+    def interrupted(self) -> list[OpenTrial]:
+        """See `Source.interrupted`."""
+        return [_by_its_recipe(stage, opened) for stage in self.stages for opened in stage.interrupted()]
+
+    def next(self) -> OpenTrial | None:
+        """See `Source.next`."""
+        for stage in self.stages:
+            if opened := stage.next():
+                return _by_its_recipe(stage, opened)
+        return None
+
+    def closed(self, done: OpenTrial) -> None:
+        """See `Source.closed`."""
+        next(stage for stage in self.stages if stage.budget is done.budget).closed(done)
+
+
+def _by_its_recipe(stage: StageSource, opened: OpenTrial) -> OpenTrial:
+    opened.recipe = stage.plan.recipe
+    return opened
+
+
+class ShortListener(Silent):
+    """Tells short trainings as notes: they are none of those that a study counts."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """See `Listener.finished`."""
+        rate = job.recipe.learning_rate if job.recipe else 0.0
+        ended = "diverged" if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.1f} %"
+        self.listener.note(f"{network.roles[0]} at learning rate {rate:g}: {ended}, {outcome.seconds:.1f} s")
+
+
+def measure(
+    prepared: Prepared,
+    store: StudyStore,
+    listener: Listener,
+    make_executor: MakeExecutor,
+    workers: int,
+    deadline: float | None,
+) -> Recipes | None:
+    """The recipes of the study, after the short trainings that they take; None when the time was up before."""
+    if prepared.recipe.learning_rate:
+        return Recipes(prepared.recipe, None)
+    networks = corners(prepared)
+    dataset, recipe = shortened(prepared.dataset, prepared.recipe, part_of(prepared))
+    if _wave(store, recipe, networks):
+        listener.note(_announced(networks, dataset, recipe, prepared))
+        executor = make_executor(replace(prepared.setup(), dataset=dataset), workers)
+        try:
+            while wave := _wave(store, recipe, networks):
+                steps = sorted({step for _, step in wave})
+                source = RangeSource([_stage(prepared, store, recipe, step, networks, wave) for step in steps])
+                loop = Loop(store, executor, ShortListener(listener), window=workers + 1, deadline=deadline)
+                if not loop.run(source):
+                    return None
+        finally:
+            executor.stop()
+    found = recipes_of(prepared, store.evidence(), store.lowered)
+    if found and found.rates:
+        listener.note(f"learning rate: {found.rates.words}")
+    return found
+
+
+def _wave(store: StudyStore, recipe: ProxyRecipe, networks: Mapping[Role, NetworkRecord]) -> list[tuple[Role, int]]:
+    return next_steps(tried_of(store.evidence(), recipe.optimizer)[0], [*networks])
+
+
+def _stage(
+    prepared: Prepared,
+    store: StudyStore,
+    recipe: ProxyRecipe,
+    step: int,
+    networks: Mapping[Role, NetworkRecord],
+    wave: Sequence[tuple[Role, int]],
+) -> StageSource:
+    rate = rate_at(recipe.optimizer, step)
+    there = tuple(networks[role] for role, at in wave if at == step)
+    own = replace(recipe, learning_rate=rate)
+    seeds = (first_seed(prepared.config),)
+    return StageSource(store, StagePlan(Stage("range", "1x", rate, "validation"), there, seeds, own))
+
+
+def _announced(
+    networks: Mapping[Role, NetworkRecord], dataset: Dataset, recipe: ProxyRecipe, prepared: Prepared
+) -> str:
+    images = recipe.epochs * len(dataset.train)
+    whole = prepared.recipe.epochs * len(prepared.dataset.train)
+    return (
+        f"measuring the learning rate of {recipe.optimizer} first: about {4 + 3 * (len(networks) - 1)} short trainings "
+        f"({', '.join(networks)}) on {images:,} images each, where a training of the study sees {whole:,}; --lr 0.05 "
+        "gives one instead"
+    )

@@ -1,0 +1,125 @@
+"""The sampler `surface` for Optuna: one trial is one training, of a new network or of a known one on one more seed.
+
+It keeps nothing between calls: every choice is a function of the trials in the storage, so a search that was killed
+goes on as if it had not been, and trainings that run beside each other do not repeat each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from scalesearch.analysis.response.allocation import MOST_NEEDED, Goal, Search, Standing
+from scalesearch.analysis.response.posterior import Noise, Observations, plane
+from scalesearch.scaling.coefficients import REFERENCES, Shares, square_from_shares
+
+SEED_INDEX = "seed_index"
+"""Attribute of a trial: which training of its network it is, from 0."""
+
+_SPACE: dict[str, BaseDistribution] = {"u": FloatDistribution(0.0, 1.0), "v": FloatDistribution(0.0, 1.0)}
+
+
+class SurfaceSampler(BaseSampler):
+    """Chooses each training where it tells most about which network is best; see `analysis.allocation`.
+
+    Args:
+        candidates: one point of each network.
+        goal: when it knows enough.
+        noise: of one training, from networks that are not candidates.
+    """
+
+    def __init__(self, candidates: Sequence[Shares], goal: Goal, noise: Noise | None = None) -> None:
+        self.candidates, self.goal, self.noise = tuple(candidates), goal, noise
+        self._squares = np.array([square_from_shares(shares) for shares in candidates])
+        self._points = plane(candidates)
+        centre = plane([REFERENCES["uniform"]])[0]
+        self.uniform = int(((self._points - centre) ** 2).sum(1).argmin())
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """See optuna."""
+        return _SPACE
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """See optuna. A queued trial has its point already."""
+        if "fixed_params" in trial.system_attrs:
+            return {}
+        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        u, v = self._squares[self.choose(trials)]
+        return {"u": float(u), "v": float(v)}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """See optuna: never asked, because both parameters are relative."""
+        return float(self._squares[self.uniform]["uv".index(param_name)])
+
+    def choose(self, trials: Sequence[FrozenTrial]) -> int:
+        """Index of the candidate to train next."""
+        search = self._search(trials)
+        if search is None:
+            return self.uniform
+        pending = [self._index(t) for t in trials if t.state is TrialState.RUNNING and len(t.params) == len(_SPACE)]
+        lost = {self._index(t) for t in trials if t.state in (TrialState.FAIL, TrialState.PRUNED) and t.params}
+        return search.next(pending, lost)
+
+    def standing(self, trials: Sequence[FrozenTrial], remaining: int) -> Standing | None:
+        """What is known; None with fewer than two finished trainings."""
+        search = self._search(trials)
+        return search.standing(remaining) if search else None
+
+    def ending(self, trials: Sequence[FrozenTrial], remaining: int) -> str | None:
+        """Why the search should end, in words; None while it should go on."""
+        done = sum(t.state is TrialState.COMPLETE for t in trials)
+        search = self._search(trials)
+        if search is None:
+            return "no two trainings have finished" if remaining <= 0 else None
+        found = search.standing(remaining)
+        if found.decided:
+            return f"decided after {done} trainings: {self._words(found)}"
+        if remaining <= 0:
+            return f"all {done} trainings are spent: {self._words(found)}"
+        if found.hopeless:
+            needed = search.needed()
+            more = f"more than {MOST_NEEDED:,}" if needed is None else f"about {needed}"
+            return (
+                f"no affordable number of trainings could decide it, {remaining} were left and {more} would be needed: "
+                f"{self._words(found)}"
+            )
+        return None
+
+    def _words(self, found: Standing) -> str:
+        points, chance = 100 * self.goal.delta, 100 * found.p_within
+        if found.recommended != self.uniform:
+            s = self.candidates[found.recommended]
+            where = f"{100 * s.depth:.0f}/{100 * s.width:.0f}/{100 * s.resolution:.0f} % on depth/width/resolution"
+            better = f"better than uniform with one of {100 * found.p_beats_uniform:.0f} %"
+            return f"{where} is within {points:g} points of the best with a probability of {chance:.0f} %, and {better}"
+        within = f"uniform scaling is within {points:g} points of the best with a probability of {chance:.0f} %"
+        if found.leader == self.uniform:
+            return within
+        better = f"{100 * found.p_beats_uniform:.0f} % that another is better"
+        return f"not enough evidence to leave uniform ({better}); {within}"
+
+    def _search(self, trials: Sequence[FrozenTrial]) -> Search | None:
+        done = [t for t in trials if t.state is TrialState.COMPLETE and t.value is not None]
+        if len(done) < 2:
+            return None
+        observations = Observations(
+            points=self._points[[self._index(t) for t in done]],
+            seeds=np.array([int(t.user_attrs[SEED_INDEX]) for t in done], dtype=np.int64),
+            values=np.array([t.value for t in done], dtype=np.float64),
+            noise=self.noise,
+        )
+        return Search(observations, self.candidates, self.uniform, self.goal)
+
+    def _index(self, trial: FrozenTrial) -> int:
+        point = np.array([trial.params["u"], trial.params["v"]])
+        return int(((self._squares - point) ** 2).sum(1).argmin())

@@ -1,0 +1,186 @@
+"""What `verify` will train: which networks, on which seeds, by which recipe. Nothing is trained or written here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from scalesearch.analysis.response.surface import NoSurface
+from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.errors import StudyError, UsageError, choice_error
+from scalesearch.scaling.realize import Surface, realize
+from scalesearch.search.prepare import Prepared, first_seed
+from scalesearch.search.records import Proposed, network_record
+from scalesearch.search.spaces import BudgetSpace
+from scalesearch.search.verify.stages import StagePlan
+from scalesearch.study.record import NetworkRecord
+from scalesearch.study.record.evidence import Split, Stage
+
+VERIFY_OFFSET = 5_000
+"""Seeds of verification begin so far behind the first of the search."""
+
+RATES = (0.5, 2.0)
+"""Learning rates of the fidelity check, over the study's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is to be verified.
+
+    Attributes:
+        budget: one budget of the study; None takes all.
+        top: leaders of the search that are trained again.
+        seeds: new trainings of each network.
+        first_seed: of them; None takes the first that the search cannot have used.
+        phis: compound coefficients at which the transfer is checked.
+        fidelity: whether the proxy itself is checked.
+        longer: epochs of the longer proxy over the study's.
+    """
+
+    budget: str | None = None
+    top: int = 2
+    seeds: int = 5
+    first_seed: int | None = None
+    phis: tuple[float, ...] = ()
+    fidelity: bool = False
+    longer: float = 4.0
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("top", self.top, 1), ("seeds", self.seeds, 1)):
+            if value < least:
+                raise UsageError(f"--{name} is {value}; allowed: {least} or more")
+        if self.first_seed is not None and not 0 <= self.first_seed < 2**31:
+            raise UsageError(f"--first-seed is {self.first_seed}; allowed: 0 to {2**31 - 1}")
+        if not 1 < self.longer <= 1000:
+            raise UsageError(f"--longer is {self.longer:g}; allowed: above 1, at most 1000 times the study's epochs")
+        wrong = [phi for phi in self.phis if not 1 < phi <= 20]
+        if wrong:
+            raise UsageError(f"--phi {wrong[0]:g} cannot be checked; allowed: above 1 (what was searched), at most 20")
+
+
+def chosen_budgets(result: StudyResult, budget: str | None) -> list[BudgetResult]:
+    """The budgets that can be verified.
+
+    Raises:
+        UnknownNameError: the study does not have it.
+        StudyError: nothing to compare on it, with what to run next.
+    """
+    name = result.manifest.study
+    texts = [b.facts.text for b in result.budgets]
+    if budget is not None and budget not in texts:
+        raise choice_error("budget", budget, texts)
+    asked = [b for b in result.budgets if budget in (None, b.facts.text)]
+    if not any(s.ranked for b in asked for s in b.networks):
+        raise StudyError(
+            f"study {name!r} has no network with a finished training{f' at {budget}' if budget else ''}: "
+            f"go on with it first, by: scalesearch resume {name}"
+        )
+    found = [b for b in asked if sum(s.ranked for s in b.networks) > 1]
+    if not found:
+        raise StudyError(
+            f"study {name!r} has one network on each budget, and nothing to compare it with; "
+            "allowed: a study of two networks or more, such as scalesearch run --budget 2x --trials 8"
+        )
+    return found
+
+
+def new_seeds(result: StudyResult, used: Iterable[int], ask: Ask) -> tuple[int, ...]:
+    """The seeds of verification.
+
+    Raises:
+        UsageError: the search has used some of them: they would carry the winner's luck over.
+    """
+    used = set(used)
+    first = (
+        ask.first_seed
+        if ask.first_seed is not None
+        else max([first_seed(result.manifest.config) + VERIFY_OFFSET, *(s + 1 for s in used)])
+    )
+    seeds = tuple(range(first, first + ask.seeds))
+    if both := sorted(used & set(seeds)):
+        shown = ", ".join(map(str, both[:5])) + (", ..." if len(both) > 5 else "")
+        raise UsageError(
+            f"seeds {seeds[0]} to {seeds[-1]} were asked for, and the search has used {shown}: the winner was chosen "
+            f"on them; allowed: --first-seed {max(used) + 1} or more, or none"
+        )
+    return seeds
+
+
+def leaders(budget: BudgetResult, top: int) -> list[NetworkRecord]:
+    """The first networks of the search, best first, and the one that the response surface puts first."""
+    ranked = sorted((s for s in budget.networks if s.rank is not None), key=lambda s: s.rank or 0)
+    surface = budget.surface
+    pooled = None if isinstance(surface, NoSurface) else surface.optimum.best
+    return [s.network for s in ranked[:top]] + [s.network for s in ranked[top:] if s.network.trial == pooled]
+
+
+def _contenders(budget: BudgetResult, top: int) -> list[NetworkRecord]:
+    """Leaders and references, each once."""
+    references = [s.network for _, s in budget.references if s.ranked]
+    return list({n.trial: n for n in (*leaders(budget, top), *references)}.values())
+
+
+def verify_plan(
+    result: StudyResult, budget: BudgetResult, ask: Ask, seeds: Sequence[int], split: Split, prepared: Prepared
+) -> StagePlan:
+    """Leaders, references and the baseline again, on new seeds."""
+    networks = _contenders(budget, ask.top)
+    if result.baseline and result.baseline.ranked:
+        networks.append(result.baseline.network)
+    stage = Stage("verify", budget.facts.text, 1.0, split)
+    return StagePlan(stage, tuple(networks), tuple(seeds), prepared.recipe)
+
+
+def transfer_plan(
+    prepared: Prepared, budget: BudgetResult, ask: Ask, phi: float, seeds: Sequence[int], split: Split
+) -> StagePlan:
+    """What the coefficients of leaders and references give at phi, each on its own target there."""
+    space = next(s for s in prepared.budgets if s.text == budget.facts.text)
+    surface = _larger(prepared, space, phi)
+    networks = [_member(prepared, surface, network, phi) for network in _contenders(budget, ask.top)]
+    on_budget = tuple(network for network in networks if network.trainable)
+    return StagePlan(Stage("transfer", space.text, phi, split), on_budget, tuple(seeds), prepared.recipe)
+
+
+def _larger(prepared: Prepared, space: BudgetSpace, phi: float) -> Surface:
+    gauge, ratio = prepared.gauge, space.surface.ratio**phi
+    target = gauge.settled(prepared.baseline.spec) * ratio
+    return Surface(gauge, target, ratio, space.surface.tolerance, space.surface.exponents)
+
+
+def _member(prepared: Prepared, surface: Surface, network: NetworkRecord, phi: float) -> NetworkRecord:
+    coefficients = network.coefficients.at(phi)
+    candidate = realize(surface, coefficients)
+    proposed = Proposed(
+        f"{surface.ratio:g}x",
+        network.roles,
+        network.shares,
+        (coefficients,),
+        candidate.spec,
+        candidate.cost,
+        candidate.target,
+        surface.tolerance,
+        network.stands_for,
+    )
+    return network_record(prepared, network.trial, proposed)
+
+
+def fidelity_plans(
+    prepared: Prepared, budget: BudgetResult, ask: Ask, have: frozenset[tuple[int, int]]
+) -> list[StagePlan]:
+    """The study's own proxy, a longer one, and two other learning rates, on the seeds of the search."""
+    recipe, config = prepared.recipe, prepared.config
+    networks = tuple(_contenders(budget, ask.top))
+    first = first_seed(config)
+    seeds = tuple(range(first, first + max(2, config.seeds)))
+    text = budget.facts.text
+    longer = replace(recipe, epochs=max(recipe.epochs + 1, round(recipe.epochs * ask.longer)))
+    stages = [
+        (Stage("rate", text, 1.0, "validation"), recipe, have),
+        (Stage("longer", text, longer.epochs / recipe.epochs, "validation"), longer, frozenset()),
+        *(
+            (Stage("rate", text, r, "validation"), replace(recipe, learning_rate=recipe.learning_rate * r), frozenset())
+            for r in RATES
+        ),
+    ]
+    return [StagePlan(stage, networks, seeds, changed, there) for stage, changed, there in stages]

@@ -1,0 +1,184 @@
+"""Evidence for what a search found: the same networks on new seeds, at larger phi, by other proxies."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from scalesearch.analysis.result import StudyResult
+from scalesearch.errors import StorageError, StudyError
+from scalesearch.search.checks import check_baseline, check_data
+from scalesearch.search.loop import Loop
+from scalesearch.search.prepare import Prepared, prepare, recall
+from scalesearch.search.rates.ranging import RecipeOf, Recipes, recipes_of
+from scalesearch.search.saving import MakeExecutor, save
+from scalesearch.search.verify.plans import Ask, chosen_budgets, fidelity_plans, new_seeds, transfer_plan, verify_plan
+from scalesearch.search.verify.stages import StagePlan, StageSource, total_trainings
+from scalesearch.study import StudyPaths, StudyStore, load_manifest, locked
+from scalesearch.study.record import NetworkRecord, TrialRecord
+from scalesearch.study.record.evidence import Split
+from scalesearch.training.watch import Listener, Silent, StagesPlan
+from scalesearch.training.workers.base import WorkerSetup
+from scalesearch.training.workers.local import LocalExecutor
+
+
+def verify(
+    paths: StudyPaths,
+    ask: Ask,
+    *,
+    workers: int | None = None,
+    time_limit: float | None = None,
+    skip_bad: bool = False,
+    listener: Listener | None = None,
+    make_executor: MakeExecutor = LocalExecutor,
+) -> StudyResult:
+    """Train what the question asks for, on top of what earlier calls have trained, and compute the result again.
+
+    Nothing that is there is trained twice: the same call after an interruption goes on where it stopped, and one with
+    more seeds adds them.
+
+    Args:
+        skip_bad: count unreadable test images and go on, also where the study was not told so.
+
+    Raises:
+        StudyError: there is nothing to compare yet; the data or the baseline has changed.
+        UsageError: seeds that the search has used.
+        KeyboardInterrupt: everything finished has been saved.
+    """
+    manifest = load_manifest(paths)
+    with locked(paths), contextlib.closing(StudyStore(paths)) as store:
+        result, records = save(store, manifest), store.records()
+        chosen_budgets(result, ask.budget)  # before the data is read, which may take long
+        config = replace(manifest.config, skip_bad=manifest.config.skip_bad or skip_bad)
+        prepared = prepare(config, manifest, with_test=True)
+        check_data(manifest, prepared)
+        check_baseline(manifest, prepared)
+        recall(prepared, store.stored())
+        recipes = recipes_of(prepared, store.evidence(), store.lowered)
+        if recipes is None:
+            raise StudyError(
+                f"study {paths.name!r} has not measured its learning rate to the end; go on with it first, by: "
+                f"scalesearch resume {paths.name}"
+            )
+        plans = make_plans(prepared, result, records, ask)
+        sources = [StageSource(store, plan) for plan in plans]
+        width = workers or manifest.workers
+        listener = listener or Silent()
+        listener.stages(_announce(prepared, result, records, sources, width))
+        deadline = time.monotonic() + time_limit if time_limit else None
+        try:
+            _train(prepared, store, sources, listener, make_executor, width, deadline, recipes)
+        except BaseException:
+            with contextlib.suppress(StorageError):
+                save(store, manifest)
+            raise
+        return save(store, manifest)
+
+
+def make_plans(
+    prepared: Prepared, result: StudyResult, records: Iterable[TrialRecord], ask: Ask
+) -> tuple[StagePlan, ...]:
+    """Every stage of a question, the plainest first."""
+    outcomes = [(r.network.trial, r.outcome) for r in records if r.outcome]
+    seeds = new_seeds(result, (outcome.seed for _, outcome in outcomes), ask)
+    have = frozenset((number, outcome.seed) for number, outcome in outcomes if outcome.status == "complete")
+    split: Split = "test" if prepared.dataset.test is not None else "validation"
+    plans: list[StagePlan] = []
+    for budget in chosen_budgets(result, ask.budget):
+        plans.append(verify_plan(result, budget, ask, seeds, split, prepared))
+        plans += [transfer_plan(prepared, budget, ask, phi, seeds, split) for phi in ask.phis]
+        if ask.fidelity:
+            plans += fidelity_plans(prepared, budget, ask, have)
+    return tuple(plans)
+
+
+def _setup(prepared: Prepared, plan: StagePlan) -> WorkerSetup:
+    dataset = prepared.dataset
+    scored = dataset.test if plan.stage.split == "test" and dataset.test is not None else dataset.val
+    recipe = plan.recipe if plan.recipe.learning_rate else prepared.setup().recipe  # each network brings its own rate
+    return replace(prepared.setup(), recipe=recipe, dataset=replace(dataset, val=scored, test=None))
+
+
+def _recipe_of(recipes: Recipes, plan: StagePlan) -> RecipeOf | None:
+    """A network's own learning rate where it was measured, times that of the stage; else the stage's recipe."""
+    if recipes.rates is None:
+        return None
+    times = plan.stage.factor if plan.stage.purpose == "rate" else 1.0
+    return lambda network: replace(plan.recipe, learning_rate=recipes.of(network).learning_rate * times)
+
+
+def _train(
+    prepared: Prepared,
+    store: StudyStore,
+    sources: list[StageSource],
+    listener: Listener,
+    make_executor: MakeExecutor,
+    workers: int,
+    deadline: float | None,
+    recipes: Recipes,
+) -> None:
+    """Stage by stage; workers are made anew only where recipe or images change."""
+    for _, group in itertools.groupby(sources, key=lambda s: (s.plan.recipe, s.plan.stage.split)):
+        stages = [source for source in group if source.missing() or source.begun()]
+        if not stages:
+            continue
+        executor = make_executor(_setup(prepared, stages[0].plan), workers)
+        try:
+            for source in stages:
+                recipe_of = _recipe_of(recipes, source.plan)
+                loop = Loop(store, executor, listener, window=workers + 1, deadline=deadline, recipe_of=recipe_of)
+                if not loop.run(source):
+                    listener.note("the time limit was reached; the same command goes on where it stopped")
+                    return
+        finally:
+            executor.stop()
+
+
+def _announce(
+    prepared: Prepared,
+    result: StudyResult,
+    records: Iterable[TrialRecord],
+    sources: list[StageSource],
+    workers: int,
+) -> StagesPlan:
+    """What is about to be trained; the time is taken from the trainings of the search, as proportional to cost."""
+    per_cost = [r.outcome.seconds / r.network.cost for r in records if r.outcome and r.outcome.status == "complete"]
+    pace = sum(per_cost) / len(per_cost)
+    epochs = prepared.config.proxy.epochs
+    seconds = sum(
+        pace * network.cost * source.plan.recipe.epochs / epochs
+        for source in sources
+        for network, _ in source.trainings()
+    )
+    return StagesPlan(
+        study=result.manifest.study,
+        lines=tuple(_line(source) for source in sources),
+        notes=() if prepared.dataset.test is not None else (NO_TEST,),
+        trainings=total_trainings(sources),
+        workers=workers,
+        estimate_seconds=seconds / workers,
+    )
+
+
+NO_TEST = "there is no test split: accuracies are of the validation split, which the search has seen"
+
+
+def _line(source: StageSource) -> str:
+    plan, stage = source.plan, source.plan.stage
+    what = {
+        "verify": f"{stage.budget}: leaders and references on new seeds",
+        "transfer": f"{stage.budget}: the same coefficients at phi {stage.factor:g} ({_cost(plan.networks)})",
+        "longer": f"{stage.budget}: a proxy of {stage.factor:g} times the epochs",
+        "rate": f"{stage.budget}: {stage.factor:g} times the learning rate",
+    }[stage.purpose]
+    have = len(plan.networks) * len(plan.seeds) - len(source.missing())
+    kept = f", {have} of them are there" if have else ""
+    images = "test" if stage.split == "test" else "validation"
+    return f"{what}: {len(plan.networks)} networks x {len(plan.seeds)} seeds, scored on the {images} images{kept}"
+
+
+def _cost(networks: Iterable[NetworkRecord]) -> str:
+    return next((network.budget for network in networks), "none is on the budget")

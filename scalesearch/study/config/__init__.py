@@ -1,0 +1,48 @@
+"""What a study is: its definition and recipe as frozen values, with TOML as their file form."""
+
+from __future__ import annotations
+
+from scalesearch.study.config.definition import (
+    PER_TRAINING,
+    SAMPLERS,
+    StudyConfig,
+    config_from_dict,
+    config_to_dict,
+    override,
+    unknown_key,
+)
+from scalesearch.study.config.files import (
+    definition_path,
+    definitions,
+    dump_toml,
+    load_config,
+    load_definition,
+    read_toml,
+)
+from scalesearch.study.config.parse import check_study_name, parse_duration, parse_points, parse_rate
+from scalesearch.study.config.recipe import Augmentation, Optimizer, ProxyRecipe
+from scalesearch.study.config.spelling import option
+
+__all__ = [
+    "PER_TRAINING",
+    "SAMPLERS",
+    "Augmentation",
+    "Optimizer",
+    "ProxyRecipe",
+    "StudyConfig",
+    "check_study_name",
+    "config_from_dict",
+    "config_to_dict",
+    "definition_path",
+    "definitions",
+    "dump_toml",
+    "load_config",
+    "load_definition",
+    "option",
+    "override",
+    "parse_duration",
+    "parse_points",
+    "parse_rate",
+    "read_toml",
+    "unknown_key",
+]

@@ -1,0 +1,213 @@
+"""What a study is, as frozen values, and its plain form. Unknown keys are errors.
+
+Pydantic checks types and ranges; its messages become one line that names the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from scalesearch.errors import ConfigError, UsageError, choice_error, nearest
+from scalesearch.networks.spec import DEPTH_RULES, DepthRule
+from scalesearch.scaling.coefficients import parse_budget
+from scalesearch.scaling.units import CURRENCIES, CurrencyName
+from scalesearch.study.config.recipe import STRICT, ProxyRecipe
+from scalesearch.study.config.spelling import FieldsError, Spelling, key
+from scalesearch.study.config.tuned import open_values
+
+SamplerName = Literal["lattice", "surface", "star", "grid", "random", "qmc", "tpe", "gp"]
+SAMPLERS: tuple[str, ...] = get_args(SamplerName)
+PER_TRAINING = ("surface",)
+"""Samplers that choose each training, so that networks get unequal numbers of seeds; they end when they know enough."""
+PrunerName = Literal["none", "halving", "hyperband", "wilcoxon"]
+ExponentsName = Literal["nominal", "measured"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class StudyConfig:
+    """The frozen definition of a study.
+
+    Attributes:
+        base: baseline network by name.
+        data: data SPEC.
+        resolution: native resolution of the baseline in pixels; 0 takes the images' own where the network was made for
+            larger ones, else the network's.
+        budgets: one or more budgets, searched one at a time.
+        sampler: how the next candidate is chosen.
+        trials: networks on each budget, the references included; `surface` spends trials x seeds trainings at most.
+        seeds: trainings of each network.
+        seed: of the study; the same seed gives the same study on the same machine.
+        tolerance: allowed |macs / target - 1|; 0 takes the smallest of 2, 3, 5, 8 and 10 % that leaves ten networks.
+        cost: what the budget is counted in.
+        exponents: of the surface: `nominal` (1, 2, 2), or `measured` on the baseline.
+        max_params: networks with more weights are kept and never trained; 0 has no limit. The same for
+            max_latency (seconds a batch of `latency_batch`, on the device) and max_memory (bytes of a training step).
+        latency_batch: images in the batch whose latency is measured.
+        rounding: depth rule.
+        grid_step: step of the `grid` sampler.
+        delta: of the `surface` sampler: accuracies (0 to 1) that are this close count as equally good.
+        confidence: at which probability that its choice is within delta of the best the `surface` sampler stops.
+        pruner: what gives weak networks up early; it stays off while the rung does not rank like the end.
+        rung: epoch at which `halving` and `hyperband` look first; 0 takes the first quarter of the epochs.
+        workers: processes; 0 takes one a core on CPU and one on a GPU.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        time_limit: seconds after which no new training starts; 0 has no limit.
+        skip_bad: count unreadable images and go on.
+        max_pixels: image files with more pixels are refused; 0 takes the default limit.
+        seed_split: of the splits that are set aside and of stratified subsets.
+        proxy: the training recipe.
+    """
+
+    base: str = "efficientnet_micro"
+    data: str = "fashion-mnist-mini"
+    resolution: Annotated[int, Field(ge=0, le=65_536)] = 0
+    budgets: tuple[str, ...] = ("2x",)
+    sampler: SamplerName = "lattice"
+    trials: Annotated[int, Field(ge=1, le=100_000)] = 12
+    seeds: Annotated[int, Field(ge=1, le=10_000)] = 2
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    tolerance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    cost: CurrencyName = "macs"
+    exponents: ExponentsName = "nominal"
+    max_params: Annotated[float, Field(ge=0)] = 0.0
+    max_latency: Annotated[float, Field(ge=0)] = 0.0
+    max_memory: Annotated[float, Field(ge=0)] = 0.0
+    latency_batch: Annotated[int, Field(ge=1, le=65_536)] = 1
+    rounding: DepthRule = "proportional"
+    grid_step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    delta: Annotated[float, Field(gt=0, lt=1)] = 0.002
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    pruner: PrunerName = "none"
+    rung: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
+    device: str = "auto"
+    time_limit: Annotated[float, Field(ge=0)] = 0.0
+    skip_bad: bool = False
+    max_pixels: Annotated[int, Field(ge=0)] = 0
+    seed_split: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    proxy: ProxyRecipe = dataclasses.field(default_factory=ProxyRecipe)
+
+    def __post_init__(self) -> None:
+        if not self.budgets:
+            raise ConfigError("budgets is empty; allowed: one or more, such as ['2x']")
+        budgets = [parse_budget(text) for text in self.budgets]
+        wanted = CURRENCIES[self.cost].kind
+        for budget in budgets:
+            if budget.kind not in (None, wanted):
+                raise ConfigError(
+                    f"budget {budget.text!r} cannot be held against cost {self.cost!r}; allowed there: a multiple such "
+                    f"as 2x, or {_KINDS[wanted]}"
+                )
+        object.__setattr__(self, "budgets", tuple(budget.text for budget in budgets))
+        self._check_pruner()
+
+    @property
+    def first_rung(self) -> int:
+        """Epoch after which a pruner looks first."""
+        return self.rung or max(1, self.proxy.epochs // 4)
+
+    def _check_pruner(self) -> None:
+        """A pruner needs something to look at before the end."""
+        if self.pruner in ("halving", "hyperband") and self.first_rung >= self.proxy.epochs:
+            raise FieldsError(
+                f"<pruner> {self.pruner!r} looks at epoch {self.first_rung} of {self.proxy.epochs}, which leaves "
+                "nothing to save; allowed: <rung> before the last epoch, more <proxy.epochs>, or <pruner> 'none'"
+            )
+        if self.pruner == "wilcoxon" and self.seeds < 5:
+            raise FieldsError(
+                f"<pruner> 'wilcoxon' can tell nothing before the fourth of {self.seeds} seeds; allowed: <seeds> 5 or "
+                "more"
+            )
+        if self.pruner != "none" and self.sampler == "surface":
+            raise FieldsError(
+                f"<pruner> {self.pruner!r} has no place with <sampler> 'surface', which spends no training on weak "
+                "networks; allowed: <pruner> 'none', or another <sampler>"
+            )
+
+
+_KINDS = {"count": "a number such as 800M", "seconds": "seconds such as 5ms", "bytes": "bytes such as 2GB"}
+_ADAPTER = TypeAdapter(StudyConfig)
+_CHOICES = {
+    "sampler": ("sampler", SAMPLERS),
+    "pruner": ("pruner", get_args(PrunerName)),
+    "rounding": ("rounding rule", DEPTH_RULES),
+    "cost": ("cost", tuple(CURRENCIES)),
+    "exponents": ("kind of exponents", get_args(ExponentsName)),
+}
+
+
+def unknown_key(key: str, allowed: list[str], source: str) -> ConfigError:
+    """The error for a key that a file does not know, with the nearest one that it does."""
+    guess = nearest(key, allowed)
+    hint = f"; did you mean {guess!r}?" if guess else "."
+    return ConfigError(f"unknown key {key!r} in {source}{hint} Allowed: {', '.join(allowed)}")
+
+
+def _as_error(error: ValidationError, source: str, spelled: Spelling) -> UsageError:
+    first = error.errors(include_url=False)[0]
+    where = [str(part) for part in first["loc"]]
+    value = first.get("input")
+    if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        owner = ProxyRecipe if where[0] == "proxy" and len(where) > 1 else StudyConfig
+        return unknown_key(where[-1], [f.name for f in dataclasses.fields(owner)], source)
+    if first["type"] == "literal_error" and where[0] in _CHOICES:
+        what, names = _CHOICES[where[0]]
+        return choice_error(what, str(value), names)
+    allowed = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    place = f" in {source}" if source else ""
+    return ConfigError(f"{spelled('.'.join(where))} is {value!r}{place}; allowed: {allowed}")
+
+
+def config_from_dict(
+    values: Mapping[str, Any], source: str = "the study definition", spelled: Spelling = key
+) -> StudyConfig:
+    """Check a plain mapping and freeze it.
+
+    Args:
+        source: where messages say that a value stands; empty says nothing.
+        spelled: how they call a field.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one) or a value outside its range.
+    """
+    try:
+        return _ADAPTER.validate_python(_opened(values))
+    except ValidationError as error:
+        raise _as_error(error, source, spelled) from None
+    except FieldsError as error:
+        raise FieldsError(error.template, spelled) from None
+
+
+def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with a learning rate that is to be measured, where none is given for a baseline that has no own."""
+    found = dict(values)
+    recipe = found.get("proxy", {})
+    if isinstance(recipe, Mapping) and isinstance(base := found.get("base", StudyConfig.base), str):
+        found["proxy"] = {**recipe, **open_values(base, recipe)}
+    return found
+
+
+def config_to_dict(config: StudyConfig) -> dict[str, Any]:
+    """The plain mapping that `config_from_dict` reads back to an equal value."""
+    values = dataclasses.asdict(config)
+    values["budgets"] = list(config.budgets)
+    return values
+
+
+def override(config: StudyConfig, *, spelled: Spelling = key, **changes: Any) -> StudyConfig:
+    """A copy with the changes that are not None, checked again; keys of the recipe carry the prefix `proxy_`.
+
+    Args:
+        spelled: how messages call a field (the command line: `spelling.option`).
+    """
+    values = config_to_dict(config)
+    for field, value in changes.items():
+        if value is not None:
+            owner, name = (values["proxy"], field[6:]) if field.startswith("proxy_") else (values, field)
+            owner[name] = value
+    return config_from_dict(values, source="the arguments" if spelled is key else "", spelled=spelled)

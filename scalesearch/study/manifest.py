@@ -1,0 +1,204 @@
+"""What a study was made from: its definition, data, device, host and versions. Its file form is `study.toml`."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scalesearch import __version__
+from scalesearch.scaling.coefficients import NOMINAL, Exponents
+from scalesearch.scaling.units import memory_is_estimate
+from scalesearch.study.config import PER_TRAINING, StudyConfig, config_from_dict, config_to_dict
+
+SCHEMA = 1
+"""Version of `study.toml` and `result.json`; raised when a field changes its meaning."""
+
+_LIBRARIES = ("torch", "fvcore", "optuna", "numpy", "pandas", "scipy")
+
+
+CLASSES_KEPT = 10
+"""Names of classes that a manifest holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What the search saw of the dataset.
+
+    Attributes:
+        fingerprint: SHA-256 of the train and validation images and labels.
+        notes: what was done to the data on the way in, in sentences.
+        class_names: the first CLASSES_KEPT of them.
+        splits: where each split comes from, and why.
+        majority_share: validation accuracy (0 to 1) of always answering with one class; 0 where it is not known.
+        warnings: what the images show that a user should know, in sentences.
+        sides: least and largest of the shorter sides of a folder's images; (0, 0) where all are of one size.
+    """
+
+    spec: str
+    classes: int
+    channels: int
+    native_px: int
+    train_images: int
+    val_images: int
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    splits: str = ""
+    majority_share: float = 0.0
+    warnings: tuple[str, ...] = ()
+    sides: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFacts:
+    """One budget as it was searched.
+
+    Attributes:
+        text: as given.
+        target: in the study's currency.
+        networks_on_surface: distinct networks that a dense lattice of the surface rounds to.
+        residual_median: median of |cost / target - 1| over those that were realized: all of them where cost is
+            arithmetic, else the planned ones.
+        within_tolerance: how many of the realized meet the budget.
+        realized: how many were.
+        tolerance: allowed |cost / target - 1|.
+        within: (tolerance, networks that it would leave), where networks were enumerated or the tolerance adapted.
+        enumerated: whether the networks were found by trying, and points are the nearest of them.
+        planned: networks that the study will propose on it, the first of them where the sampler ends by itself; 0 where
+            the baseline is the only one.
+    """
+
+    text: str
+    target: float
+    networks_on_surface: int
+    residual_median: float
+    within_tolerance: int
+    planned: int
+    realized: int = 0
+    tolerance: float = 0.02
+    within: tuple[tuple[float, int], ...] = ()
+    enumerated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything needed to run a study again, or to go on with it.
+
+    Attributes:
+        baseline_cost: of the unscaled network in the study's currency.
+        baseline_px: native resolution of the baseline as it was searched; 0 in studies made before it was kept.
+        baseline_identity: of code that is not scalesearch's own (see `Baseline.identity`); empty for its own.
+        exponents: of cost in depth, width and resolution, which lay out the surface.
+        baseline_call: how a user's code is called (see `networks.user_line`); empty for others, and where it was
+            not recorded.
+        optimizer: that networks are trained with; empty in studies from before it could be chosen by the network.
+    """
+
+    study: str
+    config: StudyConfig
+    data: DataFacts
+    baseline_macs: int
+    budgets: tuple[BudgetFacts, ...]
+    device: str
+    workers: int
+    versions: Mapping[str, str]
+    host: Mapping[str, str]
+    created_at: str
+    command: str
+    baseline_cost: float
+    exponents: Exponents = NOMINAL
+    baseline_identity: str = ""
+    baseline_px: int = 0
+    optimizer: str = ""
+    baseline_call: str = ""
+
+    @property
+    def per_training(self) -> bool:
+        """Whether the sampler chooses trainings one by one and ends by itself."""
+        return self.config.sampler in PER_TRAINING
+
+    @property
+    def most_trainings(self) -> int:
+        """Trainings in all, if nothing turns out to be off the budget, and no sampler knows enough before."""
+        seeds = self.config.seeds
+        if self.per_training:
+            return seeds + seeds * self.config.trials * sum(budget.planned > 0 for budget in self.budgets)
+        return seeds * (1 + sum(budget.planned for budget in self.budgets))
+
+    @property
+    def memory_is_estimate(self) -> bool:
+        """Whether the memory of a training step was estimated from shapes."""
+        return memory_is_estimate(self.device)
+
+    @property
+    def target_macs(self) -> Mapping[str, int | None]:
+        """Budget -> its target in multiply-adds; None where the study counts something else."""
+        macs = self.config.cost == "macs"
+        return {budget.text: round(budget.target) if macs else None for budget in self.budgets}
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of scalesearch, Python and the libraries that decide the numbers."""
+    versions = {"scalesearch": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def host_facts() -> dict[str, str]:
+    """What kind of machine this is; its name is left out so that results can be published."""
+    return {"system": platform.system(), "machine": platform.machine(), "processor": _processor()}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 (a device file, not a path of ours)
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def utc_now() -> str:
+    """UTC time to the second, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def data_to_dict(data: DataFacts) -> dict[str, Any]:
+    """The facts as plain values, for TOML and JSON."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(data).items()}
+
+
+def manifest_to_dict(manifest: Manifest) -> dict[str, Any]:
+    """A plain mapping for TOML: the definition at the top, so that the file can be run again, facts under [made]."""
+    made = dataclasses.asdict(manifest)
+    del made["config"]
+    made["data"] = data_to_dict(manifest.data)
+    made["budgets"] = [dataclasses.asdict(budget) for budget in manifest.budgets]
+    made["schema"] = SCHEMA
+    return {**config_to_dict(manifest.config), "made": made}
+
+
+def manifest_from_dict(values: Mapping[str, Any], source: str) -> Manifest:
+    """The inverse of `manifest_to_dict`."""
+    definition = {key: value for key, value in values.items() if key != "made"}
+    made = dict(values["made"])
+    made.pop("schema")
+    facts: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in made["data"].items()}
+    made["data"] = DataFacts(**facts)
+    given = {"tolerance": definition.get("tolerance", 0.02)}  # of studies made before budgets had their own
+    made["budgets"] = tuple(BudgetFacts(**given | _renamed(budget)) for budget in made["budgets"])
+    made["exponents"] = Exponents(**made["exponents"]) if "exponents" in made else NOMINAL
+    made.setdefault("baseline_cost", made["baseline_macs"])
+    return Manifest(config=config_from_dict(definition, source), **made)
+
+
+def _renamed(budget: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a budget, also as they were written before budgets had other currencies."""
+    found = {{"target_macs": "target"}.get(name, name): value for name, value in budget.items()}
+    found["within"] = tuple((tolerance, count) for tolerance, count in found.get("within", ()))
+    return found

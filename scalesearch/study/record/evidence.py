@@ -1,0 +1,111 @@
+"""What `verify` trained beside the search. Each training knows what it was for, so that none is taken for a search's.
+
+Trainings of one stage are paired: every network has the same seeds, and a seed fixes the data order, so that what a
+seed does to all networks alike cancels in their differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from scalesearch.errors import StudyError
+from scalesearch.study.record import NetworkRecord, TrainingOutcome, TrialRecord, to_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Purpose = Literal["verify", "transfer", "longer", "rate", "range"]
+Split = Literal["test", "validation"]
+PURPOSES: tuple[str, ...] = get_args(Purpose)
+STAGE_COLUMNS = ("purpose", "of_budget", "factor", "split")
+"""What `evidence.csv` has before the columns of `trials.csv`."""
+_PREFIX = "evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One question and the trainings that answer it.
+
+    Attributes:
+        purpose: `verify`: the leaders and references again on new seeds; `transfer`: the networks that the same
+            coefficients give at a larger phi; `longer`: a longer proxy; `rate`: another learning rate;
+            `range`: the short trainings that settle the learning rate before the search.
+        budget: of the study, whose networks are looked at.
+        factor: phi of `transfer`, epochs over the study's for `longer`, learning rate over the study's for `rate`,
+            the rate itself for `range`; 1
+            for `verify`, and for `longer` and `rate` 1 is the study's own recipe on the same seeds.
+        split: images that accuracy was measured on: the test split, or validation where there is none and where the
+            proxy itself is the question.
+    """
+
+    purpose: Purpose
+    budget: str
+    factor: float = 1.0
+    split: Split = "test"
+
+    @property
+    def name(self) -> str:
+        """Text that `parse_stage` reads back, such as `evidence/transfer/2x/3/test`."""
+        return f"{_PREFIX}/{self.purpose}/{self.budget}/{self.factor:g}/{self.split}"
+
+
+def is_stage(name: str) -> bool:
+    """Whether a name in the database is that of a stage."""
+    return name.startswith(f"{_PREFIX}/")
+
+
+def parse_stage(name: str) -> Stage:
+    """The inverse of `Stage.name`.
+
+    Raises:
+        StudyError: not the name of a stage.
+
+    Example:
+        >>> parse_stage("evidence/transfer/2x/3/test")
+        Stage(purpose='transfer', budget='2x', factor=3.0, split='test')
+    """
+    parts = name.split("/")
+    try:
+        prefix, purpose, budget, factor, split = parts
+        stage = Stage(purpose, budget, float(factor), split)  # type: ignore[arg-type]
+    except ValueError:
+        raise StudyError(f"{name!r} is not a stage of verification") from None
+    if prefix != _PREFIX or purpose not in PURPOSES or split not in get_args(Split):
+        raise StudyError(f"{name!r} is not a stage of verification; allowed purposes: {', '.join(PURPOSES)}")
+    return stage
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRecord:
+    """One training of `verify`.
+
+    Attributes:
+        network: what was trained. Its `trial` is the number of the study's network that it comes from, so that a
+            network of phi 1 and what its coefficients give at phi 3 carry one number.
+        outcome: its `accuracy` and curve are of the stage's split.
+    """
+
+    stage: Stage
+    network: NetworkRecord
+    outcome: TrainingOutcome
+
+
+def evidence_frame(records: Iterable[EvidenceRecord]) -> pd.DataFrame:
+    """Evidence as a table: the columns of `trials.csv` after `STAGE_COLUMNS`."""
+    import pandas as pd
+
+    by_stage: dict[Stage, list[TrialRecord]] = {}
+    for record in records:
+        by_stage.setdefault(record.stage, []).append(TrialRecord(record.network, record.outcome))
+    frames = []
+    for stage, rows in by_stage.items():
+        frame = to_frame(rows)
+        told: tuple[str | float, ...] = (stage.purpose, stage.budget, stage.factor, stage.split)
+        for position, (column, value) in enumerate(zip(STAGE_COLUMNS, told, strict=True)):
+            frame.insert(position, column, value)
+        frames.append(frame)
+    if not frames:
+        return pd.DataFrame(columns=[*STAGE_COLUMNS, *to_frame(()).columns])
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,234 @@
+"""Training in full: the found network, and what it is compared with, by the study's own recipe or another."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from scalesearch.analysis.full import FullRow, full_rows, full_to_dict
+from scalesearch.analysis.load import load_result
+from scalesearch.analysis.result import StudyResult
+from scalesearch.data import Dataset, load_dataset
+from scalesearch.errors import StudyError
+from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.study import StudyPaths, locked
+from scalesearch.study.files import write_atomic
+from scalesearch.study.record import NetworkRecord
+from scalesearch.training.full.checkpoint import clear_checkpoints
+from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
+from scalesearch.training.full.images import make_policy
+from scalesearch.training.full.logs import check_logs
+from scalesearch.training.full.plan import plan
+from scalesearch.training.full.recipe import recipe_to_toml
+from scalesearch.training.full.request import Means, TrainAsk
+from scalesearch.training.full.told import Said, said_of
+from scalesearch.training.full.worker import Planned, TrainSetup
+from scalesearch.training.proxy import resolve_device
+from scalesearch.training.watch import Listener, Silent, StagesPlan
+from scalesearch.training.workers.base import Executor, Job, JobDone, Setup
+from scalesearch.training.workers.local import LocalExecutor, default_workers
+
+__all__ = ["Means", "TrainAsk", "Trained", "compared", "train", "trained", "trainings_to_dict"]
+
+POLL_SECONDS = 0.2
+LONG_SECONDS = 3600.0
+"""Trainings that take longer are announced with a way to a shorter run."""
+GRACE_SECONDS = 20.0
+"""What running trainings get to save themselves when they are interrupted; a step of a large network may take long."""
+
+
+def train(
+    paths: StudyPaths,
+    ask: TrainAsk,
+    means: Means | None = None,
+    *,
+    listener: Listener | None = None,
+    make_executor: Callable[[Setup, int], Executor] = LocalExecutor,
+) -> tuple[Trained, ...]:
+    """Train what the question asks for, on top of what is there, and give all of it that is finished.
+
+    The same call after an interruption goes on where it stopped: finished trainings are not repeated, others resume
+    from their newest good checkpoint.
+
+    Raises:
+        ScaleSearchError: whatever `plan`, the data or the logs refuse.
+        KeyboardInterrupt: everything has been saved.
+    """
+    means = means or Means()
+    check_logs(means.logs)
+    make_policy(ask.recipe)  # a missing torchvision is told before the data is read
+    result = load_result(paths)
+    device = str(resolve_device(means.device or result.manifest.device))
+    dataset = _dataset(result, ask, means.skip_bad)
+    planned = plan(result, ask, dataset.fingerprint, paths.trainings)
+    with locked(paths):
+        for one in planned:
+            write_atomic(one.folder / "recipe.toml", recipe_to_toml(one.recipe))
+        workers = means.workers or default_workers(device)
+        threads = 1 if device == "cpu" else 0
+        setup = TrainSetup(result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs)
+        jobs = _missing(planned, ask)
+        try:
+            if jobs:
+                said = said_of(ask, result.manifest, planned, len(dataset.train))
+                _run(setup, jobs, workers, means, said, listener or Silent(), make_executor)
+        finally:
+            write_table(paths.trainings)
+    done = tuple(done for one in planned for seed in _seeds(ask) if (done := read_trained(one.place(seed))))
+    for finished in done:
+        clear_checkpoints(finished.folder)  # of one that was killed between its result and its end
+    return done
+
+
+def trained(paths: StudyPaths) -> tuple[Trained, ...]:
+    """Every finished training of a study, whatever it was asked with.
+
+    Raises:
+        StudyError: a result file is damaged.
+    """
+    return tuple(all_trained(paths.trainings))
+
+
+def compared(done: Sequence[Trained]) -> tuple[FullRow, ...]:
+    """Finished trainings as rows, each beside the first network of `done`."""
+    numbers: dict[str, int] = {}
+    pairs = [(_known(numbers.setdefault(str(one.folder.parent), len(numbers)), one), one.outcome) for one in done]
+    return full_rows(pairs)
+
+
+def trainings_to_dict(study: str, ask: TrainAsk, done: Sequence[Trained], rows: Sequence[FullRow]) -> dict[str, Any]:
+    """Everything about some trainings as plain values for JSON."""
+    return {
+        "study": study,
+        "recipe": dataclasses.asdict(ask.recipe),
+        "rows": [full_to_dict(row) for row in rows],
+        "trainings": [{**trained_to_dict(one), "folder": str(one.folder)} for one in done],
+    }
+
+
+def _dataset(result: StudyResult, ask: TrainAsk, skip_bad: bool) -> Dataset:
+    """All images of the study's data, not the part that its proxies saw, unless the recipe takes a part.
+
+    Raises:
+        StudyError: it has other classes or channels than when the study was made.
+    """
+    manifest = result.manifest
+    recipe = ask.recipe
+    dataset = load_dataset(
+        manifest.config.data, with_test=True, skip_bad=manifest.config.skip_bad or skip_bad,
+        max_pixels=manifest.config.max_pixels or None, seed_split=manifest.config.seed_split,
+        train_images=recipe.train_images or None, val_images=recipe.val_images or None,
+    )  # fmt: skip
+    now, then = (len(dataset.classes), dataset.channels), (manifest.data.classes, manifest.data.channels)
+    if now != then:
+        raise StudyError(
+            f"{manifest.config.data} has {now[0]} classes and {now[1]} channels, {then[0]} and {then[1]} when study "
+            f"{manifest.study!r} was made; allowed: the same data"
+        )
+    return dataset
+
+
+def _seeds(ask: TrainAsk) -> range:
+    return range(ask.first_seed, ask.first_seed + ask.seeds)
+
+
+def _missing(planned: Sequence[Planned], ask: TrainAsk) -> list[Job]:
+    """Seed by seed, so that an interrupted run leaves whole pairs."""
+    pairs = ((seed, number) for seed in _seeds(ask) for number in range(len(planned)))
+    return [
+        Job(number, planned[number].spec, seed)
+        for seed, number in pairs
+        if read_trained(planned[number].place(seed)) is None
+    ]
+
+
+def _run(
+    setup: TrainSetup,
+    jobs: Sequence[Job],
+    workers: int,
+    means: Means,
+    said: Said,
+    listener: Listener,
+    make_executor: Callable[[Setup, int], Executor],
+) -> None:
+    executor = make_executor(setup, min(workers, len(jobs)))
+    records = [_known(number, one) for number, one in enumerate(setup.planned)]
+    flying: set[Job] = set()
+    try:
+        listener.note("measuring the time of a few steps")
+        listener.stages(_announced(setup, jobs, executor, said))
+        deadline = time.monotonic() + means.time_limit if means.time_limit else None
+        waiting = deque(jobs)
+        while waiting or flying:
+            while waiting and len(flying) < executor.workers:
+                job = waiting.popleft()
+                executor.submit(job)
+                flying.add(job)
+                listener.started(job, records[job.trial])
+            _take_events(executor, flying, listener, records)
+            if deadline is not None and time.monotonic() >= deadline:
+                waiting.clear()
+                _save_running(executor, flying, listener, records)
+                listener.note("the time limit was reached; the same command goes on where it stopped")
+    except KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):  # a second one does not wait
+            _save_running(executor, flying, listener, records)
+        raise
+    finally:
+        executor.stop()
+
+
+def _take_events(executor: Executor, flying: set[Job], listener: Listener, records: Sequence[NetworkRecord]) -> None:
+    for event in executor.events(POLL_SECONDS):
+        if isinstance(event, JobDone):
+            flying.discard(event.job)
+            if event.outcome.status != "stopped":  # it goes on another time
+                listener.finished(event.job, records[event.job.trial], event.outcome)
+        else:
+            listener.epoch(event.job, event.point)
+
+
+def _save_running(executor: Executor, flying: set[Job], listener: Listener, records: Sequence[NetworkRecord]) -> None:
+    """Ask what is running to write its checkpoint and end; what takes too long keeps its last one."""
+    for job in flying:
+        executor.cancel(job)
+    until = time.monotonic() + GRACE_SECONDS
+    while flying and time.monotonic() < until:
+        _take_events(executor, flying, listener, records)
+    flying.clear()
+
+
+def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor, said: Said) -> StagesPlan:
+    """What is about to be trained, and how long it may take: one network is timed, the others follow their cost."""
+    largest = max((setup.planned[job.trial] for job in jobs), key=lambda one: one.macs)
+    pace = executor.training_seconds(largest.spec) / largest.macs
+    seconds = sum(pace * setup.planned[job.trial].macs for job in jobs)
+    data = setup.dataset
+    scored = f"{len(data.test)} test images, once" if data.test is not None else "the validation images"
+    lines = (
+        f"data {data.name}: {len(data.train)} training and {len(data.val)} validation images; scored on {scored}",
+        *said.lines,
+        *(
+            f"{one.label}: {one.macs:,} multiply-adds, {one.params:,} parameters, {one.spec.resolution_px} px"
+            for one in setup.planned
+        ),
+    )
+    notes = [*said.notes]
+    if data.test is None:
+        notes.append("there is no test split: accuracies are of the split that chose the epoch")
+    if seconds / executor.workers > LONG_SECONDS:
+        notes.append("a shorter run: --epochs; Ctrl-C loses nothing")
+    return StagesPlan(setup.study, lines, tuple(notes), len(jobs), executor.workers, seconds / executor.workers)
+
+
+def _known(number: int, one: Planned | Trained) -> NetworkRecord:
+    """The network as the progress view and `analysis` know networks; there are no coefficients to be shown."""
+    triple, any_range = Coefficients(1.0, 1.0, 1.0), (1.0, 1.0)
+    return NetworkRecord(
+        number, one.budget, (one.label,), triple, None, any_range, any_range, any_range, one.spec, one.macs, one.params,
+        0, "macs", one.macs, one.macs, True,
+    )  # fmt: skip

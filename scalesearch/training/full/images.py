@@ -1,0 +1,117 @@
+"""The training images of one epoch, augmented image by image.
+
+Every image draws from its own key (seed, epoch, index), so the result depends neither on the batch that an image is in
+nor on the number of processes that prepare images. torchvision's policies draw once for a whole batch when they are
+given one: they are called per image here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from scalesearch.errors import MissingExtraError
+from scalesearch.training.full.recipe import TrainRecipe
+from scalesearch.training.proxy import augment, epoch_order, keyed_generator
+
+Transform = Callable[[Image.Image], Image.Image]
+
+
+def image_key(seed: int, epoch: int, index: int) -> int:
+    """What one image's draws come from: 63 bits, a function of the three numbers alone."""
+    key = hashlib.blake2b(f"{seed}/{epoch}/{index}".encode(), digest_size=8).digest()
+    return int.from_bytes(key, "big") >> 1
+
+
+def make_policy(recipe: TrainRecipe) -> Transform | None:
+    """torchvision's transform for one PIL image; None where the recipe has no policy.
+
+    Raises:
+        MissingExtraError: torchvision is not installed.
+    """
+    if recipe.policy == "none":
+        return None
+    try:
+        from torchvision import transforms
+    except ImportError:
+        raise MissingExtraError(
+            "torchvision", "vision", f"the augmentation {recipe.policy!r} (--policy none does without)"
+        ) from None
+    if recipe.policy == "autoaugment":
+        made = transforms.AutoAugment(transforms.AutoAugmentPolicy[recipe.policy_data.upper()])
+    else:
+        made = transforms.RandAugment() if recipe.policy == "randaugment" else transforms.TrivialAugmentWide()
+    transform: Transform = made
+    return transform
+
+
+class AugmentedImages(Dataset[Tensor]):
+    """The images of one epoch; a batch of indices gives uint8 `[n, C, px, px]`.
+
+    Args:
+        images: uint8 `[N, C, px, px]` on the CPU.
+    """
+
+    def __init__(self, images: Tensor, recipe: TrainRecipe, seed: int, epoch: int) -> None:
+        self.images, self.geometry = images, recipe.geometry
+        self.policy = make_policy(recipe)
+        self.seed, self.epoch = seed, epoch
+        self.draws = torch.rand(len(images), 3, generator=keyed_generator(seed, epoch, 1))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitems__(self, indices: list[int]) -> Tensor:
+        """Several images at once."""
+        images = self.images[indices]
+        if self.geometry != "none":
+            images = augment(images, self.draws[indices], self.geometry)
+        if self.policy is None:
+            return images
+        with torch.random.fork_rng(devices=[]):  # the network's dropout draws from the same generator
+            drawn = [self._transformed(image, index) for image, index in zip(images, indices, strict=True)]
+        return torch.stack(drawn)
+
+    def _transformed(self, image: Tensor, index: int) -> Tensor:
+        torch.default_generator.manual_seed(image_key(self.seed, self.epoch, index))
+        pixels = np.array(self.policy(as_pil(image)))  # type: ignore[misc]
+        return torch.from_numpy(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1).copy())
+
+
+def as_pil(image: Tensor) -> Image.Image:
+    """A grey or RGB image from uint8 `[C, H, W]`."""
+    pixels = image.numpy()
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+def epoch_batches(images: Tensor, recipe: TrainRecipe, seed: int, epoch: int) -> list[list[int]]:
+    """Indices of each batch, in the order of the epoch; the part that does not fill a batch is left out."""
+    order = epoch_order(len(images), seed, epoch).tolist()
+    size = min(recipe.batch_size, len(order))
+    return [order[start : start + size] for start in range(0, len(order) - size + 1, size)]
+
+
+def augmented(
+    images: Tensor, recipe: TrainRecipe, seed: int, epoch: int, *, batches: Sequence[list[int]], loaders: int
+) -> Iterator[Tensor]:
+    """The given batches of an epoch, prepared here (`loaders` 0) or by as many processes."""
+    loader: DataLoader[Tensor] = DataLoader(
+        AugmentedImages(images, recipe, seed, epoch),
+        batch_sampler=batches,
+        num_workers=loaders,
+        collate_fn=_as_it_is,
+        generator=torch.Generator().manual_seed(0),  # else it draws from the one that dropout draws from
+    )
+    yield from loader
+
+
+def _as_it_is(batch: Any) -> Any:
+    """`__getitems__` gives a whole batch already."""
+    return batch

@@ -1,0 +1,261 @@
+"""One full training of one network: steps, average, early stopping, checkpoints.
+
+On CPU a training that was interrupted anywhere and resumed gives the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scalesearch.data.device import DeviceSplit, Normalization
+from scalesearch.networks.placed import layout_for, placed
+from scalesearch.study.record import EpochPoint
+from scalesearch.training.average import WeightAverage
+from scalesearch.training.full.checkpoint import checkpoints, save_checkpoint, use_newest
+from scalesearch.training.full.images import augmented, epoch_batches
+from scalesearch.training.full.optimizer import make_optimizer
+from scalesearch.training.full.recipe import TrainRecipe
+from scalesearch.training.full.schedule import average_decay, learning_rate, patience_epochs
+from scalesearch.training.proxy import Batches, ShouldStop, StoppedEarly, autocast, evaluate, set_bn_momentum
+
+SAVE_EVERY_SECONDS = 120.0
+"""Within an epoch; one is always saved at its end."""
+
+
+@dataclass(frozen=True)
+class FullData:
+    """The splits of one training at the network's resolution.
+
+    Attributes:
+        images: of training, uint8 `[N, C, px, px]` on the CPU.
+        labels: int64 `[N]` on the device.
+        val: held out from training; decides when to stop and which weights are kept.
+    """
+
+    images: Tensor
+    labels: Tensor
+    val: DeviceSplit
+    normalization: Normalization
+
+
+@dataclass
+class Progressed:
+    """Where a training stands; everything but tensors, so that it can be compared.
+
+    Attributes:
+        epoch: the one that is running, counted from 1.
+        step: steps done in it.
+        losses: of those steps.
+        curve: (epoch, training loss, validation loss, validation accuracy) of the finished ones.
+        best: number of the epoch with the best validation accuracy so far; 0 before the first.
+        seconds: of earlier processes.
+    """
+
+    epoch: int = 1
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    curve: list[tuple[int, float, float, float]] = field(default_factory=list)
+    best: int = 0
+    seconds: float = 0.0
+
+    @property
+    def best_accuracy(self) -> float:
+        """0 before the first epoch has ended."""
+        return self.curve[self.best - 1][3] if self.best else -math.inf
+
+
+class FullTraining:
+    """The state of one training.
+
+    Args:
+        build: makes the network; called after the global generator has been seeded.
+        folder: of its checkpoints.
+        seed: of initialisation, dropout, data order and augmentation.
+        loaders: processes that prepare images; their number does not change the result.
+        note: told in one line what a user should know.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], nn.Module],
+        data: FullData,
+        recipe: TrainRecipe,
+        seed: int,
+        folder: Path,
+        *,
+        loaders: int = 0,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.recipe, self.data, self.seed, self.folder, self.loaders, self.note = (
+            recipe, data, seed, folder, loaders, note,
+        )  # fmt: skip
+        self.device = data.val.images.device
+        torch.manual_seed(seed)
+        self.layout = layout_for(build, (2, *data.val.images.shape[1:]), self.device)
+        self.val = Batches(data.val, data.normalization, self.layout)
+        self._build = build
+        self._losses: list[Tensor] = []  # of steps since the last look: reading one makes an accelerator wait
+        self._started = self._saved = time.monotonic()
+        self._begin()
+        if checkpoints(folder) and not use_newest(folder, self._restore, note):
+            self._begin()  # nothing of one that was refused half way may stay
+
+    def _begin(self) -> None:
+        torch.manual_seed(self.seed)
+        self.module = placed(self._build(), self.device, self.layout)
+        if self.recipe.bn_momentum:
+            set_bn_momentum(self.module, self.recipe.bn_momentum)
+        self.optimizer = make_optimizer(self.module, self.recipe)
+        self.average = _average(self.module, self.recipe.ema) if self.recipe.ema else None
+        self.at = Progressed()
+        self.best_state: dict[str, Tensor] = {}
+
+    @property
+    def steps(self) -> int:
+        """In one epoch."""
+        return max(1, len(self.data.labels) // min(self.recipe.batch_size, len(self.data.labels)))
+
+    def evaluated(self) -> AbstractContextManager[nn.Module]:
+        """What is scored and kept, inside the context: the module with the average in it where there is one."""
+        return self.average.applied() if self.average is not None else nullcontext(self.module)
+
+    def evaluated_state(self) -> dict[str, Tensor]:
+        """A copy of the state that is scored."""
+        with self.evaluated() as module:
+            return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @property
+    def seconds(self) -> float:
+        """Spent on it by this process and earlier ones."""
+        return self.at.seconds + time.monotonic() - self._started
+
+    def run(self, on_epoch: Callable[[EpochPoint], None], should_stop: ShouldStop) -> str:
+        """Train to the end.
+
+        Returns:
+            empty; or, when the loss was not finite, a sentence that says so.
+
+        Raises:
+            StoppedEarly: `should_stop` said so; everything up to there is in a checkpoint.
+        """
+        patience = patience_epochs(self.recipe)
+        for told in self.at.curve:
+            on_epoch(EpochPoint(*told))
+        while self.at.epoch <= self.recipe.epochs:
+            if patience and self.at.best and self.at.epoch - 1 - self.at.best >= patience:
+                break
+            point = self._epoch(should_stop)
+            if not (math.isfinite(point.train_loss) and math.isfinite(point.loss)):
+                return f"the loss was not finite in epoch {point.epoch}"
+            self._close_epoch(point)
+            on_epoch(point)
+        return ""
+
+    def _epoch(self, should_stop: ShouldStop) -> EpochPoint:
+        self.module.train()
+        number = self.at.epoch
+        for images, labels in self._batches(number):
+            if should_stop():
+                self.save()
+                raise StoppedEarly
+            self._losses.append(self._descend(images, labels))
+            self.at.step += 1
+            if time.monotonic() - self._saved > SAVE_EVERY_SECONDS:
+                self.save()
+        self._read_losses()
+        with self.evaluated() as module:
+            loss, accuracy = evaluate(module, self.val, self.device)
+        return EpochPoint(number, math.fsum(self.at.losses) / len(self.at.losses), loss, accuracy)
+
+    def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = epoch_batches(self.data.images, self.recipe, self.seed, number)[self.at.step :]
+        ready = augmented(self.data.images, self.recipe, self.seed, number, batches=batches, loaders=self.loaders)
+        for index, images in zip(batches, ready, strict=True):
+            yield self.val.ready(images.to(self.device)), self.data.labels[index]
+
+    def _read_losses(self) -> None:
+        if self._losses:
+            self.at.losses += torch.stack(self._losses).tolist()
+            self._losses = []
+
+    def _descend(self, images: Tensor, labels: Tensor) -> Tensor:
+        done = (self.at.epoch - 1) * self.steps + self.at.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, done, self.steps)
+        with autocast(self.device):
+            loss = functional.cross_entropy(self.module(images), labels, label_smoothing=self.recipe.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.clip_norm:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
+        return loss.detach()
+
+    def _close_epoch(self, point: EpochPoint) -> None:
+        at = self.at
+        at.curve.append((point.epoch, point.train_loss, point.loss, point.accuracy))
+        if point.accuracy > at.best_accuracy:
+            at.best = point.epoch
+            self.best_state = self.evaluated_state()
+        at.epoch, at.step, at.losses = point.epoch + 1, 0, []
+        self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of this very moment."""
+        self._read_losses()
+        at = self.at
+        content = {
+            "at": {**vars(at), "losses": list(at.losses), "curve": list(at.curve), "seconds": self.seconds},
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else {},
+            "best": self.best_state,
+            "generators": _generators(self.device),
+        }
+        save_checkpoint(self.folder, (at.epoch - 1) * (self.steps + 1) + at.step, content)
+        self._saved = time.monotonic()
+
+    def _restore(self, content: dict[str, Any]) -> None:
+        at = content["at"]
+        self.at = Progressed(**{**at, "curve": [tuple(point) for point in at["curve"]]})
+        self.module.load_state_dict(content["module"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(content["average"])
+        self.best_state = {name: value.to(self.device) for name, value in content["best"].items()}
+        _set_generators(self.device, content["generators"])
+        self.note(f"goes on after epoch {self.at.epoch - 1}" + (f", step {self.at.step}" if self.at.step else ""))
+
+
+def _average(module: nn.Module, decay: float) -> WeightAverage:
+    """An average of weights and running statistics whose memory grows with the number of updates."""
+
+    def mix(averages: list[Tensor], values: list[Tensor], updates: int) -> None:
+        torch._foreach_lerp_(averages, values, 1 - average_decay(decay, updates))
+
+    return WeightAverage(module, mix)
+
+
+def _generators(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_generators(device: torch.device, states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

@@ -1,0 +1,128 @@
+"""What is said of a recipe before anything is trained by it: values, where they are from, what a training costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.manifest import Manifest
+from scalesearch.training.full.of_study import STUDY, TIMES_LONGER, study_recipe
+from scalesearch.training.full.recipe import TrainRecipe, recipes
+from scalesearch.training.full.request import TrainAsk
+from scalesearch.training.full.schedule import peak_rate
+from scalesearch.training.full.worker import Planned
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is told of a recipe: lines of the plan, and notes on what speaks against it."""
+
+    lines: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def said_of(ask: TrainAsk, manifest: Manifest, planned: Sequence[Planned], train_images: int) -> Said:
+    """Everything that is told before the first training.
+
+    Args:
+        planned: the networks, each with its own recipe.
+        train_images: of the full training.
+    """
+    rates = differing_rates([(one.label, one.recipe) for one in planned])
+    return Said((*recipe_lines(ask, manifest, train_images), *rates), recipe_notes(ask, manifest.config.base))
+
+
+def recipe_lines(ask: TrainAsk, manifest: Manifest, train_images: int) -> tuple[str, ...]:
+    """The recipe for people, one line a thing.
+
+    Args:
+        train_images: of the full training.
+    """
+    recipe = ask.recipe
+    lines = [
+        f"recipe{f' {ask.source}' if ask.source else ''}: {optimizer_words(recipe)}{_from(ask, manifest)}",
+        f"at most {recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}, batches of {recipe.batch_size}, "
+        f"{'cosine' if recipe.schedule == 'cosine' else 'steps'}, {augmentation_words(recipe)}",
+    ]
+    if ask.source == STUDY:
+        lines.append(_length_words(recipe, manifest, train_images))
+    return tuple(lines)
+
+
+def optimizer_words(recipe: TrainRecipe) -> str:
+    """Optimizer and rate.
+
+    Example:
+        >>> optimizer_words(TrainRecipe(optimizer="adamw", learning_rate=0.005, batch_size=50, reference_batch=50))
+        'adamw, learning rate 0.005'
+    """
+    name = {"rmsprop_torch": "rmsprop"}.get(recipe.optimizer, recipe.optimizer)
+    return f"{name}, learning rate {peak_rate(recipe):g}"
+
+
+def augmentation_words(recipe: TrainRecipe) -> str:
+    """What is done to images.
+
+    Example:
+        >>> augmentation_words(TrainRecipe(geometry="flip"))
+        'images: flip, autoaugment'
+        >>> augmentation_words(TrainRecipe(geometry="none", policy="none"))
+        'images as they are'
+    """
+    done = [name for name in (recipe.geometry, recipe.policy) if name != "none"]
+    return f"images: {', '.join(done)}" if done else "images as they are"
+
+
+def _from(ask: TrainAsk, manifest: Manifest) -> str:
+    """Where optimizer and rate are from."""
+    if ask.source != STUDY:
+        return ""
+    own = study_recipe(manifest.config.proxy)
+    if peak_rate(own) == peak_rate(ask.recipe):
+        return f", as in study {manifest.study}"
+    return f"; study {manifest.study} had {peak_rate(own):g} for batches of {own.batch_size}"
+
+
+def _length_words(recipe: TrainRecipe, manifest: Manifest, train_images: int) -> str:
+    proxy = manifest.config.proxy
+    times = images_times(recipe, proxy, train_images, manifest.data.train_images)
+    longer = recipe.epochs / proxy.epochs
+    said = f"{longer:g} times the study's {proxy.epochs} epoch{'' if proxy.epochs == 1 else 's'}"
+    if recipe.epochs == TIMES_LONGER * proxy.epochs:
+        said += ", which rank networks and are too short to be a last word"
+    return f"{said}; one training sees {times:.3g} times their images; another length: --epochs"
+
+
+def images_times(recipe: TrainRecipe, proxy: ProxyRecipe, train_images: int, proxy_images: int) -> float:
+    """Images that a full training sees for each of a proxy's: what it costs, in proxies of the same network.
+
+    Example:
+        >>> images_times(TrainRecipe(epochs=20), ProxyRecipe(epochs=2), 40_000, 8_000)
+        50.0
+    """
+    return recipe.epochs * train_images / (proxy.epochs * proxy_images)
+
+
+def recipe_notes(ask: TrainAsk, base: str) -> tuple[str, ...]:
+    """What speaks against a recipe on this baseline."""
+    if ask.source not in recipes() or "efficientnet" in base.lower():
+        return ()
+    return (
+        f"recipe {ask.source} was made for EfficientNets, and {base} is none: its learning rate was never tried on "
+        f"such a network; the study's own: --recipe {STUDY}",
+    )
+
+
+def differing_rates(recipes_used: Sequence[tuple[str, TrainRecipe]]) -> tuple[str, ...]:
+    """A line with each network's rate, where they differ.
+
+    Example:
+        >>> one, two = (TrainRecipe(learning_rate=rate, reference_batch=256) for rate in (0.1, 0.05))
+        >>> differing_rates([("phi 1", one), ("depth", two)]), differing_rates([("phi 1", one)])
+        (('learning rates of the study: phi 1 0.1, depth 0.05',), ())
+    """
+    if len({recipe.learning_rate for _, recipe in recipes_used}) < 2:
+        return ()
+    rates = (f"{label} {peak_rate(recipe):g}" for label, recipe in recipes_used)
+    return (f"learning rates of the study: {', '.join(rates)}",)

@@ -1,0 +1,140 @@
+"""What the search tells whoever watches it. The command line shows it; a library user may ignore it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from scalesearch.scaling.coefficients import Shares
+from scalesearch.study.manifest import DataFacts
+from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
+from scalesearch.training.workers.base import Job
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPlan:
+    """One budget before training.
+
+    Attributes:
+        networks_on_surface: distinct networks of a dense lattice.
+        planned: networks that will be trained, the references included.
+        same: references that round to one network, each group as its names.
+        target: in the study's currency.
+        off_budget: planned networks that miss the tolerance and will not be trained.
+        infeasible: planned networks that break a second limit and will not be trained.
+        trainings: on this budget; where the sampler ends by itself, at most.
+        open_ended: whether it does.
+        tolerance: allowed |cost / target - 1|.
+        within: (tolerance, networks that it would leave), where networks were enumerated or the tolerance adapted.
+        nearest: references that cannot be met, with the shares of the network that stands for each.
+    """
+
+    text: str
+    target: float
+    networks_on_surface: int
+    planned: int
+    same: tuple[tuple[str, ...], ...]
+    off_budget: int
+    infeasible: int = 0
+    trainings: int = 0
+    open_ended: bool = False
+    tolerance: float = 0.02
+    within: tuple[tuple[float, int], ...] = ()
+    nearest: tuple[tuple[str, Shares], ...] = ()
+
+    @property
+    def trained(self) -> int:
+        """Networks that will be trained."""
+        return self.planned - self.off_budget - self.infeasible
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The one screen before training.
+
+    Attributes:
+        trainings: in all, the baseline's included.
+        baseline_px: native resolution of the baseline.
+        size_notes: what a user should know of the sizes of images and feature maps, in sentences.
+        training_seconds: of one training of the uniform network at the largest budget; None when resumed.
+        estimate_seconds: of the whole study on these workers; None when resumed.
+    """
+
+    study: str
+    baseline: str
+    baseline_macs: int
+    currency: str
+    baseline_cost: float
+    data: DataFacts
+    device: str
+    workers: int
+    seeds: int
+    tolerance: float
+    budgets: tuple[BudgetPlan, ...]
+    trainings: int
+    training_seconds: float | None
+    estimate_seconds: float | None
+    baseline_px: int = 0
+    size_notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StagesPlan:
+    """What `verify` is about to train.
+
+    Attributes:
+        lines: one a stage, for people.
+        trainings: still to be made.
+        estimate_seconds: of all of them on these workers.
+    """
+
+    study: str
+    lines: tuple[str, ...]
+    notes: tuple[str, ...]
+    trainings: int
+    workers: int
+    estimate_seconds: float
+
+
+class Listener(Protocol):
+    """Receives what happens, in order, on the thread that runs the search."""
+
+    def preflight(self, plan: Preflight) -> None:
+        """Before the first training."""
+
+    def stages(self, plan: StagesPlan) -> None:
+        """Before the first training of `verify`."""
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """A training was given to a worker."""
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """A training has finished an epoch."""
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """A training has ended."""
+
+    def note(self, text: str) -> None:
+        """Something a user should know."""
+
+
+class Silent:
+    """A listener that does nothing."""
+
+    def preflight(self, plan: Preflight) -> None:
+        """See `Listener.preflight`."""
+
+    def stages(self, plan: StagesPlan) -> None:
+        """See `Listener.stages`."""
+
+    def started(self, job: Job, network: NetworkRecord) -> None:
+        """See `Listener.started`."""
+
+    def epoch(self, job: Job, point: EpochPoint) -> None:
+        """See `Listener.epoch`."""
+
+    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        """See `Listener.finished`."""
+
+    def note(self, text: str) -> None:
+        """See `Listener.note`."""

@@ -1,0 +1,113 @@
+"""Jobs, events, and what every executor offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from scalesearch.data import Dataset
+from scalesearch.networks.base import Baseline, Task
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.record import EpochPoint, TrainingOutcome
+
+
+class Worker(Protocol):
+    """What works inside a process, one training at a time."""
+
+    def run(self, job: Job, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]) -> TrainingOutcome:
+        """Do one job; its epochs are told as they end."""
+
+    def estimate(self, spec: NetworkSpec) -> float:
+        """Seconds of one whole training of `spec`."""
+
+
+class Setup(Protocol):
+    """What is sent to other processes; it makes their worker."""
+
+    def worker(self) -> Worker:
+        """Made in the process that will use it."""
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What a worker needs to train any candidate of a study by its proxy."""
+
+    baseline: Baseline
+    task: Task
+    dataset: Dataset
+    recipe: ProxyRecipe
+    device: str
+    threads: int = 1
+
+    def worker(self) -> Worker:
+        """See `Setup.worker`."""
+        from scalesearch.training.workers.inside import ProxyWorker
+
+        return ProxyWorker(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training: network number of the study, network, seed.
+
+    Attributes:
+        recipe: by which it is trained; None takes the setup's.
+    """
+
+    trial: int
+    spec: NetworkSpec
+    seed: int
+    recipe: ProxyRecipe | None = None
+
+    @property
+    def number(self) -> int:
+        """Trial and seed as one whole number."""
+        return (self.trial << 32) | self.seed
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """A running job has finished an epoch."""
+
+    job: Job
+    point: EpochPoint
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """A job has ended, well or with a loss that was not finite."""
+
+    job: Job
+    outcome: TrainingOutcome
+
+
+Event = EpochDone | JobDone
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere; one training at a time on each worker."""
+
+    @property
+    def workers(self) -> int:
+        """Jobs that can run at once."""
+
+    def submit(self, job: Job) -> None:
+        """Start a job, or queue it when every worker is busy."""
+
+    def events(self, timeout: float) -> list[Event]:
+        """What has happened since the last call; waits up to `timeout` seconds for the first event.
+
+        Raises:
+            ScaleSearchError: a worker died or could not work.
+        """
+
+    def cancel(self, job: Job) -> None:
+        """Ask a running job to end soon: its outcome is then `stopped`. One that has ended is left as it is."""
+
+    def training_seconds(self, spec: NetworkSpec) -> float:
+        """Seconds of one whole training of `spec`, estimated from a few steps on every worker at once."""
+
+    def stop(self) -> None:
+        """End every worker at once; jobs that were running are lost."""

@@ -1,0 +1,188 @@
+"""The inside of a worker process: splits cached by resolution, one training at a time.
+
+This module is the only part of the executors that loads torch, and it does so in the worker.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from scalesearch.environment.streams import Diagnostics
+from scalesearch.errors import BaseError, ScaleSearchError
+from scalesearch.networks.base import Baseline, ClosedFormBaseline
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.study.manifest import utc_now
+from scalesearch.study.record import EpochPoint, TrainingOutcome
+from scalesearch.training.workers.base import Job, Setup, Worker, WorkerSetup
+from scalesearch.user_code.hidden import hidden_library
+
+if TYPE_CHECKING:
+    import torch
+
+    from scalesearch.study.config import ProxyRecipe
+    from scalesearch.training.proxy import ProxyData
+
+WARM_STEPS, TIMED_STEPS = 3, 8
+CACHE_BYTES = 2**30
+"""Images of other resolutions are let go when they take more than this."""
+
+
+def _size(data: ProxyData) -> int:
+    return data.train.images.nbytes + data.val.images.nbytes
+
+
+@contextmanager
+def telling_whose(baseline: Baseline, spec: NetworkSpec) -> Iterator[None]:
+    """What a network raises that is not of this package is its author's to mend."""
+    import torch
+
+    try:
+        yield
+    except (ScaleSearchError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if isinstance(baseline, ClosedFormBaseline):
+            raise
+        if hidden := hidden_library(error):
+            raise BaseError(hidden) from error
+        reason = str(error).strip().partition("\n")[0]
+        raise BaseError(
+            f"{baseline.name} fails in training at {spec.resolution_px} px: {type(error).__name__}: {reason} "
+            f"(look closer with: scalesearch check-base {baseline.name})"
+        ) from error
+
+
+class ProxyWorker:
+    """Trains candidates of one study on one device."""
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        import torch
+
+        from scalesearch.training.proxy import resolve_device
+
+        if setup.threads:
+            torch.set_num_threads(setup.threads)
+        self.setup = setup
+        self.device: torch.device = resolve_device(setup.device)
+        self._splits: dict[int, ProxyData] = {}
+
+    def data(self, px: int) -> ProxyData:
+        """Both splits at `px`, resized once and kept on the device."""
+        from scalesearch.data.device import normalization, to_device
+        from scalesearch.training.proxy import ProxyData
+
+        if px not in self._splits:
+            while self._splits and sum(map(_size, self._splits.values())) > CACHE_BYTES:
+                del self._splits[next(iter(self._splits))]
+            train = to_device(self.setup.dataset.train, px, self.device)
+            val = to_device(self.setup.dataset.val, px, self.device)
+            self._splits[px] = ProxyData(train, val, normalization(train.images.cpu().numpy()))
+        return self._splits[px]
+
+    def run(self, job: Job, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]) -> TrainingOutcome:
+        """See `Worker.run`."""
+        return self.train(job.spec, job.seed, on_epoch, should_stop, job.recipe)
+
+    def train(
+        self,
+        spec: NetworkSpec,
+        seed: int,
+        on_epoch: Any = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        recipe: ProxyRecipe | None = None,
+    ) -> TrainingOutcome:
+        """One seeded training of one network, by the setup's recipe unless another is given."""
+        import torch
+
+        from scalesearch.training.proxy import train_proxy
+
+        try:
+            data, given = self.data(spec.resolution_px), recipe or self.setup.recipe
+            with telling_whose(self.setup.baseline, spec):
+                outcome = train_proxy(lambda: self._build(spec), data, given, seed, on_epoch, should_stop)
+                return replace(outcome, learning_rate=given.learning_rate)
+        except torch.OutOfMemoryError as error:
+            note = f"out of memory on {self.device}: {str(error).splitlines()[0]}"
+            return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note)
+
+    def _build(self, spec: NetworkSpec) -> Any:
+        recipe = self.setup.recipe
+        return self.setup.baseline.build(
+            spec, self.setup.task, dropout=recipe.dropout, stochastic_depth=recipe.stochastic_depth
+        )
+
+    def estimate(self, spec: NetworkSpec) -> float:
+        """Seconds of a whole training, from a few steps of it; what the first steps set up is not counted."""
+        from scalesearch.data.device import DeviceSplit
+        from scalesearch.training.proxy import EVAL_BATCH, ProxyData, train_proxy
+
+        full, recipe = self.data(spec.resolution_px), self.setup.recipe
+
+        def seconds(steps: int) -> float:
+            count = min(steps * recipe.batch_size, len(full.train.labels))
+            train = DeviceSplit(full.train.images[:count], full.train.labels[:count])
+            val = DeviceSplit(full.val.images[:EVAL_BATCH], full.val.labels[:EVAL_BATCH])
+            short = replace(recipe, epochs=1)
+            data = ProxyData(train, val, full.normalization)
+            with telling_whose(self.setup.baseline, spec):
+                return train_proxy(lambda: self._build(spec), data, short, 0).seconds
+
+        seconds(WARM_STEPS)
+        images = len(full.train.labels) + len(full.val.labels) / 3
+        timed = min(TIMED_STEPS * recipe.batch_size, len(full.train.labels)) + min(EVAL_BATCH, len(full.val.labels)) / 3
+        return seconds(TIMED_STEPS) * recipe.epochs * images / timed
+
+
+_setup: Setup | None = None
+_reports: Any = None
+_cancelled: Any = ()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def start(setup: Setup, reports: Any, cancelled: Any) -> None:
+    """Initialise a worker process: it ignores Ctrl-C (the parent decides) and ends when the parent dies."""
+    global _setup, _reports, _cancelled
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    sys.stderr = cast(TextIO, Diagnostics(sys.stderr))
+    sys.stdout = sys.stderr  # stdout is for results; a user's network may print
+    _setup, _reports, _cancelled = setup, reports, cancelled
+
+
+@functools.cache
+def _current() -> Worker:
+    """Made by the first job: what goes wrong is then that job's error, and not a traceback of the process's start."""
+    if _setup is None:
+        raise RuntimeError("the worker was not started")
+    return _setup.worker()
+
+
+def run_job(job: Job) -> TrainingOutcome:
+    """Train one job in this process and report its epochs."""
+
+    def report(point: EpochPoint) -> None:
+        _reports.put((job, point))
+
+    return _current().run(job, report, lambda: job.number in _cancelled)
+
+
+def run_estimate(spec: NetworkSpec) -> float:
+    """Estimate one training in this process."""
+    return _current().estimate(spec)

@@ -1,0 +1,239 @@
+"""A user's own code, named `package.module:attribute`: imported from the current folder, and kept from doing harm."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from scalesearch.errors import ScaleSearchError, nearest
+from scalesearch.user_code.hidden import hidden_library, is_here, own_file
+from scalesearch.user_code.searchpath import behind_python
+
+REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+"""What `package.module:attribute` looks like."""
+
+NEEDED_BY_NOBODY = ("antigravity", "idlelib", "lib2to3", "this", "turtle", "turtledemo")
+"""Python's own modules whose names a user's file may have; `test` is not counted among them by Python itself."""
+
+LONGEST = 200
+"""Characters of a foreign error's message that are kept."""
+
+NAMED = 4
+"""So many functions of a module are suggested."""
+
+Definition = ast.FunctionDef | ast.ClassDef
+"""What a file defines at its top."""
+
+
+def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -> Any:
+    """What `reference` names; the current folder is importable meanwhile, behind Python's own modules.
+
+    Args:
+        reference: of the form `REFERENCE`.
+        what: how messages call it, such as ``data 'my_data:load'``.
+        error: raised for everything that goes wrong.
+
+    Raises:
+        ScaleSearchError: of the class `error`: no such module or attribute, or the module cannot be imported.
+    """
+    module_name, _, attribute = reference.partition(":")
+    with current_folder_importable():
+        if not _importable(module_name):
+            raise error(f"{what}: {_no_module(module_name, attribute)}")
+        raised = f"{what}: importing {module_name!r} raised"
+        module = guarded(lambda: _imported(module_name, what, error), raised, error)
+        try:
+            return getattr(module, attribute)
+        except AttributeError:
+            raise error(f"{what}: module {module_name!r} has no {attribute!r}{_has(module, attribute)}") from None
+
+
+def meant(text: str, fits: Callable[[Definition], bool]) -> str:
+    """What to say to a name or path of a module without its attribute; empty where there is no such file here.
+
+    The file is read and not imported: nothing of it runs.
+
+    Args:
+        text: as typed: `my_net`, `my_net.py`, `./models/my_net.py` or `models.my_net`.
+        fits: which functions and classes can be meant; where none is, every one is named.
+
+    Example:
+        >>> meant("no_such_file_here", lambda definition: True)
+        ''
+    """
+    module = text.removesuffix(".py").removeprefix("./").replace("/", ".")
+    parts = module.split(".")
+    if not all(part.isidentifier() and len(part) < 250 for part in parts):  # no file has a longer name
+        return ""
+    stem = Path(*parts)
+    file = next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+    if file is None:
+        return ""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"{str(file)!r} is there, and is not Python that can be read ({one_line(error)})."
+    public = [node for node in tree.body if isinstance(node, Definition) and not node.name.startswith("_")]
+    named = [node for node in public if fits(node)] or public
+    if not named:
+        return f"{str(file)!r} is there, and defines no function."
+    first, *others = (f"'{module}:{node.name}'" for node in named[:NAMED])
+    more = f", or {', '.join(others)}" if others else ""
+    return f"did you mean {first}{more}?"
+
+
+def parameters(definition: Definition) -> list[str]:
+    """Names of a function's parameters, or of a class's methods: what tells one from another without importing it."""
+    if isinstance(definition, ast.ClassDef):
+        return [node.name for node in definition.body if isinstance(node, ast.FunctionDef)]
+    own = definition.args
+    return [argument.arg for argument in (*own.posonlyargs, *own.args, *own.kwonlyargs)]
+
+
+def required(definition: Definition) -> int:
+    """How many positional parameters a function needs; a class counts as needing one."""
+    if isinstance(definition, ast.ClassDef):
+        return 1
+    own = definition.args
+    return len(own.posonlyargs) + len(own.args) - len(own.defaults)
+
+
+def code_hash(reference: str) -> str:
+    """The first 16 digits of a SHA-256 of a module's syntax tree; empty where its source cannot be read."""
+    path = source_of(reference.partition(":")[0])
+    if path is None:
+        return ""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def source_of(module: str) -> Path | None:
+    """The file of a module's source; None where it has none that can be read."""
+    with current_folder_importable():
+        found = importlib.util.find_spec(module)
+    return Path(found.origin) if found and found.origin and found.origin.endswith(".py") else None
+
+
+def import_folder(module: str) -> Path | None:
+    """The folder that must be on the path for a module to be found; None where it has no source."""
+    path = source_of(module.partition(".")[0])
+    if path is None:
+        return None
+    return path.parent.parent if path.name == "__init__.py" else path.parent
+
+
+def module_exists(name: str) -> bool:
+    """Whether a module of this name can be found, the current folder included."""
+    with current_folder_importable():
+        return _importable(name)
+
+
+def guarded(action: Callable[[], Any], raised: str, error: type[ScaleSearchError]) -> Any:
+    """Run foreign code: what it prints goes to stderr, what it raises becomes one line.
+
+    Args:
+        raised: the line's beginning, such as ``base 'my_net:build' raised``.
+        error: class of the line; a `ScaleSearchError` of the action's own passes as it is, and so does Ctrl-C.
+    """
+    try:
+        with redirect_stdout(sys.stderr):  # stdout is for results
+            return action()
+    except (KeyboardInterrupt, ScaleSearchError):
+        raise
+    except BaseException as caught:  # SystemExit too: a user's script must not end the search
+        raise error(hidden_library(caught) or f"{raised} {one_line(caught)}") from caught
+
+
+def one_line(error: BaseException) -> str:
+    """An error of foreign code as one short line, with its type."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:LONGEST]}" if text else type(error).__name__
+
+
+@contextmanager
+def current_folder_importable() -> Iterator[None]:
+    """Modules of the current folder can be imported, before all but Python's own; the path is put back afterwards."""
+    here = str(Path.cwd())
+    was = sys.path.index(here) if here in sys.path else None
+    if was is not None:
+        sys.path.remove(here)
+    sys.path.insert(behind_python(), here)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:  # a user's module may have added folders of its own meanwhile: they stay
+        if here in sys.path:
+            sys.path.remove(here)
+        if was is not None:
+            sys.path.insert(was, here)
+
+
+def _imported(module_name: str, what: str, error: type[ScaleSearchError]) -> ModuleType:
+    """The module; a file of the current folder comes first, unless libraries need the one whose name it has."""
+    top = module_name.partition(".")[0]
+    file, loaded = own_file(top), sys.modules.get(top)
+    if file is not None:
+        elsewhere = loaded is not None and not is_here(getattr(loaded, "__file__", None) or "")
+        if elsewhere or (top in sys.stdlib_module_names and top not in NEEDED_BY_NOBODY):
+            whose = "Python's own module" if top in sys.stdlib_module_names else "the module"
+            raise error(f"{what}: {file.name!r} has the name of {whose} {top!r}, which is in use; rename the file")
+        if loaded is None:
+            _load(top, file)
+    return importlib.import_module(module_name)
+
+
+def _load(name: str, file: Path) -> None:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        return
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def _importable(module_name: str) -> bool:
+    """Whether the module exists; what importing its packages raises is left for the import itself to tell."""
+    try:
+        return importlib.util.find_spec(module_name) is not None
+    except ModuleNotFoundError as error:
+        return not (error.name and f"{module_name}.".startswith(f"{error.name}."))
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return True
+
+
+def _no_module(name: str, attribute: str) -> str:
+    where = f"there is no module {name!r} in {str(Path.cwd())!r} or the environment"
+    stem = name.removesuffix(".py")
+    if stem != name and _importable(stem):
+        return f"{where}; did you mean '{stem}:{attribute}'?"
+    guess = nearest(name, sorted(path.stem for path in Path.cwd().glob("*.py")))
+    return f"{where}; did you mean '{guess}:{attribute}'?" if guess else where
+
+
+def _has(module: ModuleType, attribute: str) -> str:
+    """What the module has instead: the near match, and its own functions and classes."""
+    own = [name for name, value in vars(module).items() if _offers(module, name, value)]
+    guess = nearest(attribute, own)
+    hint = f"; did you mean {guess!r}?" if guess else "."
+    listed = f"It has: {', '.join(sorted(own)[:12])}" if own else "Allowed: a function in it"
+    file = getattr(module, "__file__", None)
+    return f"{hint} {listed}" + ("" if file is None or is_here(file) else f" (it is the one in {file!r})")
+
+
+def _offers(module: ModuleType, name: str, value: Any) -> bool:
+    """A function or class of the module itself, not one that it imported."""
+    return callable(value) and not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
