@@ -93,6 +93,7 @@ def test_a_run_leaves_a_whole_study(first):
     assert not list((folder / "studies").glob(".*"))
 
 
+@pytest.mark.slow
 def test_the_frozen_definition_runs_again_to_the_same_numbers(first):
     """The study's own study.toml is a definition; two workers instead of one change nothing."""
     folder, _ = first

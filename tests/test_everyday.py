@@ -285,11 +285,12 @@ NAME = "efficientnet_micro-fashion-mnist-mini-2x"
 
 @pytest.fixture
 def world(monkeypatch):
-    """`run` and `resume` train nothing; what they would have trained is counted."""
+    """`run` and `resume` train and draw nothing; what they would have trained is counted."""
     found = World()
     monkeypatch.setattr("scalesearch.cli.run_study.run", partial(search.run, make_executor=found.executor))
     monkeypatch.setattr("scalesearch.cli.run_study.resume", partial(search.resume, make_executor=found.executor))
     monkeypatch.setattr("scalesearch.cli.run_study.plan_ahead", partial(ahead.plan_ahead, make_executor=found.executor))
+    monkeypatch.setattr("scalesearch.report.write._kinds", lambda result: ())  # figures take longer than all the rest
     before = signal.getsignal(signal.SIGTERM)
     yield found
     signal.signal(signal.SIGTERM, before)

@@ -394,6 +394,7 @@ def test_the_same_baseline_gives_the_same_bytes(call):
     assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
 
 
+@pytest.mark.slow
 def test_latency_is_measured_on_request(call):
     code, out, err = call(
         "exponents", "efficientnet_micro", "--latency", "--device", "cpu", "--batch-size", 2, "--json"

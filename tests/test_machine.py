@@ -92,6 +92,7 @@ def test_what_an_encoding_lacks_is_written_readably(text, encoding, written):
     assert all(readable(character).isascii() for character in text)
 
 
+@pytest.mark.slow
 def test_a_study_survives_everything_at_once(tmp_path):
     """ASCII in 40 columns, a backend that is not there, TeX, a long TMPDIR, warnings as errors, a file random.py."""
     long = tmp_path / ("x" * 100)

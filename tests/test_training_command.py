@@ -850,6 +850,7 @@ def newest(study: StudyPaths) -> int:
     return max((int(path.name.split("-")[1]) for path in study.trainings.rglob("checkpoint-*.pt")), default=-1)
 
 
+@pytest.mark.slow
 def test_killed_then_interrupted_then_left_alone_it_ends_with_the_same_weights(study, found, tmp_path):
     recipe = dataclasses.replace(QUICK, epochs=8, policy="autoaugment")
     (tmp_path / "quick.toml").write_text(recipe_to_toml(recipe))

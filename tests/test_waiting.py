@@ -46,6 +46,7 @@ def test_a_library_says_nothing_by_itself(capsys, monkeypatch):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_slow_data_is_told_and_stdout_stays_clean(tmp_path):
     (tmp_path / "slow_data.py").write_text(
         """
