@@ -133,7 +133,7 @@ def test_figures_are_drawn_by_our_settings(rc, value):
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("no latex"), ImportError("mpltern"), MemoryError(), StorageError("full")]
+    "error", [RuntimeError("no latex"), ImportError("contourpy"), MemoryError(), StorageError("full")]
 )
 def test_a_figure_that_fails_costs_a_figure(tmp_path, monkeypatch, error):
     def fails(result, kind) -> Figure:

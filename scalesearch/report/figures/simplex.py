@@ -1,13 +1,11 @@
 """Accuracy over the triangle of shares: which part of the extra compute went where, and what it gave.
 
-A point's distance from a side is the share of the opposite corner. A network that several proposals round to stands at
-the shares of the proposal that made it.
+A network that several proposals round to stands at the shares of the proposal that made it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,12 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
 from scalesearch.report.figures.info import Mark, Panel, SimplexInfo
-from scalesearch.report.figures.labels import Boxes, Label, Point, along, boxes, place_labels
+from scalesearch.report.figures.labels import Label, Point, boxes, place_labels
 from scalesearch.report.figures.settings import in_own_settings
 from scalesearch.report.figures.style import (
     BEST,
     DPI,
-    FAINT,
     INK,
     QUIET,
     canvas,
@@ -31,22 +28,24 @@ from scalesearch.report.figures.style import (
     headline,
     panel_title,
     plain,
-    reserve_headline,
     say_empty,
 )
-from scalesearch.scaling.coefficients import Shares
+from scalesearch.report.figures.triangle import (
+    HEIGHT,
+    at,
+    draw_quarters,
+    limit,
+    name_corners,
+    prepare_triangle,
+    side_boxes,
+    text_boxes,
+)
 
 COLOURS = "viridis"
 NOTE = (
     "The nearer to a corner, the more of the extra compute went there; lines at 25, 50 and 75 % of each share. "
     "Number: mean accuracy. Ring: the highest."
 )
-HEIGHT = math.sqrt(3) / 2
-
-
-def at(shares: Shares) -> Point:
-    """Where shares lie: depth is the top corner, width the left one, resolution the right one."""
-    return (shares.resolution + shares.depth / 2, shares.depth * HEIGHT)
 
 
 @in_own_settings
@@ -80,16 +79,14 @@ def _placed(panel: Panel) -> list[tuple[Mark, Point]]:
 
 
 def _triangle(ax: Axes, panel: Panel, large: bool) -> None:
-    ax.set_aspect("equal", anchor="N")
-    ax.set_axis_off()
-    reserve_headline(ax)
-    _frame(ax)
+    prepare_triangle(ax)
+    draw_quarters(ax)
     placed = _placed(panel)
     scored = [(mark, point) for mark, point in placed if mark.percent is not None]
     for mark, point in placed:
         if mark.percent is None:
             ax.plot(*point, "x", color=QUIET, markersize=7, markeredgewidth=1.5, zorder=3)
-    _limits(ax, [point for _, point in placed])
+    limit(ax, [point for _, point in placed])
     if not scored:
         ax.text(0.5, HEIGHT / 3, panel.caption, ha="center", va="center", fontsize=11, color=QUIET)
         return
@@ -103,26 +100,6 @@ def _triangle(ax: Axes, panel: Panel, large: bool) -> None:
         if mark.best:
             ax.scatter(x, y, s=2.4 * _area(mark, large), facecolors="none", edgecolors=BEST, linewidths=2.2, zorder=4)
     _colour_bar(ax, scale, large, narrow=high - low < 0.5)
-
-
-def _frame(ax: Axes) -> None:
-    """The outline, a faint line at every quarter of each share, and the corners' names."""
-    corners = [at(Shares(1, 0, 0)), at(Shares(0, 1, 0)), at(Shares(0, 0, 1))]
-    ax.fill(*zip(*corners, strict=True), facecolor="none", edgecolor=QUIET, linewidth=1.2, zorder=0)
-    for share in (0.25, 0.5, 0.75):
-        rest = 1 - share
-        for a, b in (
-            (Shares(share, rest, 0), Shares(share, 0, rest)),
-            (Shares(rest, share, 0), Shares(0, share, rest)),
-            (Shares(rest, 0, share), Shares(0, rest, share)),
-        ):
-            ax.plot(*zip(at(a), at(b), strict=True), color=FAINT, linewidth=0.8, zorder=0.5)
-
-
-def _limits(ax: Axes, points: Sequence[Point]) -> None:
-    xs, ys = [x for x, _ in points] + [0.0, 1.0], [y for _, y in points] + [0.0, HEIGHT]
-    ax.set_xlim(min(xs) - 0.12, max(xs) + 0.12)
-    ax.set_ylim(min(ys) - 0.12, max(ys) + 0.1)
 
 
 def _area(mark: Mark, large: bool) -> float:
@@ -161,7 +138,9 @@ def _label(ax: Axes, panel: Panel, renderer: RendererAgg, large: bool) -> None:
         if label is not None:
             labels.append(label)
     labels.sort(key=lambda label: (not label.needed, label.style["color"] != BEST))
-    place_labels(ax, labels, np.vstack([boxes(taken), _corners(ax, renderer), *_sides(ax)]), renderer)
+    place_labels(
+        ax, labels, np.vstack([boxes(taken), text_boxes(name_corners(ax), renderer), side_boxes(ax)]), renderer
+    )
 
 
 def _text(mark: Mark, point: Point, radius: float, large: bool) -> Label | None:
@@ -178,22 +157,3 @@ def _text(mark: Mark, point: Point, radius: float, large: bool) -> Label | None:
     if mark.percent is None:
         return Label(plain(mark.problem), point, 8, False, {"fontsize": size - 1, "color": QUIET, "style": "italic"})
     return Label(score, point, radius, False, {"fontsize": size - 0.5, "color": INK})
-
-
-def _sides(ax: Axes) -> list[Boxes]:
-    """Small boxes along the outline, so that no label lies across it."""
-    corners = [ax.transData.transform(at(share)) for share in (Shares(1, 0, 0), Shares(0, 1, 0), Shares(0, 0, 1))]
-    return [along(tuple(a), tuple(b), 80) for a, b in zip(corners, corners[1:] + corners[:1], strict=True)]
-
-
-def _corners(ax: Axes, renderer: RendererAgg) -> Boxes:
-    texts = [
-        ax.annotate("all on depth", at(Shares(1, 0, 0)), (0, 16), textcoords="offset points", ha="center", va="bottom"),
-        ax.annotate("all on width", at(Shares(0, 1, 0)), (0, -18), textcoords="offset points", ha="center", va="top"),
-        ax.annotate(
-            "all on resolution", at(Shares(0, 0, 1)), (0, -18), textcoords="offset points", ha="center", va="top"
-        ),
-    ]
-    for text in texts:
-        text.set(fontsize=10.5, color=INK, in_layout=False)
-    return boxes([text.get_window_extent(renderer).extents for text in texts])

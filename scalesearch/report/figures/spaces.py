@@ -19,7 +19,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from scalesearch.report.figures.labels import Label, boxes, place_labels
 from scalesearch.report.figures.settings import in_own_settings
-from scalesearch.report.figures.simplex import HEIGHT, at
 from scalesearch.report.figures.style import (
     BEST,
     INK,
@@ -32,12 +31,12 @@ from scalesearch.report.figures.style import (
     say_empty,
     tidy,
 )
+from scalesearch.report.figures.triangle import CORNERS, HEIGHT, at
 from scalesearch.scaling.answers.surface import SpaceReport
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.scaling.units import engineering
 
 COLOURS = "PuOr_r"
-CORNERS = ("depth", "width", "resolution")
 BINS = 60
 
 Cell = tuple[int, int, int]

@@ -11,47 +11,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mpltern  # noqa: F401  registers the ternary axes
 import numpy as np
 import numpy.typing as npt
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.surface import NoSurface, ResponseSurface
 from scalesearch.analysis.result import StudyResult
 from scalesearch.report.figures.info import Panel, _panel, chosen_budgets, figure_title
-from scalesearch.report.figures.labels import Boxes, Label, Point, along, boxes, place_labels
+from scalesearch.report.figures.labels import Label, boxes, place_labels
 from scalesearch.report.figures.settings import in_own_settings
 from scalesearch.report.figures.style import (
     BEST,
     DPI,
-    FAINT,
     INK,
-    QUIET,
     canvas,
     freeze_layout,
     headline,
     panel_title,
     say_empty,
 )
+from scalesearch.report.figures.triangle import (
+    at,
+    draw_quarters,
+    limit,
+    name_corners,
+    number_quarters,
+    prepare_triangle,
+    side_boxes,
+    text_boxes,
+)
 from scalesearch.scaling.coefficients import PUBLISHED_SHARES, Shares
 
-Ternary = Any
-"""Axes of mpltern, which has no types."""
 COLOURS = "viridis"
 NOTE = (
     "The nearer to a corner, the more of the extra compute goes there. Colour: expected accuracy by the Gaussian "
     "process (GP). Region: part of the triangle."
 )
-CORNERS = (Shares(1, 0, 0), Shares(0, 1, 0), Shares(0, 0, 1))
 KNOWN_AREA, BEST_AREA, RING_AREA = 70.0, 240.0, 330.0
 """Of markers, in square points."""
 OUTLINE = [withStroke(linewidth=4, foreground="white")]
@@ -115,7 +119,7 @@ def draw_surface(info: SurfaceInfo) -> Figure:
     lines = math.ceil(len(info.panels) / columns)
     fig = canvas(1.2 + lines * (7.4 if large else 6.0), info.title)
     grid = fig.add_gridspec(lines, columns)
-    axes = [fig.add_subplot(grid[i // columns, i % columns], projection="ternary") for i in range(len(info.panels))]
+    axes = [fig.add_subplot(grid[i // columns, i % columns]) for i in range(len(info.panels))]
     for ax, panel in zip(axes, info.panels, strict=True):
         _triangle(ax, panel, large)
     looks = {"frameon": False, "fontsize": 9.5, "title_fontsize": 9, "alignment": "left"}
@@ -127,10 +131,9 @@ def draw_surface(info: SurfaceInfo) -> Figure:
     return fig
 
 
-def _triangle(ax: Ternary, panel: SurfacePanel, large: bool) -> None:
-    ax.set_anchor("N")
-    ax.set_title(" \n ", fontsize=11, pad=12, y=1.0)  # room for the headline; without y mpltern searches it, slowly
-    _frame(ax)
+def _triangle(ax: Axes, panel: SurfacePanel, large: bool) -> None:
+    prepare_triangle(ax)
+    limit(ax, [], below=0.2)
     surface = panel.surface
     if isinstance(surface, ResponseSurface):
         _contours(ax, surface, large)
@@ -144,50 +147,29 @@ def _triangle(ax: Ternary, panel: SurfacePanel, large: bool) -> None:
         _scatter(ax, surface.optimum.shares, "*", BEST_AREA, BEST, "white")
 
 
-def _scatter(ax: Ternary, shares: Shares, marker: str, area: float, face: str, edge: str, width: float = 1.0) -> None:
-    looks = {"facecolors": face, "edgecolors": edge, "linewidths": width}
-    ax.scatter(*_tlr([shares]), marker=marker, s=area, zorder=4, clip_on=False, **looks)
+def _scatter(ax: Axes, shares: Shares, marker: str, area: float, face: str, edge: str, width: float = 1.0) -> None:
+    looks: dict[str, Any] = {"facecolors": face, "edgecolors": edge, "linewidths": width}
+    ax.scatter(*at(shares), marker=marker, s=area, zorder=4, clip_on=False, **looks)
 
 
-def _tlr(shares: Sequence[Shares]) -> npt.NDArray[np.float64]:
-    """Top, left and right coordinate: depth, width, resolution; float64 [3, n]."""
-    return np.array([[s.depth, s.width, s.resolution] for s in shares], dtype=np.float64).T
+def _xy(shares: Sequence[Shares]) -> npt.NDArray[np.float64]:
+    """Where shares lie, in the plane of the axes; float64 [2, n]."""
+    return np.array([at(one) for one in shares], dtype=np.float64).T
 
 
-def _frame(ax: Ternary) -> None:
-    """Ticks at every quarter of each share, and the corners' names."""
-    for axis in (ax.taxis, ax.laxis, ax.raxis):
-        axis.set_major_locator(FixedLocator([0.25, 0.5, 0.75]))
-        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
-    ax.tick_params(pad=8, labelsize=8.5, color=FAINT, labelcolor=QUIET)
-    ax.grid(True, color="white", alpha=0.35, linewidth=0.7)
-    places = (((10, 0), "left", "center"), ((0, -22), "center", "top"), ((0, -22), "center", "top"))
-    names = zip(CORNERS, ("depth", "width", "resolution"), places, strict=True)
-    for shares, name, (offset, ha, va) in names:
-        ax.annotate(
-            f"all on {name}",
-            _at(ax, shares),
-            offset,
-            textcoords="offset points",
-            ha=ha,
-            va=va,
-            color=INK,
-            fontsize=10.5,
-        )
-
-
-def _contours(ax: Ternary, surface: ResponseSurface, large: bool) -> None:
+def _contours(ax: Axes, surface: ResponseSurface, large: bool) -> None:
     values = 100 * np.array(surface.expected)
     room = max(0.0, 0.05 - (values.max() - values.min()) / 2)
     ticks = MaxNLocator(14, steps=[1, 2, 2.5, 5, 10])
     levels = [float(x) for x in ticks.tick_values(values.min() - room, values.max() + room)]
     norm = BoundaryNorm(levels, 256)
-    place = _tlr(surface.lattice)
-    ax.tricontourf(*place, values, levels=levels, cmap=COLOURS, norm=norm, zorder=0)
+    x, y = _xy(surface.lattice)
+    ax.tricontourf(x, y, values, levels=levels, cmap=COLOURS, norm=norm, zorder=0)
     edge = _edge(surface)
     if edge is not None:
-        lines = ax.tricontour(*place, values, levels=[100 * edge], colors=[INK], linewidths=1.8, linestyles="dashed")
+        lines = ax.tricontour(x, y, values, levels=[100 * edge], colors=[INK], linewidths=1.8, linestyles="dashed")
         lines.set(path_effects=OUTLINE, zorder=2)
+    draw_quarters(ax, "#ffffff59", zorder=1)
     _colour_bar(ax, levels, norm, large)
 
 
@@ -204,9 +186,12 @@ def _area(seeds: int, large: bool) -> float:
     return (34 if large else 24) * min(seeds, 8)
 
 
-def _colour_bar(ax: Ternary, levels: list[float], norm: BoundaryNorm, large: bool) -> None:
+def _colour_bar(ax: Axes, levels: list[float], norm: BoundaryNorm, large: bool) -> None:
     width = 0.45 if large else 0.8
-    bar = ax.get_figure(root=True).colorbar(
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return
+    bar = figure.colorbar(
         ScalarMappable(norm, COLOURS),
         ax=ax,
         location="bottom",
@@ -238,13 +223,13 @@ def _legend() -> list[Artist]:
     ]
 
 
-def _label(ax: Ternary, panel: SurfacePanel, renderer: RendererAgg, large: bool) -> None:
+def _label(ax: Axes, panel: SurfacePanel, renderer: RendererAgg, large: bool) -> None:
     """Names of the published proposals; the points and the corners' names stay free."""
     taken = [_box(ax, shares, area) for shares, area in _points(panel, large)]
-    texts = [text.get_window_extent(renderer).extents for text in _texts(ax)]
+    texts = text_boxes([*name_corners(ax, below=24), *number_quarters(ax)], renderer)
     style = {"fontsize": 9.5 if large else 8.5, "color": INK, "fontweight": "bold"}
-    labels = [Label(name, _at(ax, shares), 7, True, style) for name, shares in PUBLISHED_SHARES.items()]
-    place_labels(ax, labels, np.vstack([boxes(taken), boxes(texts), *_sides(ax)]), renderer)
+    labels = [Label(name, at(shares), 7, True, style) for name, shares in PUBLISHED_SHARES.items()]
+    place_labels(ax, labels, np.vstack([boxes(taken), texts, side_boxes(ax)]), renderer)
 
 
 def _points(panel: SurfacePanel, large: bool) -> list[tuple[Shares, float]]:
@@ -257,24 +242,6 @@ def _points(panel: SurfacePanel, large: bool) -> list[tuple[Shares, float]]:
     return [*marks, (optimum.shares, BEST_AREA), (optimum.recommended, RING_AREA)]
 
 
-def _at(ax: Ternary, shares: Shares) -> Point:
-    """Where shares lie, in the plane of the axes."""
-    x, y = ax.transProjection.transform(_tlr([shares]).T)[0]
-    return float(x), float(y)
-
-
-def _box(ax: Ternary, shares: Shares, area: float) -> tuple[float, float, float, float]:
-    (x, y), radius = ax.transData.transform(_at(ax, shares)), math.sqrt(area / math.pi) * DPI / 72
+def _box(ax: Axes, shares: Shares, area: float) -> tuple[float, float, float, float]:
+    (x, y), radius = ax.transData.transform(at(shares)), math.sqrt(area / math.pi) * DPI / 72
     return (x - radius, y - radius, x + radius, y + radius)
-
-
-def _texts(ax: Ternary) -> list[Text]:
-    """Names of the corners and of the ticks."""
-    ticks = (text for axis in (ax.taxis, ax.laxis, ax.raxis) for text in axis.get_ticklabels())
-    return [*(text for text in ax.texts if text.get_text().startswith("all on")), *ticks]
-
-
-def _sides(ax: Ternary) -> list[Boxes]:
-    """Small boxes along the outline, so that no label lies across it."""
-    corners = [tuple(ax.transData.transform(_at(ax, shares))) for shares in CORNERS]
-    return [along(a, b, 80) for a, b in zip(corners, corners[1:] + corners[:1], strict=True)]
