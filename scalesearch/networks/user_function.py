@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError
-from scalesearch.imports import code_hash, current_folder_importable, guarded, one_line
+from scalesearch.imports import code_hash, code_hashes, current_folder_importable, guarded, one_line
 from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.user_call import Call
@@ -64,6 +64,10 @@ class UserBaseline(CountedBaseline):
     def identity(self) -> str:
         """See `Baseline.identity`: a hash of the module's code, comments and layout aside; not of what it imports."""
         return code_hash(self.call.reference)
+
+    def identities(self) -> tuple[str, ...]:
+        """See `Baseline.identities`."""
+        return code_hashes(self.call.reference)
 
     def call_form(self) -> str:
         """See `Baseline.call_form`."""
