@@ -80,7 +80,7 @@ def by_hand(name: str, network: NetworkRecord, classes: int) -> bool:
     """Whether the function's own call gives the weights that the study told."""
     module, attribute = NETWORKS[name].split(":")
     build, spec = getattr(importlib.import_module(module), attribute), network.spec
-    built = build(spec.depths[0] / 1000, spec.widths[0] / 1000, spec.resolution, classes, 3)
+    built = build(spec.depths[0] / 1000, spec.widths[0] / 1000, spec.resolution_px, classes, 3)
     return sum(weights.numel() for weights in built.parameters()) == network.params
 
 

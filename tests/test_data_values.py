@@ -23,8 +23,8 @@ def ramp(top, px=20, seed=0, low=0):
 
 
 def save_png16(path, pixels):
-    """A PNG of 16 bits a value, grey or RGB, which Pillow cannot write in colour."""
-    kind = 0 if pixels.ndim == 2 else 2
+    """A PNG of 16 bits a value, with 0, 2, 3 or 4 channels, which Pillow cannot write in colour."""
+    kind = {0: 0, 2: 4, 3: 2, 4: 6}[pixels.shape[2] if pixels.ndim == 3 else 0]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
 
     def chunk(name, content):
@@ -79,6 +79,58 @@ def test_deep_colours_are_stretched_too(tmp_path, bits, shift):
     data = load(folder_of(tmp_path, make))
     assert data.channels == 3
     assert np.array_equal(data.train.at(20)[1].transpose(1, 2, 0), make(1) >> shift)
+
+
+def save_tiff16(path, pixels, order, extra):
+    """An uncompressed TIFF of 16-bit RGB and a fourth channel: 0 not told, 1 premultiplied opacity, 2 opacity."""
+    mark, end = (b"II", "<") if order == "L" else (b"MM", ">")
+    body = pixels.astype(f"{end}u2").tobytes()
+    height, width, channels = pixels.shape
+    entries = [
+        (256, 3, 1, width), (257, 3, 1, height), (258, 3, channels, 8 + len(body)), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, 8), (277, 3, 1, channels), (278, 3, 1, height), (279, 4, 1, len(body)), (338, 3, 1, extra),
+    ]  # fmt: skip
+    listed = b"".join(
+        struct.pack(f"{end}HHIHxx" if kind == 3 and count == 1 else f"{end}HHII", tag, kind, count, value)
+        for tag, kind, count, value in entries
+    )
+    bits = struct.pack(f"{end}{channels}H", *[16] * channels)
+    start = struct.pack(f"{end}HI", 42, 8 + len(body) + len(bits))
+    path.write_bytes(mark + start + body + bits + struct.pack(f"{end}H", len(entries)) + listed + bytes(4))
+
+
+def test_sixteen_bits_with_transparency_keep_sixteen(tmp_path):
+    """Opaque values to the bit, clear pixels white, and half of both by hand: 0.5 * 4000 + 0.5 * 65535."""
+    colours = np.stack([ramp(60000, seed=k) for k in range(3)], -1)
+    opacity = np.full((20, 20, 1), 65535)
+    opacity[0, 0], opacity[0, 1] = 0, 32768
+    colours[0, 1] = 4000
+    half = 4000 * 32768 / 65535 + 65535 - 32768
+    save_png16(tmp_path / "rgba.png", np.concatenate([colours, opacity], -1))
+    save_png16(tmp_path / "la.png", np.concatenate([colours[..., :1], opacity], -1))
+    for order in "LB":
+        save_tiff16(tmp_path / f"2{order}.tif", np.concatenate([colours, opacity], -1), order, 2)
+        save_tiff16(tmp_path / f"0{order}.tif", np.concatenate([colours, opacity], -1), order, 0)
+        by_hand = np.rint(colours * (opacity / 65535)).astype(int)
+        save_tiff16(tmp_path / f"1{order}.tif", np.concatenate([by_hand, opacity], -1), order, 1)
+    for file in sorted(tmp_path.iterdir()):
+        found = decode.decoded(file)
+        wanted = colours[..., 0] if file.stem == "la" else colours
+        if file.stem[0] == "0":  # a fourth channel that is no opacity
+            assert np.array_equal(found, wanted), file
+            continue
+        assert np.array_equal(found[1:], wanted[1:]), file
+        assert (found[0, 0] == 65535).all() and (abs(found[0, 1] - half) <= 1).all(), file
+
+
+def test_twelve_bits_with_opacity_are_twelve_bits(tmp_path):
+    def make(seed):
+        return np.concatenate([ramp(4095, seed=seed)[..., None], np.full((20, 20, 1), 65535)], -1)
+
+    data = load(folder_of(tmp_path, make))
+    assert data.channels == 1
+    assert np.array_equal(data.train.at(20)[0, 0], ramp(4095, seed=0) >> 4)
+    assert [note for note in data.notes if "read as 12 bits" in note]
 
 
 def test_one_scale_for_all_files(tmp_path):

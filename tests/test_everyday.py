@@ -198,6 +198,17 @@ def test_delete_removes_the_studies_named_and_no_other(call, studies):
     assert call("show", "two")[0] == 0
 
 
+def test_delete_tells_a_program_what_it_removed(call, studies):
+    inside = [path for path in (studies / "one").rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in inside)
+    code, out, err = call("delete", "one", "two", "--yes", "--json")
+    assert (code, err) == (0, "")
+    (first, second) = json.loads(out)["deleted"]
+    assert first == {"folder": str(Path("studies/one")), "files": len(inside), "bytes": size}
+    assert second["folder"] == str(Path("studies/two"))
+    assert names(studies) == {"three"}
+
+
 @pytest.mark.parametrize(("answer", "left"), [("y\n", {"two", "three"}), ("n\n", {"one", "two", "three"})])
 def test_delete_asks_on_a_terminal(call, studies, monkeypatch, answer, left):
     class Terminal(io.StringIO):
@@ -394,6 +405,21 @@ def test_changed_data_is_another_study(call, empty_folder, world, tmp_path):
     assert "has changed since study 'mine' began" in err
     assert "--new" in err
     assert names(tmp_path / "studies") == {"efficientnet_micro-x.npz-2x", "efficientnet_micro-x.npz-2x-2", "mine"}
+
+
+@pytest.mark.slow
+def test_changed_data_of_a_stopped_study_is_told_before_anything_else(call, empty_folder, world, tmp_path):
+    def write(seed: int) -> None:
+        draw = np.random.default_rng(seed)
+        np.savez(tmp_path / "x.npz", x=draw.integers(0, 255, (100, 12, 12), np.uint8), y=np.arange(100) % 4)
+
+    write(0)
+    stopped(call, world, "--data", "npz:x.npz", "--name", "mine")
+    write(1)
+    code, out, err = call(*RUN, "--data", "npz:x.npz", "--name", "mine")
+    assert (code, out) == (1, "")
+    assert "going on" not in err
+    assert "has changed since study 'mine' began" in err
 
 
 def test_a_changed_baseline_is_another_study(call, empty_folder, world, tmp_path):

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 
 import matplotlib
 import pytest
@@ -16,7 +17,7 @@ import synthetic
 from conftest import COMMAND, ROOT
 from matplotlib.figure import Figure
 
-from scalesearch.environment.streams import REPLACED, Diagnostics, Results, readable
+from scalesearch.environment.streams import REPLACED, Diagnostics, Results, _warn_once, readable
 from scalesearch.errors import BaseError, StorageError
 from scalesearch.report import write as outputs
 from scalesearch.report.figures import figure, figures_of
@@ -291,3 +292,19 @@ def test_no_folder_that_is_short_enough_is_told(monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", "/" + "x" * LONGEST_PLACE)
     with pytest.raises(StorageError, match="too long for a socket; set TMPDIR"):
         choose_place()
+
+
+def test_one_line_of_a_users_code_warns_once(monkeypatch):
+    """Every `catch_warnings` of a library makes Python forget what it has warned of."""
+    shown = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        monkeypatch.setattr(warnings, "showwarning", lambda message, *rest: shown.append(str(message)))
+        _warn_once()
+        for _ in range(3):
+            for text in ("old", "older"):
+                warnings.warn_explicit(text, FutureWarning, "net.py", 3)
+            warnings.warn_explicit("old", FutureWarning, "net.py", 4)
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")
+    assert shown == ["old", "older", "old"]

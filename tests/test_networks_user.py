@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import pickle
 import random
@@ -20,6 +21,7 @@ from scalesearch.networks.spec import NetworkSpec, RoundingRules
 from scalesearch.scaling.coefficients import parse_budget, simplex_lattice
 from scalesearch.scaling.cost import count
 from scalesearch.scaling.realize import make_surface, realize
+from scalesearch.user_code.importing import written
 
 NUMBERS = itertools.count()
 
@@ -360,3 +362,38 @@ def test_patches_that_cut_what_is_left_over_find_their_own_step(tmp_path, monkey
         "    return nn.Sequential(nn.Conv2d(in_channels, c, 4, 4), *blocks, *ends)\n"
     )
     assert get_baseline("patches:build").rules.resolution_step_px == 4
+
+
+EVERY_KIND = """
+import os, sys as system
+from . import x
+class A(B, metaclass=M):
+    "says"
+    a: int = 1
+    async def f(self, /, b, *c, d=None, **e) -> None:
+        async with open(b) as f: yield {**e, 1: [g async for g in c if g]}
+@decorated
+def f(*, x=...): return lambda y: f"{y!r:>{x}} {x}", b"\\0", 1.5e300, 2j, u"u", ()
+try: pass
+except* ValueError: raise
+match f:
+    case {"a": [1, *_], **rest} | A(x=None): del f[1:, ::2]
+    case None: global h
+while not (a := -1 < 2 <= 3): break
+"""
+
+
+def test_the_hash_of_code_is_the_same_under_every_python():
+    """What Python itself writes is one of three forms; the first, of 3.11, is the one that is kept."""
+    tree = ast.parse(EVERY_KIND)
+    forms = [written(tree), written(tree, with_types=True), written(tree, with_empty=False)]
+    assert ast.dump(tree) == forms[{11: 0, 12: 1}.get(sys.version_info[1], 2)]
+    assert forms[1].replace(", type_params=[]", "") == forms[0] and forms[1].count("type_params=[]") == 3
+    assert "[]" not in forms[2] and len(set(forms)) == 3
+
+
+def test_studies_know_their_code_by_the_hash_of_another_python(write):
+    base = get_baseline(f"{write(PLAIN)}:build", 28)
+    known = base.identities()
+    assert len(known) == len(set(known)) == 3 and known[0] == base.identity()
+    assert get_baseline("efficientnet_micro", 28).identities() == ("",)

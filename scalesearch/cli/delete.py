@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalesearch.cli.app import StudiesDir, app
+from scalesearch.cli.app import AsJson, StudiesDir, app, show_json
 from scalesearch.errors import StudyError, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def delete(
     studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies (see: scalesearch list).")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     studies_dir: StudiesDir = Path("studies"),
+    as_json: AsJson = False,
 ) -> None:
     """Delete studies with everything in their folders: results, figures, exports, trained weights.
 
@@ -31,9 +32,16 @@ def delete(
     found = [doomed(find_study(name, studies_dir)) for name in dict.fromkeys(studies)]
     if not yes:
         _ask(found)
-    for one in found:
-        delete_study(one.paths)
-        sys.stdout.write(f"deleted {one.paths.folder}\n")
+    gone: list[dict[str, Any]] = []
+    try:
+        for one in found:
+            delete_study(one.paths)
+            gone.append({"folder": str(one.paths.folder), "files": one.files, "bytes": one.bytes})
+            if not as_json:
+                sys.stdout.write(f"deleted {one.paths.folder}\n")
+    finally:
+        if as_json and gone:
+            show_json({"deleted": gone})
 
 
 def _ask(found: list[Doomed]) -> None:

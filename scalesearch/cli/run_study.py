@@ -74,8 +74,7 @@ def _again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult
             "start another by --new"
         )
     found = load_result(paths)
-    if found.complete:
-        check_unchanged(found.manifest)
+    check_unchanged(found.manifest)
     how = "is finished, nothing is repeated" if found.complete else f"has {found.trainings} trainings, going on with it"
     sys.stderr.write(f"note: study {paths.name} was made by the same definition and {how}; --new starts another\n")
     if found.complete:

@@ -26,6 +26,7 @@ HEIF = frozenset({".heic", ".heif", ".heics", ".heifs", ".hif"})
 THREADS = 8
 LARGE_PIXELS = 50_000_000
 """Images with more are decoded one at a time, so that a folder of scans needs the memory of one."""
+TOP = 2**16 - 1
 In = TypeVar("In")
 Out = TypeVar("Out")
 Deep = npt.NDArray[np.int32]
@@ -79,21 +80,25 @@ def decoded(path: Path, max_pixels: int | None = None) -> Image.Image | Deep:
         if max_pixels is not None and pixels > max_pixels:
             raise TooManyPixels(f"{pixels:,} pixels, over the limit of {max_pixels:,}")
         with _LARGE if pixels > LARGE_PIXELS else nullcontext():
-            lower = _lower_half(image)
+            kind, order = _sixteen_bits(image)
+            if kind:
+                return _deep(path, kind, order)
             image.load()
             upright = ImageOps.exif_transpose(image)
-            if lower is not None:
-                return _joined(upright, _read_as(path, lower))
             return np.asarray(upright).astype(np.int32) if image.mode.startswith("I") else _flat(upright)
 
 
-def _lower_half(image: Any) -> str | None:
-    """PIL's name for the lower bytes of 16-bit colours, of which it reads the upper ones alone; None for others."""
-    if image.mode != "RGB" or not getattr(image, "tile", None):
-        return None
-    layout = _layout(image.tile[0][3])
-    swapped = {"RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B"}
-    return swapped.get(layout.replace("16N", "16L" if sys.byteorder == "little" else "16B"))
+def _sixteen_bits(image: Any) -> tuple[str, str]:
+    """How 16-bit colours, or greys with transparency, lie in a file, and the order of their bytes; empty for others.
+
+    PIL reads the upper bytes of these alone.
+    """
+    if image.mode not in ("RGB", "RGBA") or not getattr(image, "tile", None):
+        return "", ""
+    kind, _, order = _layout(image.tile[0][3]).partition(";16")
+    own = "L" if sys.byteorder == "little" else "B"
+    known = kind in ("RGB", "RGBX", "RGBA", "RGBa", "LA") and order in ("B", "L", "N")
+    return (kind, own if order == "N" else order) if known else ("", "")
 
 
 def _layout(arguments: Any) -> str:
@@ -101,11 +106,22 @@ def _layout(arguments: Any) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _read_as(path: Path, layout: str) -> Image.Image:
+def _deep(path: Path, kind: str, order: str) -> Deep:
+    """All 16 bits of a file that `_sixteen_bits` knows; transparent parts are white, which is 65535."""
+    if kind == "LA":  # four bytes a pixel, as those of 8-bit RGBA
+        quads = _read_as(path, "RGBA")
+        first, second = quads[..., ::2], quads[..., 1::2]
+    else:
+        first, second = (_read_as(path, f"{kind.upper()};16{half}") for half in "BL")
+    values = first * 256 + second if order == "B" else second * 256 + first
+    return values if kind in ("RGB", "RGBX") else _over_white(values, premultiplied=kind == "RGBa")
+
+
+def _read_as(path: Path, layout: str) -> Deep:
     with Image.open(path) as image:
         image.tile = [_with_layout(tile, layout) for tile in image.tile]
         image.load()
-        return ImageOps.exif_transpose(image)
+        return np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
 
 
 def _with_layout(tile: Any, layout: str) -> Any:
@@ -114,9 +130,12 @@ def _with_layout(tile: Any, layout: str) -> Any:
     return getattr(type(tile), "_make", tuple)((codec, extents, offset, changed))
 
 
-def _joined(upper: Image.Image, lower: Image.Image) -> Deep:
-    joined: Deep = np.asarray(upper).astype(np.int32) * 256 + np.asarray(lower)
-    return joined
+def _over_white(values: Deep, *, premultiplied: bool) -> Deep:
+    """Grey or RGB of values whose last channel is the opacity, all of 16 bits; opaque pixels stay to the bit."""
+    opacity = values[..., -1:].astype(np.int64)
+    own = values[..., :-1].astype(np.int64) * (TOP if premultiplied else opacity)
+    over = ((own + TOP * (TOP - opacity) + TOP // 2) // TOP).clip(0, TOP).astype(np.int32)
+    return over[..., 0] if over.shape[-1] == 1 else over
 
 
 def _flat(image: Image.Image) -> Image.Image:

@@ -133,6 +133,7 @@ def prepare(failed: Callable[[str], Exception]) -> None:
     sys.stdout = cast(TextIO, Results(sys.stdout, failed))
     sys.stderr = cast(TextIO, Diagnostics(sys.stderr))
     _calm_warnings()
+    _warn_once()
 
 
 def _open_closed() -> None:
@@ -166,3 +167,20 @@ def _calm_warnings() -> None:
     warnings.resetwarnings()
     for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
         warnings.simplefilter("ignore", category)
+
+
+def _warn_once() -> None:
+    """One line of a user's code warns once, as Python means it: libraries that set filters make it forget."""
+    show = warnings.showwarning
+    shown: set[tuple[str, type[Warning], str, int]] = set()
+
+    def once(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
+        key = (str(message), category, filename, lineno)
+        if key not in shown:
+            shown.add(key)
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = once

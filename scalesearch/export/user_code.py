@@ -21,7 +21,7 @@ def user_code(result: StudyResult, baseline: Baseline) -> dict[str, Any] | None:
         return None
     module, _, attribute = baseline.call.reference.partition(":")
     now, then = baseline.identity(), result.manifest.baseline_identity
-    changed = now != then if now and then else None
+    changed = then not in baseline.identities() if now and then else None
     return {"module": module, "attribute": attribute, "code": now, "code_in_study": then, "changed": changed}
 
 

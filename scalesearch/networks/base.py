@@ -150,6 +150,10 @@ class Baseline(ABC):
         """What tells this baseline from another of its name: empty for networks of this package, whose version does."""
         return ""
 
+    def identities(self) -> tuple[str, ...]:
+        """`identity`, and what earlier versions of this package called the same."""
+        return (self.identity(),)
+
     def call_form(self) -> str:
         """How a user's code is called, one of the forms of `networks.user_line`; empty for every other baseline."""
         return ""

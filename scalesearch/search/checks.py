@@ -191,11 +191,10 @@ def check_baseline(manifest: Manifest, prepared: Prepared) -> None:
     """
     now, then = prepared.baseline.macs(prepared.baseline.spec, prepared.task), manifest.baseline_macs
     costs = f"{then:,} multiply-adds then, {now:,} now"
-    identity = prepared.baseline.identity()
-    if now == then and manifest.baseline_identity in ("", identity):
+    if now == then and manifest.baseline_identity in ("", *prepared.baseline.identities()):
         return
     if now == then:
-        costs = f"{manifest.baseline_identity} then, {identity} now"
+        costs = f"{manifest.baseline_identity} then, {prepared.baseline.identity()} now"
     raise ChangedError(
         f"baseline {manifest.config.base!r} has changed since study {manifest.study!r} began ({costs})", "the old one"
     )

@@ -108,12 +108,52 @@ def required(definition: Definition) -> int:
 
 
 def code_hash(reference: str) -> str:
-    """The first 16 digits of a SHA-256 of a module's syntax tree; empty where its source cannot be read."""
+    """The first 16 digits of a SHA-256 of a module's syntax tree; empty where its source cannot be read.
+
+    It is the same under every version of Python that reads the source.
+    """
+    return next(iter(code_hashes(reference)), "")
+
+
+def code_hashes(reference: str) -> tuple[str, ...]:
+    """`code_hash`, then those of earlier versions of this package, which were of `ast.dump` as Python writes it.
+
+    Python 3.12 added a field to definitions, and 3.13 leaves out what is empty.
+    """
     path = source_of(reference.partition(":")[0])
     if path is None:
-        return ""
+        return ()
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    forms = (written(tree), written(tree, with_types=True), written(tree, with_empty=False))
+    return tuple(hashlib.sha256(form.encode()).hexdigest()[:16] for form in forms)
+
+
+def written(node: Any, *, with_types: bool = False, with_empty: bool = True) -> str:
+    """A syntax tree as `ast.dump` of Python 3.11 writes it, whatever Python runs.
+
+    Args:
+        node: a tree, or what its fields have.
+        with_types: write empty type parameters of definitions, as Python 3.12 does.
+        with_empty: write lists that are empty; Python 3.13 does not.
+
+    Example:
+        >>> written(ast.parse("f()"))
+        "Module(body=[Expr(value=Call(func=Name(id='f', ctx=Load()), args=[], keywords=[]))], type_ignores=[])"
+    """
+    if isinstance(node, list):
+        return f"[{', '.join(written(item, with_types=with_types, with_empty=with_empty) for item in node)}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: getattr(node, name, None) for name in node._fields}
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        fields.setdefault("type_params", [])
+    parts = []
+    for name, value in fields.items():
+        absent = value is None and getattr(type(node), name, ...) is None
+        if absent or (value == [] and not (with_empty and (with_types or name != "type_params"))):
+            continue
+        parts.append(f"{name}={written(value, with_types=with_types, with_empty=with_empty)}")
+    return f"{type(node).__name__}({', '.join(parts)})"
 
 
 def source_of(module: str) -> Path | None:

@@ -14,7 +14,7 @@ from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.spec import NetworkSpec, round_half_up
 from scalesearch.networks.user.call import Call
-from scalesearch.user_code.importing import code_hash, current_folder_importable, guarded, one_line
+from scalesearch.user_code.importing import code_hash, code_hashes, current_folder_importable, guarded, one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,6 +64,10 @@ class UserBaseline(CountedBaseline):
     def identity(self) -> str:
         """See `Baseline.identity`: a hash of the module's code, comments and layout aside; not of what it imports."""
         return code_hash(self.call.reference)
+
+    def identities(self) -> tuple[str, ...]:
+        """See `Baseline.identities`."""
+        return code_hashes(self.call.reference)
 
     def call_form(self) -> str:
         """See `Baseline.call_form`."""
