@@ -187,6 +187,20 @@ def test_a_module_without_its_function_gets_it(call, empty_folder, tmp_path, opt
     assert names(tmp_path) - {"__pycache__"} == before
 
 
+# ------------------------------------------------------------------ Ctrl-C
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, typer.Abort])
+def test_an_interruption_anywhere_is_one_line(call, empty_folder, monkeypatch, error):
+    from scalesearch.report import listing
+
+    def interrupted(*_):
+        raise error
+
+    monkeypatch.setattr(listing, "study_rows", interrupted)
+    assert call("list") == (130, "", "scalesearch: interrupted\n")
+
+
 # ------------------------------------------------------------------ delete
 
 
@@ -457,7 +471,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(call, empty_folder, world, 
     flat = " ".join(out.split())
     assert "Budget 2x: 6 to train, 0 not" in flat
     assert "Budget 4x: " in flat
-    assert "13 trainings (1 seeds each, baseline included)" in flat
+    assert "13 trainings (1 seed each, baseline included)" in flat
     assert "measured" in flat
     assert "nothing was trained or written" in flat
     assert "depth" in out

@@ -219,6 +219,19 @@ def test_a_base_in_a_file_that_hides_python_is_refused(here, name):
         import_attribute(f"{name}:build", f"base '{name}:build'", BaseError)
 
 
+def test_a_base_in_a_file_or_package_that_is_a_link_works_again_and_again(here, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "linked_net.py").write_text("def build(): return 7\n")
+    (elsewhere / "linked_nets").mkdir()
+    (elsewhere / "linked_nets" / "__init__.py").write_text("def build(): return 8\n")
+    for name, value in (("linked_net.py", 7), ("linked_nets", 8)):
+        (here / name).symlink_to(elsewhere / name)
+        module = name.removesuffix(".py")
+        for _ in range(2):
+            assert import_attribute(f"{module}:build", f"base '{module}:build'", BaseError)() == value
+        del sys.modules[module]
+
+
 def test_a_base_in_a_file_called_test_works(here):
     (here / "test.py").write_text("def build(): return 7\n")
     before = sys.modules.pop("test", None)

@@ -25,7 +25,7 @@ from scalesearch.errors import StudyError, UsageError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.suited import by_layers
 from scalesearch.scaling.coefficients import Coefficients, Shares
-from scalesearch.search import resume, run
+from scalesearch.search import Silent, resume, run
 from scalesearch.search.verify.plans import Ask
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, StudyStore
@@ -194,6 +194,14 @@ def rated(world: World, limit: float = math.inf):
     return make
 
 
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.heard.append(text)
+
+
 QUICK = {"trials": 6, "seeds": 2, "workers": 1, "base": "resnet_micro"}
 QUICK["proxy"] = {"train_images": 40, "val_images": 40, "learning_rate": 0.0, "optimizer": "auto"}
 
@@ -204,8 +212,10 @@ def search(jobs: list[Job]) -> list[Job]:
 
 
 def test_a_study_measures_its_rate_and_trains_by_it(tmp_path):
-    world, paths = World(), StudyPaths(tmp_path / "s")
-    result = run(config_from_dict(QUICK), paths, make_executor=rated(world))
+    world, paths, notes = World(), StudyPaths(tmp_path / "s"), Notes()
+    result = run(config_from_dict(QUICK), paths, listener=notes, make_executor=rated(world))
+    (announced,) = [text for text in notes.heard if text.startswith("measuring the learning rate of sgd")]
+    assert "which is 1 steps, and fewer than 40 tell little of a rate; --lr 0.063 gives one" in announced
     assert result.complete
     assert result.rates.optimizer == "sgd"
     assert result.rates.common == pytest.approx(0.02, rel=0.3)

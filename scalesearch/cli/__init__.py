@@ -47,11 +47,18 @@ __all__ = [
 _CLICK_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 """typer carries its own copy of click in some versions, so the class is found through typer's own errors."""
 
+INTERRUPTED = 130
+
 
 def _fail(message: str, code: int) -> int:
     line = " ".join(message.split())
     sys.stderr.write(f"scalesearch: error: {line}\n")
     return code
+
+
+def _interrupted() -> int:
+    sys.stderr.write("scalesearch: interrupted\n")
+    return INTERRUPTED
 
 
 def _run(arguments: list[str]) -> int:
@@ -72,7 +79,8 @@ def invoke(arguments: list[str]) -> int:
     OPTIONS["debug"] = "--debug" in arguments
     try:
         _refuse_what_cannot_work(arguments)
-        return _run(arguments)
+        code = _run(arguments)
+        return _interrupted() if code == INTERRUPTED else code
     except ScaleSearchError as error:
         if OPTIONS["debug"]:
             raise
@@ -80,7 +88,7 @@ def invoke(arguments: list[str]) -> int:
     except _CLICK_ERROR as error:
         return _fail(f"{error.format_message()} (see: scalesearch --help)", getattr(error, "exit_code", 2))
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+        return _interrupted()
     except Exception as error:
         if OPTIONS["debug"]:
             raise

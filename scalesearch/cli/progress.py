@@ -77,7 +77,7 @@ def preflight_lines(plan: Preflight) -> list[str]:
     each = (
         "baseline included"
         if any(b.open_ended for b in plan.budgets)
-        else f"{plan.seeds} seeds each, baseline included"
+        else f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''} each, baseline included"
     )
     total = f"{plan.trainings} trainings ({each})"
     place = f"on {plan.device} with {plan.workers} worker{'s' if plan.workers > 1 else ''}"

@@ -93,8 +93,10 @@ class OnnxLibrary(Library):
 
 def _write(traced_program: ExportedProgram, path: Path) -> None:
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    with contextlib.redirect_stdout(io.StringIO()):  # what the exporter tells of its steps
+    # The exporter tells of its steps on stdout. Fused attention gives strides that its own views do not fit.
+    with contextlib.redirect_stdout(io.StringIO()), sdpa_kernel(SDPBackend.MATH):
         program = torch.onnx.export(
             traced_program,
             dynamo=True,

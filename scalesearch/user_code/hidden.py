@@ -19,8 +19,9 @@ def own_file(name: str) -> Path | None:
 
 
 def is_here(file: str) -> bool:
-    """Whether a file is in the current folder or below."""
-    return bool(file) and Path(file).resolve().is_relative_to(Path.cwd().resolve())
+    """Whether a file is in the current folder or below, or is a link there."""
+    here = Path.cwd().resolve()
+    return bool(file) and any(path.is_relative_to(here) for path in (Path(file).absolute(), Path(file).resolve()))
 
 
 def hidden_library(error: BaseException) -> str:

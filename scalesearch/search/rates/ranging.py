@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scalesearch.analysis.fidelity.rate_range import (
+    CENTRES,
     ROLES,
     VALIDATION,
     MeasuredRates,
@@ -218,9 +219,11 @@ def _announced(
     networks: Mapping[Role, NetworkRecord], dataset: Dataset, recipe: ProxyRecipe, prepared: Prepared
 ) -> str:
     images = recipe.epochs * len(dataset.train)
+    steps = recipe.epochs * max(1, len(dataset.train) // recipe.batch_size)
     whole = prepared.recipe.epochs * len(prepared.dataset.train)
+    few = "" if steps >= BATCHES else f", which is {steps} steps, and fewer than {BATCHES} tell little of a rate"
     return (
         f"measuring the learning rate of {recipe.optimizer} first: about {4 + 3 * (len(networks) - 1)} short trainings "
-        f"({', '.join(networks)}) on {images:,} images each, where a training of the study sees {whole:,}; --lr 0.05 "
-        "gives one instead"
+        f"({', '.join(networks)}) on {images:,} images each, where a training of the study sees {whole:,}{few}; "
+        f"--lr {CENTRES[recipe.optimizer]:g} gives one instead"
     )
