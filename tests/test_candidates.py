@@ -13,9 +13,11 @@ from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.user.call import load
-from scalesearch.scaling.candidates import TOLERANCES, adapted, enumerated, near, within_each
+from scalesearch.scaling.candidates import NARROWER, TOLERANCES, adapted, enumerated, instead, near, within_each
 from scalesearch.scaling.candidates.axis import Step, reach, spaced, steps, with_splits
+from scalesearch.scaling.candidates.dimensions import FAR, Axes, Probe, axes
 from scalesearch.scaling.candidates.enumerated import apart, own_shares
+from scalesearch.scaling.candidates.instead import promising
 from scalesearch.scaling.coefficients import REFERENCES, Shares, distance, parse_budget
 from scalesearch.scaling.cost import count_module
 from scalesearch.scaling.cost.meter import Gauge
@@ -53,6 +55,11 @@ CEILS = (
     + END
 )
 HEADS = "assert round(24 * width) % 3 == 0\n    return net([max(1, round(3 * depth))], [round(24 * width)]" + END
+TALL = (
+    "assert resolution % 8 == 0\n    "
+    "return net([max(1, round(n * depth)) for n in (1, 1)], [max(16, round(c * width / 16) * 16) for c in (16, 32)]"
+    + END
+)
 HOSTILE = {
     "fails below a size": "assert resolution >= 24 and width >= 1, 'too small'\n    " + COARSE,
     "fails above a size": "assert depth < 1.4, 'too deep'\n    " + FINE,
@@ -77,8 +84,9 @@ def write(tmp_path, monkeypatch):
     return written
 
 
-def surface(reference: str, budget: str = "2x"):
-    return make_surface(get_baseline(reference), TASK, parse_budget(budget), 0.02)
+def surface(reference: str, budget: str = "2x", currency: str = "macs"):
+    baseline = get_baseline(reference)
+    return make_surface(baseline, TASK, parse_budget(budget), 0.02, gauge=Gauge(baseline, TASK, currency))
 
 
 @pytest.mark.parametrize("budget", ["2x", pytest.param("0.6x", marks=pytest.mark.slow)])
@@ -192,6 +200,86 @@ def test_the_tolerance_is_as_small_as_leaves_ten_networks(write):
 def test_tolerances_worked_out_by_hand(misses, tolerance):
     assert adapted(misses) == tolerance
     assert within_each(misses)[-1] == (0.1, len(misses))
+
+
+@pytest.mark.slow
+def test_where_few_are_found_inside_those_smaller_in_one_dimension_are_taken_too(write):
+    given = surface(write(COARSE))
+    inside, found = enumerated(given)[0], near(given, 0.0)
+    assert len(inside.members) < 10 <= len(found.surface.members)
+    assert (found.beyond, near(surface(write(FINE)), 0.0).beyond) == (FAR, NARROWER)
+    own = given.baseline.spec
+    smaller = [
+        m
+        for m in found.surface.members
+        if m.spec.depths < own.depths or m.spec.widths < own.widths or m.spec.resolution_px < own.resolution_px
+    ]
+    assert any(m.spec.depths < own.depths or m.spec.resolution_px < own.resolution_px for m in smaller)
+    assert {m.spec for m in found.surface.members if m.outside > NARROWER} <= {m.spec for m in smaller}
+    total, cost = math.log(given.ratio), given.gauge.cost(own)
+    for m in smaller:
+        alone = (replace(own, depths=m.spec.depths), replace(own, widths=m.spec.widths))
+        parts = [math.log(given.gauge.cost(s) / cost) / total for s in alone]
+        assert min(parts) >= -FAR - 1e-9
+
+
+def test_dimensions_go_both_ways_only_where_that_is_asked_for(write):
+    given = surface(write(COARSE))
+    near_by, far = axes(Probe(given)), axes(Probe(given, FAR))
+    native = given.baseline.spec.resolution_px
+    assert min(s.value for s in near_by.depths) == 1000
+    assert min(s.value for s in near_by.sizes) == native
+    assert min(s.value for s in far.depths) < 1000 < max(s.value for s in near_by.depths)
+    assert min(s.value for s in far.sizes) < native < max(s.value for s in near_by.sizes) < far.sizes[-1].value
+    assert all((step.part < 0) == (step.value < native) for step in far.sizes)
+
+
+@pytest.mark.parametrize("currency", ["params", pytest.param("activations", marks=pytest.mark.slow)])
+def test_members_of_a_budget_in_weights_or_activations(write, currency):
+    found = near(surface(write(COARSE), currency=currency), 0.0).surface
+    base = found.baseline
+    assert len(found.members) >= 5
+    for member in found.members:
+        shapes = base.shapes(member.spec, TASK)
+        assert member.cost == getattr(shapes, currency)
+        assert abs(member.cost / found.target - 1) <= found.tolerance
+    if currency == "params":  # as many weights at every size: how large its images are is where a network lies
+        native = base.spec.resolution_px
+        for member in found.members:
+            if not member.outside:
+                nominal = 2 * math.log(member.spec.resolution_px / native) / math.log(found.ratio)
+                assert (member.shares.resolution > 0.001) == (member.spec.resolution_px > native)
+                assert member.shares.resolution == pytest.approx(nominal, rel=0.2, abs=0.001)
+        assert len({m.spec.resolution_px for m in found.members}) > 1
+
+
+def test_budgets_that_the_parts_promise_by_hand():
+    def dimension(*costs: float) -> list[Step]:
+        return [Step(index, math.log(cost)) for index, cost in enumerate(costs)]
+
+    only_doubled = Axes(dimension(1, 2, 4, 8), dimension(1, 2, 4, 8), dimension(1, 2, 4, 8))
+    assert promising(2.0, [only_doubled]) == [8.0]  # three networks at 2x, six at 4x, ten at 8x
+    assert promising(2.0, [Axes(dimension(1), dimension(1, 2, 4), dimension(1))]) == []
+    assert promising(0.5, [only_doubled]) == []
+
+
+@pytest.mark.slow
+def test_what_is_offered_instead_can_be_built(write):
+    given = surface(write(TALL))
+    assert len(near(given, 0.0).surface.members) < 5
+    offered = instead(given)
+    there = near(surface(write(TALL), offered.budget), 0.0).surface
+    assert (len(there.members), there.tolerance) == (offered.networks, offered.tolerance)
+    assert offered.networks >= 10
+
+
+@pytest.mark.slow
+def test_a_wider_tolerance_finds_networks_further_off(write):
+    given = surface(write(COARSE), "1.5x")
+    found = near(given, 0.2)
+    assert found.within[-1] == (0.2, len(found.surface.members))
+    assert max(abs(m.cost / given.target - 1) for m in found.surface.members) > TOLERANCES[-1]
+    assert dict(found.within)[0.1] == dict(near(given, 0.0).within)[0.1]
 
 
 def test_fine_steps_meet_two_percent(write):

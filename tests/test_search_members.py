@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 from fake_executor import World
@@ -10,11 +11,15 @@ from fake_executor import World
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import InfeasibleError
 from scalesearch.networks.user.call import load
+from scalesearch.scaling.candidates import NARROWER
 from scalesearch.scaling.coefficients import distance, is_met, references
 from scalesearch.scaling.cost import count_module
 from scalesearch.search import resume, run
+from scalesearch.search.preflight import cautions
+from scalesearch.search.prepare import prepare
 from scalesearch.study import StudyPaths, load_manifest
 from scalesearch.study.config import config_from_dict
+from scalesearch.study.manifest import BudgetFacts
 from scalesearch.user_code.importing import current_folder_importable
 
 NUMBERS = itertools.count()
@@ -34,6 +39,12 @@ def build(depth, width, resolution=24, num_classes=10, in_channels=1):
 """
 EIGHTS = FOURS.replace("((2, 12), (3, 20))", "((1, 16), (2, 24), (2, 40))").replace(
     "max(4, int(wide * width / 4 + 0.5) * 4)", "max(8, int(wide * width / 8 + 0.5) * 8)"
+)
+TALL = (
+    FOURS.replace("((2, 12), (3, 20))", "((1, 16), (1, 32))")
+    .replace("max(4, int(wide * width / 4 + 0.5) * 4)", "max(16, round(wide * width / 16) * 16)")
+    .replace("resolution=24", "resolution=32")
+    .replace("    layers, before", "    assert resolution % 16 == 0\n    layers, before")
 )
 LUMP = """
 from torch import nn
@@ -119,6 +130,32 @@ def test_a_handful_of_networks_is_no_study(study, tmp_path):
     assert "can be built within 10 % of 2x, and a study needs 5" in words
     assert "--resolution" in words and "stages()" in words and "check-base" in words
     assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.slow
+def test_a_refusal_names_a_budget_that_works_as_typed(study):
+    with pytest.raises(InfeasibleError) as caught:
+        study(TALL)
+    budget, networks = re.search(r"--budget (\S+) \((\d+) networks within", str(caught.value)).groups()
+    _, result = study(TALL, budgets=(budget,), trials=11, seeds=1)
+    assert result.budgets[0].facts.networks_on_surface == int(networks) >= 10
+    assert len(result.budgets[0].networks) >= 8
+
+
+@pytest.mark.slow
+def test_networks_from_further_out_are_found_again_on_resume(study, tmp_path):
+    coarse = EIGHTS.replace("((1, 16), (2, 24), (2, 40))", "((1, 16), (2, 24))")
+    paths, whole = study(coarse, trials=9)
+    facts = load_manifest(paths).budgets[0]
+    assert facts.beyond > NARROWER == BudgetFacts("2x", 1.0, 1, 0.0, 1, 1).beyond
+    told = cautions(prepare(whole.manifest.config, whole.manifest))
+    assert any("smaller than it in one of the three" in text for text in told)
+    again, world = StudyPaths(tmp_path / "studies" / "again"), World(stop_after=5)
+    with pytest.raises(KeyboardInterrupt):
+        run(load_manifest(paths).config, again, make_executor=world.executor)
+    world.stop_after = None
+    result = resume(again, make_executor=world.executor)
+    assert [s.network.spec for s in result.budgets[0].networks] == [s.network.spec for s in whole.budgets[0].networks]
 
 
 def test_a_tolerance_that_is_given_is_kept(study):

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scalesearch.data import absolute_spec
+from scalesearch.environment.waiting import doing
 from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.user.function import UserBaseline
-from scalesearch.scaling.candidates import FEWEST, TOLERANCES
+from scalesearch.scaling.candidates import FEWEST, TOLERANCES, instead
 from scalesearch.scaling.cost import agreement, refuse_disagreement, uncounted_note
 from scalesearch.scaling.realize import Candidate
 from scalesearch.scaling.units import CURRENCIES, over_limit
@@ -109,16 +110,28 @@ def _check_enough(prepared: Prepared, space: BudgetSpace) -> None:
     if not looked_for or there >= FEWEST:
         return
     name, given = prepared.baseline.name, prepared.config.tolerance
-    nearest = max((count for _, count in space.within), default=0)
+    nearest = max((count for tolerance, count in space.within if tolerance <= TOLERANCES[-1]), default=0)
     within = f"within {100 * (given or TOLERANCES[-1]):g} %"
     failing = f"; what was tried and does not run: {space.refused[0]}" if space.refused and not nearest else ""
-    wider = f"--tolerance {TOLERANCES[-1]:g} ({nearest} networks), " if given and nearest >= FEWEST else ""
     raise InfeasibleError(
         f"only {there} network{'' if there == 1 else 's'} of {name} can be built {within} of {space.text}, and a study "
-        f"needs {FEWEST}: depth, width or resolution come in too coarse steps{failing}; allowed: {wider}another "
-        "--budget, a --resolution with finer steps, widths in smaller multiples, or a class with stages() "
-        f"(see scalesearch check-base {name})"
+        f"needs {FEWEST}: depth, width or resolution come in too coarse steps{failing}; allowed: "
+        f"{_what_helps(space, given, nearest)}, a --resolution with finer steps, widths in smaller multiples, or a "
+        f"class with stages() (see scalesearch check-base {name})"
     )
+
+
+def _what_helps(space: BudgetSpace, given: float, nearest: int) -> str:
+    """The tolerance and the budget that leave enough networks, as counted."""
+    if given and nearest >= FEWEST:
+        return f"--tolerance {TOLERANCES[-1]:g} ({nearest} networks), another --budget"
+    if space.surface.baseline.spec.unit != "thousandth":
+        return "another --budget"
+    with doing(f"looking for a budget near {space.text} with more networks"):
+        found = instead(space.surface)
+    wider = [f"--tolerance {found.wider:g} ({found.within} networks)"] if found.wider > given else []
+    there = f" ({found.networks} networks within {100 * found.tolerance:g} %)"
+    return ", ".join([*wider, f"--budget {found.budget}{there}" if found.budget else "another --budget"])
 
 
 def _all_off(prepared: Prepared, space: BudgetSpace, found: Sequence[Candidate]) -> InfeasibleError:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.candidates import NARROWER
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost.latency import STEADY
 from scalesearch.scaling.realize import Candidate
@@ -84,12 +87,28 @@ def measure_ahead(prepared: Prepared) -> None:
 
 
 def cautions(prepared: Prepared) -> tuple[str, ...]:
-    """What a user should know of a cost that is measured, and of sizes at which the network does not run."""
-    gauge = prepared.gauge
+    """What to know of networks that are smaller in one dimension, of sizes that do not run, of a measured cost."""
+    return (*_far(prepared), *_not_running(prepared), *_timing(prepared))
+
+
+def _far(prepared: Prepared) -> Iterator[str]:
+    for space in prepared.budgets:
+        if space.beyond > NARROWER and any(member.outside > NARROWER for member in space.surface.members):
+            yield (
+                f"few networks near {space.text} are as deep, as wide and on as large images as the baseline at least, "
+                "so some are smaller than it in one of the three"
+            )
+
+
+def _not_running(prepared: Prepared) -> Iterator[str]:
     refused = tuple(dict.fromkeys(reason for space in prepared.budgets for reason in space.refused))
     if refused:
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-        return (f"some sizes do not run, and are left out: {refused[0]}{more}",)
+        yield f"some sizes do not run, and are left out: {refused[0]}{more}"
+
+
+def _timing(prepared: Prepared) -> tuple[str, ...]:
+    gauge = prepared.gauge
     if gauge.currency != "latency" and not prepared.limits.latency:
         return ()
     spec, found = gauge.baseline.spec, []

@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 
 from scalesearch.networks.base import ClosedFormBaseline
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.scaling.candidates import TOLERANCES, adapted, enumerated, limited, near, tells_no_steps, within_each
+from scalesearch.scaling.candidates import (
+    NARROWER,
+    TOLERANCES,
+    adapted,
+    enumerated,
+    limited,
+    near,
+    tells_no_steps,
+    within_each,
+)
 from scalesearch.scaling.coefficients import (
     Budget,
     Coefficients,
@@ -35,6 +44,7 @@ class BudgetSpace:
         known: the points known before training; none where the baseline is the only network.
         within: how many networks each tolerance would leave, where that was looked for.
         refused: where a user's code did not run, and why.
+        beyond: how far outside of the triangle networks were looked for.
     """
 
     text: str
@@ -43,6 +53,7 @@ class BudgetSpace:
     known: tuple[Proposal, ...] = ()
     within: tuple[tuple[float, int], ...] = ()
     refused: tuple[str, ...] = ()
+    beyond: float = NARROWER
 
     @property
     def is_baseline(self) -> bool:
@@ -99,6 +110,7 @@ class BudgetSpace:
             tolerance=surface.tolerance,
             within=self.within,
             enumerated=bool(surface.members),
+            beyond=self.beyond,
         )
 
 
@@ -127,7 +139,7 @@ def budget_space(config: StudyConfig, gauge: Gauge, text: str, exponents: Expone
         return _of_members(config, budget.text, surface)
     space = _with_points(config, BudgetSpace(budget.text, surface, skeleton_map(surface)))
     off = not all(candidate.within_tolerance for candidate in space.candidates())
-    if off and gauge.currency == "macs" and not isinstance(gauge.baseline, ClosedFormBaseline):
+    if off and gauge.unit.counted and not isinstance(gauge.baseline, ClosedFormBaseline):
         return _of_members(config, budget.text, surface)
     return _adapted(config, space) if off else space
 
@@ -137,6 +149,7 @@ def _of_members(config: StudyConfig, text: str, surface: Surface) -> BudgetSpace
     found = near(surface, config.tolerance)
     networks = skeleton_map(found.surface) if found.surface.members else {}
     space = BudgetSpace(text, found.surface, networks, within=found.within, refused=found.refused)
+    space = replace(space, beyond=found.beyond)
     return _with_points(config, space) if networks else space
 
 
@@ -152,11 +165,11 @@ def made_space(gauge: Gauge, facts: BudgetFacts, made: Manifest) -> BudgetSpace:
     ratio = parse_budget(facts.text).ratio(made.baseline_cost)
     surface = Surface(gauge, facts.target, ratio, facts.tolerance, made.exponents)
     if facts.enumerated:
-        surface = limited(enumerated(surface)[0], facts.tolerance)
+        surface = limited(enumerated(surface, facts.beyond)[0], facts.tolerance)
         space = BudgetSpace(facts.text, surface, skeleton_map(surface))
     else:
         space = BudgetSpace(facts.text, surface, skeleton_map(surface))
-    return _with_points(made.config, replace(space, within=facts.within))
+    return _with_points(made.config, replace(space, within=facts.within, beyond=facts.beyond))
 
 
 def _with_points(config: StudyConfig, space: BudgetSpace) -> BudgetSpace:

@@ -69,6 +69,7 @@ class BudgetFacts:
         tolerance: allowed |cost / target - 1|.
         within: (tolerance, networks that it would leave), where networks were enumerated or the tolerance adapted.
         enumerated: whether the networks were found by trying, and points are the nearest of them.
+        beyond: how far outside of the triangle of shares those were looked for, as a part of the log-budget.
         planned: networks that the study will propose on it, the first of them where the sampler ends by itself; 0 where
             the baseline is the only one.
     """
@@ -83,6 +84,7 @@ class BudgetFacts:
     tolerance: float = 0.02
     within: tuple[tuple[float, int], ...] = ()
     enumerated: bool = False
+    beyond: float = 0.35
 
 
 @dataclass(frozen=True, slots=True)

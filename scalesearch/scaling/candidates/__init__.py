@@ -5,17 +5,22 @@ In experimental design this is the candidate set: what can be built, each at its
 
 from __future__ import annotations
 
+from scalesearch.scaling.candidates.dimensions import NARROWER
 from scalesearch.scaling.candidates.enumerated import enumerated
+from scalesearch.scaling.candidates.instead import Instead, instead
 from scalesearch.scaling.candidates.near import Near, limited, near, tells_no_steps
 from scalesearch.scaling.candidates.tolerance import ENOUGH, FEWEST, TOLERANCES, adapted, within_each
 
 __all__ = [
     "ENOUGH",
     "FEWEST",
+    "NARROWER",
     "TOLERANCES",
+    "Instead",
     "Near",
     "adapted",
     "enumerated",
+    "instead",
     "limited",
     "near",
     "tells_no_steps",

@@ -22,11 +22,19 @@ class Step:
         value: the multiplier in thousandths, or the resolution in pixels.
         part: log of the cost over the baseline's, when this dimension alone has the value.
         splits: whether values between this one and the next give yet other networks.
+        place: log of the share of the cost that it stands for, where the cost does not answer to the dimension; None
+            takes `part`.
     """
 
     value: int
     part: float
     splits: bool = False
+    place: float | None = None
+
+    @property
+    def unfelt(self) -> float:
+        """What the place has beyond the cost: 0 where the cost answers to the dimension."""
+        return 0.0 if self.place is None else self.place - self.part
 
 
 def spaced(low: float, high: float, count: int, grid: int) -> list[int]:

@@ -10,24 +10,19 @@ import itertools
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from scalesearch.errors import BaseError, InfeasibleError
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.scaling.candidates.axis import Amounts, Step, reach, spaced, steps, with_splits
+from scalesearch.scaling.candidates.axis import Step
+from scalesearch.scaling.candidates.dimensions import NARROWER, UNFELT, Axes, Probe, axes
 from scalesearch.scaling.candidates.tolerance import TOLERANCES
 from scalesearch.scaling.coefficients import Shares, distance
 from scalesearch.scaling.realize import GOAL, Member, Surface, fit_channels, skeleton_map
 
-DEPTHS, WIDTHS, NARROWER, SIZES = 24, 32, 12, 12
-"""Values of each dimension that are tried; so many of the widths on the other side of 1."""
-
-SKELETONS = 40
-"""Pairs of depth and resolution whose widths are looked for; of more, the ones farthest apart."""
-
-SLACK = 0.35
-"""Part of the log-budget by which a network may lie outside of the triangle: where depth comes in large steps, the next
-one overshoots the budget, and a narrower network makes up for it."""
+SKELETONS, FAR_SKELETONS = 40, 120
+"""Pairs of depth and resolution whose widths are looked for; of more, the ones farthest apart. The second where too few
+networks lie within the triangle: steps that coarse give few pairs."""
 
 LOOKS = 6
 """Widths that are counted for one pair before it is given up."""
@@ -38,56 +33,21 @@ ALIKE = 0.03
 TWIN = 1e-4
 """Places that are nearer than this are one."""
 
-GRID = 10
-"""Multipliers are tried in hundredths, and between them only where that is needed to meet a budget."""
-
 SKELETON_POINTS = 66
 
 
-@dataclass
-class Probe:
-    """Counts networks of one surface; what does not run is kept with its reason.
-
-    Attributes:
-        refused: where the user's code did not run, and why.
-    """
-
-    surface: Surface
-    refused: list[str] = field(default_factory=list)
-
-    def amounts(self, spec: NetworkSpec) -> Amounts | None:
-        """Cost in the budget's currency, then multiply-adds, weights and activations; None where it does not run."""
-        baseline, task = self.surface.baseline, self.surface.task
-        try:
-            baseline.check(spec)
-            others = (baseline.amount(quantity, spec, task) for quantity in ("macs", "params", "activations"))
-            return (self.surface.gauge.cost(spec), *map(float, others))
-        except (BaseError, InfeasibleError) as error:
-            self.refused.append(str(error))
-            return None
-
-    def cost(self, spec: NetworkSpec) -> float | None:
-        """Cost in the budget's currency."""
-        found = self.amounts(spec)
-        return found[0] if found else None
-
-
-@dataclass(frozen=True)
-class Axes:
-    """The three dimensions of a function of multipliers, each scaled alone."""
-
-    depths: Sequence[Step]
-    widths: Sequence[Step]
-    sizes: Sequence[Step]
-
-
-def enumerated(surface: Surface) -> tuple[Surface, tuple[str, ...]]:
+def enumerated(surface: Surface, beyond: float = NARROWER) -> tuple[Surface, tuple[str, ...]]:
     """The surface with its members: the networks within the largest tolerance that could be found.
+
+    The largest is the last of `TOLERANCES`, or the surface's own where that is wider.
+
+    Args:
+        beyond: part of the log-budget by which a network may lie outside of the triangle: `NARROWER` or `FAR`.
 
     Returns:
         The surface, and why networks were left out that do not run.
     """
-    probe = Probe(surface)
+    probe = Probe(surface, beyond)
     functions = surface.baseline.spec.unit == "thousandth"
     found = list(_of_function(probe) if functions else _of_stages(probe))
     unique = {member.spec: member for member in found}
@@ -115,15 +75,16 @@ def apart(members: Sequence[Member]) -> Iterator[Member]:
 
 
 def _near(surface: Surface, cost: float | None) -> bool:
-    return cost is not None and abs(cost / surface.target - 1) <= TOLERANCES[-1]
+    return cost is not None and abs(cost / surface.target - 1) <= max(TOLERANCES[-1], surface.tolerance)
 
 
-def own_shares(parts: Sequence[float], total: float) -> tuple[Shares, float] | None:
+def own_shares(parts: Sequence[float], total: float, beyond: float = NARROWER) -> tuple[Shares, float] | None:
     """The place of a network whose dimensions have these parts of the log-cost; None when it is far off the triangle.
 
     Args:
         parts: of depth, width and resolution.
         total: log of the budget in baselines.
+        beyond: how far off it may be.
 
     Returns:
         The place, on an edge where it would be beyond it, and by how much it would be.
@@ -135,54 +96,19 @@ def own_shares(parts: Sequence[float], total: float) -> tuple[Shares, float] | N
         True
     """
     scaled = [part / total for part in parts]
-    if min(scaled) < -SLACK or sum(scaled) <= 0:
+    if min(scaled) < -beyond or sum(scaled) <= 0:
         return None
     kept = [max(0.0, part) for part in scaled]
     return Shares(*(part / sum(kept) for part in kept)), sum(max(0.0, -part) for part in scaled)
 
 
-def axes(probe: Probe) -> Axes:
-    """What each dimension of a function of multipliers gives, from the baseline to where it alone meets the budget."""
-    surface = probe.surface
-    spec, ratio, exponents = surface.baseline.spec, surface.ratio, surface.exponents
-    own = surface.gauge.cost(spec)
-    wanted = ratio * (1 + TOLERANCES[-1]) if ratio > 1 else ratio * (1 - TOLERANCES[-1])
-
-    def at(**changes: int) -> Amounts | None:
-        given = {"resolution_px": changes["px"]} if "px" in changes else {n: (v,) for n, v in changes.items()}
-        return probe.amounts(replace(spec, **given))
-
-    def end(name: str, exponent: float) -> float:
-        def over(multiplier: float) -> float | None:
-            found = at(**{name: max(1, round(1000 * multiplier))})
-            return found[0] / own if found else None
-
-        return reach(over, ratio ** (1 / exponent), wanted)
-
-    depths = steps(spaced(1.0, end("depths", exponents.depth), DEPTHS, GRID), lambda v: at(depths=v), own)
-    beyond = (1 - SLACK / exponents.width) if ratio > 1 else (1 + SLACK / exponents.width)
-    widest = spaced(1.0, end("widths", exponents.width), WIDTHS, GRID) + spaced(1.0, beyond, NARROWER, GRID)
-    widths = steps(widest, lambda v: at(widths=v), own)
-    sizes = steps(_sizes(surface, wanted), lambda v: at(px=v), own)
-    return Axes(depths, with_splits(widths, lambda v: at(widths=v)), sizes)
-
-
-def _sizes(surface: Surface, wanted: float) -> list[int]:
-    """Resolutions on the baseline's steps, from its own to a little beyond where the exponent puts `wanted`."""
-    native, rules = surface.baseline.spec.resolution_px, surface.baseline.rules
-    last = native * wanted ** (1 / surface.exponents.resolution) * (1.06 if wanted > 1 else 1 / 1.06)
-    count = math.ceil(abs(last - native) / rules.resolution_step_px)
-    stride = max(1, math.ceil(count / SIZES)) * rules.resolution_step_px * (1 if wanted > 1 else -1)
-    ends = range(native, round(last) + (1 if wanted > 1 else -1) * rules.resolution_step_px, stride)
-    return [px for px in ends if px >= rules.min_resolution_px]
-
-
 def _of_function(probe: Probe) -> Iterator[Member]:
     surface = probe.surface
     found, total = axes(probe), math.log(surface.ratio)
-    for depth, size in _pairs(found, total):
+    for depth, size in _pairs(found, total, probe.beyond):
         for width, cost, part in _widths(probe, found.widths, depth, size):
-            place = own_shares((depth.part, part, size.part), total)
+            parts = depth.part + depth.unfelt, part - depth.unfelt - size.unfelt, size.part + size.unfelt
+            place = own_shares(parts, total, probe.beyond)
             if place is not None and _near(surface, cost):
                 yield Member(_spec(surface, depth, width, size), cost, *place)
 
@@ -191,20 +117,21 @@ def _spec(surface: Surface, depth: Step, width: int, size: Step) -> NetworkSpec:
     return replace(surface.baseline.spec, depths=(depth.value,), widths=(width,), resolution_px=size.value)
 
 
-def _pairs(found: Axes, total: float) -> list[tuple[Step, Step]]:
+def _pairs(found: Axes, total: float, beyond: float) -> list[tuple[Step, Step]]:
     """Pairs of depth and resolution that leave something for the width; of many, the ones farthest apart."""
     least, most = found.widths[0].part / total, found.widths[-1].part / total
     low, high = min(least, most), max(least, most)
     pairs = {}
     for depth, size in itertools.product(found.depths, found.sizes):
         left = 1 - (depth.part + size.part) / total
-        if low - SLACK <= left <= high + SLACK and left >= -SLACK:
-            pairs[depth, size] = Shares(depth.part / total, left, 1 - depth.part / total - left)
-    return _farthest(pairs)
+        deep, large = (depth.part + depth.unfelt) / total, (size.part + size.unfelt) / total
+        if low - beyond <= left <= high + beyond and 1 - deep - large >= -beyond:
+            pairs[depth, size] = Shares(deep, 1 - deep - large, large)
+    return _farthest(pairs, SKELETONS if beyond <= NARROWER else FAR_SKELETONS)
 
 
-def _farthest(pairs: dict[tuple[Step, Step], Shares]) -> list[tuple[Step, Step]]:
-    if len(pairs) <= SKELETONS:
+def _farthest(pairs: dict[tuple[Step, Step], Shares], most: int) -> list[tuple[Step, Step]]:
+    if len(pairs) <= most:
         return list(pairs)
     left = dict(pairs)
     chosen: list[tuple[Step, Step]] = []
@@ -214,7 +141,7 @@ def _farthest(pairs: dict[tuple[Step, Step], Shares]) -> list[tuple[Step, Step]]
         chosen.append(nearest)
         del left[nearest]
     gaps = {pair: min(distance(place, pairs[c]) for c in chosen) for pair, place in left.items()}
-    while len(chosen) < SKELETONS:
+    while len(chosen) < most:
         farthest = max(gaps, key=gaps.__getitem__)
         del gaps[farthest]
         chosen.append(farthest)
@@ -311,6 +238,10 @@ def _of_stages(probe: Probe) -> Iterator[Member]:
         cost = probe.cost(found)
         if cost is None or not _near(surface, cost) or any(c is None for c in costs):
             continue
-        place = own_shares([math.log((c or own) / own) for c in costs], total)
+        depth, width, size = (math.log((c or own) / own) for c in costs)
+        if abs(size) < UNFELT:  # the currency does not answer to the resolution: its place is the nominal one
+            size = surface.exponents.resolution * math.log(found.resolution_px / spec.resolution_px)
+            width -= size
+        place = own_shares((depth, width, size), total)
         if place is not None:
             yield Member(found, cost, *place)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from scalesearch.scaling.candidates.dimensions import FAR, NARROWER
 from scalesearch.scaling.candidates.enumerated import enumerated
-from scalesearch.scaling.candidates.tolerance import adapted, within_each
+from scalesearch.scaling.candidates.tolerance import ENOUGH, TOLERANCES, adapted, within_each
 from scalesearch.scaling.realize import Surface
 
 
@@ -17,27 +18,35 @@ class Near:
         surface: with the members within its tolerance.
         within: (tolerance, networks that it would leave).
         refused: where a user's code did not run, and why.
+        beyond: how far outside of the triangle networks were looked for, as a part of the log-budget.
     """
 
     surface: Surface
     within: tuple[tuple[float, int], ...]
     refused: tuple[str, ...]
+    beyond: float = NARROWER
 
 
 def tells_no_steps(surface: Surface) -> bool:
     """Whether a network does not tell how it rounds, so that only trying shows what there is."""
-    return surface.baseline.spec.unit == "thousandth" and surface.gauge.currency == "macs"
+    return surface.baseline.spec.unit == "thousandth" and surface.gauge.unit.counted
 
 
 def near(surface: Surface, tolerance: float) -> Near:
-    """Enumerate what there is.
+    """Enumerate what there is: within the triangle, and further out where that leaves too few.
 
     Args:
         tolerance: allowed |cost / target - 1|; 0 takes the smallest that leaves enough networks.
     """
+    surface = replace(surface, tolerance=max(surface.tolerance, tolerance))
     found, refused = enumerated(surface)
+    beyond, most = NARROWER, tolerance or TOLERANCES[-1]
+    if len(limited(found, most).members) < ENOUGH and surface.baseline.spec.unit == "thousandth":
+        beyond = FAR
+        found, refused = enumerated(surface, FAR)
     misses = [abs(member.cost / found.target - 1) for member in found.members]
-    return Near(limited(found, tolerance or adapted(misses)), within_each(misses), refused)
+    ladder = (*TOLERANCES, tolerance) if tolerance > TOLERANCES[-1] else TOLERANCES
+    return Near(limited(found, tolerance or adapted(misses)), within_each(misses, ladder), refused, beyond)
 
 
 def limited(surface: Surface, tolerance: float) -> Surface:
