@@ -10,12 +10,13 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
+from typing_extensions import override
 
 from scalesearch.report.layout import FittingTable
 from scalesearch.report.text import architecture, data_told, duration, image_sides, told_network
 from scalesearch.scaling.units import amount, engineering
 from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
-from scalesearch.training.watch import BudgetPlan, Preflight, StagesPlan
+from scalesearch.training.watch import BudgetPlan, Listener, Preflight, StagesPlan
 from scalesearch.training.workers.base import Job
 
 
@@ -97,7 +98,7 @@ def stages_lines(plan: StagesPlan) -> list[str]:
     return [*lines, f"{what} {place}: about {duration(plan.estimate_seconds)}"]
 
 
-class Progress:
+class Progress(Listener):
     """Counts trainings and remembers the best; the two views draw from it."""
 
     def __init__(self, console: Console) -> None:
@@ -108,36 +109,37 @@ class Progress:
         self._accuracies: dict[int, list[float]] = defaultdict(list)
         self._networks: dict[int, NetworkRecord] = {}
 
+    @override
     def preflight(self, plan: Preflight) -> None:
-        """See `Listener.preflight`."""
         self.total, self._estimate = plan.trainings, plan.estimate_seconds
         self.seeds = 1 if any(budget.open_ended for budget in plan.budgets) else plan.seeds
         for line in preflight_lines(plan):
             self.console.print(line, markup=False, highlight=False)
 
+    @override
     def stages(self, plan: StagesPlan) -> None:
-        """See `Listener.stages`."""
         self.total, self._estimate = plan.trainings, plan.estimate_seconds
         for line in stages_lines(plan):
             self.console.print(line, markup=False, highlight=False)
 
+    @override
     def started(self, job: Job, network: NetworkRecord) -> None:
-        """See `Listener.started`."""
         self._networks[job.trial] = network
         if self._started is None:
             self._started = time.monotonic()
 
+    @override
     def epoch(self, job: Job, point: EpochPoint) -> None:
-        """See `Listener.epoch`."""
+        pass
 
+    @override
     def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
-        """See `Listener.finished`."""
         self.done += 1
         if outcome.accuracy is not None:
             self._accuracies[job.trial].append(outcome.accuracy)
 
+    @override
     def note(self, text: str) -> None:
-        """See `Listener.note`."""
         self.console.print(f"note: {text}", markup=False, highlight=False)
 
     def time_left(self) -> str:
@@ -169,13 +171,13 @@ class PlainProgress(Progress):
         super().__init__(console)
         self._told: dict[Job, float] = {}
 
+    @override
     def started(self, job: Job, network: NetworkRecord) -> None:
-        """See `Listener.started`."""
         super().started(job, network)
         self._told[job] = time.monotonic()
 
+    @override
     def epoch(self, job: Job, point: EpochPoint) -> None:
-        """See `Listener.epoch`."""
         if time.monotonic() - self._told.get(job, math.inf) < EPOCH_LINES_SECONDS:
             return
         self._told[job] = time.monotonic()
@@ -189,8 +191,8 @@ class PlainProgress(Progress):
             soft_wrap=True,
         )
 
+    @override
     def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
-        """See `Listener.finished`."""
         super().finished(job, network, outcome)
         score = outcome.note if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.2f} %"
         names = f" ({', '.join(network.names)})" if network.roles else ""
@@ -217,28 +219,28 @@ class LiveProgress(Progress):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
+    @override
     def preflight(self, plan: Preflight) -> None:
-        """See `Listener.preflight`."""
         super().preflight(plan)
         self._live.start()
 
+    @override
     def stages(self, plan: StagesPlan) -> None:
-        """See `Listener.stages`."""
         super().stages(plan)
         self._live.start()
 
+    @override
     def started(self, job: Job, network: NetworkRecord) -> None:
-        """See `Listener.started`."""
         super().started(job, network)
         self._running[job] = None
 
+    @override
     def epoch(self, job: Job, point: EpochPoint) -> None:
-        """See `Listener.epoch`."""
         if job in self._running:
             self._running[job] = point
 
+    @override
     def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
-        """See `Listener.finished`."""
         super().finished(job, network, outcome)
         self._running.pop(job, None)
 

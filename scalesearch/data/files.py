@@ -93,7 +93,7 @@ class FileImages:
         return out
 
     def subset(self, indices: Indices) -> FileImages:
-        """See `ImageSet.subset`."""
+        """The images at these positions, with their labels."""
         return replace(self, names=tuple(self.names[i] for i in indices), labels=self.labels[indices])
 
     def _fill(self, out: Pixels, index: int) -> None:

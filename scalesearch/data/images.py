@@ -109,7 +109,7 @@ class ArrayImages:
         return resized(self.pixels, px, self.white)
 
     def subset(self, indices: Indices) -> ArrayImages:
-        """See `ImageSet.subset`."""
+        """The images at these positions, with their labels."""
         return ArrayImages(self.pixels[indices], self.labels[indices], self.white)
 
 

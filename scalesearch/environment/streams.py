@@ -65,11 +65,11 @@ class Results:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """See `TextIOBase.write`."""
+        """Write text; raises what `failed` makes of an OSError, and BrokenPipeError as it is."""
         return cast(int, self._guarded(lambda: self._stream.write(text)))
 
     def flush(self) -> None:
-        """See `TextIOBase.flush`."""
+        """Hand on what was written so far."""
         self._guarded(self._stream.flush)
 
     def _guarded(self, action: Callable[[], Any]) -> Any:
@@ -92,13 +92,13 @@ class Diagnostics:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """See `TextIOBase.write`."""
+        """Write a message, or drop it where nobody can read it."""
         with self._forgiven():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """See `TextIOBase.flush`."""
+        """Hand on what was written so far."""
         with self._forgiven():
             self._stream.flush()
 

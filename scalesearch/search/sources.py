@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
+from typing_extensions import override
 
 from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.networks.spec import Excess, NetworkSpec
 from scalesearch.scaling.coefficients import Coefficients, shares_from_coefficients
-from scalesearch.search.opened import Judge, OpenTrial, taken_up
+from scalesearch.search.opened import Judge, OpenTrial, Source, taken_up
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.records import Proposed, network_record
@@ -31,7 +32,7 @@ class _Told:
     excess: Excess
 
 
-class BaselineSource:
+class BaselineSource(Source):
     """The unscaled network, once."""
 
     learns = False
@@ -40,12 +41,12 @@ class BaselineSource:
         self.prepared, self.store, self.seeds = prepared, store, seeds
         self.budget = store.budget(BASELINE_STUDY)
 
+    @override
     def interrupted(self) -> list[OpenTrial]:
-        """See `Source.interrupted`."""
         return [self._open(found) for found in self.budget.interrupted(_random_sampler)]
 
+    @override
     def next(self) -> OpenTrial | None:
-        """See `Source.next`."""
         if self.budget.trials():
             return None
         return self._open(Interrupted(self.budget.ask(_random_sampler(0)), None, ()))
@@ -64,15 +65,16 @@ class BaselineSource:
         network = network_record(self.prepared, self.store.networks(), proposed)
         return replace(network, within_tolerance=True, excess=())
 
+    @override
     def closed(self, done: OpenTrial) -> None:
-        """See `Source.closed`."""
+        pass
 
 
 def _random_sampler(trials: int) -> BaseSampler:
     return adaptive_sampler("random", 0, trials)
 
 
-class BudgetSource:
+class BudgetSource(Source):
     """The networks of one budget: references and known points from Optuna's queue, then the sampler's own."""
 
     def __init__(
@@ -96,14 +98,14 @@ class BudgetSource:
             if network
         }
 
+    @override
     def interrupted(self) -> list[OpenTrial]:
-        """See `Source.interrupted`."""
         found = self.budget.interrupted(self._sampler)
         opened = [taken_up(self.budget, one, self.seeds, self.judge) or self._open(one.trial) for one in found]
         return [one for one in opened if one]
 
+    @override
     def next(self) -> OpenTrial | None:
-        """See `Source.next`."""
         repeats = 0
         while self.queue.waiting() or self._wanted():
             if repeats >= MAX_REPEATS and not self.queue.waiting():
@@ -124,8 +126,8 @@ class BudgetSource:
         choice = derived_seed(self.config.seed, len(self.budget.trials())) % len(unknown)
         self.queue.add(shares_from_coefficients(unknown[choice][0], self.space.surface.exponents), {})
 
+    @override
     def closed(self, done: OpenTrial) -> None:
-        """See `Source.closed`."""
         self._told[self.queue.key(done.network)] = _Told(done.value(), done.network.excess)
 
     def _open(self, trial: Trial) -> OpenTrial | None:

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, SuccessiveHalvingPruner, WilcoxonPruner
 from optuna.trial import Trial
+from typing_extensions import override
 
 from scalesearch.analysis.fidelity.summary import RungCheck, rung_check
+from scalesearch.search.opened import Judge
 from scalesearch.study import BudgetStore, StudyStore
 from scalesearch.study.config import StudyConfig
 from scalesearch.study.record import EpochPoint, TrainingOutcome
@@ -31,7 +33,7 @@ def make_pruner(config: StudyConfig) -> BasePruner:
         return WilcoxonPruner(p_threshold=0.1)
 
 
-class PrunerJudge:
+class PrunerJudge(Judge):
     """A pruner with its own honesty check; see `Judge`.
 
     Args:
@@ -49,16 +51,16 @@ class PrunerJudge:
         self._check: RungCheck | None = None
         self._seen = -1
 
+    @override
     def epoch(self, trial: Trial, seed: int, point: EpochPoint) -> bool:
-        """See `Judge.epoch`."""
         looked_at = self.config.first_rung <= point.epoch < self.config.proxy.epochs
         if self.config.pruner == "wilcoxon" or seed != self.first_seed or not looked_at:
             return False
         weak = self.budget.weak(trial, point.epoch, point.accuracy, self.pruner)
         return weak and not trial.user_attrs.get("roles") and self._trusted()
 
+    @override
     def training(self, trial: Trial, outcomes: Iterable[TrainingOutcome]) -> bool:
-        """See `Judge.training`."""
         if self.config.pruner != "wilcoxon":
             return False
         weak = False

@@ -7,12 +7,13 @@ not been, and several trainings at once do not repeat each other.
 from __future__ import annotations
 
 from optuna.trial import FrozenTrial, Trial, TrialState
+from typing_extensions import override
 
 from scalesearch.analysis.response.allocation import Goal
 from scalesearch.analysis.result import noise_elsewhere
 from scalesearch.analysis.summary import summarize
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.search.opened import OpenTrial, taken_up
+from scalesearch.search.opened import OpenTrial, Source, taken_up
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.spaces import BudgetSpace
@@ -24,7 +25,7 @@ MOST_CANDIDATES = 150
 """Networks that are told apart at once; where a surface has more, the ones farthest apart."""
 
 
-class TrainingSource:
+class TrainingSource(Source):
     """The trainings of one budget: a small design first, then where they tell most about which network is best."""
 
     learns = True
@@ -50,8 +51,8 @@ class TrainingSource:
         """Trials that have been trained, or are being."""
         return [t for t in self.budget.trials() if SEED_INDEX in t.user_attrs]
 
+    @override
     def interrupted(self) -> list[OpenTrial]:
-        """See `Source.interrupted`."""
         opened = []
         for found in self.budget.interrupted(lambda _: self._sampler):
             index = int(found.trial.user_attrs.get(SEED_INDEX, 0))  # it is stored before the network
@@ -59,8 +60,8 @@ class TrainingSource:
                 opened.append(again)
         return opened
 
+    @override
     def next(self) -> OpenTrial | None:
-        """See `Source.next`."""
         while not self.budget.ending():
             words = None if self.queue.waiting() else self._end()
             if words:
@@ -70,8 +71,9 @@ class TrainingSource:
                 return opened
         return None
 
+    @override
     def closed(self, done: OpenTrial) -> None:
-        """See `Source.closed`."""
+        pass
 
     def _end(self) -> str | None:
         """Why no more should be trained; None to go on."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from typing_extensions import override
+
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.study.manifest import DataFacts
 from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
@@ -118,23 +120,29 @@ class Listener(Protocol):
         """Something a user should know."""
 
 
-class Silent:
+class Silent(Listener):
     """A listener that does nothing."""
 
+    @override
     def preflight(self, plan: Preflight) -> None:
-        """See `Listener.preflight`."""
+        pass
 
+    @override
     def stages(self, plan: StagesPlan) -> None:
-        """See `Listener.stages`."""
+        pass
 
+    @override
     def started(self, job: Job, network: NetworkRecord) -> None:
-        """See `Listener.started`."""
+        pass
 
+    @override
     def epoch(self, job: Job, point: EpochPoint) -> None:
-        """See `Listener.epoch`."""
+        pass
 
+    @override
     def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
-        """See `Listener.finished`."""
+        pass
 
+    @override
     def note(self, text: str) -> None:
-        """See `Listener.note`."""
+        pass

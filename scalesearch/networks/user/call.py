@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from typing_extensions import override
+
 from scalesearch.errors import BaseError
 from scalesearch.networks.base import Task
 from scalesearch.networks.spec import NetworkSpec
@@ -61,13 +63,13 @@ class FunctionCall(Call):
 
     by_name: bool
 
+    @override
     @property
     def form(self) -> str:
-        """See `Call.form`."""
         return NAMES if self.by_name else POSITIONS
 
+    @override
     def make(self, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> Any:
-        """See `Call.make`."""
         function = load(self.reference)
         depth, width = multiplier(spec.depths[0]), multiplier(spec.widths[0])
         values = (depth, width, spec.resolution_px, task.num_classes, task.in_channels)
@@ -75,8 +77,8 @@ class FunctionCall(Call):
             return function(**dict(zip(ARGUMENTS, values, strict=True)), **options)
         return function(*values, **options)
 
+    @override
     def where(self, spec: NetworkSpec) -> str:
-        """See `Call.where`."""
         depth, width = multiplier(spec.depths[0]), multiplier(spec.widths[0])
         return f"at depth {depth:g}, width {width:g}, {spec.resolution_px} px"
 
@@ -85,13 +87,13 @@ class FunctionCall(Call):
 class StagesCall(Call):
     """A class that tells its stages."""
 
+    @override
     @property
     def form(self) -> str:
-        """See `Call.form`."""
         return CLASS if inspect.isclass(load(self.reference)) else OBJECT
 
+    @override
     def make(self, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> Any:
-        """See `Call.make`."""
         stem = {"stem": spec.stem_width} if spec.stem_width else {}
         return instance(load(self.reference)).build(
             stages=list(zip(spec.depths, spec.widths, strict=True)),
@@ -102,8 +104,8 @@ class StagesCall(Call):
             **options,
         )
 
+    @override
     def where(self, spec: NetworkSpec) -> str:
-        """See `Call.where`."""
         stem = f", stem {spec.stem_width}" if spec.stem_width else ""
         return f"at {list(zip(spec.depths, spec.widths, strict=True))}{stem}, {spec.resolution_px} px"
 

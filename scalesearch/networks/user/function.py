@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError
 from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
@@ -65,12 +67,12 @@ class UserBaseline(CountedBaseline):
         """See `Baseline.identity`: a hash of the module's code, comments and layout aside; not of what it imports."""
         return code_hash(self.call.reference)
 
+    @override
     def identities(self) -> tuple[str, ...]:
-        """See `Baseline.identities`."""
         return code_hashes(self.call.reference)
 
+    @override
     def call_form(self) -> str:
-        """See `Baseline.call_form`."""
         return self.call.form
 
     def shapes(self, spec: NetworkSpec, task: Task) -> Amounts:

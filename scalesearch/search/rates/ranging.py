@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from typing_extensions import override
+
 from scalesearch.analysis.fidelity.rate_range import (
     CENTRES,
     ROLES,
@@ -22,7 +24,7 @@ from scalesearch.analysis.fidelity.rate_range import (
 from scalesearch.data import Dataset, stratified
 from scalesearch.scaling.coefficients import REFERENCES, Coefficients
 from scalesearch.search.loop import Loop
-from scalesearch.search.opened import OpenTrial
+from scalesearch.search.opened import OpenTrial, Source
 from scalesearch.search.prepare import Prepared, first_seed
 from scalesearch.search.records import Proposed, network_record
 from scalesearch.search.saving import MakeExecutor
@@ -123,7 +125,7 @@ def shortened(dataset: Dataset, recipe: ProxyRecipe, part: float) -> tuple[Datas
     return replace(dataset, train=train, val=val, test=None), replace(recipe, epochs=max(1, wanted // images))
 
 
-class RangeSource:
+class RangeSource(Source):
     """The short trainings of one wave: several rates, each a stage of its own."""
 
     learns = False
@@ -131,19 +133,19 @@ class RangeSource:
     def __init__(self, stages: Sequence[StageSource]) -> None:
         self.stages = stages
 
+    @override
     def interrupted(self) -> list[OpenTrial]:
-        """See `Source.interrupted`."""
         return [_by_its_recipe(stage, opened) for stage in self.stages for opened in stage.interrupted()]
 
+    @override
     def next(self) -> OpenTrial | None:
-        """See `Source.next`."""
         for stage in self.stages:
             if opened := stage.next():
                 return _by_its_recipe(stage, opened)
         return None
 
+    @override
     def closed(self, done: OpenTrial) -> None:
-        """See `Source.closed`."""
         next(stage for stage in self.stages if stage.budget is done.budget).closed(done)
 
 
@@ -158,8 +160,8 @@ class ShortListener(Silent):
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
 
+    @override
     def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
-        """See `Listener.finished`."""
         rate = job.recipe.learning_rate if job.recipe else 0.0
         ended = "diverged" if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.1f} %"
         self.listener.note(f"{network.roles[0]} at learning rate {rate:g}: {ended}, {outcome.seconds:.1f} s")

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optuna.trial import TrialState
+from typing_extensions import override
 
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.search.opened import OpenTrial, taken_up
+from scalesearch.search.opened import OpenTrial, Source, taken_up
 from scalesearch.search.samplers import adaptive_sampler
 from scalesearch.study import StudyStore, records_of
 from scalesearch.study.config import ProxyRecipe
@@ -38,7 +39,7 @@ class StagePlan:
     have: frozenset[tuple[int, int]] = frozenset()
 
 
-class StageSource:
+class StageSource(Source):
     """Gives the trainings of a stage that are not there yet."""
 
     learns = False
@@ -72,8 +73,8 @@ class StageSource:
                 first.setdefault((network.spec, seed), (network, seed))
         return list(first.values())
 
+    @override
     def interrupted(self) -> list[OpenTrial]:
-        """See `Source.interrupted`."""
         opened = []
         for found in self.budget.interrupted(lambda _: adaptive_sampler("random", 0, 0)):
             seed = int(found.trial.user_attrs.get(_SEED, 0))  # it is stored before the network
@@ -85,8 +86,8 @@ class StageSource:
             opened.append(again)
         return opened
 
+    @override
     def next(self) -> OpenTrial | None:
-        """See `Source.next`."""
         while self._left:
             network, seed = self._left.popleft()
             if (network.trial, seed) in self._done:  # an interrupted training has ended meanwhile
@@ -99,8 +100,8 @@ class StageSource:
                 return self._begin(network, seed)
         return None
 
+    @override
     def closed(self, done: OpenTrial) -> None:
-        """See `Source.closed`."""
         for outcome in done.outcomes.values():
             self._done[done.network.trial, outcome.seed] = outcome
             for network, seed in self.missing():

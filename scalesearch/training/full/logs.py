@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from typing_extensions import override
+
 from scalesearch.errors import MissingExtraError, choice_error
 
 LOGS = ("tensorboard", "wandb", "trackio")
@@ -42,7 +44,7 @@ class Log(Protocol):
         """Nothing comes after this."""
 
 
-class TensorBoard:
+class TensorBoard(Log):
     """Event files under `tensorboard/` in the training's folder."""
 
     def __init__(self, run: LogRun) -> None:
@@ -51,34 +53,34 @@ class TensorBoard:
         # A training that goes on tells its curve from the start: what an interrupted process wrote is passed over.
         self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=1)
 
+    @override
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
-        """See `Log.write`."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, epoch)
         self._writer.flush()
 
+    @override
     def close(self) -> None:
-        """See `Log.close`."""
         self._writer.close()
 
 
-class WandbShaped:
+class WandbShaped(Log):
     """A library with wandb's `init(project, name, config)`, `log` and `finish`; its own settings say where it goes."""
 
     def __init__(self, library: str, run: LogRun) -> None:
         self._library = importlib.import_module(library)
         self._run = self._library.init(project=run.project, name=run.name, config=dict(run.config))
 
+    @override
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
-        """See `Log.write`."""
         self._library.log({"epoch": epoch, **values}, step=epoch)
 
+    @override
     def close(self) -> None:
-        """See `Log.close`."""
         self._library.finish()
 
 
-class Guarded:
+class Guarded(Log):
     """A log whose failure is told once and ends nothing: a training must not depend on who watches it."""
 
     def __init__(self, name: str, make: Callable[[], Log], note: Callable[[str], None]) -> None:
@@ -86,13 +88,13 @@ class Guarded:
         self._log: Log | None = None
         self._log = self._tried(make)
 
+    @override
     def write(self, epoch: int, values: Mapping[str, float]) -> None:
-        """See `Log.write`."""
         if self._log is not None:
             self._tried(self._log.write, epoch, values)
 
+    @override
     def close(self) -> None:
-        """See `Log.close`."""
         if self._log is not None:
             self._tried(self._log.close)
 

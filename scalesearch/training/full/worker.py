@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from typing_extensions import override
 
 from scalesearch.data import Dataset
 from scalesearch.data.device import DeviceSplit, Normalization, normalization, to_device
@@ -29,7 +30,7 @@ from scalesearch.training.full.loop import FullData, FullTraining
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.proxy import EVAL_BATCH, Batches, StoppedEarly, evaluate, resolve_device
 from scalesearch.training.weights import save_weights
-from scalesearch.training.workers.base import Job
+from scalesearch.training.workers.base import Job, Setup
 from scalesearch.training.workers.inside import telling_whose
 
 WARM_BATCHES, TIMED_BATCHES = 2, 6
@@ -74,7 +75,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class TrainSetup:
+class TrainSetup(Setup):
     """What a worker needs; it is sent to other processes.
 
     Attributes:
@@ -90,8 +91,8 @@ class TrainSetup:
     loaders: int = 0
     logs: tuple[str, ...] = ()
 
+    @override
     def worker(self) -> FullWorker:
-        """See `Setup.worker`."""
         return FullWorker(self)
 
 

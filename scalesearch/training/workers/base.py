@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from typing_extensions import override
+
 from scalesearch.data import Dataset
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.spec import NetworkSpec
@@ -31,7 +33,7 @@ class Setup(Protocol):
 
 
 @dataclass(frozen=True)
-class WorkerSetup:
+class WorkerSetup(Setup):
     """What a worker needs to train any candidate of a study by its proxy."""
 
     baseline: Baseline
@@ -41,8 +43,8 @@ class WorkerSetup:
     device: str
     threads: int = 1
 
+    @override
     def worker(self) -> Worker:
-        """See `Setup.worker`."""
         from scalesearch.training.workers.inside import ProxyWorker
 
         return ProxyWorker(self)
@@ -87,11 +89,13 @@ Event = EpochDone | JobDone
 
 
 class Executor(Protocol):
-    """Runs jobs somewhere; one training at a time on each worker."""
+    """Runs jobs somewhere; one training at a time on each worker.
 
-    @property
-    def workers(self) -> int:
-        """Jobs that can run at once."""
+    Attributes:
+        workers: jobs that can run at once.
+    """
+
+    workers: int
 
     def submit(self, job: Job) -> None:
         """Start a job, or queue it when every worker is busy."""

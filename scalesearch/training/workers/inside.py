@@ -17,6 +17,8 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from typing_extensions import override
+
 from scalesearch.environment.streams import Diagnostics
 from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline
@@ -62,7 +64,7 @@ def telling_whose(baseline: Baseline, spec: NetworkSpec) -> Iterator[None]:
         ) from error
 
 
-class ProxyWorker:
+class ProxyWorker(Worker):
     """Trains candidates of one study on one device."""
 
     def __init__(self, setup: WorkerSetup) -> None:
@@ -89,8 +91,8 @@ class ProxyWorker:
             self._splits[px] = ProxyData(train, val, normalization(train.images.cpu().numpy()))
         return self._splits[px]
 
+    @override
     def run(self, job: Job, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]) -> TrainingOutcome:
-        """See `Worker.run`."""
         return self.train(job.spec, job.seed, on_epoch, should_stop, job.recipe)
 
     def train(

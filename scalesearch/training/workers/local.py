@@ -14,11 +14,13 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
 from typing import TypeVar
 
+from typing_extensions import override
+
 from scalesearch.errors import ScaleSearchError, StorageError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study.record import TrainingOutcome
 from scalesearch.training.workers import inside as worker
-from scalesearch.training.workers.base import EpochDone, Event, Job, JobDone, Setup
+from scalesearch.training.workers.base import EpochDone, Event, Executor, Job, JobDone, Setup
 from scalesearch.training.workers.machine import choose_place, clean_start, usable_cores
 
 T = TypeVar("T")
@@ -78,7 +80,7 @@ def _interrupts_held() -> Iterator[None]:
             signal.raise_signal(held[0])
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """A pool of processes of their own, each with its own copy of the data."""
 
     def __init__(self, setup: Setup, workers: int) -> None:
@@ -100,13 +102,13 @@ class LocalExecutor:
         self._running: dict[Future[TrainingOutcome], Job] = {}
         self._told: dict[Job, int] = {}
 
+    @override
     def submit(self, job: Job) -> None:
-        """See `Executor.submit`."""
         with _interrupts_held():
             self._running[self._pool.submit(worker.run_job, job)] = job
 
+    @override
     def cancel(self, job: Job) -> None:
-        """See `Executor.cancel`."""
         self._cancelled[self._cancellations % len(self._cancelled)] = job.number
         self._cancellations += 1
 
@@ -118,8 +120,8 @@ class LocalExecutor:
             except queue.Empty:
                 return found
 
+    @override
     def events(self, timeout: float) -> list[Event]:
-        """See `Executor.events`."""
         done, _ = wait(self._running, timeout=timeout, return_when=FIRST_COMPLETED)
         running = set(self._running.values())
         found: list[Event] = []
@@ -135,14 +137,14 @@ class LocalExecutor:
             found.append(JobDone(job, outcome))
         return found
 
+    @override
     def training_seconds(self, spec: NetworkSpec) -> float:
-        """See `Executor.training_seconds`."""
         with _interrupts_held():
             futures = [self._pool.submit(worker.run_estimate, spec) for _ in range(self.workers)]
         return statistics.fmean(_result(future) for future in futures)
 
+    @override
     def stop(self) -> None:
-        """See `Executor.stop`."""
         own = list((self._pool._processes or {}).values())  # not active_children: the caller may have others
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in own:
