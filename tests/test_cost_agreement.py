@@ -168,13 +168,13 @@ def test_what_fvcore_does_not_see_is_named_and_refused(name, blamed, block):
     assert found.shapes - found.fvcore == 4 * block
     assert found.hidden == blamed
     with pytest.raises(ScaleSearchError) as caught:
-        refuse_disagreement(found, f"counted_networks:{name}", "the baseline", 0.02)
+        refuse_disagreement(found, f"counted_networks:{name}", "the baseline", 0.02, "look")
     said = str(caught.value)
     assert "\n" not in said
     assert f"does not look into {blamed}" in said
     assert f"{found.fvcore:,} multiply-adds" in said
     assert f"the shapes tell {found.shapes:,}" in said
-    assert said.endswith(f"scalesearch check-base counted_networks:{name})")
+    assert said.endswith("(look closer with: look)")
 
 
 UNSEEN = [
@@ -191,7 +191,7 @@ def test_what_nobody_counts_is_a_note_and_no_refusal(name, named):
         pytest.importorskip("torchvision")
     found = found_of(name)
     assert found.off == 0
-    refuse_disagreement(found, name, "the baseline", 0.02)
+    refuse_disagreement(found, name, "the baseline", 0.02, "look")
     note = uncounted_note(found)
     assert named in note
     assert "--cost latency" in note
@@ -219,9 +219,9 @@ def test_a_network_that_fvcore_cannot_follow_is_not_said_not_to_run():
 
 def test_a_difference_within_half_the_tolerance_is_no_refusal():
     found = found_of("chained")
-    refuse_disagreement(found, "near", "the baseline", 2 * found.off + 1e-9)
+    refuse_disagreement(found, "near", "the baseline", 2 * found.off + 1e-9, "look")
     with pytest.raises(ScaleSearchError, match="near, the baseline"):
-        refuse_disagreement(found, "near", "the baseline", 2 * found.off - 1e-9)
+        refuse_disagreement(found, "near", "the baseline", 2 * found.off - 1e-9, "look")
 
 
 COSTLY = ["fft_fft2", "cdist", "bilinear", "linalg_svd", "linalg_inv", "conv2d", "no_such_operator"]

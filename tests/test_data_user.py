@@ -101,7 +101,7 @@ def test_stdout_stays_clean_and_the_path_as_it_was(here, capsys):
         ("my_data:three", "returned tuple of length 3"),
         ("my_data:only_x", "has no 'y'; it has: x"),
         ("my_data:ragged", "x is no array: ValueError"),
-        ("my_data:words", "y has the type <U1"),
+        ("my_data:words", "y has the type <U1; allowed: whole numbers, 0 for the first class"),
     ],
 )
 def test_functions_that_do_not(here, spec, message):

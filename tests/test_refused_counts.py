@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from fake_executor import World
 from synthetic import study
@@ -170,3 +171,12 @@ def test_the_planned_networks_are_counted_too(tmp_path):
         run(definition(base), StudyPaths(tmp_path / "s"), make_executor=world.executor)
     assert str(caught.value).startswith(f"{base}, the planned network at depth ")
     assert "does not look into linalg_multi_dot" in str(caught.value)
+
+
+def test_the_next_command_looks_at_the_same_data_and_size(tmp_path):
+    np.savez(tmp_path / "x y.npz", x=np.arange(60 * 144, dtype=np.uint8).reshape(60, 12, 12), y=np.arange(60) % 3)
+    data = f"npz:{tmp_path / 'x y.npz'}"
+    with pytest.raises(ScaleSearchError) as caught:
+        run(definition("counted_networks:customfn", data=data, resolution=12), StudyPaths(tmp_path / "s"))
+    wanted = f"scalesearch check-base counted_networks:customfn --data '{data}' --resolution 12"
+    assert str(caught.value).endswith(f"(look closer with: {wanted})")

@@ -106,7 +106,8 @@ def _array(value: Any, key: str, what: str) -> AnyArray:
     except Exception as error:  # whatever a foreign object's __array__ raises
         raise DataError(f"{what}: {key} is no array: {one_line(error)}") from error
     if array.dtype.kind not in "uifb":
-        raise DataError(f"{what}: {key} has the type {array.dtype}; allowed: whole numbers or floats")
+        allowed = "whole numbers, 0 for the first class" if key.startswith("y") else "whole numbers or floats"
+        raise DataError(f"{what}: {key} has the type {array.dtype}; allowed: {allowed}")
     return array
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ from scalesearch.search.samplers import ADAPTIVE
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.study.config import option
 from scalesearch.study.manifest import Manifest
+
+DEFAULT_BUDGET = "2x"
+"""What check-base looks at by itself."""
 
 
 def check_plan(prepared: Prepared) -> None:
@@ -68,7 +72,7 @@ def check_counts(prepared: Prepared) -> tuple[str, ...]:
     for spec in (baseline.spec, *_corners(prepared)):
         found = own if spec == baseline.spec else agreement(baseline, spec, task, quantity)
         place = "the baseline" if spec == baseline.spec else f"the planned network {_place(baseline, spec)}"
-        refuse_disagreement(found, baseline.name, place, prepared.config.tolerance or TOLERANCES[0])
+        refuse_disagreement(found, baseline.name, place, prepared.config.tolerance or TOLERANCES[0], _closer(prepared))
     note = uncounted_note(own)
     return tuple(text for text in (note, _other_count(prepared, quantity)) if text)
 
@@ -117,7 +121,7 @@ def _check_enough(prepared: Prepared, space: BudgetSpace) -> None:
         f"only {there} network{'' if there == 1 else 's'} of {name} can be built {within} of {space.text}, and a study "
         f"needs {FEWEST}: depth, width or resolution come in too coarse steps{failing}; allowed: "
         f"{_what_helps(space, given, nearest)}, a --resolution with finer steps, widths in smaller multiples, or a "
-        f"class with stages() (see scalesearch check-base {name})"
+        f"class with stages() (see {_closer(prepared, space.text)})"
     )
 
 
@@ -141,8 +145,20 @@ def _all_off(prepared: Prepared, space: BudgetSpace, found: Sequence[Candidate])
         f"none of the {len(found)} planned networks at {space.text} is within {100 * space.surface.tolerance:g} %: "
         f"{prepared.baseline.name} comes in steps too coarse for it (the nearest misses by {100 * misses[0]:.1f} %); "
         f"allowed: --tolerance {enough:g} (half of them), or a network in finer steps, "
-        f"see scalesearch check-base {prepared.baseline.name}"
+        f"see {_closer(prepared, space.text)}"
     )
+
+
+def _closer(prepared: Prepared, budget: str = DEFAULT_BUDGET) -> str:
+    """The command that looks closely at this baseline on this data, as it is typed."""
+    config = prepared.config
+    given = {
+        "--budget": "" if budget == DEFAULT_BUDGET else budget,
+        "--data": "" if config.data == type(config)().data else config.data,
+        "--resolution": str(config.resolution or ""),
+    }
+    options = [word for pair in given.items() if pair[1] for word in pair]
+    return shlex.join(["scalesearch", "check-base", prepared.baseline.name, *options])
 
 
 class ChangedError(StudyError):

@@ -103,12 +103,14 @@ def _seen_by_shapes(baseline: Baseline, spec: NetworkSpec, task: Task) -> tuple[
     return found.left_out
 
 
-def refuse_disagreement(found: Agreement, name: str, place: str, tolerance: float) -> None:
+def refuse_disagreement(found: Agreement, name: str, place: str, tolerance: float, closer: str) -> None:
     """End where the two counts are too far apart for any budget.
 
     Args:
         name: of the baseline, as the command line takes it.
         place: which of its networks it is.
+        tolerance: of the budget.
+        closer: the command that looks closer.
 
     Raises:
         ScaleSearchError: with both counts, the operators, and the next command.
@@ -118,7 +120,7 @@ def refuse_disagreement(found: Agreement, name: str, place: str, tolerance: floa
     remedy = "the same arithmetic in torch's own operators, which both count" if found.costly else "another --cost"
     raise ScaleSearchError(
         f"{name}, {place}: the two counts of its cost disagree, so that no budget can be met: {found.difference()}; "
-        f"allowed: {remedy} (look closer with: scalesearch check-base {name})"
+        f"allowed: {remedy} (look closer with: {closer})"
     )
 
 
