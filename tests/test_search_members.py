@@ -11,11 +11,12 @@ from fake_executor import World
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import InfeasibleError
 from scalesearch.networks.user.call import load
+from scalesearch.report.tables import front_table
 from scalesearch.scaling.candidates import NARROWER
 from scalesearch.scaling.coefficients import distance, is_met, references
 from scalesearch.scaling.cost import count_module
 from scalesearch.search import resume, run
-from scalesearch.search.preflight import cautions
+from scalesearch.search.preflight import cautions, preflight
 from scalesearch.search.prepare import prepare
 from scalesearch.study import StudyPaths, load_manifest
 from scalesearch.study.config import config_from_dict
@@ -105,6 +106,8 @@ def test_references_that_no_network_is_are_told_with_what_stands_for_them(study)
         others = [s.network for s in budget.networks]
         assert gap <= min(distance(n.shares, references()[name]) for n in others) + 1e-9
     assert any("stands for it" in caution for caution in budget.cautions)
+    on_resume = preflight(prepare(result.manifest.config, result.manifest), result.manifest, None)
+    assert any("are enlarged to 32 px" in note for note in on_resume.size_notes)
 
 
 @pytest.mark.parametrize("sampler", ["lattice", *(pytest.param(s, marks=pytest.mark.slow) for s in ("tpe", "surface"))])
@@ -172,3 +175,5 @@ def test_members_are_spread_and_the_references_come_first(study):
     roles = [bool(network.roles) for network in numbered]
     assert roles == sorted(roles, reverse=True)
     assert len({network.spec for network in numbered}) == len(numbered)
+    heads = [column.header for column in front_table(result.pareto).columns]
+    assert heads[-2:] == ["depth", "width"]  # what is passed; these are no blocks

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scalesearch.report.layout import plain_table
-from scalesearch.report.text import NONE, blocks, span
+from scalesearch.report.text import NONE, blocks, layer_heads, span
 from scalesearch.scaling.answers.exponents import DIMENSIONS, ExponentReport, Slope, Staircase
 from scalesearch.scaling.answers.surface import BACKWARD, DepthRange, SpaceReport, Spread
 from scalesearch.scaling.units import engineering
@@ -168,11 +168,12 @@ def _costs_table(report: SpaceReport) -> Table:
 
 
 def _references_table(report: SpaceReport) -> Table:
-    table = plain_table(leave_out=("plain", "blocks", "repaired"))
+    head = layer_heads(network.spec for _, network in report.references.values())[0]
+    table = plain_table(leave_out=("plain", head, "repaired"))
     table.add_column("reference", no_wrap=True)
     for name in ("alpha", "beta", "gamma"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("blocks")
+    table.add_column(head)
     for name in ("px", "plain", "repaired"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, (point, network) in report.references.items():

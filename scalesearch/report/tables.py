@@ -23,6 +23,7 @@ from scalesearch.report.text import (
     channels,
     cost,
     is_function,
+    layer_heads,
     note,
     points,
     points_interval,
@@ -160,12 +161,13 @@ def verdict_table(comparisons: Iterable[Comparison]) -> Table:
 def front_table(front: Iterable[NetworkSummary]) -> Table:
     """The networks that no other beats on both cost and accuracy."""
     front = list(front)
-    table = plain_table(leave_out=("channels", "blocks", "px"))
+    heads = layer_heads(summary.network.spec for summary in front)
+    table = plain_table(leave_out=(heads[1], heads[0], "px"))
     short = CURRENCIES[front[0].network.currency].short if front else "cost"
     for name, justify in ((short, "right"), ("accuracy %", "right"), ("budget", "left"), ("px", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("blocks")
-    table.add_column("channels")
+    for head in heads:
+        table.add_column(head)
     for summary in front:
         spec = summary.network.spec
         table.add_row(

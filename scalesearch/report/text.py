@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.noise import Reliability
@@ -90,6 +90,17 @@ def blocks(spec: NetworkSpec) -> str:
 def channels(spec: NetworkSpec) -> str:
     """Channels of stem, stages and head, or the width multiplier of a network that does not tell its stages."""
     return _multipliers(spec.channels) if spec.unit == "thousandth" else listed(spec.channels)
+
+
+def layer_heads(specs: Iterable[NetworkSpec]) -> tuple[str, str]:
+    """What `blocks` and `channels` are called over a column: multipliers are no blocks.
+
+    Example:
+        >>> layer_heads([NetworkSpec((1900,), (1000,), 32, unit="thousandth")])
+        ('depth', 'width')
+    """
+    units = {spec.unit for spec in specs}
+    return ("depth", "width") if units == {"thousandth"} else ("blocks", "channels")
 
 
 def _multipliers(thousandths: Sequence[int]) -> str:

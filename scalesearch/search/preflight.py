@@ -49,7 +49,7 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
         training_seconds=seconds,
         estimate_seconds=None if seconds is None else seconds * _equivalents(prepared, plans) / manifest.workers,
         baseline_px=prepared.baseline.spec.resolution_px,
-        size_notes=size_notes(prepared) if executor else (),
+        size_notes=size_notes(prepared),
     )
 
 
