@@ -359,8 +359,8 @@ def test_count_takes_every_option(call):
     ("arguments", "said"),
     [
         (("efficientnet_b9",), "'efficientnet_b9'"),
-        (("efficientnet_b0", "--depth", "0"), "0"),
-        (("efficientnet_b0", "--width", "nan"), "nan"),
+        (("efficientnet_b0", "--depth", "0"), "--depth is 0; allowed: a number above 0"),
+        (("efficientnet_b0", "--width", "nan"), "--width is nan"),
         (("efficientnet_b0", "--depth", "1e9"), "allowed: 100 or less"),
         (("efficientnet_b0", "--alpha", "1.1", "--phi", "5000"), "allowed"),
         (("efficientnet_b0", "--resolution", "0"), "0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -36,6 +37,9 @@ def count(
         raise UsageError("--depth, --width, --resolution and --alpha, --beta, --gamma exclude each other; give one set")
     if phi is not None and all(v is None for v in compound):
         raise UsageError(f"--phi {phi:g} has nothing to raise; give --alpha, --beta or --gamma with it")
+    for option, multiplier in (("--depth", depth), ("--width", width)):
+        if multiplier is not None and not 0 < multiplier < math.inf:
+            raise UsageError(f"{option} is {multiplier:g}; allowed: a number above 0")
     given = Coefficients(*(1.0 if v is None else v for v in (alpha, beta, gamma)))
     plain = Coefficients(1.0 if depth is None else depth, 1.0 if width is None else width, 1.0)
     multipliers = given.at(1.0 if phi is None else phi) if any(v is not None for v in compound) else plain
