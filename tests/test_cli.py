@@ -129,6 +129,8 @@ BAD = [
     (2, ("--epochs", "0"), ("epochs is 0", "greater than or equal to 1")),
     (2, ("--workers", "-1"), ("workers is -1", "greater than or equal to 0")),
     (2, ("--tolerance", "0"), ("tolerance is 0", "greater than 0")),
+    (2, ("--resolution", "0"), ("--resolution is 0", "1 or more")),
+    (2, ("--workers", "0"), ("--workers is 0", "1 or more")),
     (2, ("--tolerance", "nan"), ("tolerance is nan", "finite")),
     (2, ("--grid-step", "0.9"), ("--grid-step is 0.9", "0.5")),
     (2, ("--time-limit", "soon"), ("'soon'", "15m")),

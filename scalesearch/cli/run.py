@@ -120,6 +120,9 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(
             "--tolerance is 0; allowed: greater than 0, at most 1; without it as little as leaves ten networks"
         )
+    for name, without in (("resolution", "the baseline's own"), ("workers", "as many as there are cores")):
+        if given[name] == 0:  # in a definition 0 is not given
+            raise UsageError(f"--{name} is 0; allowed: 1 or more; without it {without}")
     if given["recipe"] is not None:
         own = read_toml(given["recipe"])
         values = own.get("proxy", own) if isinstance(own.get("proxy", own), Mapping) else own
