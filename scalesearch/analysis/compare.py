@@ -197,7 +197,7 @@ def _row(
 
 def _verdict(summary: NetworkSummary, gap: Difference | float | None, ci95: tuple[float, float] | None) -> str:
     if not summary.ranked:
-        return {"failed": "diverged", "off_budget": "off budget", "waiting": "not trained yet"}.get(
+        return {"failed": summary.failure, "off_budget": "off budget", "waiting": "not trained yet"}.get(
             summary.status, summary.status
         )
     if gap is None:

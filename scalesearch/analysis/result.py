@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
+from scalesearch.analysis.fidelity.chance import chance_of, without_unlearned
 from scalesearch.analysis.fidelity.overruled import overruled, overruling_words
 from scalesearch.analysis.fidelity.rate_range import VALIDATION, MeasuredRates, measured_rates, tried_of
 from scalesearch.analysis.fidelity.rates import RateCheck
@@ -46,7 +47,7 @@ class BudgetResult:
         at_cost: how accuracy answers to cost, by which networks that miss the budget are compared; None where all
             meet it, or nothing else was trained that would tell.
         cautions: what a reader must know to compare its networks, sentence by sentence.
-        headline: what stands before the answer: networks that diverged.
+        headline: what stands before the answer: networks that diverged or did not learn.
     """
 
     facts: BudgetFacts
@@ -123,7 +124,7 @@ def _budget_result(
         proof=proof,
         at_cost=at_cost,
         cautions=(*_cautions(facts, own, at_cost), *overruling_words(comparisons, check)),
-        headline=_headline(own),
+        headline=_headline(own, baseline),
     )
 
 
@@ -142,17 +143,24 @@ def _compared(
     return overruled(compare_best(best, own, baseline, REFERENCES), best.network.trial, others, check)
 
 
-def _headline(own: Sequence[NetworkSummary]) -> str:
-    """That networks diverged: the first thing to know of a budget."""
-    lost = [s for s in own if s.failed]
-    if not lost:
+def _headline(own: Sequence[NetworkSummary], baseline: NetworkSummary | None) -> str:
+    """That networks diverged or did not learn: the first thing to know of a budget."""
+    trained = sum(1 for s in own if s.failed or s.accuracies)
+    groups = {
+        "diverged (a loss that is not finite)": [s for s in own if s.failed > s.unlearned],
+        "did not learn (no better than guessing at the end)": [s for s in own if s.failed == s.unlearned > 0],
+    }
+    told = [f"{len(lost)} of {trained} networks {what}: {_some(lost)}" for what, lost in groups.items() if lost]
+    if baseline and baseline.failed:
+        told.append(f"the baseline {baseline.failure}")
+    if not told:
         return ""
-    names = ", ".join(" ".join((f"network {s.network.trial}", *(f"({n})" for n in s.network.names))) for s in lost[:5])
-    more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-    return (
-        f"{len(lost)} of {sum(1 for s in own if s.failed or s.accuracies)} networks diverged (a loss that is not "
-        f"finite): {names}{more}. They are left out of every comparison; a lower --lr would let them train."
-    )
+    return f"{'; '.join(told)}. They are left out of every comparison; a lower --lr would let them train."
+
+
+def _some(networks: Sequence[NetworkSummary]) -> str:
+    names = [" ".join((f"network {s.network.trial}", *(f"({n})" for n in s.network.names))) for s in networks[:5]]
+    return ", ".join(names) + (f" and {len(networks) - 5} more" if len(networks) > 5 else "")
 
 
 def _cautions(facts: BudgetFacts, own: Sequence[NetworkSummary], at_cost: CostSlope | None) -> Iterator[str]:
@@ -183,7 +191,7 @@ def _advice(
 ) -> str:
     if best is None and failed:
         return (
-            f"All {failed} networks that were trained diverged (a loss that is not finite): lower the learning rate "
+            f"All {failed} networks that were trained diverged or did not learn: lower the learning rate "
             "(--lr), or look at the network with scalesearch check-base."
         )
     if best is None:
@@ -214,13 +222,12 @@ def compute_result(
         endings: budget -> why its search ended, where the sampler decides that itself.
         lowered: whether the learning rate was halved because a training diverged.
     """
-    records = list(records)
+    records, evidence = without_unlearned(list(records), list(evidence), chance_of(manifest.data))
     at_own_cost = summarize(records)
     at_cost = cost_slopes(at_own_cost, {facts.text: facts.tolerance for facts in manifest.budgets})
     summaries = summarize(records, at_cost) if at_cost else at_own_cost
     baseline = with_role(summaries, "baseline")
     endings = endings or {}
-    evidence = list(evidence)
     budgets = tuple(
         _budget_result(f, summaries, baseline, endings.get(f.text, ""), records, evidence, at_cost.get(f.text))
         for f in manifest.budgets
@@ -243,8 +250,9 @@ def _rates(manifest: Manifest, evidence: Sequence[EvidenceRecord], lowered: bool
     """What the range test settled, where the definition leaves the learning rate open."""
     if manifest.config.proxy.learning_rate or not manifest.optimizer:
         return None
-    images = min(VALIDATION, manifest.data.val_images)
-    return measured_rates(manifest.optimizer, *tried_of(evidence, manifest.optimizer), images, int(lowered))
+    chance = chance_of(manifest.data, VALIDATION)
+    tried, networks = tried_of(evidence, manifest.optimizer, chance)
+    return measured_rates(manifest.optimizer, tried, networks, chance.images, int(lowered))
 
 
 def _complete(

@@ -19,7 +19,8 @@ class NetworkSummary:
 
     Attributes:
         accuracies: validation accuracy of each finished training, by seed, 0 to 1.
-        failed: trainings whose loss was not finite; a network with one is never ranked.
+        failed: trainings whose loss was not finite, or that learned nothing; a network with one is never ranked.
+        unlearned: those of them that learned nothing (see `analysis.chance`).
         stopped: trainings that a pruner ended or spared; a network with one is not ranked either.
         mean: mean accuracy; None without a finished training.
         sd: over this network's seeds; None with fewer than two.
@@ -44,6 +45,7 @@ class NetworkSummary:
     rank: int | None = None
     off: float = 0.0
     off_sd: float = 0.0
+    unlearned: int = 0
 
     @property
     def level(self) -> tuple[float, ...]:
@@ -59,6 +61,13 @@ class NetworkSummary:
     def ranked(self) -> bool:
         """Whether the network may be called best: on budget, trained, and no training failed or was stopped."""
         return self.network.trainable and not self.failed and not self.stopped and bool(self.accuracies)
+
+    @property
+    def failure(self) -> str:
+        """What its failed trainings did, in words."""
+        if not self.unlearned:
+            return "diverged"
+        return "did not learn" if self.unlearned == self.failed else "diverged or did not learn"
 
     @property
     def status(self) -> str:
@@ -94,6 +103,7 @@ def _collect(records: Sequence[TrialRecord], at_cost: Mapping[str, CostSlope]) -
         sd=sd,
         off=off,
         off_sd=off_sd,
+        unlearned=sum(o.status == "failed" and o.loss is not None for o in outcomes),
     )
 
 

@@ -35,7 +35,11 @@ def _causes(budget: BudgetResult) -> Iterator[str]:
         limit, part = min((max(s.network.violations, key=lambda v: v[1]) for s in over), key=lambda item: item[1])
         yield f"{len(over)} broke a limit (the nearest is {over_limit(limit, part)})"
     if failed := by_status["failed"]:
-        yield f"{len(failed)} diverged (a loss that is not finite)"
+        lost = sum(1 for s in failed if s.failed > s.unlearned)
+        if lost:
+            yield f"{lost} diverged (a loss that is not finite)"
+        if lost < len(failed):
+            yield f"{len(failed) - lost} did not learn (no better than guessing at the end)"
     if stopped := by_status["stopped"]:
         yield f"{len(stopped)} were given up by the pruner"
 

@@ -78,6 +78,13 @@ class Dataset:
         """Validation accuracy, 0 to 1, of always answering with the class that is most frequent there."""
         return float(np.bincount(self.val.labels).max() / len(self.val))
 
+    @property
+    def chance_loss(self) -> float:
+        """Validation loss, nats, of always answering with the shares that the classes have there: their entropy."""
+        counts = np.bincount(self.val.labels)
+        shares = counts[counts > 0] / len(self.val)
+        return float(-(shares * np.log(shares)).sum())
+
 
 @dataclass(frozen=True, eq=False)
 class ArrayImages:

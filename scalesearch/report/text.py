@@ -197,7 +197,7 @@ def points_interval(comparison: Comparison) -> str:
 def note(summary: NetworkSummary) -> str:
     """What the network was proposed as, and why it has no rank."""
     reasons = {
-        "failed": f"diverged on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds",
+        "failed": f"{summary.failure} on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds",
         "stopped": "given up early",
         "off_budget": "off budget, not trained",
         "infeasible": f"{violations(summary.network)}, not trained",

@@ -141,7 +141,7 @@ def _search(
             listener.preflight(preflight(prepared, manifest, executor if new else None))
             for text in cautions(prepared):
                 listener.note(text)
-            recipes = measure(prepared, store, listener, make_executor, width, deadline)
+            recipes = measure(prepared, manifest.data, store, listener, make_executor, width, deadline)
             in_time = recipes is not None
             while recipes is not None:
                 try:
@@ -152,7 +152,7 @@ def _search(
                     executor.stop()
                     store.lower()
                     executor = make_executor(prepared.setup(), width)
-                    recipes = recipes_of(prepared, store.evidence(), store.lowered)
+                    recipes = recipes_of(prepared, manifest.data, store.evidence(), store.lowered)
         except BaseException:
             executor.stop()
             with contextlib.suppress(StorageError):  # the first error is the one to tell; the database holds everything
@@ -189,7 +189,10 @@ def _train(
     config = prepared.config
     first = first_seed(config)
     seeds = tuple(range(first, first + config.seeds))
-    watch = lowers_once(recipes, store)
+    watch = lowers_once(recipes, store, manifest.data)
+    for record in store.records():  # a process may have been killed between such a training and the halving
+        if record.outcome:
+            watch(record.network, record.outcome)
     loop = Loop(
         store, executor, listener, window=_window(manifest), deadline=deadline, recipe_of=recipes.of, watch=watch
     )

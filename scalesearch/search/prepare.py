@@ -76,6 +76,7 @@ def data_facts(dataset: Dataset) -> DataFacts:
         class_names=tuple(shown(name) for name in dataset.classes[:CLASSES_KEPT]),
         splits=dataset.splits,
         majority_share=dataset.majority_share,
+        chance_loss=dataset.chance_loss,
         warnings=dataset.warnings,
         sides=dataset.sides,
     )

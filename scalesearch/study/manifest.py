@@ -35,6 +35,7 @@ class DataFacts:
         class_names: the first CLASSES_KEPT of them.
         splits: where each split comes from, and why.
         majority_share: validation accuracy (0 to 1) of always answering with one class; 0 where it is not known.
+        chance_loss: validation loss (nats) of always answering with the shares of the classes; 0 where not known.
         warnings: what the images show that a user should know, in sentences.
         sides: least and largest of the shorter sides of a folder's images; (0, 0) where all are of one size.
     """
@@ -52,6 +53,7 @@ class DataFacts:
     majority_share: float = 0.0
     warnings: tuple[str, ...] = ()
     sides: tuple[int, int] = (0, 0)
+    chance_loss: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

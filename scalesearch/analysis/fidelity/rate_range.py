@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from scalesearch.analysis.fidelity.chance import Chance
 from scalesearch.study.record import NetworkRecord
 from scalesearch.study.record.evidence import EvidenceRecord
 
@@ -48,11 +49,26 @@ VALIDATION = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One short training: of which network, at how many steps from the centre, and its accuracy (None: diverged)."""
+    """One short training.
+
+    Attributes:
+        role: of which network.
+        step: its rate, in steps from the centre.
+        accuracy: 0 to 1; None where it diverged or learned nothing.
+        unlearned: whether it ended no better than guessing, with a finite loss.
+    """
 
     role: Role
     step: int
     accuracy: float | None
+    unlearned: bool = False
+
+    @property
+    def told(self) -> str:
+        """Its accuracy in %, or what it did instead."""
+        if self.accuracy is not None:
+            return f"{100 * self.accuracy:.1f}"
+        return "did not learn" if self.unlearned else "diverged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +78,7 @@ class MeasuredRates:
     Attributes:
         optimizer: that the rates are of.
         tried: every short training.
-        best: role -> its best rate.
+        best: role -> its best rate; without a network that learned at none.
         common: the rate of all networks; where they have their own, the baseline's.
         deeper: change of log(rate) per unit of log-cost that is spent on depth; 0 where one rate serves all.
         wider: the same for width.
@@ -98,9 +114,14 @@ class MeasuredRates:
         return float(f"{rate / 2**self.lowered:.3g}")
 
     @property
+    def unlearned(self) -> tuple[Role, ...]:
+        """The networks that learned at no rate."""
+        return tuple(role for role in ROLES if role not in self.best and any(t.role == role for t in self.tried))
+
+    @property
     def words(self) -> str:
         """The table in a sentence or two."""
-        told = "; ".join(f"{role} {_row(self, role)}" for role in ROLES if role in self.best)
+        told = "; ".join(f"{role} {row}" for role in ROLES if (row := _row(self, role)))
         rate = f"{self.common / 2**self.lowered:.3g}"
         chosen = (
             f"each network has its own rate, {rate} for the baseline, by a rule through the three"
@@ -108,7 +129,8 @@ class MeasuredRates:
             else f"{rate} for all networks"
         )
         lowered = "; halved once, because a training diverged" if self.lowered else ""
-        return f"{self.optimizer}, measured by short trainings: {chosen}{lowered}. Accuracy in % by rate: {told}."
+        lost = "".join(f" The {role} learned at none of these rates." for role in self.unlearned)
+        return f"{self.optimizer}, measured by short trainings: {chosen}{lowered}. Accuracy in % by rate: {told}.{lost}"
 
 
 def rate_at(optimizer: str, step: int) -> float:
@@ -123,15 +145,11 @@ def rate_at(optimizer: str, step: int) -> float:
 
 def _row(found: MeasuredRates, role: Role) -> str:
     own = sorted((t for t in found.tried if t.role == role), key=lambda t: t.step)
-    cells = (
-        f"{rate_at(found.optimizer, t.step):g} {'diverged' if t.accuracy is None else f'{100 * t.accuracy:.1f}'}"
-        for t in own
-    )
-    return ", ".join(cells)
+    return ", ".join(f"{rate_at(found.optimizer, t.step):g} {t.told}" for t in own)
 
 
 def best_step(tried: Iterable[Tried]) -> int | None:
-    """The step of the highest accuracy, the lower of two as good; None where all diverged."""
+    """The step of the highest accuracy, the lower of two as good; None where none learned."""
     done = [(t.accuracy, -t.step) for t in tried if t.accuracy is not None]
     return -max(done)[1] if done else None
 
@@ -156,13 +174,25 @@ def _settled(own: Sequence[Tried], centre: int, extensions: int) -> int | list[i
     if first:
         return first
     best = best_step(own)
-    if best is None:  # everything diverged: only lower rates can help
-        lower = min(known) - 1
-        return [lower] if len(known) - 3 < extensions + 1 else min(known)
+    if best is None:
+        return [_another(own)] if len(known) - 3 < extensions + 1 else _unsettled(own)
     beyond = best - 1 if best == min(known) else best + 1 if best == max(known) else None
     if beyond is None or len(known) - 3 >= extensions or abs(beyond) > FARTHEST + 1:
         return best
     return [beyond]
+
+
+def _another(own: Sequence[Tried]) -> int:
+    """What to try where nothing has learned: lower rates after a divergence, else lower and higher ones in turn."""
+    known = {t.step for t in own}
+    upwards = all(t.unlearned for t in own) and len(known) % 2 == 0
+    return max(known) + 1 if upwards else min(known) - 1
+
+
+def _unsettled(own: Sequence[Tried]) -> int:
+    """The step of a network that learned at none: the lowest after a divergence, else the middle."""
+    steps = sorted(t.step for t in own)
+    return steps[len(steps) // 2] if all(t.unlearned for t in own) else steps[0]
 
 
 def vertex(own: Sequence[Tried]) -> float:
@@ -175,7 +205,7 @@ def vertex(own: Sequence[Tried]) -> float:
     """
     best = best_step(own)
     if best is None:
-        return float(min(t.step for t in own))
+        return float(_unsettled(own))
     at = {t.step: t.accuracy for t in own}
     below, top, above = at.get(best - 1), at[best], at.get(best + 1)
     if below is None or top is None or above is None:
@@ -196,12 +226,15 @@ def measured_rates(
     roles = [role for role in ROLES if role in networks]
     if "baseline" not in networks or next_steps(tried, roles):
         return None
-    rows = {role: [t for t in tried if t.role == role] for role in roles}
+    every = {role: [t for t in tried if t.role == role] for role in roles}
+    rows = {role: own for role, own in every.items() if best_step(own) is not None}
     tops = {role: vertex(own) for role, own in rows.items()}
     best = {role: _rate(optimizer, top) for role, top in tops.items()}
     common, cost = _common(rows, images), networks["baseline"].target
-    if common is not None:
-        top = min(max(tops["baseline"], common - 0.5), common + 0.5)
+    if common is not None or "baseline" not in rows:
+        top = min(tops.values(), default=vertex(every["baseline"]))
+        if common is not None:
+            top = min(max(tops.get("baseline", common), common - 0.5), common + 0.5)
         rate = _rate(optimizer, top)
         return MeasuredRates(optimizer, tuple(tried), best, rate, 0.0, 0.0, (rate, rate), cost, lowered)
     base = math.log(best["baseline"])
@@ -229,7 +262,9 @@ def spare(accuracy: float, images: int) -> float:
 
 
 def _common(rows: Mapping[Role, Sequence[Tried]], images: int) -> int | None:
-    """The step that costs no network more than it may, and the three together least; None where there is none."""
+    """The step that costs no network more than it may, and all together least; None where there is none."""
+    if not rows:
+        return None
     at = {role: {t.step: t.accuracy for t in own} for role, own in rows.items()}
     tops = {role: max((a for a in own.values() if a is not None), default=0.0) for role, own in at.items()}
     losses: dict[int, list[float]] = {}
@@ -248,15 +283,23 @@ def _per_cost(change: float, corner: NetworkRecord, dimension: Literal["depth", 
     return change / spent if abs(spent) > 1e-9 else 0.0
 
 
-def tried_of(evidence: Iterable[EvidenceRecord], optimizer: str) -> tuple[list[Tried], dict[Role, NetworkRecord]]:
-    """The short trainings of a study, and the networks that they are of."""
+def tried_of(
+    evidence: Iterable[EvidenceRecord], optimizer: str, chance: Chance
+) -> tuple[list[Tried], dict[Role, NetworkRecord]]:
+    """The short trainings of a study, and the networks that they are of.
+
+    Args:
+        chance: what guessing gives on the images of a short training.
+    """
     tried: list[Tried] = []
     networks: dict[Role, NetworkRecord] = {}
     steps = {rate_at(optimizer, step): step for step in range(-FARTHEST - 3, FARTHEST + 4)}
     for record in evidence:
         if record.stage.purpose == "range" and record.stage.factor in steps:
             role: Role = record.network.roles[0]  # type: ignore[assignment]
-            tried.append(Tried(role, steps[record.stage.factor], record.outcome.accuracy))
+            unlearned = chance.ended_at(record.outcome)
+            accuracy = None if unlearned else record.outcome.accuracy
+            tried.append(Tried(role, steps[record.stage.factor], accuracy, unlearned))
             networks[role] = record.network
     return tried, networks
 
@@ -272,7 +315,13 @@ def rates_to_dict(found: MeasuredRates) -> dict[str, Any]:
         "lowered": found.lowered,
         "best": dict(found.best),
         "tried": [
-            {"network": t.role, "rate": rate_at(found.optimizer, t.step), "accuracy": t.accuracy} for t in found.tried
+            {
+                "network": t.role,
+                "rate": rate_at(found.optimizer, t.step),
+                "accuracy": t.accuracy,
+                "ended": "complete" if t.accuracy is not None else t.told,
+            }
+            for t in found.tried
         ],
         "words": found.words,
     }

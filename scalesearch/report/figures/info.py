@@ -90,7 +90,7 @@ class SimplexInfo:
 def _problem(summary: NetworkSummary) -> str:
     network = summary.network
     if summary.failed:
-        return f"diverged on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds"
+        return f"{summary.failure} on {summary.failed} of {summary.failed + len(summary.accuracies)} seeds"
     if summary.stopped:
         return "given up early"
     if not network.within_tolerance:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from typing_extensions import override
 
+from scalesearch.analysis.fidelity.chance import Chance, chance_of
 from scalesearch.analysis.fidelity.rate_range import (
     CENTRES,
     ROLES,
@@ -32,6 +33,7 @@ from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.verify.stages import StagePlan, StageSource
 from scalesearch.study import StudyStore
 from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.manifest import DataFacts
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
 from scalesearch.study.record.evidence import EvidenceRecord, Stage
 from scalesearch.training.watch import Listener, Silent
@@ -68,12 +70,19 @@ class Recipes:
         return replace(self.base, learning_rate=self.rates.of(network)) if self.rates else self.base
 
 
-def recipes_of(prepared: Prepared, evidence: Sequence[EvidenceRecord], lowered: bool) -> Recipes | None:
-    """The recipes, where the learning rate is settled; None while it must still be measured."""
+def recipes_of(
+    prepared: Prepared, data: DataFacts, evidence: Sequence[EvidenceRecord], lowered: bool
+) -> Recipes | None:
+    """The recipes, where the learning rate is settled; None while it must still be measured.
+
+    Args:
+        data: as the study's manifest has it, so that the result reads the short trainings in the same way.
+    """
     if prepared.recipe.learning_rate:
         return Recipes(prepared.recipe, None)
-    optimizer, images = prepared.recipe.optimizer, min(VALIDATION, len(prepared.dataset.val))
-    rates = measured_rates(optimizer, *tried_of(evidence, optimizer), images, int(lowered))
+    optimizer, chance = prepared.recipe.optimizer, chance_of(data, VALIDATION)
+    tried, networks = tried_of(evidence, optimizer, chance)
+    rates = measured_rates(optimizer, tried, networks, chance.images, int(lowered))
     return Recipes(prepared.recipe, rates) if rates else None
 
 
@@ -157,18 +166,21 @@ def _by_its_recipe(stage: StageSource, opened: OpenTrial) -> OpenTrial:
 class ShortListener(Silent):
     """Tells short trainings as notes: they are none of those that a study counts."""
 
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
+    def __init__(self, listener: Listener, chance: Chance) -> None:
+        self.listener, self.chance = listener, chance
 
     @override
     def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
         rate = job.recipe.learning_rate if job.recipe else 0.0
         ended = "diverged" if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.1f} %"
+        if self.chance.ended_at(outcome):
+            ended += ", no better than guessing"
         self.listener.note(f"{network.roles[0]} at learning rate {rate:g}: {ended}, {outcome.seconds:.1f} s")
 
 
 def measure(
     prepared: Prepared,
+    data: DataFacts,
     store: StudyStore,
     listener: Listener,
     make_executor: MakeExecutor,
@@ -180,26 +192,29 @@ def measure(
         return Recipes(prepared.recipe, None)
     networks = corners(prepared)
     dataset, recipe = shortened(prepared.dataset, prepared.recipe, part_of(prepared))
-    if _wave(store, recipe, networks):
+    chance = chance_of(data, VALIDATION)
+    if _wave(store, recipe, networks, chance):
         listener.note(_announced(networks, dataset, recipe, prepared))
         executor = make_executor(replace(prepared.setup(), dataset=dataset), workers)
         try:
-            while wave := _wave(store, recipe, networks):
+            while wave := _wave(store, recipe, networks, chance):
                 steps = sorted({step for _, step in wave})
                 source = RangeSource([_stage(prepared, store, recipe, step, networks, wave) for step in steps])
-                loop = Loop(store, executor, ShortListener(listener), window=workers + 1, deadline=deadline)
+                loop = Loop(store, executor, ShortListener(listener, chance), window=workers + 1, deadline=deadline)
                 if not loop.run(source):
                     return None
         finally:
             executor.stop()
-    found = recipes_of(prepared, store.evidence(), store.lowered)
+    found = recipes_of(prepared, data, store.evidence(), store.lowered)
     if found and found.rates:
         listener.note(f"learning rate: {found.rates.words}")
     return found
 
 
-def _wave(store: StudyStore, recipe: ProxyRecipe, networks: Mapping[Role, NetworkRecord]) -> list[tuple[Role, int]]:
-    return next_steps(tried_of(store.evidence(), recipe.optimizer)[0], [*networks])
+def _wave(
+    store: StudyStore, recipe: ProxyRecipe, networks: Mapping[Role, NetworkRecord], chance: Chance
+) -> list[tuple[Role, int]]:
+    return next_steps(tried_of(store.evidence(), recipe.optimizer, chance)[0], [*networks])
 
 
 def _stage(

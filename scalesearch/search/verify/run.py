@@ -57,7 +57,7 @@ def verify(
         check_data(manifest, prepared)
         check_baseline(manifest, prepared)
         recall(prepared, store.stored())
-        recipes = recipes_of(prepared, store.evidence(), store.lowered)
+        recipes = recipes_of(prepared, manifest.data, store.evidence(), store.lowered)
         if recipes is None:
             raise StudyError(
                 f"study {paths.name!r} has not measured its learning rate to the end; go on with it first, by: "

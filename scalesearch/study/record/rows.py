@@ -13,6 +13,9 @@ from scalesearch.scaling.coefficients import Coefficients, Shares
 
 Status = Literal["complete", "failed", "stopped", "off_budget", "infeasible"]
 
+OUT_OF_MEMORY = "out of memory"
+"""How the note of a training begins that failed for want of memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class EpochPoint:
@@ -32,7 +35,8 @@ class TrainingOutcome:
         seed: of initialisation, data order and augmentation.
         status: `complete`; `failed` when a loss was not finite; `stopped` when a pruner ended it, or spared it.
         accuracy: validation accuracy after the last epoch, 0 to 1; None unless complete.
-        loss: validation cross-entropy after the last epoch, in nats; None unless complete.
+        loss: validation cross-entropy after the last epoch, in nats; None unless complete. The analysis counts a
+            training that learned nothing as failed, and keeps its loss.
         seconds: wall-clock time of the training.
         curve: one point an epoch.
         finished_at: UTC time, ISO 8601.

@@ -24,7 +24,7 @@ from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study.manifest import utc_now
-from scalesearch.study.record import EpochPoint, TrainingOutcome
+from scalesearch.study.record import OUT_OF_MEMORY, EpochPoint, TrainingOutcome
 from scalesearch.training.workers.base import Job, Setup, Worker, WorkerSetup
 from scalesearch.user_code.hidden import hidden_library
 
@@ -114,7 +114,7 @@ class ProxyWorker(Worker):
                 outcome = train_proxy(lambda: self._build(spec), data, given, seed, on_epoch, should_stop)
                 return replace(outcome, learning_rate=given.learning_rate)
         except torch.OutOfMemoryError as error:
-            note = f"out of memory on {self.device}: {str(error).splitlines()[0]}"
+            note = f"{OUT_OF_MEMORY} on {self.device}: {str(error).splitlines()[0]}"
             return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note)
 
     def _build(self, spec: NetworkSpec) -> Any:
