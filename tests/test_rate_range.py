@@ -29,7 +29,7 @@ from scalesearch.search import Silent, resume, run
 from scalesearch.search.verify.plans import Ask
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, StudyStore
-from scalesearch.study.config import config_from_dict, parse_rate
+from scalesearch.study.config import ProxyRecipe, config_from_dict, parse_rate
 from scalesearch.study.config.tuned import open_values
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
 from scalesearch.training.workers.base import Event, Job, JobDone
@@ -150,12 +150,53 @@ def test_only_a_baseline_that_was_tuned_here_has_a_rate_of_its_own():
     assert open_values("resnet_small", {"optimizer": "adamw"}) == {"learning_rate": 0.0}
 
 
+def test_a_tuned_rate_is_of_its_optimizer_and_auto_may_be_written_in_a_file():
+    assert config_from_dict({"proxy": {"optimizer": "adamw"}}).proxy.learning_rate == 0.0
+    assert config_from_dict({"proxy": {"optimizer": "sgd"}}).proxy.learning_rate == 0.2
+    assert config_from_dict({"proxy": {"learning_rate": "auto"}}).proxy.learning_rate == 0.0
+
+
+@pytest.mark.parametrize("rate", [-1, 1e9, math.nan, "fast"])
+def test_no_rate_in_a_file(rate):
+    with pytest.raises(UsageError, match=r"proxy.learning_rate is .*; allowed: "):
+        config_from_dict({"proxy": {"learning_rate": rate}})
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "part", "wanted"),
+    [
+        (8000, 50, 0.25, 4000),  # a quarter of two passes
+        (2000, 50, 0.05, 2000),  # 40 steps are 2,000 images
+        (400, 50, 0.05, 400),  # one pass where there are no more
+    ],
+)
+def test_images_of_a_short_training(images, batch, part, wanted):
+    from scalesearch.search.rates.ranging import wanted_images
+
+    assert wanted_images(images, 10, ProxyRecipe(epochs=2, batch_size=batch), part) == wanted
+
+
+def test_the_range_test_is_in_the_estimate(tmp_path):
+    """Ten short trainings: four of the baseline and six at 2x are 16, in a study of 2 (1 + 6 x 2) at 400 images."""
+    from scalesearch.cli.progress import preflight_lines
+    from scalesearch.search.ahead import plan_ahead
+
+    plan = plan_ahead(config_from_dict(QUICK), "x", make_executor=rated(World())).preflight
+    assert plan.short_trainings == 10
+    trained = plan.trainings - 2
+    part = 0.5 * (4 + 6 * 2) / (2 + trained * 2 + 0.5 * (4 + 6 * 2))  # one of two passes
+    assert plan.short_part == pytest.approx(part, rel=0.02)
+    whole = (trained + 1 + 0.5 * (4 + 6 * 2) / 2) * plan.training_seconds / plan.workers
+    assert plan.estimate_seconds == pytest.approx(whole, rel=0.02)
+    assert any("about 10 short trainings first" in line for line in preflight_lines(plan))
+
+
 @pytest.mark.parametrize(("text", "rate"), [("auto", 0.0), ("AUTO", 0.0), ("0.05", 0.05), ("1e-3", 0.001)])
 def test_rates_on_the_command_line(text, rate):
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "fast", ""])
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e9", "fast", ""])
 def test_no_rate(text):
     with pytest.raises(UsageError, match=r"--lr is .*allowed: auto, or a number above 0"):
         parse_rate(text)

@@ -81,6 +81,11 @@ def preflight_lines(plan: Preflight) -> list[str]:
         else f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''} each, baseline included"
     )
     total = f"{plan.trainings} trainings ({each})"
+    if plan.short_trainings:
+        lines.append(
+            f"about {plan.short_trainings} short trainings first, to measure the learning rate: "
+            f"{100 * plan.short_part:.0f} % of all"
+        )
     place = f"on {plan.device} with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
     if plan.estimate_seconds is None or plan.training_seconds is None:
         return [*lines, f"{total} {place}; what is finished is kept"]

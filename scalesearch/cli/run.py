@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scalesearch.cli.app import AsJson, Base, Budgets, Data, Resolution, StudiesDir, TimeLimit, Workers, app
 from scalesearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from scalesearch.study.config import StudyConfig
 
 
 @app.command()
@@ -86,7 +89,7 @@ def run(
     definition = read_definition(study or "default")
     changes = _changes(context.params)
     if not definition.bases:
-        changes |= _of_another_base(definition.config.base, changes)
+        changes |= _left_open(definition.config, changes)
     config = override(definition.config, spelled=option, **changes)
     bases = definition.bases if base is None or not definition.bases else (base,)
     definition = replace(definition, config=config, bases=bases)
@@ -137,12 +140,13 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_another_base(base: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The rate and the optimizer of a definition are its baseline's: for another they are measured and chosen."""
+def _left_open(config: StudyConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition's rate is that of its baseline and its optimizer: for another of either it is measured."""
     from scalesearch.study.config.tuned import open_values
 
-    asked = changes["base"]
-    if asked is None or asked == base:
-        return {}
+    asked, optimizer = changes["base"], changes["proxy_optimizer"]
+    if asked in (None, config.base):
+        other = optimizer not in (None, config.proxy.optimizer) and changes.get("proxy_learning_rate") is None
+        return {"proxy_learning_rate": 0.0} if other else {}
     given = {key[6:]: v for key, v in changes.items() if key.startswith("proxy_") and v is not None}
     return {f"proxy_{key}": value for key, value in open_values(asked, given).items()}

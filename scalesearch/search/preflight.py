@@ -10,6 +10,7 @@ from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost.latency import STEADY
 from scalesearch.scaling.realize import Candidate
 from scalesearch.search.prepare import Prepared, data_facts
+from scalesearch.search.rates.ranging import planned_range
 from scalesearch.search.samplers import Proposal
 from scalesearch.search.sizes import size_notes
 from scalesearch.search.spaces import BudgetSpace, planned_networks
@@ -33,6 +34,9 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
     trainings = config.seeds + sum(plan.trainings for plan in plans)
     largest = max(prepared.budgets, key=lambda space: space.surface.target)
     seconds = executor.training_seconds(_uniform(largest)) if executor else None
+    short, short_cost = planned_range(prepared)
+    searched = _equivalents(prepared, plans)
+    ranged = short_cost * prepared.gauge.cost(prepared.baseline.spec) / max(plan.target for plan in plans)
     return Preflight(
         study=manifest.study,
         baseline=prepared.baseline.name,
@@ -47,7 +51,9 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
         budgets=plans,
         trainings=trainings,
         training_seconds=seconds,
-        estimate_seconds=None if seconds is None else seconds * _equivalents(prepared, plans) / manifest.workers,
+        estimate_seconds=None if seconds is None else seconds * (searched + ranged) / manifest.workers,
+        short_trainings=short,
+        short_part=ranged / (searched + ranged),
         baseline_px=prepared.baseline.spec.resolution_px,
         size_notes=size_notes(prepared),
     )

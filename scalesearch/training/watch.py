@@ -59,7 +59,9 @@ class Preflight:
         baseline_px: native resolution of the baseline.
         size_notes: what a user should know of the sizes of images and feature maps, in sentences.
         training_seconds: of one training of the uniform network at the largest budget; None when resumed.
-        estimate_seconds: of the whole study on these workers; None when resumed.
+        estimate_seconds: of the whole study on these workers, the short trainings included; None when resumed.
+        short_trainings: that usually settle the learning rate first; 0 where it is given.
+        short_part: part of the study's cost that they are, 0 to 1.
     """
 
     study: str
@@ -78,6 +80,8 @@ class Preflight:
     estimate_seconds: float | None
     baseline_px: int = 0
     size_notes: tuple[str, ...] = ()
+    short_trainings: int = 0
+    short_part: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing_extensions import override
 from scalesearch.analysis.fidelity.chance import Chance, chance_of
 from scalesearch.analysis.fidelity.rate_range import (
     CENTRES,
+    CORNERS,
     ROLES,
     VALIDATION,
     MeasuredRates,
@@ -121,11 +122,29 @@ def part_of(prepared: Prepared) -> float:
     return min(PARTS[1], max(PARTS[0], COST * config.seeds * (1 + searched) / TYPICAL))
 
 
+def wanted_images(train_images: int, classes: int, recipe: ProxyRecipe, part: float) -> int:
+    """Images that a short training sees, each pass counted."""
+    least = min(train_images, max(BATCHES * recipe.batch_size, classes))
+    return max(round(part * recipe.epochs * train_images), least)
+
+
+def planned_range(prepared: Prepared) -> tuple[int, float]:
+    """The usual range test: its short trainings, and what they cost in whole trainings of the baseline; 0 for none."""
+    if prepared.recipe.learning_rate:
+        return 0, 0.0
+    recipe, dataset = prepared.recipe, prepared.dataset
+    wanted = wanted_images(len(dataset.train), len(dataset.classes), recipe, part_of(prepared))
+    part = wanted / (recipe.epochs * len(dataset.train))
+    targets = [space.surface.target for space in prepared.budgets if not space.is_baseline]
+    ratio = max(targets, default=0.0) / prepared.gauge.cost(prepared.baseline.spec)
+    own, each = 4, 3 * len(CORNERS) if targets else 0
+    return own + each, part * (own + each * ratio)
+
+
 def shortened(dataset: Dataset, recipe: ProxyRecipe, part: float) -> tuple[Dataset, ProxyRecipe]:
     """Images and recipe of a short training: one pass where that is enough, over a stratified part of the images."""
     images = len(dataset.train)
-    least = min(images, max(BATCHES * recipe.batch_size, len(dataset.classes)))
-    wanted = max(round(part * recipe.epochs * images), least)
+    wanted = wanted_images(images, len(dataset.classes), recipe, part)
     train, val = dataset.train, dataset.val
     if wanted < images:
         train = train.subset(stratified(train.labels, wanted, 0))

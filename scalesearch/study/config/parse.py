@@ -6,6 +6,7 @@ import math
 import re
 
 from scalesearch.errors import UsageError
+from scalesearch.study.config.recipe import MOST_RATE
 
 _STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
 _DURATION = re.compile(r"^(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?$")
@@ -29,7 +30,7 @@ def parse_rate(text: str | None) -> float | None:
     """Read a learning rate; `auto` is 0, which measures it, and None stays None.
 
     Raises:
-        UsageError: not a number above 0.
+        UsageError: not a number above 0, or above what any optimizer takes.
 
     Example:
         >>> parse_rate("0.05"), parse_rate("auto")
@@ -43,8 +44,8 @@ def parse_rate(text: str | None) -> float | None:
         rate = float(text)
     except ValueError:
         rate = math.nan
-    if not 0 < rate < math.inf:
-        raise UsageError(f"--lr is {text!r}; allowed: auto, or a number above 0 such as 0.05")
+    if not 0 < rate <= MOST_RATE:
+        raise UsageError(f"--lr is {text!r}; allowed: auto, or a number above 0, at most {MOST_RATE:g}")
     return rate
 
 

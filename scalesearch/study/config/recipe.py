@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 Optimizer = Literal["auto", "sgd", "adamw", "rmsprop"]
@@ -12,6 +12,15 @@ Augmentation = Literal["none", "flip", "shift", "flip+shift"]
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 """Of every dataclass that a file can fill."""
+
+
+MOST_RATE = 100.0
+"""No optimizer trains anything at a larger learning rate."""
+
+
+def _measured(value: Any) -> Any:
+    """A learning rate as a file may write it: `auto` is 0."""
+    return 0.0 if isinstance(value, str) and value.strip().lower() == "auto" else value
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -23,7 +32,8 @@ class ProxyRecipe:
         batch_size: images a step.
         optimizer: `sgd` (Nesterov), `adamw` or `rmsprop`; `auto` takes AdamW for networks with LayerNorm or without
             batch-norm, else SGD.
-        learning_rate: peak of the schedule: linear warm-up, then a cosine to zero; 0 measures it before the search.
+        learning_rate: peak of the schedule: linear warm-up, then a cosine to zero; 0 (in a file
+            `"auto"` too) measures it before the search.
         warmup: part of all steps spent warming up, 0 to 1.
         momentum: of SGD and RMSProp.
         weight_decay: decoupled for adamw; not applied to biases and normalisation.
@@ -42,10 +52,10 @@ class ProxyRecipe:
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 2
     batch_size: Annotated[int, Field(ge=2)] = 50
     optimizer: Optimizer = "sgd"
-    learning_rate: Annotated[float, Field(ge=0)] = 0.2
+    learning_rate: Annotated[float, BeforeValidator(_measured), Field(ge=0, le=MOST_RATE)] = 0.2
     warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 5e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip_norm: Annotated[float, Field(ge=0)] = 0.0

@@ -8,6 +8,9 @@ from typing import Any
 TUNED = ("efficientnet_micro",)
 """Baselines whose learning rate and optimizer the shipped definitions give; see benchmarks/README.md."""
 
+OPTIMIZER = "sgd"
+"""That their rates are of."""
+
 MEASURED: Mapping[str, Any] = {"learning_rate": 0.0, "optimizer": "auto"}
 """What a recipe is for every other: measured before the search, by the optimizer that suits the layers."""
 
@@ -23,7 +26,11 @@ def open_values(base: str, given: Mapping[str, Any]) -> dict[str, Any]:
         ({'learning_rate': 0.0, 'optimizer': 'auto'}, {'learning_rate': 0.0})
         >>> open_values("efficientnet_micro", {}), open_values("my_net:build", {"learning_rate": 0.1})
         ({}, {})
+        >>> open_values("efficientnet_micro", {"optimizer": "adamw"})
+        {'learning_rate': 0.0}
     """
-    if base in TUNED or "learning_rate" in given:
+    if "learning_rate" in given:
         return {}
+    if base in TUNED:  # its rate is of its optimizer
+        return {"learning_rate": 0.0} if given.get("optimizer", OPTIMIZER) != OPTIMIZER else {}
     return {key: value for key, value in MEASURED.items() if key not in given}
