@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalesearch.analysis.equal_cost import CostSlope
-from scalesearch.analysis.leader import compare
-from scalesearch.analysis.seed_table import Layout
+from scalesearch.analysis.leader import against_leader
+from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.analysis.summary import NetworkSummary, cost_slopes, summarize
 from scalesearch.analysis.verified.verification import verify_budget
 from scalesearch.networks.spec import NetworkSpec
@@ -90,11 +90,11 @@ def searched(records: list[TrialRecord], corrected: bool) -> tuple[tuple[Network
     return (summarize(records, slopes) if slopes else summaries), slopes.get("2x")
 
 
-def table(networks: list[NetworkRecord], truth: Truth, own: np.ndarray, rng: np.random.Generator) -> Layout:
+def table(networks: list[NetworkRecord], truth: Truth, own: np.ndarray, rng: np.random.Generator) -> SeedTable:
     """New seeds of every network, the baseline included."""
     expected = own + [truth.at(n.cost) - truth.at(n.target) for n in networks]
     drawn = expected[:, None] + rng.normal(0, truth.noise, (len(networks), NEW_SEEDS))
-    return Layout(tuple(networks), tuple(range(5000, 5000 + NEW_SEEDS)), drawn, drawn)
+    return SeedTable(tuple(networks), tuple(range(5000, 5000 + NEW_SEEDS)), drawn, drawn)
 
 
 def looks(truth: Truth, rng: np.random.Generator, corrected: bool) -> Iterator[tuple[str, bool, bool]]:
@@ -105,7 +105,7 @@ def looks(truth: Truth, rng: np.random.Generator, corrected: bool) -> Iterator[t
     best = ranked[0]
     held, wrong = True, False
     for one, other in itertools.combinations(ranked, 2):
-        found = compare(one, other, "rival", summaries)
+        found = against_leader(one, other, "rival", summaries)
         true = own[one.network.trial] - own[other.network.trial]
         low, high = found.ci95 or (0.0, 0.0)
         held &= low <= true <= high

@@ -22,7 +22,7 @@ from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.families.efficientnet import MICRO, make_baseline, stage_table
 from scalesearch.networks.spec import NetworkSpec, RoundingRules
 from scalesearch.scaling.coefficients import NOMINAL
-from scalesearch.scaling.cost.meter import Gauge
+from scalesearch.scaling.cost.meter import CostMeter
 from scalesearch.search.spaces import budget_space
 from scalesearch.study.config import ProxyRecipe, load_definition
 from scalesearch.training.workers.base import WorkerSetup
@@ -93,7 +93,7 @@ def measure(combination: Combination, networks: int, seeds: int, processes: int)
     )
     task = Task(len(dataset.classes), dataset.channels)
     config = replace(load_definition("default"), trials=networks)
-    space = budget_space(config, Gauge(combination.baseline, task), "2x", NOMINAL)
+    space = budget_space(config, CostMeter(combination.baseline, task), "2x", NOMINAL)
     specs = [space.candidate(point.shares).spec for point in space.known]
     setup = WorkerSetup(combination.baseline, task, dataset, recipe, "cpu", 1)
     jobs = [(spec, seed) for seed in range(seeds) for spec in specs]

@@ -20,7 +20,7 @@ from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, run
 from scalesearch.study import StudyPaths
 from scalesearch.study.config import config_from_dict
-from scalesearch.training.full import TrainAsk
+from scalesearch.training.full import TrainRequest
 from scalesearch.training.full.loop import FullData
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.watch import Silent, StagesPlan
@@ -144,8 +144,8 @@ class Heard(Silent):
         self.ended.append(outcome.status)
 
 
-def ask(recipe: TrainRecipe = QUICK, **changes: Any) -> TrainAsk:
-    return TrainAsk(recipe, **{"seeds": 1, **changes})
+def ask(recipe: TrainRecipe = QUICK, **changes: Any) -> TrainRequest:
+    return TrainRequest(recipe, **{"seeds": 1, **changes})
 
 
 class Tiny(nn.Module):

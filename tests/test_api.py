@@ -17,7 +17,7 @@ from scalesearch import FoundNetwork, Study, load_study
 from scalesearch.errors import BudgetError, ScaleSearchError, StudyError, UnknownNameError, UsageError
 from scalesearch.scaling.cost import count_module
 from scalesearch.search import run
-from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, create_folder
 from scalesearch.study.config import config_from_dict
@@ -33,7 +33,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("studies")
     config = config_from_dict({**QUICK, "budgets": ["2x", "4x"], "trials": 6, "seeds": 2})
     run(config, StudyPaths(root / "done"), make_executor=World().executor)
-    verify(StudyPaths(root / "done"), Ask(budget="2x", seeds=3), make_executor=World().executor)
+    verify(StudyPaths(root / "done"), VerifyRequest(budget="2x", seeds=3), make_executor=World().executor)
     with pytest.raises(KeyboardInterrupt):
         run(config, StudyPaths(root / "begun"), make_executor=World(stop_after=0).executor)
     return root

@@ -20,8 +20,8 @@ from scalesearch.scaling.candidates.enumerated import apart, own_shares
 from scalesearch.scaling.candidates.instead import promising
 from scalesearch.scaling.coefficients import REFERENCES, Shares, distance, parse_budget
 from scalesearch.scaling.cost import count_module
-from scalesearch.scaling.cost.meter import Gauge
-from scalesearch.scaling.realize import Member, make_surface, realize
+from scalesearch.scaling.cost.meter import CostMeter
+from scalesearch.scaling.realize import EnumeratedNetwork, make_surface, realize
 from scalesearch.user_code.importing import current_folder_importable
 
 NUMBERS = itertools.count()
@@ -86,7 +86,7 @@ def write(tmp_path, monkeypatch):
 
 def surface(reference: str, budget: str = "2x", currency: str = "macs"):
     baseline = get_baseline(reference)
-    return make_surface(baseline, TASK, parse_budget(budget), 0.02, gauge=Gauge(baseline, TASK, currency))
+    return make_surface(baseline, TASK, parse_budget(budget), 0.02, meter=CostMeter(baseline, TASK, currency))
 
 
 @pytest.mark.parametrize("budget", ["2x", pytest.param("0.6x", marks=pytest.mark.slow)])
@@ -216,10 +216,10 @@ def test_where_few_are_found_inside_those_smaller_in_one_dimension_are_taken_too
     ]
     assert any(m.spec.depths < own.depths or m.spec.resolution_px < own.resolution_px for m in smaller)
     assert {m.spec for m in found.surface.members if m.outside > NARROWER} <= {m.spec for m in smaller}
-    total, cost = math.log(given.ratio), given.gauge.cost(own)
+    total, cost = math.log(given.ratio), given.meter.cost(own)
     for m in smaller:
         alone = (replace(own, depths=m.spec.depths), replace(own, widths=m.spec.widths))
-        parts = [math.log(given.gauge.cost(s) / cost) / total for s in alone]
+        parts = [math.log(given.meter.cost(s) / cost) / total for s in alone]
         assert min(parts) >= -FAR - 1e-9
 
 
@@ -304,7 +304,7 @@ def test_axes_by_hand():
 
 def test_networks_at_one_place_are_set_apart():
     one = Shares(0.0, 0.0, 1.0)
-    members = [Member(NetworkSpec((1000,), (1000,), px, unit="thousandth"), 1.0, one) for px in (40, 42, 44)]
+    members = [EnumeratedNetwork(NetworkSpec((1000,), (1000,), px, unit="thousandth"), 1.0, one) for px in (40, 42, 44)]
     places = [member.shares for member in apart(members)]
     assert places[0] == one
     assert len({(p.depth, p.width) for p in places}) == 3
@@ -329,5 +329,5 @@ class Staged:
     given = surface("staged:Staged")
     found, _ = enumerated(given)
     assert len(found.members) >= 5
-    gauge = Gauge(given.baseline, TASK)
-    assert all(gauge.cost(member.spec) == member.cost for member in found.members)
+    meter = CostMeter(given.baseline, TASK)
+    assert all(meter.cost(member.spec) == member.cost for member in found.members)

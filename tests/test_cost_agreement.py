@@ -10,7 +10,7 @@ from torch import nn
 from scalesearch.errors import InfeasibleError, ScaleSearchError
 from scalesearch.networks.shapes import count_shapes
 from scalesearch.networks.user.baseline import user_baseline
-from scalesearch.scaling.cost import agreement, count_module, refuse_disagreement, uncounted_note
+from scalesearch.scaling.cost import count_agreement, count_module, refuse_disagreement, uncounted_note
 from scalesearch.scaling.cost.operators import is_cheap
 
 
@@ -70,7 +70,7 @@ def test_a_projection_is_counted():
 
 def test_the_lstm_of_the_cases_has_516416_multiply_adds():
     baseline = user_baseline("counted_networks:lstm")
-    found = agreement(baseline, baseline.spec, baseline.task)
+    found = count_agreement(baseline, baseline.spec, baseline.task)
     assert (found.shapes, found.fvcore) == (516_416, 516_416)
     assert (found.costly, uncounted_note(found)) == ((), "")
 
@@ -152,7 +152,7 @@ def test_products_that_fvcore_does_not_know_are_counted(function, macs, outputs)
 
 def found_of(name):
     baseline = user_baseline(f"counted_networks:{name}")
-    return agreement(baseline, baseline.spec, baseline.task)
+    return count_agreement(baseline, baseline.spec, baseline.task)
 
 
 HIDDEN = [

@@ -24,7 +24,7 @@ from scalesearch.report import html_report, render_result
 from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, resume, run
 from scalesearch.search.prepare import data_facts, make_manifest, prepare
-from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, create_study, load_manifest
 from scalesearch.study.config import config_from_dict
@@ -220,7 +220,7 @@ def test_verify_names_a_damaged_test_image_and_goes_on_with_skip_bad(call, tmp_p
     (root / "test" / "glioma" / "0.png").write_bytes(b"x")
     code, _, err = call("verify", "s", "--seeds", "2", "--studies-dir", tmp_path)
     assert code == 1 and "test/glioma/0.png' cannot be decoded" in err and "--skip-bad" in err
-    assert verify(paths, Ask(seeds=2), skip_bad=True, make_executor=World().executor).verified
+    assert verify(paths, VerifyRequest(seeds=2), skip_bad=True, make_executor=World().executor).verified
 
 
 def test_the_option_of_verify_arrives(call, tmp_path, monkeypatch):
@@ -242,7 +242,7 @@ def test_what_a_study_was_told_to_skip_verify_skips(tmp_path):
     (root / "test" / "glioma" / "0.png").write_bytes(b"x")
     paths = new(tmp_path, f"folder:{root}", skip_bad=True)
     world = World()
-    verify(paths, Ask(seeds=2), make_executor=world.executor)
+    verify(paths, VerifyRequest(seeds=2), make_executor=world.executor)
     assert {len(setup.dataset.val) for setup in world.setups} == {19}
 
 
@@ -251,7 +251,7 @@ def test_a_class_less_in_the_training_images_is_not_skipped_in_verify(tmp_path):
     paths = new(tmp_path, f"folder:{root}")
     (root / "train" / "glioma" / "0.png").write_bytes(b"x")
     with pytest.raises(StudyError, match=r"has changed since study 's' began \(20\+20 images then, 19\+20 now"):
-        verify(paths, Ask(seeds=2), skip_bad=True, make_executor=World().executor)
+        verify(paths, VerifyRequest(seeds=2), skip_bad=True, make_executor=World().executor)
 
 
 def test_the_seed_of_splits_is_kept_and_holds(tmp_path):
@@ -263,7 +263,7 @@ def test_the_seed_of_splits_is_kept_and_holds(tmp_path):
     assert manifest.config.seed_split == 5 and "(stratified, seed 5)" in manifest.data.notes[0]
     assert data_facts(prepare(definition(data)).dataset).fingerprint != manifest.data.fingerprint
     assert resume(paths, make_executor=World().executor).complete
-    assert verify(paths, Ask(seeds=2), make_executor=World().executor).verified
+    assert verify(paths, VerifyRequest(seeds=2), make_executor=World().executor).verified
 
 
 def test_the_options_reach_the_study(call, tmp_path, monkeypatch, empty_folder):

@@ -10,13 +10,13 @@ from scipy import stats
 from synthetic import Plan, manifest_of, records_of
 
 from scalesearch.analysis.equal_cost import CostSlope, Level, cost_slope, level, slopes
-from scalesearch.analysis.leader import compare
+from scalesearch.analysis.leader import against_leader
 from scalesearch.analysis.result import compute_result
 from scalesearch.analysis.seed_table import stage_layout
 from scalesearch.analysis.summary import summarize
 from scalesearch.analysis.verified.verification import verify_budget
 from scalesearch.study.record import TrialRecord
-from scalesearch.study.record.evidence import EvidenceRecord, Stage
+from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
 
 GAIN = 0.05
 """Accuracy per unit of log-cost, planted."""
@@ -108,7 +108,7 @@ def test_the_uncertainty_of_the_slope_is_in_every_interval():
     for sd in (0.0, 0.1):
         summaries = summarize(records, {"2x": CostSlope(at_cost.value, sd)})
         own = sorted((s for s in summaries if s.network.budget == "2x"), key=lambda s: s.network.cost)
-        found = compare(own[-1], own[0], "far", own)
+        found = against_leader(own[-1], own[0], "far", own)
         widths.append(found.ci95[1] - found.ci95[0])
     log_ratio = math.log(own[-1].network.cost / own[0].network.cost)
     quantile = stats.studentized_range.ppf(0.95, len(own), 2 * len(own))
@@ -119,7 +119,7 @@ def test_the_uncertainty_of_the_slope_is_in_every_interval():
 def test_new_seeds_are_compared_at_equal_cost_too(corrected):
     records, manifest = missing_the_budget()
     budget = compute_result(manifest, records).budgets[0]
-    stage = Stage("verify", "2x", 1.0, "test")
+    stage = EvidenceStage("verify", "2x", 1.0, "test")
     rows = [
         EvidenceRecord(stage, r.network, replace(r.outcome, seed=r.outcome.seed + 5000)) for r in records if r.outcome
     ]

@@ -28,7 +28,7 @@ from scalesearch.scaling.answers.exponents import (
     loglog_fit,
     staircase,
 )
-from scalesearch.scaling.cost import meter as gauge
+from scalesearch.scaling.cost import meter as meter
 from scalesearch.scaling.cost.latency import Latency
 from scalesearch.scaling.cost.meter import Conditions
 from scalesearch.scaling.questions.exponents import (
@@ -305,7 +305,7 @@ def timed(monkeypatch) -> list[Latency]:
         found.append(Latency(seconds, 0.9 * seconds, 1.1 * seconds, 15, batch_size, device, 1))
         return found[-1]
 
-    monkeypatch.setattr(gauge, "measure_latency", measure)
+    monkeypatch.setattr(meter, "measure_latency", measure)
     return found
 
 

@@ -127,11 +127,11 @@ def test_phi_1_is_the_network_found_and_others_are_those_of_scale():
 
 
 def test_what_verify_found_at_a_phi_is_the_members_mark():
-    from scalesearch.analysis.fidelity.ranks import Agreement
+    from scalesearch.analysis.fidelity.ranks import RankAgreement
     from scalesearch.analysis.verified.transfer import Transfer, TransferAt
 
     (budget,) = case().budgets
-    agreement = Agreement(**{**dict.fromkeys(Agreement.__dataclass_fields__), "regret": 0.0})
+    agreement = RankAgreement(**{**dict.fromkeys(RankAgreement.__dataclass_fields__), "regret": 0.0})
     at = TransferAt(2.0, "4x", 3, 3, 2, 1, 1, "1", agreement, "leads", (), "At phi 2 they still lead.")
     proved = replace(budget, proof=replace(budget.proof, transfer=Transfer("2x", 1, (at,))))
     found = export_family(replace(case(), budgets=(proved,)), phis=(2, 3))

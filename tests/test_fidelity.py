@@ -19,7 +19,7 @@ from scalesearch.analysis.fidelity.summary import (
     rung_check,
 )
 from scalesearch.analysis.response.posterior import plane
-from scalesearch.analysis.seed_table import Layout
+from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.report.fidelity import render_fidelity
 from scalesearch.report.figures.fidelity import NOTHING, FidelityInfo, FidelityPanel, draw_fidelity
 from scalesearch.scaling.coefficients import REFERENCES, lattice_with
@@ -38,10 +38,10 @@ LATTICE = on_shares(lattice_with(15))
 DEPTH = plane([n.shares for n in LATTICE])[:, 1]
 
 
-def table(networks, means, seeds: int = 5, sd: float = 0.0, draw: int = 0, diverged=()) -> Layout:
+def table(networks, means, seeds: int = 5, sd: float = 0.0, draw: int = 0, diverged=()) -> SeedTable:
     shape = (len(networks), seeds)
     accuracy = np.asarray(means)[:, None] + sd * np.random.default_rng(draw).standard_normal(shape)
-    return Layout(tuple(networks), tuple(range(seeds)), accuracy, 1 - accuracy, tuple(diverged))
+    return SeedTable(tuple(networks), tuple(range(seeds)), accuracy, 1 - accuracy, tuple(diverged))
 
 
 def trained(network, seed: int, accuracies, status: str = "complete") -> TrialRecord:
@@ -302,7 +302,7 @@ def test_one_seed_is_not_told_from_luck():
 def test_a_network_that_diverged_at_a_rate_is_named_and_left_out():
     tables = rates(BASE, BASE, BASE)
     high = tables[2.0]
-    tables[2.0] = Layout(high.networks[:4], high.seeds, high.accuracy[:4], high.loss[:4], (FIVE[4].trial,))
+    tables[2.0] = SeedTable(high.networks[:4], high.seeds, high.accuracy[:4], high.loss[:4], (FIVE[4].trial,))
     found = rate_check(tables)
     assert len(found.best_rates) == 4
     assert found.diverged == {2.0: (FIVE[4].trial,)}

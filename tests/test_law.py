@@ -15,7 +15,7 @@ from synthetic import BASELINE_MACS, Plan, manifest_of, records_of, study
 
 from scalesearch.analysis.law.curve import C_BOUNDS, PowerLaw, fit_law, fit_laws
 from scalesearch.analysis.law.fit import LawPoint, SeedNoise, StrategyLaw, fit_strategies
-from scalesearch.analysis.law.read import compare_laws, forecast, parse_accuracy, reach
+from scalesearch.analysis.law.read import compare_laws, cost_to_reach, forecast, parse_accuracy
 from scalesearch.analysis.law.strategies import ScalingLaw, compute_law, held_out_words, law_refusal, law_to_dict
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.errors import StudyError, UsageError
@@ -203,7 +203,7 @@ def test_one_law_is_not_said_to_differ_from_itself():
 )
 def test_the_cost_of_an_accuracy_is_the_closed_form(accuracy, status):
     own = law_of(points_of(LAW), SeedNoise(1e-6, 24))
-    found = reach(own, accuracy)
+    found = cost_to_reach(own, accuracy)
     assert found.status == status
     low, high = found.ci95
     if status in ("reached", "extrapolated"):
@@ -216,10 +216,10 @@ def test_the_cost_of_an_accuracy_is_the_closed_form(accuracy, status):
 
 
 def test_the_cost_of_an_accuracy_has_an_interval_that_noise_widens():
-    low, high = reach(law_of(points_of(LAW), NOISE), 0.88).ci95
-    narrow = reach(law_of(points_of(LAW), SeedNoise(0.001, 24)), 0.88).ci95
+    low, high = cost_to_reach(law_of(points_of(LAW), NOISE), 0.88).ci95
+    narrow = cost_to_reach(law_of(points_of(LAW), SeedNoise(0.001, 24)), 0.88).ci95
     assert low < narrow[0] < (0.09 / 0.05) ** 2 < narrow[1] < high
-    unknown = reach(law_of(points_of(LAW), None), 0.88)
+    unknown = cost_to_reach(law_of(points_of(LAW), None), 0.88)
     assert unknown.ci95 is None
     assert "one training per network: no interval" in unknown.words
 
@@ -318,7 +318,7 @@ def test_without_repeated_seeds_there_are_laws_and_no_intervals():
     assert any("--seeds 2 or more" in note for note in law.notes)
     assert "no interval" in held_out_words(law.strategies[0].held_out)
     assert "is not known" in law.comparison.words
-    json.dumps(law_to_dict(law, [reach(own, 0.9) for own in law.strategies]), allow_nan=False)
+    json.dumps(law_to_dict(law, [cost_to_reach(own, 0.9) for own in law.strategies]), allow_nan=False)
 
 
 def test_too_few_budgets_are_refused_with_what_to_run():
@@ -341,7 +341,7 @@ def test_too_few_budgets_are_refused_with_what_to_run():
 
 def test_the_json_says_it_all_without_nan():
     law = planted_law()
-    content = json.loads(json.dumps(law_to_dict(law, [reach(law.strategies[0], 0.999)]), allow_nan=False))
+    content = json.loads(json.dumps(law_to_dict(law, [cost_to_reach(law.strategies[0], 0.999)]), allow_nan=False))
     assert content["budgets"] == list(FOUR)
     first = content["strategies"][0]
     assert first["name"] == "found"

@@ -18,7 +18,7 @@ from scalesearch.report.layout import NARROWEST, Reach, console, packed, plain_t
 from scalesearch.report.named import GoldenTable
 from scalesearch.report.tables import StudyRow
 from scalesearch.scaling.coefficients import EFFICIENTNET
-from scalesearch.scaling.questions.family import Question, scale_family
+from scalesearch.scaling.questions.family import ScalingRequest, scale_family
 from scalesearch.scaling.questions.named import golden_rows
 
 WIDTHS = (20, 40, 60, 80, 120)
@@ -33,7 +33,9 @@ def count() -> object:
 
 def family() -> object:
     base = get_baseline("efficientnet_b0")
-    return FamilyTable(scale_family(Question(base, base.task, EFFICIENTNET, "given"), (0.0, 1.0, 2.0)), explained=True)
+    return FamilyTable(
+        scale_family(ScalingRequest(base, base.task, EFFICIENTNET, "given"), (0.0, 1.0, 2.0)), explained=True
+    )
 
 
 CONTENTS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scalesearch.analysis.fidelity.ranks import Agreement, agreement, kendall, regret_interval, top_regret
+from scalesearch.analysis.fidelity.ranks import RankAgreement, agreement, kendall, regret_interval, top_regret
 
 
 def tables(rng, networks: int, seeds: int, sd: float, rho: float = 1.0):
@@ -42,9 +42,9 @@ def test_without_noise_identical_and_reversed_orders_are_certain():
 
 def test_one_seed_has_no_interval_and_a_tie_of_all_no_tau():
     table = np.array([[0.8], [0.9], [0.85]])
-    assert agreement(table, table, paired=True) == Agreement(3, 1, 1.0, None, None, 0.0, None)
+    assert agreement(table, table, paired=True) == RankAgreement(3, 1, 1.0, None, None, 0.0, None)
     flat = np.full((3, 4), 0.5)
-    assert agreement(flat, flat, paired=True) == Agreement(3, 4, None, None, None, 0.0, (0.0, 0.0))
+    assert agreement(flat, flat, paired=True) == RankAgreement(3, 4, None, None, None, 0.0, (0.0, 0.0))
 
 
 def test_what_a_seed_does_to_all_networks_alike_changes_nothing():

@@ -26,7 +26,7 @@ from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.suited import by_layers
 from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.search import Silent, resume, run
-from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, StudyStore
 from scalesearch.study.config import ProxyRecipe, config_from_dict, parse_rate
@@ -347,7 +347,7 @@ def test_new_seeds_are_trained_at_the_rates_of_the_search(tmp_path):
     world, paths = World(), StudyPaths(tmp_path / "s")
     result = run(config_from_dict(QUICK), paths, make_executor=rated(world))
     before = len(world.done)
-    verify(paths, Ask(seeds=2, top=1, fidelity=True), make_executor=rated(world))
+    verify(paths, VerifyRequest(seeds=2, top=1, fidelity=True), make_executor=rated(world))
     rates = {job.recipe.learning_rate / result.rates.common for job in world.done[before:]}
     assert {round(rate, 6) for rate in rates} == {0.5, 1.0, 2.0}
 
@@ -357,7 +357,7 @@ def test_verification_before_the_rate_is_known_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(config_from_dict(QUICK), paths, make_executor=rated(world))
     with pytest.raises(StudyError, match="go on with it first, by: scalesearch resume s"):
-        verify(paths, Ask(), make_executor=rated(world))
+        verify(paths, VerifyRequest(), make_executor=rated(world))
 
 
 def test_the_short_trainings_are_a_small_part_of_a_default_study():

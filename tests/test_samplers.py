@@ -34,7 +34,7 @@ from scalesearch.search.samplers import (
     grid_points,
     lattice_points,
     reference_proposals,
-    spread,
+    spread_points,
     star_points,
     surface_design,
 )
@@ -168,7 +168,7 @@ def distance(a, b):
     st.integers(0, 25),
 )
 def test_each_point_chosen_is_the_farthest_from_all_before_it(points, start, count):
-    chosen = spread(points, start, count)
+    chosen = spread_points(points, start, count)
     assert len(chosen) == len(set(chosen)) == min(count, len(points))
     assert set(chosen) <= set(points)
     for n, point in enumerate(chosen):
@@ -181,7 +181,7 @@ def test_each_point_chosen_is_the_farthest_from_all_before_it(points, start, cou
 
 def test_a_spread_of_hundreds_of_points_is_a_permutation():
     points = simplex_lattice(40)
-    chosen = spread(points, list(REFERENCES.values()), 861)
+    chosen = spread_points(points, list(REFERENCES.values()), 861)
     assert sorted(map(astuple, chosen)) == sorted(map(astuple, points))
 
 

@@ -21,7 +21,7 @@ from scalesearch.report.family import FamilyTable
 from scalesearch.scaling.answers.family import block_order, explain, family_to_dict, growth
 from scalesearch.scaling.coefficients import EFFICIENTNET, Coefficients
 from scalesearch.scaling.cost import count
-from scalesearch.scaling.questions.family import Question, parse_phis, released_family, scale_family, with_rule
+from scalesearch.scaling.questions.family import ScalingRequest, parse_phis, released_family, scale_family, with_rule
 from scalesearch.study import StudyPaths, create_folder
 
 B0 = efficientnet_b(0)
@@ -30,7 +30,7 @@ B0_MACS = 385_814_752
 
 def family_of(phis="0..2", name="efficientnet_b0", coefficients=EFFICIENTNET, rounding="proportional", **changes):
     baseline = with_rule(get_baseline(name), rounding)
-    return scale_family(Question(baseline, baseline.task, coefficients, "as given", **changes), parse_phis(phis))
+    return scale_family(ScalingRequest(baseline, baseline.task, coefficients, "as given", **changes), parse_phis(phis))
 
 
 def shown(renderable: object, width: int = 120) -> str:

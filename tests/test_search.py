@@ -21,7 +21,7 @@ from scalesearch.networks.families.efficientnet import EfficientNetConfig, make_
 from scalesearch.networks.spec import RoundingRules
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost import closed_form, count
-from scalesearch.scaling.cost import meter as gauge
+from scalesearch.scaling.cost import meter as meter
 from scalesearch.scaling.cost.latency import Latency
 from scalesearch.search import Silent, records, resume, run
 from scalesearch.study import BudgetStore, StudyPaths, StudyStore
@@ -495,7 +495,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.slower, self.calls = 1.0, 0
-        monkeypatch.setattr(gauge, "measure_latency", self.measure)
+        monkeypatch.setattr(meter, "measure_latency", self.measure)
 
     def measure(self, build, px, channels, *, batch_size, device):
         self.calls += 1

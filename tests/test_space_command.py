@@ -21,9 +21,9 @@ from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec, RoundingRules, s
 from scalesearch.report.exploration import changes, render_space
 from scalesearch.report.figures import draw_space
 from scalesearch.report.figures.spaces import cells
-from scalesearch.scaling.answers.surface import SpaceReport, breakpoints, depth_ranges, spread, study_cost
+from scalesearch.scaling.answers.surface import SpaceReport, breakpoints, cost_spread, depth_ranges, study_cost
 from scalesearch.scaling.coefficients import lattice_with, parse_budget
-from scalesearch.scaling.questions.surface import EMBEDDED_IMAGES, LARGEST_ALPHA, StudyPlan, explore_space
+from scalesearch.scaling.questions.surface import EMBEDDED_IMAGES, LARGEST_ALPHA, StudySize, explore_space
 from scalesearch.scaling.realize import make_surface, realize_all, round_spec
 from scalesearch.study.config import StudyConfig
 
@@ -202,7 +202,7 @@ def test_a_budget_of_1x_is_the_baseline_alone():
         found = report(budget=text)
         assert [network.spec for network in found.networks] == [MICRO.spec]
         assert found.is_baseline
-        assert found.before == found.after == spread([1.0])
+        assert found.before == found.after == cost_spread([1.0])
         assert {len(ranges) for ranges in found.rules.values()} == {1}
         assert (found.study.networks, found.study.trainings) == (0, 2)
         assert "the baseline is the only network, and there is nothing to share out" in flat(render_space(found))
@@ -252,14 +252,14 @@ def test_a_study_costs_three_forward_passes_an_image():
 
 def test_the_plan_is_the_one_that_run_has_by_default():
     config = StudyConfig()
-    assert StudyPlan() == StudyPlan(config.trials, config.seeds, 8_000, config.proxy.epochs)
+    assert StudySize() == StudySize(config.trials, config.seeds, 8_000, config.proxy.epochs)
     assert len(read_mini(with_test=False).train) == EMBEDDED_IMAGES
     found = report().study
     assert found.macs == 3 * (569_856 + 12 * 1_139_712) * 2 * 8_000 * 2
 
 
 def test_no_more_networks_are_trained_than_there_are():
-    assert report(points=66, plan=StudyPlan(trials=500)).study.networks == len(report(points=66).networks)
+    assert report(points=66, plan=StudySize(trials=500)).study.networks == len(report(points=66).networks)
 
 
 # --- what people see

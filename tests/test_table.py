@@ -19,7 +19,14 @@ from scalesearch.errors import ScaleSearchError, UsageError
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.registry import BASELINES, get_baseline
 from scalesearch.report.named import GoldenTable, golden_csv, golden_markdown
-from scalesearch.scaling.answers.named import MISQUOTES, GoldenRow, compare, differences, misquotes, row_to_dict
+from scalesearch.scaling.answers.named import (
+    MISQUOTES,
+    NamedRow,
+    beside_published,
+    figure_differences,
+    misquotes,
+    row_to_dict,
+)
 from scalesearch.scaling.cost import Cost
 from scalesearch.scaling.questions import named as explore_table
 from scalesearch.scaling.questions.named import golden_rows
@@ -66,7 +73,7 @@ def shown(renderable: object, width: int = 120) -> str:
     ],
 )
 def test_a_count_is_compared_at_the_precision_of_the_printed_text(text, counted, agrees, words):
-    found = compare(text, counted)
+    found = beside_published(text, counted)
     assert (found.agrees, found.words) == (agrees, words)
     assert (found.text, found.counted) == (text, counted)
 
@@ -74,7 +81,7 @@ def test_a_count_is_compared_at_the_precision_of_the_printed_text(text, counted,
 @pytest.mark.parametrize("text", ["", "M", "5.3", "5,3M", "about 5M", "-5M"])
 def test_a_printed_figure_that_is_no_number_is_refused(text):
     with pytest.raises(UsageError, match=re.escape(repr(text))):
-        compare(text, 1)
+        beside_published(text, 1)
 
 
 def test_the_counts_are_exact():
@@ -104,9 +111,9 @@ def test_names_keep_their_order_and_come_once():
 
 def test_what_differs_is_said_and_what_agrees_is_not():
     rows = {row.name: row for row in golden_rows(EFFICIENTNETS)}
-    assert differences(rows["efficientnet_b0"]) == ()
-    assert differences(rows["efficientnet_b2"]) == ("params 9.11M, printed 9.2M: differs by -1.0 %",)
-    assert differences(golden_rows(["efficientnet_micro"])[0]) == ()
+    assert figure_differences(rows["efficientnet_b0"]) == ()
+    assert figure_differences(rows["efficientnet_b2"]) == ("params 9.11M, printed 9.2M: differs by -1.0 %",)
+    assert figure_differences(golden_rows(["efficientnet_micro"])[0]) == ()
 
 
 def test_the_misquotes_are_of_networks_that_exist_and_are_wrong():
@@ -209,7 +216,7 @@ def test_markdown_is_a_table_that_no_name_breaks(call):
     assert {len(cells(line)) for line in lines[:4]} == {9}
     assert cells(lines[2])[2] == "385,814,752"
     assert cells(lines[3])[6] == "0.70B\\*"
-    hostile = GoldenRow("a|b\\|c_d", 32, 1, None, 1, 1, None)
+    hostile = NamedRow("a|b\\|c_d", 32, 1, None, 1, 1, None)
     line = golden_markdown((hostile,)).splitlines()[2]
     assert line.startswith(r"| a\|b\\\|c\_d | 32 |")
 
@@ -245,7 +252,7 @@ def test_a_star_stands_where_printed_and_counted_differ():
 
 
 def test_names_are_not_markup():
-    row = GoldenRow("[bold]x[/bold]", 32, 1_000, None, 10, 5, None)
+    row = NamedRow("[bold]x[/bold]", 32, 1_000, None, 10, 5, None)
     assert "[bold]x[/bold]" in shown(GoldenTable((row,)))
     assert golden_csv([row]).splitlines()[1].startswith("[bold]x[/bold],32,1000,,10,5,,")
     assert row_to_dict(row)["fvcore_total"] is None

@@ -17,7 +17,7 @@ from scalesearch.networks.lazy import initialise_lazy
 from scalesearch.networks.placed import layout_for, placed
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.user.baseline import user_baseline
-from scalesearch.scaling.cost import agreement
+from scalesearch.scaling.cost import count_agreement
 from scalesearch.search.check_base.training import training_findings
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.training.average import WeightAverage, constant_decay
@@ -143,7 +143,7 @@ def test_lazy_layers_get_their_sizes_where_the_network_is_built(name):
             assert not value.any(), key
         if key.endswith("running_var"):
             assert bool((value == 1).all()), key
-    found = agreement(baseline(name), baseline(name).spec, TASK)
+    found = count_agreement(baseline(name), baseline(name).spec, TASK)
     assert found.shapes == found.fvcore > 0
     assert baseline(name).amount("params", baseline(name).spec, TASK) == sum(p.numel() for p in one.parameters())
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from scalesearch.errors import ConfigError, StudyError, UnknownNameError
-from scalesearch.training.full.optimizer import RMSpropTF, make_optimizer
+from scalesearch.training.full.optimizer import RMSpropTF, make_full_optimizer
 from scalesearch.training.full.recipe import (
     PARTS,
     POLICIES,
@@ -274,14 +274,14 @@ def test_an_optimizer_goes_on_from_its_saved_state(kind):
     torch.manual_seed(0)
     first = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
     recipe = TrainRecipe(optimizer=kind, weight_decay=0.01)
-    optimizer = make_optimizer(first, recipe)
+    optimizer = make_full_optimizer(first, recipe)
     for step in range(3):
         gradients(list(first.parameters()), step)
         optimizer.step()
     file = io.BytesIO()
     torch.save(optimizer.state_dict(), file)
     second = copy.deepcopy(first)
-    again = make_optimizer(second, recipe)
+    again = make_full_optimizer(second, recipe)
     again.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
     for step in range(3, 6):
         for module, one in ((first, optimizer), (second, again)):
@@ -306,7 +306,7 @@ def test_every_state_follows_its_parameter_to_another_device():
 
 def test_biases_and_normalisation_are_not_decayed():
     module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 2))
-    decayed, spared = make_optimizer(module, TrainRecipe(weight_decay=0.1)).param_groups
+    decayed, spared = make_full_optimizer(module, TrainRecipe(weight_decay=0.1)).param_groups
     assert [tuple(p.shape) for p in decayed["params"]] == [(3, 2, 3, 3), (2, 3)]
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
     assert all(p.ndim == 1 for p in spared["params"])

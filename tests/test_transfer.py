@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 from synthetic import Plan, networks_of
 
-from scalesearch.analysis.seed_table import Layout
+from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.analysis.verified.transfer import Transfer, transfer, transfer_to_dict, verified_phis
 
 NETWORKS = networks_of(Plan(networks=6))[1:]
 FIRST, SECOND, THIRD = (n.trial for n in NETWORKS[:3])
 
 
-def table(means, seeds: int = 5, sd: float = 0.0, networks=NETWORKS, draw: int = 0, diverged=()) -> Layout:
+def table(means, seeds: int = 5, sd: float = 0.0, networks=NETWORKS, draw: int = 0, diverged=()) -> SeedTable:
     """Networks with these true accuracies."""
     shape = (len(means), seeds)
     accuracy = np.array(means)[:, None] + sd * np.random.default_rng(draw).standard_normal(shape)
-    return Layout(tuple(networks[: len(means)]), tuple(range(seeds)), accuracy, 1 - accuracy, tuple(diverged))
+    return SeedTable(tuple(networks[: len(means)]), tuple(range(seeds)), accuracy, 1 - accuracy, tuple(diverged))
 
 
-def at(found: int, one: Layout, there: Layout):
+def at(found: int, one: SeedTable, there: SeedTable):
     return transfer("2x", found, one, {3.0: there}).at[0]
 
 

@@ -15,7 +15,7 @@ from scipy import special, stats
 from synthetic import Plan, networks_of
 
 from scalesearch.analysis.paired import DRAWS, OWN, PairedTable, degrees, detectable, holm, seeds_to_detect
-from scalesearch.analysis.seed_table import Layout, layout
+from scalesearch.analysis.seed_table import SeedTable, layout
 from scalesearch.analysis.verified.verification import Verification, verification_to_dict, verify_budget
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
@@ -35,12 +35,12 @@ def numbered(*roles: str) -> tuple[NetworkRecord, ...]:
     )
 
 
-def as_layout(roles: tuple[str, ...], accuracy: object, diverged: tuple[int, ...] = ()) -> Layout:
+def as_layout(roles: tuple[str, ...], accuracy: object, diverged: tuple[int, ...] = ()) -> SeedTable:
     table = np.asarray(accuracy, dtype=np.float64)
-    return Layout(numbered(*roles), tuple(range(5000, 5000 + table.shape[1])), table, 1 - table, diverged)
+    return SeedTable(numbered(*roles), tuple(range(5000, 5000 + table.shape[1])), table, 1 - table, diverged)
 
 
-def verified(table: Layout, found: int, split: str = "test", **search_means: float) -> Verification:
+def verified(table: SeedTable, found: int, split: str = "test", **search_means: float) -> Verification:
     means = {int(name.removeprefix("n")): value for name, value in search_means.items()}
     result = verify_budget(table, budget="2x", split=split, found=found, search_means=means)  # type: ignore[arg-type]
     assert result is not None
@@ -255,7 +255,7 @@ ROLES = ("baseline", "depth", "width", "resolution", "uniform+efficientnet", "",
 """Networks 0 to 6; 5 and 6 are leaders of the search."""
 
 
-def planted(*points: float, sd: float = 0.002, seeds: int = 5, seed: int = 0) -> Layout:
+def planted(*points: float, sd: float = 0.002, seeds: int = 5, seed: int = 0) -> SeedTable:
     """Planted accuracies in points over 80 %; the noise of every row has mean 0, so that means are exact."""
     raw = noise(len(points), seeds, sd, seed)
     table = 0.8 + np.array(points)[:, None] / 100 + raw - raw.mean(1, keepdims=True)

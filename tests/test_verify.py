@@ -13,7 +13,7 @@ from fake_executor import World
 from scalesearch.errors import ScaleSearchError, StudyError, UnknownNameError, UsageError
 from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, run
-from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, StudyStore
 from scalesearch.study.config import config_from_dict
@@ -54,7 +54,7 @@ def evidence(paths: StudyPaths) -> pd.DataFrame:
 
 def asked(paths: StudyPaths, world: World | None = None, **ask):
     world = world or World()
-    result = verify(paths, Ask(**ask), make_executor=world.executor)
+    result = verify(paths, VerifyRequest(**ask), make_executor=world.executor)
     return world, result
 
 
@@ -100,7 +100,7 @@ def test_an_interrupted_verification_goes_on_where_it_stopped(study, tmp_path, a
     asked(whole, seeds=2)
     stopped = World(stop_after=after)
     with pytest.raises(KeyboardInterrupt):
-        verify(study, Ask(seeds=2), make_executor=stopped.executor)
+        verify(study, VerifyRequest(seeds=2), make_executor=stopped.executor)
     assert len(evidence(study)) == after
     rest, _ = asked(study, seeds=2)
     assert len(rest.done) + len(stopped.done) == len(evidence(whole))
@@ -111,7 +111,7 @@ def test_an_interrupted_verification_goes_on_where_it_stopped(study, tmp_path, a
 def test_a_stopped_run_leaves_whole_pairs(study):
     world = World(stop_after=9)
     with pytest.raises(KeyboardInterrupt):
-        verify(study, Ask(seeds=3), make_executor=world.executor)
+        verify(study, VerifyRequest(seeds=3), make_executor=world.executor)
     per_seed = evidence(study).groupby("seed").trial.nunique()
     assert per_seed.iloc[0] >= max(per_seed)
 
@@ -184,7 +184,7 @@ def test_wrong_questions_are_one_line(study):
         ({"first_seed": -1}, "--first-seed is -1"),
     ):
         with pytest.raises(UsageError, match=words):
-            Ask(**bad)
+            VerifyRequest(**bad)
 
 
 def test_the_result_file_is_whole_after_verification(study):

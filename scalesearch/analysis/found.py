@@ -8,7 +8,7 @@ from scalesearch.errors import StudyError, choice_error
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.native import made_baseline
 from scalesearch.scaling.coefficients import Coefficients
-from scalesearch.scaling.questions.family import Question, with_rule
+from scalesearch.scaling.questions.family import ScalingRequest, with_rule
 from scalesearch.scaling.units import CURRENCIES
 
 
@@ -18,7 +18,7 @@ def studied_question(
     *,
     given: Coefficients | None = None,
     rounding: str | None = None,
-) -> Question:
+) -> ScalingRequest:
     """How a study's best network, or other coefficients on its baseline, is scaled to any phi.
 
     Args:
@@ -35,7 +35,7 @@ def studied_question(
     config, chosen = result.manifest.config, chosen_budget(result, budget)
     baseline, task = studied_baseline(result)
     found, origin = (given, "as given") if given else _best(result, chosen)
-    return Question(
+    return ScalingRequest(
         with_rule(baseline, rounding or config.rounding),
         task,
         found,

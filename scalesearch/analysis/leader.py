@@ -68,7 +68,9 @@ def _interval(
     return (difference - half, difference + half)
 
 
-def compare(best: NetworkSummary, other: NetworkSummary, name: str, family: Iterable[NetworkSummary]) -> Comparison:
+def against_leader(
+    best: NetworkSummary, other: NetworkSummary, name: str, family: Iterable[NetworkSummary]
+) -> Comparison:
     """Compare two networks at equal cost; `family` is every network that could have been the best, plus `other`."""
     sizes = (len(best.accuracies), len(other.accuracies))
     if best.network.trial == other.network.trial:
@@ -92,7 +94,9 @@ def compare_best(
     family = [*rivals, *([baseline] if baseline and baseline not in rivals else [])]
     found = [(name, with_role(rivals, name)) for name in names]
     others = [*found, ("baseline", baseline)]
-    return tuple(compare(best, other, name, family) for name, other in others if other is not None and other.ranked)
+    return tuple(
+        against_leader(best, other, name, family) for name, other in others if other is not None and other.ranked
+    )
 
 
 def advice(comparisons: Sequence[Comparison], *, costs_more: bool = True) -> str:

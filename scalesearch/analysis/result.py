@@ -19,7 +19,7 @@ from scalesearch.analysis.pareto import pareto_front
 from scalesearch.analysis.response.posterior import Noise
 from scalesearch.analysis.response.surface import NoSurface, ResponseSurface, response_surface
 from scalesearch.analysis.summary import NetworkSummary, cost_slopes, summarize, with_role
-from scalesearch.analysis.verified.proof import Proof, prove
+from scalesearch.analysis.verified.proof import BudgetVerification, prove
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.config import Optimizer, ProxyRecipe
 from scalesearch.study.manifest import BudgetFacts, Manifest
@@ -59,7 +59,7 @@ class BudgetResult:
     advice: str
     ending: str
     surface: ResponseSurface | NoSurface
-    proof: Proof
+    proof: BudgetVerification
     at_cost: CostSlope | None = None
     cautions: tuple[str, ...] = ()
     headline: str = ""

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class SeedTable:
     """Networks by seeds, without a gap.
 
     Attributes:
@@ -47,7 +47,7 @@ def told_roles(network: NetworkRecord) -> list[str]:
     return [role for role in network.roles if role in REFERENCES or role == "baseline"]
 
 
-def layout(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> Layout:
+def layout(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> SeedTable:
     """The complete part of what was trained: every network that never diverged, and the seeds that all of them have.
 
     The table may be empty: no network, or no seed that all have finished.
@@ -66,9 +66,9 @@ def layout(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> Layout:
     shape = (len(kept), len(seeds))
     accuracy = np.array([[done[t][s].accuracy for s in seeds] for t in kept], dtype=np.float64).reshape(shape)
     loss = np.array([[done[t][s].loss for s in seeds] for t in kept], dtype=np.float64).reshape(shape)
-    return Layout(tuple(networks[t] for t in kept), tuple(seeds), accuracy, loss, tuple(sorted(failed)))
+    return SeedTable(tuple(networks[t] for t in kept), tuple(seeds), accuracy, loss, tuple(sorted(failed)))
 
 
-def stage_layout(records: Iterable[EvidenceRecord]) -> Layout:
+def stage_layout(records: Iterable[EvidenceRecord]) -> SeedTable:
     """The layout of one stage's records."""
     return layout((record.network, record.outcome) for record in records)

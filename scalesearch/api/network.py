@@ -15,7 +15,7 @@ from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verified.verification import Verification
 from scalesearch.errors import StudyError
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.scaling.answers.family import Family
+from scalesearch.scaling.answers.family import ScaledFamily
 from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.scaling.questions.family import parse_phis, scale_family
 
@@ -167,7 +167,7 @@ class FoundNetwork:
             stochastic_depth=stochastic_depth,
         )
 
-    def scale(self, phis: str | Sequence[float] = "0..3") -> Family:
+    def scale(self, phis: str | Sequence[float] = "0..3") -> ScaledFamily:
         """The family that its coefficients give, each member realized on its own target and counted.
 
         Args:

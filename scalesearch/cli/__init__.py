@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import typer
 
 from scalesearch.cli.app import OPTIONS, app
-from scalesearch.environment.streams import prepare, readable, to_nowhere
+from scalesearch.environment.streams import prepare_streams, readable, to_nowhere
 from scalesearch.environment.waiting import STATE
 from scalesearch.errors import ScaleSearchError, StorageError, UsageError
 from scalesearch.user_code.hidden import hidden_library
@@ -125,6 +125,6 @@ def _stdout_failed(reason: str) -> ScaleSearchError:
 
 def main() -> NoReturn:
     """Entry point of the command `scalesearch`."""
-    prepare(_stdout_failed)
+    prepare_streams(_stdout_failed)
     STATE["on"] = True
     raise SystemExit(invoke(sys.argv[1:]))

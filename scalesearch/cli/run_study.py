@@ -30,13 +30,13 @@ from scalesearch.report.write import write_outputs
 from scalesearch.search import Listener, resume, run
 from scalesearch.search.ahead import plan_ahead
 from scalesearch.search.checks import ChangedError, check_unchanged
-from scalesearch.search.verify.plans import Ask
+from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, is_locked, resume_command
 from scalesearch.study.again import place_of
 from scalesearch.study.config import StudyConfig, override
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
-from scalesearch.training.full.request import Means, TrainAsk
+from scalesearch.training.full.request import Means, TrainRequest
 
 T = TypeVar("T")
 
@@ -127,7 +127,13 @@ def go_on(
 
 
 def check(
-    paths: StudyPaths, ask: Ask, as_json: bool, *, workers: int | None, time_limit: float | None, skip_bad: bool
+    paths: StudyPaths,
+    ask: VerifyRequest,
+    as_json: bool,
+    *,
+    workers: int | None,
+    time_limit: float | None,
+    skip_bad: bool,
 ) -> None:
     """Verify a study; the arguments are those of `search.verify`."""
     result = _watched(
@@ -141,7 +147,7 @@ def check(
     _show(result, paths, as_json)
 
 
-def train_fully(paths: StudyPaths, ask: TrainAsk, means: Means, as_json: bool) -> None:
+def train_fully(paths: StudyPaths, ask: TrainRequest, means: Means, as_json: bool) -> None:
     """Train in full; the arguments are those of `training.train`."""
     from scalesearch.training.full import compared, train, trainings_to_dict
 

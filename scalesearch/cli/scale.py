@@ -13,7 +13,7 @@ from scalesearch.errors import UsageError, choice_error
 
 if TYPE_CHECKING:
     from scalesearch.scaling.coefficients import Coefficients
-    from scalesearch.scaling.questions.family import Question
+    from scalesearch.scaling.questions.family import ScalingRequest
 
 
 @app.command()
@@ -64,13 +64,13 @@ def _question(
     rounding: str | None,
     resolution: int | None,
     root: Path,
-) -> Question:
+) -> ScalingRequest:
     from scalesearch.analysis.found import studied_question
     from scalesearch.analysis.load import load_result
     from scalesearch.networks.native import asked_baseline
     from scalesearch.networks.registry import BASELINES
     from scalesearch.scaling.coefficients import EFFICIENTNET
-    from scalesearch.scaling.questions.family import Question, with_rule
+    from scalesearch.scaling.questions.family import ScalingRequest, with_rule
     from scalesearch.study import find_study, list_studies
 
     if name not in BASELINES and ":" not in name:
@@ -85,4 +85,4 @@ def _question(
         raise UsageError(f"--budget {budget} is for a study, and {name!r} is a baseline; use --phi")
     baseline = with_rule(asked_baseline(name, resolution), rounding or "proportional")
     origin = "as given" if given else "none were given, so these are EfficientNet's"
-    return Question(baseline, baseline.task, given or EFFICIENTNET, origin)
+    return ScalingRequest(baseline, baseline.task, given or EFFICIENTNET, origin)

@@ -40,7 +40,7 @@ def space(
     from scalesearch.report.exploration import render_space
     from scalesearch.scaling.coefficients import parse_budget
     from scalesearch.scaling.questions.family import with_rule
-    from scalesearch.scaling.questions.surface import StudyPlan, explore_space
+    from scalesearch.scaling.questions.surface import StudySize, explore_space
 
     plan = {"trials": trials, "seeds": seeds, "images": images, "epochs": epochs}
     if points is not None and points > MOST_POINTS:
@@ -55,7 +55,7 @@ def space(
             parsed,
             points=points,
             tolerance=tolerance or 0.0,
-            plan=StudyPlan(**{name: value for name, value in plan.items() if value is not None}),
+            plan=StudySize(**{name: value for name, value in plan.items() if value is not None}),
         )
     if out is not None:
         from scalesearch.report.figures import draw_space, save_figure

@@ -71,14 +71,14 @@ def train(
     from scalesearch.study import find_study
     from scalesearch.study.config import parse_duration
     from scalesearch.training.full.of_study import chosen_recipe, study_proxy
-    from scalesearch.training.full.request import Means, TrainAsk, parse_names
+    from scalesearch.training.full.request import Means, TrainRequest, parse_names
 
     paths = find_study(study, studies_dir)
     given = chosen_recipe(
         recipe, study_proxy(load_result(paths), budget), epochs=epochs, batch_size=batch_size, learning_rate=lr,
         policy=policy, geometry=augmentation, patience=patience, train_images=train_images, val_images=val_images,
     )  # fmt: skip
-    ask = TrainAsk(
+    ask = TrainRequest(
         given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate), recipe
     )  # fmt: skip
     limit = parse_duration(time_limit) if time_limit is not None else None

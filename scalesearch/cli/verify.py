@@ -31,11 +31,11 @@ def verify(
     """Leaders, references and baseline on new seeds and the test split; transfer to larger phi; proxy fidelity."""
     from scalesearch.cli.run_study import check
     from scalesearch.scaling.questions.family import parse_phis
-    from scalesearch.search.verify.plans import Ask
+    from scalesearch.search.verify.plans import VerifyRequest
     from scalesearch.study import find_study
     from scalesearch.study.config import parse_duration
 
-    ask = Ask(
+    ask = VerifyRequest(
         budget=budget,
         top=top,
         seeds=seeds,

@@ -106,7 +106,7 @@ class FileImages:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Probe:
+class ImageProbe:
     """What decoding one file showed.
 
     Attributes:
@@ -129,7 +129,7 @@ class Probe:
 
 
 @dataclass(frozen=True, eq=False)
-class Checked:
+class CheckedFiles:
     """The readable files of one split, one probe for each, and the others.
 
     Attributes:
@@ -138,7 +138,7 @@ class Checked:
     """
 
     images: FileImages
-    probes: tuple[Probe, ...]
+    probes: tuple[ImageProbe, ...]
     bad: tuple[str, ...]
     large: tuple[str, ...] = ()
 
@@ -153,7 +153,7 @@ class Checked:
         return [tones.seen(probe.look, probe.deep) for probe in self.probes if probe.look is not None]
 
 
-def checked(images: FileImages, skip_bad: bool, max_pixels: int | None) -> Checked:
+def checked(images: FileImages, skip_bad: bool, max_pixels: int | None) -> CheckedFiles:
     """Decode every file once.
 
     Raises:
@@ -166,7 +166,7 @@ def checked(images: FileImages, skip_bad: bool, max_pixels: int | None) -> Check
         raise undecodable(images.root / images.names[bad[0]], f"{probes[bad[0]].problem}{more}")
     good = np.setdiff1d(np.arange(len(images)), bad)
     large = [index for index in bad if probes[index].large]
-    return Checked(
+    return CheckedFiles(
         images.subset(good),
         tuple(probes[i] for i in good),
         tuple(images.names[i] for i in bad if not probes[i].large),
@@ -174,15 +174,15 @@ def checked(images: FileImages, skip_bad: bool, max_pixels: int | None) -> Check
     )
 
 
-def _probe(path: Path, max_pixels: int | None) -> Probe:
+def _probe(path: Path, max_pixels: int | None) -> ImageProbe:
     try:
         found = decoded(path, max_pixels)
         return _deep_probe(path, found) if isinstance(found, np.ndarray) else _flat_probe(path, found)
     except Exception as error:  # damaged files make PIL raise nearly anything
-        return Probe(problem=reason(error), large=isinstance(error, TooManyPixels))
+        return ImageProbe(problem=reason(error), large=isinstance(error, TooManyPixels))
 
 
-def _flat_probe(path: Path, image: Image.Image) -> Probe:
+def _flat_probe(path: Path, image: Image.Image) -> ImageProbe:
     small = max(image.size) <= SMALL_PX
     sample = image if small else image.resize((SMALL_PX, SMALL_PX), Image.Resampling.NEAREST)
     content = sample.tobytes()
@@ -190,7 +190,7 @@ def _flat_probe(path: Path, image: Image.Image) -> Probe:
     if not small and (look.high <= FEW or look.low == look.high):
         look = _exact(image, look)
     kept = channels_first(centre_square(image)) if small else None
-    return Probe(image.size, image.mode == "L", False, look, kept)
+    return ImageProbe(image.size, image.mode == "L", False, look, kept)
 
 
 def _exact(image: Image.Image, look: Look) -> Look:
@@ -201,13 +201,13 @@ def _exact(image: Image.Image, look: Look) -> Look:
     return Look(low, high, look.levels and look.levels | {low, high}, look.digest)
 
 
-def _deep_probe(path: Path, values: Deep) -> Probe:
+def _deep_probe(path: Path, values: Deep) -> ImageProbe:
     height, width = values.shape[:2]
     small = max(height, width) <= SMALL_PX
     sample = values if small else values[:: max(1, height // SMALL_PX), :: max(1, width // SMALL_PX)]
     digest = _digest(path, values.tobytes() if small else None, values.shape, "deep")
     look = replace(look_at(sample, digest), low=int(values.min()), high=int(values.max()))
-    return Probe((width, height), values.ndim == 2, True, look, _square(values) if small else None)
+    return ImageProbe((width, height), values.ndim == 2, True, look, _square(values) if small else None)
 
 
 def _square(values: Deep) -> Deep:

@@ -11,7 +11,7 @@ from statistics import median_low
 import numpy as np
 
 from scalesearch.data.decode import suffixes
-from scalesearch.data.files import Checked, FileImages, Probe, Tones, checked, file_fingerprint
+from scalesearch.data.files import CheckedFiles, FileImages, ImageProbe, Tones, checked, file_fingerprint
 from scalesearch.data.images import Dataset, ImageSet
 from scalesearch.data.layout import LAYOUT, layout_of
 from scalesearch.data.looks import SplitLook, findings
@@ -151,7 +151,7 @@ def _loose_note(top: Path) -> tuple[str, ...]:
     return (f"images outside any class folder are ignored: {loose}",) if loose else ()
 
 
-def _tones(probes: Sequence[Probe]) -> tuple[Tones, tuple[str, ...]]:
+def _tones(probes: Sequence[ImageProbe]) -> tuple[Tones, tuple[str, ...]]:
     """How the values of all files become bytes, decided from training and validation images, and what is said of it."""
     deep = [probe.look for probe in probes if probe.deep and probe.look]
     flat = [probe.look for probe in probes if not probe.deep and probe.look]
@@ -166,7 +166,7 @@ def _tones(probes: Sequence[Probe]) -> tuple[Tones, tuple[str, ...]]:
     return tones, tuple(notes)
 
 
-def _check_left(train: Checked, val: Checked, classes: tuple[str, ...]) -> None:
+def _check_left(train: CheckedFiles, val: CheckedFiles, classes: tuple[str, ...]) -> None:
     left = Counter(train.images.labels.tolist())
     gone = [name for label, name in enumerate(classes) if not left[label]]
     if gone:
@@ -176,7 +176,7 @@ def _check_left(train: Checked, val: Checked, classes: tuple[str, ...]) -> None:
         raise DataError(f"none of the {len(left_out)} validation images can be decoded, the first is {left_out[0]!r}")
 
 
-def _bad_note(splits: list[Checked]) -> tuple[str, ...]:
+def _bad_note(splits: list[CheckedFiles]) -> tuple[str, ...]:
     bad = [name for split in splits for name in split.bad]
     large = [name for split in splits for name in split.large]
     return tuple(
@@ -189,7 +189,7 @@ def _bad_note(splits: list[Checked]) -> tuple[str, ...]:
     )
 
 
-def _image_sets(splits: list[Checked], channels: int, tones: Tones) -> list[ImageSet]:
+def _image_sets(splits: list[CheckedFiles], channels: int, tones: Tones) -> list[ImageSet]:
     probes = [probe for split in splits for probe in split.probes]
     one_size = len({probe.size for probe in probes}) == 1
     small = all(probe.pixels is not None and (channels == 3 or probe.grey) for probe in probes)

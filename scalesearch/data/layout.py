@@ -29,7 +29,7 @@ SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Layout:
+class FolderLayout:
     """Where the images of each split are.
 
     Attributes:
@@ -84,7 +84,7 @@ def role_of(name: str) -> Role | None:
     return roles.pop() if len(roles) == 1 else None
 
 
-def layout_of(root: Path) -> Layout:
+def layout_of(root: Path) -> FolderLayout:
     """The splits and the class folders of a folder.
 
     Raises:
@@ -101,12 +101,12 @@ def layout_of(root: Path) -> Layout:
         return _split_layout(root, top, seen, splits, plain)
     _check_classes(root, top, seen, filled)
     where = "" if top == root else f" of {_below(top, root)}"
-    return Layout(top, None, None, True, f"no folders of splits: the {len(seen)} folders{where} are the classes")
+    return FolderLayout(top, None, None, True, f"no folders of splits: the {len(seen)} folders{where} are the classes")
 
 
 def _split_layout(
     root: Path, top: Path, seen: Sequence[_Seen], splits: Sequence[_Seen], plain: Sequence[_Seen]
-) -> Layout:
+) -> FolderLayout:
     by_role = _by_role(top, seen, splits)
     if "train" not in {one.role for one in splits}:
         raise _no_train(top, seen, splits)
@@ -126,7 +126,7 @@ def _split_layout(
     unused = [one for one in seen if one.name not in used]
     _check_unused(top, unused, classes)
     said = ", ".join(f"{role} is {_below(path, root)}" for role, path in found.items())
-    return Layout(
+    return FolderLayout(
         train, found.get("val"), found.get("test"), False, f"{said}, by name and class folders", _unused(unused, root)
     )
 

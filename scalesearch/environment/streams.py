@@ -121,7 +121,7 @@ def to_nowhere(descriptor: int) -> None:
         os.close(nowhere)
 
 
-def prepare(failed: Callable[[str], Exception]) -> None:
+def prepare_streams(failed: Callable[[str], Exception]) -> None:
     """Make the standard streams usable whatever they are, and warnings no errors.
 
     Args:

@@ -14,7 +14,7 @@ from scalesearch.export.to_timm import LIBRARY, Written
 from scalesearch.export.torch_text import LINE, fill
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.timm.adapter import TimmBaseline
-from scalesearch.networks.timm.capture import Call, capture
+from scalesearch.networks.timm.capture import TimmCall, capture
 from scalesearch.networks.timm.families import RESNET_STEM
 from scalesearch.networks.timm.mobile import scaled_stage
 
@@ -77,7 +77,7 @@ def written(family: Family, *, registered: bool = True) -> Written:
         raise InexpressibleError(library, family.members[0].name, "stem", why, written=False) from None
 
 
-def _written(family: Family, baseline: TimmBaseline, call: Call, registered: bool) -> Written:
+def _written(family: Family, baseline: TimmBaseline, call: TimmCall, registered: bool) -> Written:
     from timm.models import get_pretrained_cfg
 
     source, made = Source(), call.make.__qualname__
@@ -112,7 +112,7 @@ def _written(family: Family, baseline: TimmBaseline, call: Call, registered: boo
     )  # fmt: skip
 
 
-def _unusual(call: Call, changed: set[str]) -> dict[str, Any]:
+def _unusual(call: TimmCall, changed: set[str]) -> dict[str, Any]:
     """Arguments that differ from those the class takes by itself."""
     usual = {name: parameter.default for name, parameter in inspect.signature(call.make).parameters.items()}
     left_out = {*OF_THE_TASK, *changed, "round_chs_fn", "cfg"}
@@ -123,13 +123,13 @@ def _unusual(call: Call, changed: set[str]) -> dict[str, Any]:
     }
 
 
-def _has_another_stem(family: Family, baseline: TimmBaseline, call: Call) -> bool:
+def _has_another_stem(family: Family, baseline: TimmBaseline, call: TimmCall) -> bool:
     """Whether a plain stem of a ResNet must have a width that timm's constructor does not take."""
     plain = baseline.family == "ResNet" and "deep" not in call.arguments["stem_type"]
     return plain and any(member.spec.stem_width != RESNET_STEM for member in family.members)
 
 
-def _sizes(family: str, call: Call, spec: NetworkSpec, *, scaled: bool) -> dict[str, Any]:
+def _sizes(family: str, call: TimmCall, spec: NetworkSpec, *, scaled: bool) -> dict[str, Any]:
     """The arguments that scale, of one network."""
     arguments = call.arguments
     if family == "ResNet":
@@ -166,7 +166,7 @@ def _body(source: Source, name: str, sizes: dict[str, Any]) -> str:
     return f"cfg = StagedCfg(\n{lines})\nreturn _build({first}{'model_cfg' if name else 'cfg'}=cfg, **kwargs)"
 
 
-def _features(family: str, call: Call, spec: NetworkSpec) -> dict[str, Any]:
+def _features(family: str, call: TimmCall, spec: NetworkSpec) -> dict[str, Any]:
     """How `features_only` takes the network apart."""
     if family == "ConvNeXt":
         return {"out_indices": (0, 1, 2, 3), "flatten_sequential": True}
@@ -179,7 +179,7 @@ def _features(family: str, call: Call, spec: NetworkSpec) -> dict[str, Any]:
     return {"out_indices": tuple(range(count)), "feature_cls": "getter"}
 
 
-def _imports(source: Source, call: Call, family: str, *, scaled: bool) -> Imports:
+def _imports(source: Source, call: TimmCall, family: str, *, scaled: bool) -> Imports:
     imports = {module: set(names) for module, names in source.imports.items()}
     imports.setdefault(call.make.__module__, set()).add(call.make.__qualname__)
     if scaled:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from scalesearch.analysis.verified.proof import Proof
+from scalesearch.analysis.verified.proof import BudgetVerification
 from scalesearch.analysis.verified.verification import SAME, Verdict, Verification
 from scalesearch.report.fidelity import render_fidelity, render_transfer
 from scalesearch.report.layout import plain_table
@@ -16,7 +16,7 @@ from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, points
 
 
-def render_proof(proof: Proof) -> Iterator[RenderableType]:
+def render_proof(proof: BudgetVerification) -> Iterator[RenderableType]:
     """Everything that was verified on one budget; nothing where nothing was."""
     if proof.verification:
         yield from _verification(proof.verification)

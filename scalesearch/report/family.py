@@ -14,7 +14,7 @@ from rich.text import Text
 
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE, blocks, channels
-from scalesearch.scaling.answers.family import Family, Member, Released, StageGrowth, explain, growth
+from scalesearch.scaling.answers.family import Released, ScaledFamily, ScaledMember, StageGrowth, explain, growth
 from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.scaling.units import CURRENCIES, engineering
 
@@ -36,7 +36,7 @@ class FamilyTable:
         explained: whether each member is taken apart, stage by stage.
     """
 
-    family: Family
+    family: ScaledFamily
     explained: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -54,7 +54,7 @@ class FamilyTable:
             yield released_table(self.family.released)
 
 
-def _triple(family: Family) -> str:
+def _triple(family: ScaledFamily) -> str:
     c = family.coefficients
     values = f"alpha {c.alpha:.4g}, beta {c.beta:.4g}, gamma {c.gamma:.4g}"
     what = "" if family.currency == "macs" else f" the {CURRENCIES[family.currency].unit}"
@@ -64,11 +64,11 @@ def _triple(family: Family) -> str:
 @dataclass(frozen=True, slots=True)
 class _Column:
     name: str
-    cell: Callable[[Member], str]
+    cell: Callable[[ScaledMember], str]
     number: bool = True
 
 
-def note(member: Member) -> str:
+def note(member: ScaledMember) -> str:
     """What a reader must know of a member."""
     found = (
         ("extrapolated", member.extrapolated),
@@ -94,7 +94,7 @@ _MEMBER_COLUMNS = (
 )
 
 
-def members_table(family: Family) -> Table:
+def members_table(family: ScaledFamily) -> Table:
     """One line a member: multipliers, target, cost before and after repair."""
     table = plain_table(leave_out=("depth", "width", "resol.", "activ.", "before\nrepair", "target", "miss %"))
     for column in _MEMBER_COLUMNS:
@@ -104,7 +104,7 @@ def members_table(family: Family) -> Table:
     return table
 
 
-def networks_table(family: Family) -> Table:
+def networks_table(family: ScaledFamily) -> Table:
     """One line a member: blocks of the stages, and every channel count."""
     table = plain_table()
     table.add_column("phi", justify="right", no_wrap=True)
@@ -120,7 +120,7 @@ def _justify(number: bool) -> Literal["left", "right"]:
     return "right" if number else "left"
 
 
-def _explained(family: Family, member: Member) -> Iterator[RenderableType]:
+def _explained(family: ScaledFamily, member: ScaledMember) -> Iterator[RenderableType]:
     own, spec = family.baseline, member.network.spec
     blocks = sum(spec.depths) - sum(own.spec.depths)
     times = member.network.macs / own.macs
@@ -131,7 +131,7 @@ def _explained(family: Family, member: Member) -> Iterator[RenderableType]:
         yield growth_table(growth(own, member))
 
 
-def _noun(family: Family, blocks: int) -> str:
+def _noun(family: ScaledFamily, blocks: int) -> str:
     if family.baseline.spec.unit != "block":
         return "thousandths of depth"
     return "block" if abs(blocks) == 1 else "blocks"

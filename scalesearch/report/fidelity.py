@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.analysis.fidelity.ranks import Agreement
+from scalesearch.analysis.fidelity.ranks import RankAgreement
 from scalesearch.analysis.fidelity.rates import said_rate
 from scalesearch.analysis.fidelity.summary import EpochAgreement, Fidelity, RankChange, RateCheck
 from scalesearch.analysis.verified.transfer import Transfer
@@ -60,12 +60,12 @@ def best_rates(found: RateCheck) -> str:
     return "; ".join(f"{said_rate(rate)} for {rates.count(rate)} of {len(rates)}" for rate in sorted(set(rates)))
 
 
-def tau_text(found: Agreement) -> str:
+def tau_text(found: RankAgreement) -> str:
     """Kendall's tau as measured."""
     return NONE if found.tau is None else f"{found.tau:.2f}"
 
 
-def noiseless_text(found: Agreement) -> str:
+def noiseless_text(found: RankAgreement) -> str:
     """The interval of tau without the noise of the seeds."""
     if found.tau_ci95 is None:
         return NONE
@@ -73,7 +73,7 @@ def noiseless_text(found: Agreement) -> str:
     return f"{low:.2f} to {high:.2f}"
 
 
-def regret_text(found: Agreement) -> str:
+def regret_text(found: RankAgreement) -> str:
     """Top-1 regret in points with its interval."""
     text = f"{100 * found.regret:.2f}"
     if found.regret_ci95 is None:
@@ -82,7 +82,7 @@ def regret_text(found: Agreement) -> str:
     return f"{text} ({low:.2f} to {high:.2f})"
 
 
-def agreement_table(title: str, rows: Sequence[tuple[str, Agreement]]) -> Table:
+def agreement_table(title: str, rows: Sequence[tuple[str, RankAgreement]]) -> Table:
     """How rankings agree, one row each."""
     table = plain_table(leave_out=("most possible", "top-1 regret (points)"))
     table.add_column(title)

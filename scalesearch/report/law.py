@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scalesearch.analysis.law.fit import HeldOut, Interval, StrategyLaw
-from scalesearch.analysis.law.read import Forecast, Reach, times
+from scalesearch.analysis.law.read import CostReach, Forecast, times
 from scalesearch.analysis.law.strategies import ScalingLaw
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
@@ -60,12 +60,12 @@ def _tested(law: ScalingLaw) -> str:
     )
 
 
-def render_law(law: ScalingLaw, reaches: Sequence[Reach] = (), forecasts: Sequence[Forecast] = ()) -> Group:
+def render_law(law: ScalingLaw, reaches: Sequence[CostReach] = (), forecasts: Sequence[Forecast] = ()) -> Group:
     """Everything about the laws of a study, for `rich.console.Console.print`."""
     return Group(*_parts(law, reaches, forecasts))
 
 
-def _parts(law: ScalingLaw, reaches: Sequence[Reach], forecasts: Sequence[Forecast]) -> Iterator[RenderableType]:
+def _parts(law: ScalingLaw, reaches: Sequence[CostReach], forecasts: Sequence[Forecast]) -> Iterator[RenderableType]:
     short = CURRENCIES[law.currency].short
     yield Text(f"{law.study}: accuracy against {short}", style="bold underline")
     yield Text(f"accuracy = a - b * x^-c, x = {short} over the baseline's {amount(law.baseline_cost, law.currency)}")

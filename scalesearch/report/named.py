@@ -16,7 +16,13 @@ from rich.text import Text
 
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
-from scalesearch.scaling.answers.named import Agreement, GoldenRow, PublishedFigures, differences, misquotes
+from scalesearch.scaling.answers.named import (
+    NamedRow,
+    PublishedAgreement,
+    PublishedFigures,
+    figure_differences,
+    misquotes,
+)
 from scalesearch.scaling.units import engineering
 
 WIDE = 112
@@ -37,8 +43,8 @@ class _Column:
     """A column of the terminal's and Markdown's table; `narrow` says it in few characters, "" leaves it out."""
 
     name: str
-    cell: Callable[[GoldenRow], str]
-    narrow: Callable[[GoldenRow], str] | None = None
+    cell: Callable[[NamedRow], str]
+    narrow: Callable[[NamedRow], str] | None = None
     number: bool = True
 
 
@@ -50,12 +56,12 @@ def _short(value: int | None) -> str:
     return NONE if value is None else engineering(value)
 
 
-def _printed(row: GoldenRow, get: Callable[[PublishedFigures], Agreement | None]) -> str:
+def _printed(row: NamedRow, get: Callable[[PublishedFigures], PublishedAgreement | None]) -> str:
     figure = get(row.published) if row.published else None
     return NONE if figure is None else f"{figure.text}{' ' if figure.agrees else '*'}"
 
 
-def _top1(row: GoldenRow) -> str:
+def _top1(row: NamedRow) -> str:
     top1 = row.published.top1_percent if row.published else None
     return NONE if top1 is None else f"{top1:.1f}"
 
@@ -73,11 +79,11 @@ _COLUMNS = (
 )
 
 
-def _macs(figures: PublishedFigures) -> Agreement | None:
+def _macs(figures: PublishedFigures) -> PublishedAgreement | None:
     return figures.macs
 
 
-def _params(figures: PublishedFigures) -> Agreement | None:
+def _params(figures: PublishedFigures) -> PublishedAgreement | None:
     return figures.params
 
 
@@ -85,7 +91,7 @@ def _params(figures: PublishedFigures) -> Agreement | None:
 class GoldenTable:
     """The whole answer as wide as the terminal allows: table, where printed and counted differ, sources."""
 
-    rows: tuple[GoldenRow, ...]
+    rows: tuple[NamedRow, ...]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """With short numbers, and without fvcore's totals, where whole ones do not fit."""
@@ -96,7 +102,7 @@ class GoldenTable:
                 yield Padding(Text(line, style="dim"), (0, 0, 0, 2), expand=False)
 
 
-def golden_table(rows: Sequence[GoldenRow], *, narrow: bool = False) -> Table:
+def golden_table(rows: Sequence[NamedRow], *, narrow: bool = False) -> Table:
     """One line a network; a star where the printed figure is not the rounded count."""
     table = plain_table(leave_out=_LEAVE_OUT)
     cells = [(c.name, c.narrow if narrow else c.cell, c.number) for c in _COLUMNS]
@@ -110,10 +116,10 @@ def golden_table(rows: Sequence[GoldenRow], *, narrow: bool = False) -> Table:
     return table
 
 
-def footnotes(rows: tuple[GoldenRow, ...]) -> Iterator[tuple[str, list[str]]]:
+def footnotes(rows: tuple[NamedRow, ...]) -> Iterator[tuple[str, list[str]]]:
     """Headings with their lines: how it was counted, what differs, what is misquoted, and where it is printed."""
     yield f"FLOPs are multiply-adds. {CHECKED if rows and all(r.checked for r in rows) else CLOSED}", []
-    unlike = [f"{row.name}: {'; '.join(found)}{_note(row)}" for row in rows if (found := differences(row))]
+    unlike = [f"{row.name}: {'; '.join(found)}{_note(row)}" for row in rows if (found := figure_differences(row))]
     if unlike:
         yield STAR, unlike
     quotes = [f"{quote.name}: {quote.words} ({quote.source})" for quote in misquotes(rows)]
@@ -124,20 +130,20 @@ def footnotes(rows: tuple[GoldenRow, ...]) -> Iterator[tuple[str, list[str]]]:
         yield "printed in:", [f"{', '.join(names)}: {source}" for source, names in sources.items()]
 
 
-def _note(row: GoldenRow) -> str:
+def _note(row: NamedRow) -> str:
     return f" ({row.published.note})" if row.published and row.published.note else ""
 
 
-def _sources(rows: Sequence[GoldenRow]) -> dict[str, list[str]]:
+def _sources(rows: Sequence[NamedRow]) -> dict[str, list[str]]:
     sources: dict[str, list[str]] = {}
     for row in rows:
         if row.published:
-            note = "" if differences(row) else _note(row)
+            note = "" if figure_differences(row) else _note(row)
             sources.setdefault(f"{row.published.source}{note}", []).append(row.name)
     return sources
 
 
-_CSV: dict[str, Callable[[GoldenRow], object]] = {
+_CSV: dict[str, Callable[[NamedRow], object]] = {
     "name": lambda r: r.name,
     "resolution_px": lambda r: r.resolution_px,
     "macs": lambda r: r.macs,
@@ -154,12 +160,12 @@ _CSV: dict[str, Callable[[GoldenRow], object]] = {
 }
 
 
-def _said(row: GoldenRow, get: Callable[[PublishedFigures], Agreement | None]) -> str | None:
+def _said(row: NamedRow, get: Callable[[PublishedFigures], PublishedAgreement | None]) -> str | None:
     figure = get(row.published) if row.published else None
     return None if figure is None else str(figure.agrees).lower()
 
 
-def golden_csv(rows: Sequence[GoldenRow]) -> str:
+def golden_csv(rows: Sequence[NamedRow]) -> str:
     """A header and one line a network, plain numbers; a cell is empty where there is no value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -168,7 +174,7 @@ def golden_csv(rows: Sequence[GoldenRow]) -> str:
     return text.getvalue()
 
 
-def golden_markdown(rows: tuple[GoldenRow, ...]) -> str:
+def golden_markdown(rows: tuple[NamedRow, ...]) -> str:
     """A table in GitHub's Markdown, with the footnotes of the terminal's as lists under it."""
     lines = [_markdown_row(c.name for c in _COLUMNS)]
     lines.append(_markdown_row("---:" if c.number else "---" for c in _COLUMNS))

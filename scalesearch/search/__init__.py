@@ -14,7 +14,7 @@ from scalesearch.environment.waiting import doing
 from scalesearch.errors import ScaleSearchError, StorageError
 from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan, check_same
 from scalesearch.search.loop import Loop
-from scalesearch.search.opened import Source
+from scalesearch.search.opened import TrialSource
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
 from scalesearch.search.prepare import Prepared, first_seed, make_manifest, prepare, recall
 from scalesearch.search.rates.diverged import Diverged, lowers_once
@@ -205,7 +205,7 @@ def _train(
 
 def _source(
     prepared: Prepared, store: StudyStore, space: BudgetSpace, seeds: tuple[int, ...], listener: Listener
-) -> Source:
+) -> TrialSource:
     config = prepared.config
     if config.sampler in PER_TRAINING:
         return TrainingSource(prepared, store, space, seeds[0])

@@ -41,7 +41,7 @@ class PlannedNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class StudyPlan:
+class PlannedStudy:
     """What `run` would do.
 
     Attributes:
@@ -57,7 +57,7 @@ class StudyPlan:
         return dataclasses.asdict(self)
 
 
-def plan_ahead(config: StudyConfig, name: str, make_executor: MakeExecutor = LocalExecutor) -> StudyPlan:
+def plan_ahead(config: StudyConfig, name: str, make_executor: MakeExecutor = LocalExecutor) -> PlannedStudy:
     """Lay a study out as `run` would, and measure a few training steps; nothing is written.
 
     Raises:
@@ -74,7 +74,7 @@ def plan_ahead(config: StudyConfig, name: str, make_executor: MakeExecutor = Loc
     finally:
         executor.stop()
     networks = tuple(network for space in prepared.budgets for network in _networks(prepared, space))
-    return StudyPlan(screen, networks, (*notes, *cautions(prepared)))
+    return PlannedStudy(screen, networks, (*notes, *cautions(prepared)))
 
 
 def _networks(prepared: Prepared, space: BudgetSpace) -> Iterator[PlannedNetwork]:
@@ -97,5 +97,5 @@ def _networks(prepared: Prepared, space: BudgetSpace) -> Iterator[PlannedNetwork
 def _why_not(prepared: Prepared, candidate: Candidate) -> str:
     if not candidate.within_tolerance:
         return "off budget"
-    over = [option(name) for name, part in prepared.limits.excess(prepared.gauge, candidate.spec) if part > 0]
+    over = [option(name) for name, part in prepared.limits.excess(prepared.meter, candidate.spec) if part > 0]
     return f"over {' and '.join(over)}" if over else ""

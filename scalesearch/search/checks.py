@@ -14,7 +14,7 @@ from scalesearch.networks.base import Baseline, ClosedFormBaseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.candidates import FEWEST, TOLERANCES, instead
-from scalesearch.scaling.cost import agreement, refuse_disagreement, uncounted_note
+from scalesearch.scaling.cost import count_agreement, refuse_disagreement, uncounted_note
 from scalesearch.scaling.realize import Candidate
 from scalesearch.scaling.units import CURRENCIES, over_limit
 from scalesearch.search.prepare import Prepared, data_facts, prepare
@@ -45,7 +45,7 @@ def check_plan(prepared: Prepared) -> None:
         on_budget = [c for c in found if c.within_tolerance]
         if found and not on_budget:
             raise _all_off(prepared, space, found)
-        parts = [prepared.limits.excess(prepared.gauge, c.spec) for c in on_budget]
+        parts = [prepared.limits.excess(prepared.meter, c.spec) for c in on_budget]
         if found and all(any(part > 0 for _, part in excess) for excess in parts):
             least = min((max(excess, key=lambda item: item[1]) for excess in parts), key=lambda item: item[1])
             raise InfeasibleError(
@@ -68,9 +68,9 @@ def check_counts(prepared: Prepared) -> tuple[str, ...]:
     baseline, task, quantity = prepared.baseline, prepared.task, _counted_quantity(prepared)
     if isinstance(baseline, ClosedFormBaseline):  # its formula is held against fvcore wherever a network is counted
         return ()
-    own = agreement(baseline, baseline.spec, task, quantity)
+    own = count_agreement(baseline, baseline.spec, task, quantity)
     for spec in (baseline.spec, *_corners(prepared)):
-        found = own if spec == baseline.spec else agreement(baseline, spec, task, quantity)
+        found = own if spec == baseline.spec else count_agreement(baseline, spec, task, quantity)
         place = "the baseline" if spec == baseline.spec else f"the planned network {_place(baseline, spec)}"
         refuse_disagreement(found, baseline.name, place, prepared.config.tolerance or TOLERANCES[0], _closer(prepared))
     note = uncounted_note(own)
@@ -88,7 +88,7 @@ def _other_count(prepared: Prepared, quantity: str) -> str:
     """What to know of multiply-adds where the budget is counted in something else; empty where both counts agree."""
     if quantity == "macs":
         return ""
-    found = agreement(prepared.baseline, prepared.baseline.spec, prepared.task)
+    found = count_agreement(prepared.baseline, prepared.baseline.spec, prepared.task)
     return f"multiply-adds in tables are fvcore's, and may be too few: {found.difference()}" if found.off else ""
 
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from scalesearch.search.opened import OpenTrial, Source
+from scalesearch.search.opened import OpenTrial, TrialSource
 from scalesearch.study import StudyStore
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
@@ -52,7 +52,7 @@ class Loop:
         """Whether the time is up."""
         return self.deadline is not None and time.monotonic() >= self.deadline
 
-    def run(self, source: Source) -> bool:
+    def run(self, source: TrialSource) -> bool:
         """Train everything a source gives. False when the time was up before its end."""
         exhausted = False
         self._take_up(source)
@@ -71,7 +71,7 @@ class Loop:
         self._queue.clear()
         return finished
 
-    def _take_up(self, source: Source) -> None:
+    def _take_up(self, source: TrialSource) -> None:
         """Go on with what an earlier process left running."""
         for opened in source.interrupted():
             self._add(opened)
@@ -85,7 +85,7 @@ class Loop:
             self._owners[job] = opened
             self._queue.append(job)
 
-    def _propose(self, source: Source) -> bool:
+    def _propose(self, source: TrialSource) -> bool:
         """Open trials until the window is full. False when the source has no more.
 
         A source that learns waits for the whole batch before the next. A batch whose training had begun was whole when
@@ -107,7 +107,7 @@ class Loop:
             self._flying.add(job)
             self.listener.started(job, self._owners[job].network)
 
-    def _handle(self, source: Source, event: EpochDone | JobDone) -> None:
+    def _handle(self, source: TrialSource, event: EpochDone | JobDone) -> None:
         opened = self._owners[event.job]
         if isinstance(event, EpochDone):
             self.listener.epoch(event.job, event.point)
@@ -131,7 +131,7 @@ class Loop:
         self._queue = deque(job for job in self._queue if self._owners[job] is not opened)
         opened.spare(keep=[job.seed for job in mine if job in self._flying])
 
-    def _close_finished(self, source: Source) -> None:
+    def _close_finished(self, source: TrialSource) -> None:
         """Tell what is complete, in the order of proposal; for a source that learns only when the batch is whole."""
         done = [opened for opened in self._open if not opened.missing]
         if source.learns and len(done) < len(self._open):

@@ -79,7 +79,7 @@ class OpenTrial:
         self.budget.tell(self.trial, self.value(), self.network.excess, pruned=stopped)
 
 
-class Source(Protocol):
+class TrialSource(Protocol):
     """Gives networks one by one.
 
     Attributes:

@@ -36,7 +36,7 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
     seconds = executor.training_seconds(_uniform(largest)) if executor else None
     short, short_cost = planned_range(prepared)
     searched = _equivalents(prepared, plans)
-    ranged = short_cost * prepared.gauge.cost(prepared.baseline.spec) / max(plan.target for plan in plans)
+    ranged = short_cost * prepared.meter.cost(prepared.baseline.spec) / max(plan.target for plan in plans)
     return Preflight(
         study=manifest.study,
         baseline=prepared.baseline.name,
@@ -89,7 +89,7 @@ def measure_ahead(prepared: Prepared) -> None:
     """Measure what is known to be needed while no training runs beside it; what is measured is remembered."""
     for space in prepared.budgets:
         for candidate in space.candidates():
-            prepared.limits.excess(prepared.gauge, candidate.spec)
+            prepared.limits.excess(prepared.meter, candidate.spec)
 
 
 def cautions(prepared: Prepared) -> tuple[str, ...]:
@@ -114,29 +114,29 @@ def _not_running(prepared: Prepared) -> Iterator[str]:
 
 
 def _timing(prepared: Prepared) -> tuple[str, ...]:
-    gauge = prepared.gauge
-    if gauge.currency != "latency" and not prepared.limits.latency:
+    meter = prepared.meter
+    if meter.currency != "latency" and not prepared.limits.latency:
         return ()
-    spec, found = gauge.baseline.spec, []
-    spread = gauge.latency(spec).spread
+    spec, found = meter.baseline.spec, []
+    spread = meter.latency(spec).spread
     if spread > STEADY:
         found.append(
             f"timings of the baseline spread by {100 * spread:.0f} %: other processes are at work, and latencies will "
             "not be met reliably; a quiet machine helps"
         )
-    if gauge.currency == "latency":
-        wide = gauge.latency(spec.with_channels([2 * c for c in spec.channels])).median / gauge.latency(spec).median
+    if meter.currency == "latency":
+        wide = meter.latency(spec.with_channels([2 * c for c in spec.channels])).median / meter.latency(spec).median
         if wide < LEAST_GAIN:
             found.append(
                 f"a network of twice the width takes only {wide:.2f} times as long at batch size "
-                f"{gauge.conditions.latency_batch}: latency is mostly overhead there, and channels can grow or shrink "
+                f"{meter.conditions.latency_batch}: latency is mostly overhead there, and channels can grow or shrink "
                 "almost freely; a larger --latency-batch measures the arithmetic"
             )
     return tuple(found)
 
 
 def _over(prepared: Prepared, candidate: Candidate) -> bool:
-    return any(part > 0 for _, part in prepared.limits.excess(prepared.gauge, candidate.spec))
+    return any(part > 0 for _, part in prepared.limits.excess(prepared.meter, candidate.spec))
 
 
 def _same(points: tuple[Proposal, ...]) -> tuple[tuple[str, ...], ...]:
@@ -147,5 +147,5 @@ def _equivalents(prepared: Prepared, plans: tuple[BudgetPlan, ...]) -> float:
     """All trainings of the study in units of one at the largest budget; time taken as proportional to cost."""
     seeds = prepared.config.seeds
     largest = max(plan.target for plan in plans)
-    cost = seeds * prepared.gauge.cost(prepared.baseline.spec) + sum(plan.trainings * plan.target for plan in plans)
+    cost = seeds * prepared.meter.cost(prepared.baseline.spec) + sum(plan.trainings * plan.target for plan in plans)
     return cost / largest

@@ -15,7 +15,7 @@ from scalesearch.networks.native import Native, made_baseline, native_baseline
 from scalesearch.networks.suited import suited_optimizer
 from scalesearch.scaling.coefficients import NOMINAL, Exponents
 from scalesearch.scaling.cost.latency import Latency
-from scalesearch.scaling.cost.meter import Conditions, Gauge, Limits
+from scalesearch.scaling.cost.meter import Conditions, CostMeter, Limits
 from scalesearch.scaling.questions.exponents import measured_exponents
 from scalesearch.scaling.units import CURRENCIES
 from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, planned_networks
@@ -48,7 +48,7 @@ class Prepared:
     task: Task
     device: str
     workers: int
-    gauge: Gauge
+    meter: CostMeter
     limits: Limits
     budgets: tuple[BudgetSpace, ...]
     recipe: ProxyRecipe
@@ -84,13 +84,13 @@ def data_facts(dataset: Dataset) -> DataFacts:
 
 def recall(prepared: Prepared, networks: Iterable[NetworkRecord]) -> None:
     """Take what the study has stored of its networks, so that nothing is fitted or measured twice."""
-    given = prepared.gauge.conditions
+    given = prepared.meter.conditions
     for network in networks:
         timed = None
         if network.latency_seconds is not None:
             median, half = network.latency_seconds, (network.latency_spread or 0.0) / 2
             timed = Latency(median, median * (1 - half), median * (1 + half), 0, given.latency_batch, given.device, 0)
-        prepared.gauge.recall(network.spec, timed, network.memory_bytes)
+        prepared.meter.recall(network.spec, timed, network.memory_bytes)
         for space in prepared.budgets:
             if space.text == network.budget:
                 space.surface.recall(network.spec)
@@ -135,16 +135,16 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     baseline = native.baseline
     baseline = replace(baseline, rules=replace(baseline.rules, depth_rule=config.rounding))
     recipe = replace(recipe, optimizer=_optimizer(recipe, baseline, task, made))
-    gauge = Gauge(baseline, task, config.cost, conditions(config, chosen, recipe.optimizer))
+    meter = CostMeter(baseline, task, config.cost, conditions(config, chosen, recipe.optimizer))
     with doing("counting the networks of each budget"):
-        spaces = _spaces(config, gauge, made)
+        spaces = _spaces(config, meter, made)
     unique: dict[float, BudgetSpace] = {}
     for space in spaces:  # 800M and 0.8G are one budget
         unique.setdefault(space.surface.target, space)
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
     found = tuple(unique.values())
-    return Prepared(config, dataset, baseline, task, chosen, workers, gauge, limits, found, recipe, native.from_images)
+    return Prepared(config, dataset, baseline, task, chosen, workers, meter, limits, found, recipe, native.from_images)
 
 
 def _native(config: StudyConfig, images_px: int, made: Manifest | None) -> Native:
@@ -154,12 +154,12 @@ def _native(config: StudyConfig, images_px: int, made: Manifest | None) -> Nativ
     return Native(made_baseline(config.base, made.baseline_px, images_px), from_images=False)
 
 
-def _spaces(config: StudyConfig, gauge: Gauge, made: Manifest | None) -> list[BudgetSpace]:
+def _spaces(config: StudyConfig, meter: CostMeter, made: Manifest | None) -> list[BudgetSpace]:
     """The budgets as the study laid them out, or anew."""
     if made:
-        return [made_space(gauge, facts, made) for facts in made.budgets]
-    exponents = surface_exponents(config, gauge.baseline, gauge.task)
-    return [budget_space(config, gauge, text, exponents) for text in config.budgets]
+        return [made_space(meter, facts, made) for facts in made.budgets]
+    exponents = surface_exponents(config, meter.baseline, meter.task)
+    return [budget_space(config, meter, text, exponents) for text in config.budgets]
 
 
 def first_seed(config: StudyConfig) -> int:
@@ -215,7 +215,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         host=host_facts(),
         created_at=utc_now(),
         command=command,
-        baseline_cost=prepared.gauge.settled(prepared.baseline.spec),
+        baseline_cost=prepared.meter.settled(prepared.baseline.spec),
         exponents=prepared.budgets[0].surface.exponents,
         baseline_identity=prepared.baseline.identity(),
         optimizer=prepared.recipe.optimizer,

@@ -30,10 +30,10 @@ class Proposed:
 
 def network_record(prepared: Prepared, number: int, proposed: Proposed) -> NetworkRecord:
     """What a study keeps of a network; `number` is its own in the study."""
-    gauge, limits, spec = prepared.gauge, prepared.limits, proposed.spec
+    meter, limits, spec = prepared.meter, prepared.limits, proposed.spec
     counted = count(prepared.baseline, spec, prepared.task)
-    cost = float(getattr(counted, gauge.currency)) if gauge.unit.counted else proposed.cost
-    latency = gauge.latency(spec) if limits.latency or gauge.currency == "latency" else None
+    cost = float(getattr(counted, meter.currency)) if meter.unit.counted else proposed.cost
+    latency = meter.latency(spec) if limits.latency or meter.currency == "latency" else None
     alpha, beta, gamma = coefficient_ranges(proposed.triples)
     return NetworkRecord(
         trial=number,
@@ -48,13 +48,13 @@ def network_record(prepared: Prepared, number: int, proposed: Proposed) -> Netwo
         macs=counted.macs,
         params=counted.params,
         activations=counted.activations,
-        currency=gauge.currency,
+        currency=meter.currency,
         cost=cost,
         target=proposed.target,
         within_tolerance=abs(cost / proposed.target - 1) <= proposed.tolerance,
-        excess=limits.excess(gauge, spec),
+        excess=limits.excess(meter, spec),
         stands_for=proposed.stands_for,
         latency_seconds=latency.median if latency else None,
         latency_spread=latency.spread if latency else None,
-        memory_bytes=gauge.memory(spec) if limits.memory or gauge.currency == "memory" else None,
+        memory_bytes=meter.memory(spec) if limits.memory or meter.currency == "memory" else None,
     )

@@ -68,7 +68,7 @@ def _distinct(points: Iterable[Shares], key: Key, known: Iterable[object]) -> li
     return kept
 
 
-def spread(points: Sequence[Shares], start: Sequence[Shares], count: int) -> list[Shares]:
+def spread_points(points: Sequence[Shares], start: Sequence[Shares], count: int) -> list[Shares]:
     """Choose `count` points one by one, each as far as possible from all chosen before (greedy maximin)."""
     chosen: list[Shares] = []
     rest = {i: min((distance(point, c) for c in start), default=math.inf) for i, point in enumerate(points)}
@@ -92,7 +92,7 @@ def lattice_points(count: int, start: Sequence[Shares], key: Key) -> list[Shares
         found = _distinct(simplex_lattice(order), key, known)
         if len(found) >= count:
             break
-    return spread(found, start, count)
+    return spread_points(found, start, count)
 
 
 def star_points(count: int, start: Sequence[Shares], key: Key) -> list[Shares]:
@@ -140,7 +140,7 @@ def grid_points(
 ) -> list[Shares]:
     """Points of the paper's small grid; when it has more networks than `count`, the ones farthest apart."""
     points = [shares_from_coefficients(c, exponents) for c in paper_grid(ratio, step, exponents)]
-    return spread(_distinct(points, key, [key(p) for p in start]), start, count)
+    return spread_points(_distinct(points, key, [key(p) for p in start]), start, count)
 
 
 def _until_distinct(draws: Iterator[Shares], count: int, start: Sequence[Shares], key: Key) -> list[Shares]:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.networks.spec import Excess, NetworkSpec
 from scalesearch.scaling.coefficients import Coefficients, shares_from_coefficients
-from scalesearch.search.opened import Judge, OpenTrial, Source, taken_up
+from scalesearch.search.opened import Judge, OpenTrial, TrialSource, taken_up
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.records import Proposed, network_record
@@ -32,7 +32,7 @@ class _Told:
     excess: Excess
 
 
-class BaselineSource(Source):
+class BaselineSource(TrialSource):
     """The unscaled network, once."""
 
     learns = False
@@ -60,7 +60,7 @@ class BaselineSource(Source):
 
     def _record(self) -> NetworkRecord:
         spec, one = self.prepared.baseline.spec, Coefficients(1.0, 1.0, 1.0)
-        cost = self.prepared.gauge.settled(spec)
+        cost = self.prepared.meter.settled(spec)
         proposed = Proposed(BASELINE_BUDGET, ("baseline",), None, (one,), spec, cost, cost, 1.0)
         network = network_record(self.prepared, self.store.networks(), proposed)
         return replace(network, within_tolerance=True, excess=())
@@ -74,7 +74,7 @@ def _random_sampler(trials: int) -> BaseSampler:
     return adaptive_sampler("random", 0, trials)
 
 
-class BudgetSource(Source):
+class BudgetSource(TrialSource):
     """The networks of one budget: references and known points from Optuna's queue, then the sampler's own."""
 
     def __init__(

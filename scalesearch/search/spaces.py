@@ -28,9 +28,16 @@ from scalesearch.scaling.coefficients import (
     references,
     shares_from_coefficients,
 )
-from scalesearch.scaling.cost.meter import Gauge
-from scalesearch.scaling.realize import Candidate, Surface, make_surface, realize, skeleton_map
-from scalesearch.search.samplers import ADAPTIVE, Proposal, fixed_points, reference_proposals, spread, surface_design
+from scalesearch.scaling.cost.meter import CostMeter
+from scalesearch.scaling.realize import BudgetSurface, Candidate, make_surface, realize, skeleton_map
+from scalesearch.search.samplers import (
+    ADAPTIVE,
+    Proposal,
+    fixed_points,
+    reference_proposals,
+    spread_points,
+    surface_design,
+)
 from scalesearch.study.config import PER_TRAINING, StudyConfig
 from scalesearch.study.manifest import BudgetFacts, Manifest
 
@@ -40,7 +47,7 @@ class BudgetSpace:
     """One budget: its surface, and the networks of a dense lattice on it with the coefficients that give each.
 
     Attributes:
-        networks: skeleton (see `Surface.skeleton`) -> its coefficients; realized only where a cost is arithmetic.
+        networks: skeleton (see `BudgetSurface.skeleton`) -> its coefficients; realized only where a cost is arithmetic.
         known: the points known before training; none where the baseline is the only network.
         within: how many networks each tolerance would leave, where that was looked for.
         refused: where a user's code did not run, and why.
@@ -48,7 +55,7 @@ class BudgetSpace:
     """
 
     text: str
-    surface: Surface
+    surface: BudgetSurface
     networks: Mapping[NetworkSpec, tuple[Coefficients, ...]]
     known: tuple[Proposal, ...] = ()
     within: tuple[tuple[float, int], ...] = ()
@@ -70,7 +77,7 @@ class BudgetSpace:
             if key not in found:
                 found[key] = self.surface.placed(shares_from_coefficients(triples[0], self.surface.exponents))
         points = list(found.values())
-        return [*points[:known], *spread(points[known:], points[:known], most - known)]
+        return [*points[:known], *spread_points(points[known:], points[:known], most - known)]
 
     def candidate(self, shares: Shares) -> Candidate:
         """The candidate of a point."""
@@ -92,7 +99,7 @@ class BudgetSpace:
 
     def realized(self) -> list[Candidate]:
         """All networks where that takes no time, else those of the known points."""
-        if self.surface.gauge.arithmetic or self.surface.members:
+        if self.surface.meter.arithmetic or self.surface.members:
             return [realize(self.surface, triples[0]) for triples in self.networks.values()]
         return self.candidates()
 
@@ -114,7 +121,7 @@ class BudgetSpace:
         )
 
 
-def budget_space(config: StudyConfig, gauge: Gauge, text: str, exponents: Exponents) -> BudgetSpace:
+def budget_space(config: StudyConfig, meter: CostMeter, text: str, exponents: Exponents) -> BudgetSpace:
     """The surface of one budget, the networks on it, and the points known before training.
 
     Where a user's function or too coarse stages leave points off the budget, the networks that there are take the place
@@ -125,8 +132,8 @@ def budget_space(config: StudyConfig, gauge: Gauge, text: str, exponents: Expone
     """
     tolerance = config.tolerance or TOLERANCES[0]
 
-    def surface_of(budget: Budget) -> Surface:
-        return make_surface(gauge.baseline, gauge.task, budget, tolerance, gauge=gauge, exponents=exponents)
+    def surface_of(budget: Budget) -> BudgetSurface:
+        return make_surface(meter.baseline, meter.task, budget, tolerance, meter=meter, exponents=exponents)
 
     budget = parse_budget(text)
     surface = surface_of(budget)
@@ -139,12 +146,12 @@ def budget_space(config: StudyConfig, gauge: Gauge, text: str, exponents: Expone
         return _of_members(config, budget.text, surface)
     space = _with_points(config, BudgetSpace(budget.text, surface, skeleton_map(surface)))
     off = not all(candidate.within_tolerance for candidate in space.candidates())
-    if off and gauge.unit.counted and not isinstance(gauge.baseline, ClosedFormBaseline):
+    if off and meter.unit.counted and not isinstance(meter.baseline, ClosedFormBaseline):
         return _of_members(config, budget.text, surface)
     return _adapted(config, space) if off else space
 
 
-def _of_members(config: StudyConfig, text: str, surface: Surface) -> BudgetSpace:
+def _of_members(config: StudyConfig, text: str, surface: BudgetSurface) -> BudgetSpace:
     """The networks that there are."""
     found = near(surface, config.tolerance)
     networks = skeleton_map(found.surface) if found.surface.members else {}
@@ -160,10 +167,10 @@ def _adapted(config: StudyConfig, space: BudgetSpace) -> BudgetSpace:
     return replace(space, surface=replace(space.surface, tolerance=tolerance), within=within_each(misses))
 
 
-def made_space(gauge: Gauge, facts: BudgetFacts, made: Manifest) -> BudgetSpace:
+def made_space(meter: CostMeter, facts: BudgetFacts, made: Manifest) -> BudgetSpace:
     """One budget as the study laid it out: a cost that is measured would be another one now."""
     ratio = parse_budget(facts.text).ratio(made.baseline_cost)
-    surface = Surface(gauge, facts.target, ratio, facts.tolerance, made.exponents)
+    surface = BudgetSurface(meter, facts.target, ratio, facts.tolerance, made.exponents)
     if facts.enumerated:
         surface = limited(enumerated(surface, facts.beyond)[0], facts.tolerance)
         space = BudgetSpace(facts.text, surface, skeleton_map(surface))
@@ -199,7 +206,7 @@ def _own_points(config: StudyConfig, space: BudgetSpace, found: list[Proposal]) 
     if surface.members and config.sampler == "lattice":  # no lattice: the members farthest apart
         keys = {space.key(proposal.shares) for proposal in found}
         start = [surface.placed(proposal.shares) for proposal in found]
-        return spread([m.shares for m in surface.members if m.spec not in keys], start, count)
+        return spread_points([m.shares for m in surface.members if m.spec not in keys], start, count)
     named = references(surface.exponents)
     return fixed_points(
         config.sampler,

@@ -13,7 +13,7 @@ from scalesearch.analysis.response.allocation import Goal
 from scalesearch.analysis.result import noise_elsewhere
 from scalesearch.analysis.summary import summarize
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.search.opened import OpenTrial, Source, taken_up
+from scalesearch.search.opened import OpenTrial, TrialSource, taken_up
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.spaces import BudgetSpace
@@ -25,7 +25,7 @@ MOST_CANDIDATES = 150
 """Networks that are told apart at once; where a surface has more, the ones farthest apart."""
 
 
-class TrainingSource(Source):
+class TrainingSource(TrialSource):
     """The trainings of one budget: a small design first, then where they tell most about which network is best."""
 
     learns = True

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from scalesearch.analysis.fidelity.ranks import Agreement, agreement
+from scalesearch.analysis.fidelity.ranks import RankAgreement, agreement
 from scalesearch.analysis.paired import residuals
 from scalesearch.analysis.response.posterior import plane
-from scalesearch.analysis.seed_table import Layout
+from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.scaling.coefficients import REFERENCES
 
 Floats = npt.NDArray[np.float64]
@@ -55,11 +55,11 @@ class RankChange:
     slopes: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     bias: tuple[str, ...]
-    agreement: Agreement
+    agreement: RankAgreement
     words: str
 
 
-def rank_change(short: Layout, long: Layout, longer: float) -> RankChange | None:
+def rank_change(short: SeedTable, long: SeedTable, longer: float) -> RankChange | None:
     """Regress what a longer training changes on the shares; None with fewer than two networks in common.
 
     Args:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from scalesearch.analysis.fidelity.ranks import DIGITS, Agreement, agreement
+from scalesearch.analysis.fidelity.ranks import DIGITS, RankAgreement, agreement
 from scalesearch.analysis.paired import PairedTable
 from scalesearch.study.record import TrialRecord
 
@@ -41,7 +41,7 @@ class EpochAgreement:
     """How the networks' means at one epoch rank them, against the last."""
 
     epoch: int
-    agreement: Agreement
+    agreement: RankAgreement
 
 
 @dataclass(frozen=True, slots=True)

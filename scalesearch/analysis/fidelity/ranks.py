@@ -33,7 +33,7 @@ _CELLS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class RankAgreement:
     """Of two rankings of the same networks.
 
     Attributes:
@@ -100,7 +100,7 @@ def agreement(
     choice: int | None = None,
     one_training: bool = False,
     pairs: PairedTable | None = None,
-) -> Agreement:
+) -> RankAgreement:
     """How the second table ranks the networks of the first.
 
     Args:
@@ -117,7 +117,7 @@ def agreement(
     leader = int(ours.argmax()) if choice is None else choice
     model = _model(first, second, paired=paired)
     known = model is not None and math.isfinite(tau)
-    return Agreement(
+    return RankAgreement(
         networks=len(ours),
         seeds=min(first.shape[1], second.shape[1]),
         tau=tau if math.isfinite(tau) else None,

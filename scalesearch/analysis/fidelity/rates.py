@@ -17,9 +17,9 @@ import numpy.typing as npt
 from scipy import special
 
 from scalesearch.analysis.fidelity.curves import between
-from scalesearch.analysis.fidelity.ranks import Agreement, Interval, agreement, name_of
+from scalesearch.analysis.fidelity.ranks import Interval, RankAgreement, agreement, name_of
 from scalesearch.analysis.paired import PairedTable, degrees
-from scalesearch.analysis.seed_table import Layout
+from scalesearch.analysis.seed_table import SeedTable
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class RateCheck:
     """
 
     leaders: Mapping[float, int]
-    agreements: Mapping[float, Agreement]
+    agreements: Mapping[float, RankAgreement]
     best_rates: Mapping[int, float]
     changed: bool
     overtaking: tuple[Overtaking, ...]
@@ -78,7 +78,7 @@ class RateCheck:
     words: str
 
 
-def rate_check(layouts: Mapping[float, Layout]) -> RateCheck | None:
+def rate_check(layouts: Mapping[float, SeedTable]) -> RateCheck | None:
     """Whether the order of networks depends on the learning rate.
 
     Args:
@@ -121,7 +121,7 @@ def rate_check(layouts: Mapping[float, Layout]) -> RateCheck | None:
     )
 
 
-def _table(layout: Layout, numbers: Sequence[int]) -> Floats:
+def _table(layout: SeedTable, numbers: Sequence[int]) -> Floats:
     return layout.accuracy[[row for n in numbers if (row := layout.row(n)) is not None]]
 
 

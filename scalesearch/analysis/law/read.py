@@ -54,7 +54,7 @@ class LawComparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class CostReach:
     """The cost at which a strategy's law reaches an accuracy, as a multiple of the baseline's.
 
     Attributes:
@@ -182,7 +182,7 @@ def _spans(ranges: Sequence[Interval]) -> str:
     )
 
 
-def reach(law: StrategyLaw, accuracy: float) -> Reach:
+def cost_to_reach(law: StrategyLaw, accuracy: float) -> CostReach:
     """The cost at which a law reaches an accuracy (0 to 1), with its interval."""
     smallest, largest = trained_range(law.points)
     farthest = FARTHEST * largest
@@ -196,7 +196,7 @@ def reach(law: StrategyLaw, accuracy: float) -> Reach:
         else "asymptote"
     )  # fmt: skip
     known = ratio if status in ("reached", "extrapolated") else None
-    return Reach(law.name, accuracy, status, known, ends, _reach_words(law, status, known, ends))
+    return CostReach(law.name, accuracy, status, known, ends, _reach_words(law, status, known, ends))
 
 
 def _inverse(law: StrategyLaw, accuracy: float) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from scalesearch.analysis.law.curve import C_BOUNDS, TYPICAL_C
 from scalesearch.analysis.law.fit import HeldOut, LawFits, LawPoint, Misfit, SeedNoise, StrategyLaw, fit_strategies
-from scalesearch.analysis.law.read import Forecast, LawComparison, Reach, compare_laws, forecast, trained_range
+from scalesearch.analysis.law.read import CostReach, Forecast, LawComparison, compare_laws, forecast, trained_range
 from scalesearch.analysis.noise import Anova, one_way_anova
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary, pooled_anova, with_role
@@ -271,7 +271,9 @@ def forecasts_at(law: ScalingLaw, text: str) -> list[Forecast]:
     return [forecast(own, budget.ratio(law.baseline_cost)) for budget in budgets for own in law.strategies]
 
 
-def law_to_dict(law: ScalingLaw, reaches: Sequence[Reach] = (), forecasts: Sequence[Forecast] = ()) -> dict[str, Any]:
+def law_to_dict(
+    law: ScalingLaw, reaches: Sequence[CostReach] = (), forecasts: Sequence[Forecast] = ()
+) -> dict[str, Any]:
     """The key `law` of `result.json`, and what `scalesearch law --json` prints: plain values, no NaN."""
     return {
         "form": "accuracy = a_inf - b * (cost / baseline_cost) ** -c",

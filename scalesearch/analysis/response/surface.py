@@ -205,7 +205,7 @@ def _preferred(errors: Sequence[tuple[Name, float | None]]) -> Name:
     return next(name for name, error in known if error <= SIMPLER * least + ALIKE)
 
 
-def amount(target: str, value: float) -> str:
+def in_target_units(target: str, value: float) -> str:
     """An accuracy in points, a loss in nats.
 
     Example:
@@ -217,7 +217,7 @@ def amount(target: str, value: float) -> str:
 
 def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name) -> str:
     """How the surfaces compare with the plain mean."""
-    told = {name: amount(target, error) for name, error in errors.items() if error is not None}
+    told = {name: in_target_units(target, error) for name, error in errors.items() if error is not None}
     mean, quadratic = errors["mean"] or 0.0, errors["quadratic"] or 0.0
     parts = []
     if quadratic > SIMPLER * mean:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from scalesearch.analysis.equal_cost import CostSlope
 from scalesearch.analysis.fidelity.summary import Fidelity, RankChange, RateCheck, fidelity, rank_change, rate_check
-from scalesearch.analysis.seed_table import Layout, layout, stage_layout
+from scalesearch.analysis.seed_table import SeedTable, layout, stage_layout
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verified.transfer import Transfer, transfer
 from scalesearch.analysis.verified.verification import Verification, verify_budget
 from scalesearch.study.record import TrialRecord
-from scalesearch.study.record.evidence import EvidenceRecord, Purpose, Stage
+from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage, Purpose
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class BudgetVerification:
     """Evidence beside the search, for one budget; what was not run is None.
 
     Attributes:
@@ -36,7 +36,7 @@ def prove(
     evidence: Sequence[EvidenceRecord],
     summaries: Sequence[NetworkSummary],
     at_cost: CostSlope | None = None,
-) -> Proof:
+) -> BudgetVerification:
     """Read the evidence of one budget.
 
     Args:
@@ -48,7 +48,7 @@ def prove(
     """
     stages = _stages(budget, evidence)
     if best is None:
-        return Proof(None, None, fidelity(budget, records, None, None), {})
+        return BudgetVerification(None, None, fidelity(budget, records, None, None), {})
     found = best.network.trial
     check = _rates(stages, records)
     at_one = next((stage for stage in stages if stage.purpose == "verify"), None)
@@ -66,7 +66,7 @@ def prove(
             check=check,
         )
     larger = {stage.factor: stage_layout(rows) for stage, rows in stages.items() if stage.purpose == "transfer"}
-    return Proof(
+    return BudgetVerification(
         verification=verification,
         transfer=transfer(budget, found, table, larger) if table else None,
         fidelity=fidelity(budget, records, _longer(stages, records), check),
@@ -74,29 +74,31 @@ def prove(
     )
 
 
-def _verified(table: Layout | None) -> dict[int, tuple[float, ...]]:
+def _verified(table: SeedTable | None) -> dict[int, tuple[float, ...]]:
     if table is None or not table.seeds:
         return {}
     return {n.trial: tuple(float(a) for a in row) for n, row in zip(table.networks, table.accuracy, strict=True)}
 
 
-def _stages(budget: str, evidence: Sequence[EvidenceRecord]) -> dict[Stage, list[EvidenceRecord]]:
-    found: dict[Stage, list[EvidenceRecord]] = {}
+def _stages(budget: str, evidence: Sequence[EvidenceRecord]) -> dict[EvidenceStage, list[EvidenceRecord]]:
+    found: dict[EvidenceStage, list[EvidenceRecord]] = {}
     for record in evidence:
         if record.stage.budget == budget:
             found.setdefault(record.stage, []).append(record)
     return found
 
 
-def _of(stages: Mapping[Stage, Sequence[EvidenceRecord]], purpose: Purpose) -> dict[float, Sequence[EvidenceRecord]]:
+def _of(
+    stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]], purpose: Purpose
+) -> dict[float, Sequence[EvidenceRecord]]:
     return {stage.factor: rows for stage, rows in stages.items() if stage.purpose == purpose and stage.factor != 1}
 
 
 def _own(
-    stages: Mapping[Stage, Sequence[EvidenceRecord]],
+    stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]],
     records: Sequence[TrialRecord],
     other: Sequence[EvidenceRecord],
-) -> Layout:
+) -> SeedTable:
     """The study's own recipe on the networks and seeds of another stage: from the search, and what it lacked."""
     wanted = {(r.network.trial, r.outcome.seed) for r in other}
     searched = [(r.network, r.outcome) for r in records if r.outcome]
@@ -109,7 +111,9 @@ def _own(
     return layout((n, o) for n, o in (*searched, *added) if (n.trial, o.seed) in wanted)
 
 
-def _longer(stages: Mapping[Stage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord]) -> RankChange | None:
+def _longer(
+    stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord]
+) -> RankChange | None:
     longer = _of(stages, "longer")
     if not longer:
         return None
@@ -117,7 +121,9 @@ def _longer(stages: Mapping[Stage, Sequence[EvidenceRecord]], records: Sequence[
     return rank_change(_own(stages, records, longer[factor]), stage_layout(longer[factor]), factor)
 
 
-def _rates(stages: Mapping[Stage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord]) -> RateCheck | None:
+def _rates(
+    stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord]
+) -> RateCheck | None:
     rates = _of(stages, "rate")
     if not rates:
         return None

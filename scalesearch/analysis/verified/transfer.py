@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scalesearch.analysis.fidelity.curves import between
-from scalesearch.analysis.fidelity.ranks import DIGITS, Agreement, agreement, name_of
-from scalesearch.analysis.seed_table import Layout
+from scalesearch.analysis.fidelity.ranks import DIGITS, RankAgreement, agreement, name_of
+from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.study.record import NetworkRecord
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +44,7 @@ class TransferAt:
     rank: int | None
     leader: int
     leader_name: str
-    agreement: Agreement
+    agreement: RankAgreement
     status: Status
     diverged: tuple[int, ...]
     words: str
@@ -68,7 +68,7 @@ def verified_phis(found: Transfer | None) -> dict[float, str]:
     return {one.phi: f"verified: {one.status} ({one.seeds} seeds)" for one in found.at} if found else {}
 
 
-def transfer(budget: str, found: int, at_one: Layout, at_phi: Mapping[float, Layout]) -> Transfer | None:
+def transfer(budget: str, found: int, at_one: SeedTable, at_phi: Mapping[float, SeedTable]) -> Transfer | None:
     """Compare the order of networks at phi = 1 with that at every larger phi.
 
     Args:
@@ -94,7 +94,7 @@ class _Tables:
     paired: bool
 
 
-def _at(phi: float, found: int, at_one: Layout, larger: Layout) -> TransferAt | None:
+def _at(phi: float, found: int, at_one: SeedTable, larger: SeedTable) -> TransferAt | None:
     tables = _tables(at_one, larger)
     numbers = [number for group in tables.groups for number in group]
     lost = found in larger.diverged
@@ -122,7 +122,7 @@ def _at(phi: float, found: int, at_one: Layout, larger: Layout) -> TransferAt | 
     return dataclasses.replace(result, words=_words(result, lost))
 
 
-def _tables(at_one: Layout, larger: Layout) -> _Tables:
+def _tables(at_one: SeedTable, larger: SeedTable) -> _Tables:
     """Numbers that give one network at phi are one row, with the mean of what they are at phi = 1."""
     common = sorted(set(at_one.seeds) & set(larger.seeds))
     paired = bool(common) and common == list(larger.seeds)
@@ -149,7 +149,7 @@ def _merged(table: Floats, groups: Sequence[Sequence[int]]) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(len(groups), table.shape[1])
 
 
-def _status(first: bool, measured: Agreement) -> Status:
+def _status(first: bool, measured: RankAgreement) -> Status:
     if first:
         return "leads"
     return "no longer leads" if measured.regret_ci95 and measured.regret_ci95[0] > 0 else "not shown otherwise"
@@ -179,14 +179,14 @@ def _words(found: TransferAt, lost: bool) -> str:
     return f"{'; '.join(parts)}."
 
 
-def _at_most(measured: Agreement) -> str:
+def _at_most(measured: RankAgreement) -> str:
     if measured.regret_ci95 is None:
         return "one seed: not told from luck"
     most = measured.regret_ci95[1]
     return f"another may be better by {100 * most:.2f} points at most" if most > 0 else "by more than the noise"
 
 
-def _without_noise(measured: Agreement) -> str:
+def _without_noise(measured: RankAgreement) -> str:
     if measured.tau_ci95 is None or measured.ceiling is None:
         return ""
     low, high = measured.tau_ci95

@@ -18,7 +18,7 @@ from scalesearch.analysis.fidelity.overruled import gains, survives
 from scalesearch.analysis.fidelity.rates import RateCheck
 from scalesearch.analysis.leader import DEPENDS, NO_EVIDENCE
 from scalesearch.analysis.paired import NOTHING, PairedTable, detectable, holm, seeds_to_detect
-from scalesearch.analysis.seed_table import Layout, told_roles
+from scalesearch.analysis.seed_table import SeedTable, told_roles
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.record import NetworkRecord
 from scalesearch.study.record.evidence import Split
@@ -86,7 +86,7 @@ class Verification:
 
 
 def verify_budget(
-    table: Layout,
+    table: SeedTable,
     *,
     budget: str,
     split: Split,
@@ -141,14 +141,14 @@ def verify_budget(
     return dataclasses.replace(result, words=_words(result))
 
 
-def _at_equal_cost(table: Layout, at_cost: CostSlope) -> tuple[Layout, list[float]]:
+def _at_equal_cost(table: SeedTable, at_cost: CostSlope) -> tuple[SeedTable, list[float]]:
     """The table with every accuracy at its budget's exact cost, and the standard error of what was taken off each."""
     taken = [at_cost.off(network.cost, network.target) for network in table.networks]
     off = np.array([[value] for value, _ in taken])
     return dataclasses.replace(table, accuracy=table.accuracy - off), [error for _, error in taken]
 
 
-def _leads(table: Layout, row: int, search_means: Mapping[int, float]) -> tuple[float | None, float | None]:
+def _leads(table: SeedTable, row: int, search_means: Mapping[int, float]) -> tuple[float | None, float | None]:
     """The lead of a row over uniform scaling, in the search and here; None where it is not known."""
     uniform = table.with_role("uniform")
     if uniform is None or uniform == row:
@@ -162,12 +162,12 @@ def _name(network: NetworkRecord) -> str:
     return "+".join(told_roles(network)) or f"network {network.trial}"
 
 
-def _same(budget: str, name: str, table: Layout, row: int) -> Verdict:
+def _same(budget: str, name: str, table: SeedTable, row: int) -> Verdict:
     return Verdict(budget, name, table.networks[row].trial, 0.0, None, None, SAME, len(table.seeds))
 
 
 def _verdicts(
-    budget: str, table: Layout, row: int, paired: PairedTable | None, unsure: Sequence[float]
+    budget: str, table: SeedTable, row: int, paired: PairedTable | None, unsure: Sequence[float]
 ) -> tuple[Verdict, ...]:
     """What the network itself is, then references in their usual order, the other leaders, and the baseline."""
     same = [_same(budget, name, table, row) for name in told_roles(table.networks[row])]

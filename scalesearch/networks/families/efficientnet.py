@@ -94,7 +94,7 @@ PAPER = "arXiv 1905.11946v5, table 2"
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ReleasedMember:
     """A released network: multipliers from B0, native resolution, dropout, and the figures of the paper."""
 
     width: float
@@ -106,14 +106,14 @@ class Member:
 
 MEMBERS = (
     # width, depth, px, dropout, (params, multiply-adds, top-1); widths and depths are not alpha^phi of any one phi
-    Member(1.0, 1.0, 224, 0.2, Published("5.3M", "0.39B", 77.1, PAPER)),
-    Member(1.0, 1.1, 240, 0.2, Published("7.8M", "0.70B", 79.1, PAPER)),
-    Member(1.1, 1.2, 260, 0.3, Published("9.2M", "1.0B", 80.1, PAPER)),
-    Member(1.2, 1.4, 300, 0.3, Published("12M", "1.8B", 81.6, PAPER)),
-    Member(1.4, 1.8, 380, 0.4, Published("19M", "4.2B", 82.9, PAPER)),
-    Member(1.6, 2.2, 456, 0.4, Published("30M", "9.9B", 83.6, PAPER)),
-    Member(1.8, 2.6, 528, 0.5, Published("43M", "19B", 84.0, PAPER)),
-    Member(2.0, 3.1, 600, 0.5, Published("66M", "37B", 84.3, PAPER)),
+    ReleasedMember(1.0, 1.0, 224, 0.2, Published("5.3M", "0.39B", 77.1, PAPER)),
+    ReleasedMember(1.0, 1.1, 240, 0.2, Published("7.8M", "0.70B", 79.1, PAPER)),
+    ReleasedMember(1.1, 1.2, 260, 0.3, Published("9.2M", "1.0B", 80.1, PAPER)),
+    ReleasedMember(1.2, 1.4, 300, 0.3, Published("12M", "1.8B", 81.6, PAPER)),
+    ReleasedMember(1.4, 1.8, 380, 0.4, Published("19M", "4.2B", 82.9, PAPER)),
+    ReleasedMember(1.6, 2.2, 456, 0.4, Published("30M", "9.9B", 83.6, PAPER)),
+    ReleasedMember(1.8, 2.6, 528, 0.5, Published("43M", "19B", 84.0, PAPER)),
+    ReleasedMember(2.0, 3.1, 600, 0.5, Published("66M", "37B", 84.3, PAPER)),
 )
 """B0 to B7, in order. Multipliers, resolution and dropout: `efficientnet_builder.py` of the official code."""
 

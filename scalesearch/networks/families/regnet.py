@@ -141,7 +141,7 @@ def _halved(px: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ReleasedRegNet:
     """A released network: stages, group width, and the figures of the paper."""
 
     depths: tuple[int, ...]
@@ -155,12 +155,12 @@ _OTHER_800MF = "the paper's has widths 64, 128, 320, 768; torchvision's, built h
 
 MEMBERS = {
     # blocks, channels, group width, (params, multiply-adds, top-1: 100 less the error of a plain 100-epoch training)
-    "regnet_y_400mf": Member((1, 3, 6, 6), (48, 104, 208, 440), 8, Published("4.3M", "0.4B", 74.1, PAPER)),
-    "regnet_y_800mf": Member(
+    "regnet_y_400mf": ReleasedRegNet((1, 3, 6, 6), (48, 104, 208, 440), 8, Published("4.3M", "0.4B", 74.1, PAPER)),
+    "regnet_y_800mf": ReleasedRegNet(
         (1, 3, 8, 2), (64, 144, 320, 784), 16, Published("6.3M", "0.8B", 76.3, PAPER, _OTHER_800MF)
     ),
-    "regnet_y_1_6gf": Member((2, 6, 17, 2), (48, 120, 336, 888), 24, Published("11.2M", "1.6B", 78.0, PAPER)),
-    "regnet_y_3_2gf": Member((2, 5, 13, 1), (72, 216, 576, 1512), 24, Published("19.4M", "3.2B", 79.0, PAPER)),
+    "regnet_y_1_6gf": ReleasedRegNet((2, 6, 17, 2), (48, 120, 336, 888), 24, Published("11.2M", "1.6B", 78.0, PAPER)),
+    "regnet_y_3_2gf": ReleasedRegNet((2, 5, 13, 1), (72, 216, 576, 1512), 24, Published("19.4M", "3.2B", 79.0, PAPER)),
 }
 """What torchvision's `BlockParams.from_init_params` makes of the paper's four parameters; names are torchvision's."""
 

@@ -16,7 +16,7 @@ from scalesearch.networks.base import IMAGENET, Task
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.families.efficientnet_config import check_rate
 from scalesearch.networks.spec import NetworkSpec, RoundingRules
-from scalesearch.networks.timm.capture import Call, NotScalableError, capture, current_name
+from scalesearch.networks.timm.capture import NotScalableError, TimmCall, capture, current_name
 from scalesearch.networks.timm.families import (
     describe_convnext,
     describe_regnet,
@@ -36,7 +36,7 @@ PREFIX = "timm:"
 
 
 @dataclass(frozen=True)
-class Family:
+class TimmFamily:
     """One class of timm's that can be scaled.
 
     Attributes:
@@ -48,17 +48,23 @@ class Family:
 
     path: str
     example: str
-    describe: Callable[[Call], tuple[NetworkSpec, RoundingRules]]
-    make: Callable[[Call, NetworkSpec, dict[str, Any]], nn.Module]
+    describe: Callable[[TimmCall], tuple[NetworkSpec, RoundingRules]]
+    make: Callable[[TimmCall, NetworkSpec, dict[str, Any]], nn.Module]
 
 
 FAMILIES = {
-    "EfficientNet": Family("timm.models.efficientnet.EfficientNet", "efficientnet_b0", describe_mobile, make_mobile),
-    "MobileNetV3": Family("timm.models.mobilenetv3.MobileNetV3", "mobilenetv3_large_100", describe_mobile, make_mobile),
-    "ResNet": Family("timm.models.resnet.ResNet", "resnet50", describe_resnet, make_resnet),
-    "RegNet": Family("timm.models.regnet.RegNet", "regnety_016", describe_regnet, make_regnet),
-    "ConvNeXt": Family("timm.models.convnext.ConvNeXt", "convnext_tiny", describe_convnext, make_convnext),
-    "ViT": Family("timm.models.vision_transformer.VisionTransformer", "vit_tiny_patch16_224", describe_vit, make_vit),
+    "EfficientNet": TimmFamily(
+        "timm.models.efficientnet.EfficientNet", "efficientnet_b0", describe_mobile, make_mobile
+    ),
+    "MobileNetV3": TimmFamily(
+        "timm.models.mobilenetv3.MobileNetV3", "mobilenetv3_large_100", describe_mobile, make_mobile
+    ),
+    "ResNet": TimmFamily("timm.models.resnet.ResNet", "resnet50", describe_resnet, make_resnet),
+    "RegNet": TimmFamily("timm.models.regnet.RegNet", "regnety_016", describe_regnet, make_regnet),
+    "ConvNeXt": TimmFamily("timm.models.convnext.ConvNeXt", "convnext_tiny", describe_convnext, make_convnext),
+    "ViT": TimmFamily(
+        "timm.models.vision_transformer.VisionTransformer", "vit_tiny_patch16_224", describe_vit, make_vit
+    ),
 }
 """Every family, by the name that messages give it."""
 
@@ -119,7 +125,7 @@ def timm_baseline(name: str) -> TimmBaseline:
     return _running(TimmBaseline(PREFIX + name, spec, rules, IMAGENET, None, family, model))
 
 
-def _family(call: Call) -> str:
+def _family(call: TimmCall) -> str:
     """The key of `FAMILIES` for a call."""
     path = f"{call.make.__module__}.{call.make.__qualname__}"
     found = next((key for key, family in FAMILIES.items() if family.path == path), None)
@@ -132,7 +138,7 @@ def _family(call: Call) -> str:
     return found
 
 
-def _fitting(family: Family, call: Call, spec: NetworkSpec, rules: RoundingRules) -> RoundingRules:
+def _fitting(family: TimmFamily, call: TimmCall, spec: NetworkSpec, rules: RoundingRules) -> RoundingRules:
     """`rules` with the finest steps of channels that groups inside the network allow, found by trial."""
     stem = rules.stem_divisor or rules.width_divisor
     repeated = replace(spec, depths=tuple(max(2, blocks) for blocks in spec.depths))
@@ -148,7 +154,7 @@ def _fitting(family: Family, call: Call, spec: NetworkSpec, rules: RoundingRules
     raise NotScalableError(f"its channels {spec.channels} are in groups of several sizes")
 
 
-def _builds(family: Family, call: Call, spec: NetworkSpec) -> bool:
+def _builds(family: TimmFamily, call: TimmCall, spec: NetworkSpec) -> bool:
     import torch
 
     try:

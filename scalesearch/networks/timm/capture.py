@@ -26,7 +26,7 @@ class NotScalableError(UsageError):
 
 
 @dataclass(frozen=True)
-class Call:
+class TimmCall:
     """A constructor of timm's and all its arguments, the defaults filled in.
 
     Attributes:
@@ -90,7 +90,7 @@ def _timm() -> Any:
 
 
 @functools.lru_cache(maxsize=64)
-def capture(name: str) -> Call:
+def capture(name: str) -> TimmCall:
     """The constructor call behind a name of `current_name`.
 
     Raises:
@@ -114,7 +114,7 @@ def capture(name: str) -> Call:
         finally:
             module.build_model_with_cfg = build
     size = timm.models.get_pretrained_cfg(name).input_size
-    return Call(make, _defaults(make) | arguments, pruned, tuple(size))
+    return TimmCall(make, _defaults(make) | arguments, pruned, tuple(size))
 
 
 def _stop(build: Callable[..., Any], model_cls: Callable[..., Any], *args: Any, **kwargs: Any) -> None:

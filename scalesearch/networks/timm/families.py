@@ -15,7 +15,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.networks.spec import NetworkSpec, RoundingRules
-from scalesearch.networks.timm.capture import Call, NotScalableError
+from scalesearch.networks.timm.capture import NotScalableError, TimmCall
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ RESNET_STEM = 64
 """Channels of timm's plain stem, whatever `stem_width` says."""
 
 
-def describe_resnet(call: Call) -> tuple[NetworkSpec, RoundingRules]:
+def describe_resnet(call: TimmCall) -> tuple[NetworkSpec, RoundingRules]:
     """Blocks and inner channels; the divisor keeps `base_width` of 64 a whole number (16 in a ResNeXt-50 32x4d)."""
     from torch import nn
 
@@ -36,7 +36,7 @@ def describe_resnet(call: Call) -> tuple[NetworkSpec, RoundingRules]:
     return spec, RoundingRules(width_divisor=divisor, resolution_step_px=32 if halves else 8, stem_divisor=8)
 
 
-def make_resnet(call: Call, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
+def make_resnet(call: TimmCall, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
     """The network of a spec.
 
     Only timm's deep stems take a width. A plain one of another width is a network made for a deep stem, in which one
@@ -55,7 +55,7 @@ def make_resnet(call: Call, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Mo
     return network
 
 
-def describe_regnet(call: Call) -> tuple[NetworkSpec, RoundingRules]:
+def describe_regnet(call: TimmCall) -> tuple[NetworkSpec, RoundingRules]:
     """Blocks and output channels, which timm computes from five numbers; a block's inner channels are whole groups."""
     from scalesearch.networks.timm.regnet import stages
 
@@ -66,7 +66,7 @@ def describe_regnet(call: Call) -> tuple[NetworkSpec, RoundingRules]:
     return spec, RoundingRules(width_divisor=max(8, cfg.group_size // math.gcd(cfg.group_size, inner)), stem_divisor=8)
 
 
-def make_regnet(call: Call, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
+def make_regnet(call: TimmCall, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
     """The network of a spec."""
     from scalesearch.networks.timm.regnet import StagedCfg, StagedRegNet
 
@@ -75,7 +75,7 @@ def make_regnet(call: Call, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Mo
     return network
 
 
-def describe_convnext(call: Call) -> tuple[NetworkSpec, RoundingRules]:
+def describe_convnext(call: TimmCall) -> tuple[NetworkSpec, RoundingRules]:
     """Blocks and channels; images in whole pixels of the last stage."""
     arguments = call.arguments
     head = arguments["head_hidden_size"] or 0
@@ -83,13 +83,13 @@ def describe_convnext(call: Call) -> tuple[NetworkSpec, RoundingRules]:
     return spec, RoundingRules(resolution_step_px=32)
 
 
-def make_convnext(call: Call, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
+def make_convnext(call: TimmCall, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
     """The network of a spec."""
     head = spec.head_width or None
     return _made(call, changes | {"depths": spec.depths, "dims": spec.widths, "head_hidden_size": head})
 
 
-def describe_vit(call: Call) -> tuple[NetworkSpec, RoundingRules]:
+def describe_vit(call: TimmCall) -> tuple[NetworkSpec, RoundingRules]:
     """Blocks, tokens in whole heads, MLP, and images in whole patches.
 
     Raises:
@@ -108,7 +108,7 @@ def describe_vit(call: Call) -> tuple[NetworkSpec, RoundingRules]:
     return spec, RoundingRules(resolution_step_px=patch, min_resolution_px=patch, stem_divisor=head)
 
 
-def make_vit(call: Call, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
+def make_vit(call: TimmCall, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
     """The network of a spec: heads keep their size, and their number follows the tokens."""
     tokens, mlp = spec.stem_width, spec.widths[0]
     heads = tokens * call.arguments["num_heads"] // call.arguments["embed_dim"]
@@ -117,6 +117,6 @@ def make_vit(call: Call, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Modul
     return _made(call, changes | shape | {"img_size": spec.resolution_px})
 
 
-def _made(call: Call, changes: dict[str, Any]) -> nn.Module:
+def _made(call: TimmCall, changes: dict[str, Any]) -> nn.Module:
     network: nn.Module = call.make(**call.copied(**changes))
     return network

@@ -12,7 +12,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.networks.spec import NetworkSpec, RoundingRules, round_width
-from scalesearch.networks.timm.capture import Call
+from scalesearch.networks.timm.capture import TimmCall
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +22,7 @@ DIVISOR = 8
 Block = dict[str, Any]
 
 
-def describe_mobile(call: Call) -> tuple[NetworkSpec, RoundingRules]:
+def describe_mobile(call: TimmCall) -> tuple[NetworkSpec, RoundingRules]:
     """The unscaled network, with the channels after timm's own multiplier, and its rounding rules."""
     arguments = call.arguments
     stages, rounded = arguments["block_args"], arguments["round_chs_fn"]
@@ -32,7 +32,7 @@ def describe_mobile(call: Call) -> tuple[NetworkSpec, RoundingRules]:
     return spec, RoundingRules(width_divisor=DIVISOR)
 
 
-def make_mobile(call: Call, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
+def make_mobile(call: TimmCall, spec: NetworkSpec, changes: dict[str, Any]) -> nn.Module:
     """The network of a spec."""
     rounded = call.arguments["round_chs_fn"]
     stages = [

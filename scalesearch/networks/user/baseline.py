@@ -16,9 +16,9 @@ from scalesearch.networks.user.call import (
     FUNCTION,
     METHOD,
     OPTIONS,
-    Call,
     FunctionCall,
     StagesCall,
+    UserCall,
     default_of,
     instance,
     load,
@@ -202,7 +202,7 @@ def check_output(baseline: UserBaseline, spec: NetworkSpec, task: Task) -> None:
     output = baseline.shapes(spec, task).output
     if output != (1, task.num_classes):
         gives = "something other than one tensor" if output is None else f"a tensor of shape {list(output)}"
-        call: Call = baseline.call
+        call: UserCall = baseline.call
         raise BaseError(
             f"{call.what} {call.where(spec)} gives {gives} for one image; "
             f"allowed: logits of shape [N, num_classes], here [1, {task.num_classes}]"

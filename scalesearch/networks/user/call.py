@@ -23,7 +23,7 @@ METHOD = "def build(self, stages, resolution, num_classes, in_channels) -> torch
 
 
 @dataclass(frozen=True)
-class Call(ABC):
+class UserCall(ABC):
     """One way to make a user's network, as plain data: the code is imported in whatever process makes the call.
 
     Attributes:
@@ -54,7 +54,7 @@ class Call(ABC):
 
 
 @dataclass(frozen=True)
-class FunctionCall(Call):
+class FunctionCall(UserCall):
     """A function of multipliers.
 
     Attributes:
@@ -84,7 +84,7 @@ class FunctionCall(Call):
 
 
 @dataclass(frozen=True)
-class StagesCall(Call):
+class StagesCall(UserCall):
     """A class that tells its stages."""
 
     @override

@@ -15,7 +15,7 @@ from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError
 from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.spec import NetworkSpec, round_half_up
-from scalesearch.networks.user.call import Call
+from scalesearch.networks.user.call import UserCall
 from scalesearch.user_code.importing import code_hash, code_hashes, current_folder_importable, guarded, one_line
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class UserBaseline(CountedBaseline):
         call: how the network is made.
     """
 
-    call: Call
+    call: UserCall
 
     def build(
         self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
@@ -159,7 +159,7 @@ def _segments(least: int, upto: int) -> list[tuple[int, int]]:
 
 
 @functools.lru_cache(maxsize=256)
-def _changes(call: Call, spec: NetworkSpec, task: Task, low: int, high: int) -> tuple[int, ...]:
+def _changes(call: UserCall, spec: NetworkSpec, task: Task, low: int, high: int) -> tuple[int, ...]:
     """Grid values in (low, high] at which the network is another than one step before, by bisection."""
 
     def between(below: int, above: int) -> tuple[int, ...]:
@@ -177,7 +177,7 @@ def _changes(call: Call, spec: NetworkSpec, task: Task, low: int, high: int) -> 
 
 
 @functools.lru_cache(maxsize=256)
-def _least(call: Call, spec: NetworkSpec, task: Task) -> int:
+def _least(call: UserCall, spec: NetworkSpec, task: Task) -> int:
     """The smallest multiplier that works for depth and width at once, in thousandths."""
     for least in LEAST:
         try:
@@ -193,7 +193,7 @@ def _guarded(action: Any, raised: str) -> Any:
         return guarded(action, raised, BaseError)
 
 
-def _module(call: Call, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> nn.Module:
+def _module(call: UserCall, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> nn.Module:
     """One call, checked."""
     from torch import nn
 
@@ -218,7 +218,7 @@ def _module(call: Call, spec: NetworkSpec, task: Task, options: Mapping[str, flo
 
 
 @functools.lru_cache(maxsize=2**16)
-def _shapes(call: Call, spec: NetworkSpec, task: Task) -> Amounts:
+def _shapes(call: UserCall, spec: NetworkSpec, task: Task) -> Amounts:
     from scalesearch.networks.shapes import count_shapes
 
     place = f"{call.what} {call.where(spec)}"

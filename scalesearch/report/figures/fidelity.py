@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scalesearch.analysis.fidelity.ranks import Agreement
+from scalesearch.analysis.fidelity.ranks import RankAgreement
 from scalesearch.analysis.fidelity.rates import said_rate
 from scalesearch.analysis.result import StudyResult
 from scalesearch.report.figures.info import chosen_budgets, figure_title
@@ -39,8 +39,8 @@ class FidelityPanel:
     """
 
     budget: str
-    curve: tuple[tuple[int, Agreement], ...]
-    rows: tuple[tuple[str, Agreement], ...]
+    curve: tuple[tuple[int, RankAgreement], ...]
+    rows: tuple[tuple[str, RankAgreement], ...]
 
     @property
     def heights(self) -> list[float]:
@@ -64,7 +64,7 @@ def fidelity_info(result: StudyResult, budget: str | None = None) -> FidelityInf
     """
     panels = []
     for one in chosen_budgets(result, budget):
-        rows: list[tuple[str, Agreement]] = []
+        rows: list[tuple[str, RankAgreement]] = []
         found, larger = one.proof.fidelity, one.proof.transfer
         epochs = tuple((e.epoch, e.agreement) for e in found.epochs) if found else ()
         if len(epochs) < LEAST_CURVE:
@@ -102,7 +102,7 @@ def draw_fidelity(info: FidelityInfo) -> Figure:
     return fig
 
 
-def _curve(left: Axes, right: Axes, curve: Sequence[tuple[int, Agreement]]) -> None:
+def _curve(left: Axes, right: Axes, curve: Sequence[tuple[int, RankAgreement]]) -> None:
     epochs = [epoch for epoch, _ in curve]
     found = [agreement for _, agreement in curve]
     for ax in (left, right):
@@ -131,12 +131,12 @@ def _band(
     ax.fill_between(at, bounds[:, 0], bounds[:, 1], color=colour, alpha=0.18, linewidth=0)
 
 
-def _tau_limits(found: Sequence[Agreement]) -> tuple[float, float]:
+def _tau_limits(found: Sequence[RankAgreement]) -> tuple[float, float]:
     lows = [bound for one in found for bound in (one.tau, *(one.tau_ci95 or ())) if bound is not None]
     return (-1.05 if min(lows, default=0.0) < 0 else -0.05, 1.05)
 
 
-def _rows(left: Axes, right: Axes, rows: Sequence[tuple[str, Agreement]]) -> None:
+def _rows(left: Axes, right: Axes, rows: Sequence[tuple[str, RankAgreement]]) -> None:
     for ax in (left, right):
         tidy(ax)
         ax.set_ylim(len(rows) - 0.4, -0.6)

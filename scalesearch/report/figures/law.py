@@ -21,12 +21,12 @@ from scalesearch.report.figures.style import (
     NETWORK,
     QUIET,
     REFERENCE,
+    axis_limits,
     canvas,
     freeze_layout,
     headline,
     left_edge,
     reserve_headline,
-    spread,
     tidy,
 )
 from scalesearch.scaling.units import CURRENCIES, short_amount
@@ -126,7 +126,7 @@ def _axes(ax: Axes, law: ScalingLaw) -> None:
     ax.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{times(value)}\n{short_amount(value * law.baseline_cost, law.currency)}")
     )
-    ax.set_ylim(*spread(_heights(law), 1.0, 0.06))
+    ax.set_ylim(*axis_limits(_heights(law), 1.0, 0.06))
     ax.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     ax.set_xlabel(f"multiple of the baseline; {CURRENCIES[law.currency].label}", fontsize=10)
     ax.set_ylabel("accuracy (%)", fontsize=10, color=INK)

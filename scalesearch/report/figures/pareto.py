@@ -28,6 +28,7 @@ from scalesearch.report.figures.style import (
     QUIET,
     REFERENCE,
     Look,
+    axis_limits,
     canvas,
     freeze_layout,
     headline,
@@ -37,7 +38,6 @@ from scalesearch.report.figures.style import (
     plain,
     reserve_headline,
     say_empty,
-    spread,
     tidy,
 )
 from scalesearch.scaling.units import CURRENCIES, short_amount
@@ -217,4 +217,4 @@ def _row_name(mark: Mark) -> str:
 def _accuracy_limits(rows: Sequence[Mark], room: float = 0.08) -> tuple[float, float]:
     scored = [mark for mark in rows if mark.percent is not None]
     ends = [end for mark in scored for end in (mark.interval or (mark.percent or 0.0, mark.percent or 0.0))]
-    return spread(ends, 1.0, room) if ends else (0.0, 100.0)
+    return axis_limits(ends, 1.0, room) if ends else (0.0, 100.0)

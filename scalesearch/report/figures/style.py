@@ -108,7 +108,7 @@ def say_empty(fig: Figure, reason: str) -> None:
     ax.text(0.5, 0.5, reason, ha="center", va="center", fontsize=14, color=QUIET)
 
 
-def spread(values: Sequence[float], floor: float, room: float = 0.08) -> tuple[float, float]:
+def axis_limits(values: Sequence[float], floor: float, room: float = 0.08) -> tuple[float, float]:
     """Limits with a part `room` of the range free at both ends, at least `floor` apart."""
     low, high = min(values), max(values)
     margin = max(room * (high - low), (floor - (high - low)) / 2)

@@ -11,7 +11,7 @@ from scalesearch.scaling.coefficients import Coefficients
 
 
 @dataclass(frozen=True, slots=True)
-class Sized:
+class CountedNetwork:
     """A network and its cost for one image.
 
     Attributes:
@@ -28,7 +28,7 @@ class Sized:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ScaledMember:
     """The network of one phi.
 
     Attributes:
@@ -47,7 +47,7 @@ class Member:
     multipliers: Coefficients
     currency: str
     target: float
-    network: Sized
+    network: CountedNetwork
     cost_before_repair: float
     within_tolerance: bool
     extrapolated: bool
@@ -89,7 +89,7 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class ScaledFamily:
     """Everything that `scalesearch scale` says.
 
     Attributes:
@@ -108,8 +108,8 @@ class Family:
     currency: str
     origin: str
     rules: RoundingRules
-    baseline: Sized
-    members: tuple[Member, ...]
+    baseline: CountedNetwork
+    members: tuple[ScaledMember, ...]
     released: tuple[Released, ...]
 
 
@@ -143,7 +143,7 @@ class StageGrowth:
         return self.macs[1] - self.macs[0] if self.macs else 0
 
 
-def growth(baseline: Sized, member: Member) -> tuple[StageGrowth, ...]:
+def growth(baseline: CountedNetwork, member: ScaledMember) -> tuple[StageGrowth, ...]:
     """What was added to the baseline, stage by stage; blocks and multiply-adds sum to the whole difference."""
     costs = [dict(sized.stages) for sized in (baseline, member.network)]
     counts = [_named(sized.spec) for sized in (baseline, member.network)]
@@ -184,7 +184,7 @@ def block_order(base: Sequence[int], scaled: Sequence[int]) -> tuple[int, ...]:
     return tuple(index for _, index in sorted(given))
 
 
-def explain(family: Family, member: Member) -> tuple[str, ...]:
+def explain(family: ScaledFamily, member: ScaledMember) -> tuple[str, ...]:
     """In words, how the depth rule and the snapping of the resolution gave this network, and what repair did."""
     if member.network.spec == family.baseline.spec:
         return ("this is the baseline itself",)
@@ -195,7 +195,7 @@ SHOWN_BLOCKS = 24
 """Added blocks whose order is told one by one."""
 
 
-def _depth_words(family: Family, member: Member) -> Iterator[str]:
+def _depth_words(family: ScaledFamily, member: ScaledMember) -> Iterator[str]:
     base, scaled, alpha = family.baseline.spec, member.network.spec, member.multipliers.alpha
     if family.rules.depth_rule == "proportional" or base.unit != "block":
         yield from _shared_words(base, scaled, alpha)
@@ -224,19 +224,19 @@ def _shared_words(base: NetworkSpec, scaled: NetworkSpec, alpha: float) -> Itera
         yield f"{before - after} fewer, at least one a stage"
 
 
-def _resolution_word(family: Family, member: Member) -> str:
+def _resolution_word(family: ScaledFamily, member: ScaledMember) -> str:
     native, px, gamma = family.baseline.spec.resolution_px, member.network.spec.resolution_px, member.multipliers.gamma
     steps = f"whole steps of {family.rules.resolution_step_px} px from {native}"
     return f"resolution: {gamma:.4g} x {native} = {gamma * native:.4g} -> {px} px ({steps})"
 
 
-def _repair_word(member: Member) -> str:
+def _repair_word(member: ScaledMember) -> str:
     before = 100 * (member.cost_before_repair / member.target - 1)
     width = f"width: {member.multipliers.beta:.4g} x the channels, rounded, misses the target by {before:+.1f} %"
     return f"{width}; fitted to the target: {100 * member.residual:+.2f} %"
 
 
-def family_to_dict(family: Family, *, explained: bool = False) -> dict[str, Any]:
+def family_to_dict(family: ScaledFamily, *, explained: bool = False) -> dict[str, Any]:
     """A plain mapping for JSON; with `explained`, stage by stage what each member adds."""
     c = family.coefficients
     return {
@@ -254,7 +254,7 @@ def family_to_dict(family: Family, *, explained: bool = False) -> dict[str, Any]
     }
 
 
-def _sized_to_dict(sized: Sized) -> dict[str, Any]:
+def _sized_to_dict(sized: CountedNetwork) -> dict[str, Any]:
     return {
         "macs": sized.macs,
         "fvcore_total": sized.fvcore_total,
@@ -264,7 +264,7 @@ def _sized_to_dict(sized: Sized) -> dict[str, Any]:
     }
 
 
-def _member_to_dict(member: Member) -> dict[str, Any]:
+def _member_to_dict(member: ScaledMember) -> dict[str, Any]:
     m = member.multipliers
     return {
         "phi": member.phi,
@@ -290,7 +290,7 @@ def _released_to_dict(released: Released) -> dict[str, Any]:
     return fields | {f"{name}_at_phi": value for name, value in fields.pop("multipliers").items()}
 
 
-def _explanation(family: Family, member: Member) -> dict[str, Any]:
+def _explanation(family: ScaledFamily, member: ScaledMember) -> dict[str, Any]:
     stages = [
         {**asdict(stage), "added_blocks": stage.added_blocks, "added_macs": stage.added_macs}
         for stage in growth(family.baseline, member)

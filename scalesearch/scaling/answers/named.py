@@ -12,7 +12,7 @@ _UNITS = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**1
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class PublishedAgreement:
     """One printed figure beside the counted one.
 
     Attributes:
@@ -30,7 +30,7 @@ class Agreement:
     words: str
 
 
-def compare(text: str, counted: int) -> Agreement:
+def beside_published(text: str, counted: int) -> PublishedAgreement:
     """Whether a count rounds to a printed figure; if not, whether it was cut off, or how far it is.
 
     Raises:
@@ -52,7 +52,9 @@ def compare(text: str, counted: int) -> Agreement:
     else:
         words = f"differs by {100 * (counted / float(printed * unit) - 1):+.1f} %"
     one_digit_more = exact.quantize(printed.scaleb(-1), ROUND_HALF_UP)
-    return Agreement(text, int(printed * unit), counted, agrees, f"{one_digit_more}{text[-1]}, printed {text}: {words}")
+    return PublishedAgreement(
+        text, int(printed * unit), counted, agrees, f"{one_digit_more}{text[-1]}, printed {text}: {words}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,15 @@ class PublishedFigures:
         note: what a reader must know to compare them.
     """
 
-    params: Agreement | None
-    macs: Agreement | None
+    params: PublishedAgreement | None
+    macs: PublishedAgreement | None
     top1_percent: float | None
     source: str
     note: str
 
 
 @dataclass(frozen=True, slots=True)
-class GoldenRow:
+class NamedRow:
     """One network, counted for one image.
 
     Attributes:
@@ -125,12 +127,12 @@ MISQUOTES = (
 """Misquotes known to us; a footnote of the table for the networks that it shows."""
 
 
-def misquotes(rows: tuple[GoldenRow, ...]) -> tuple[Misquote, ...]:
+def misquotes(rows: tuple[NamedRow, ...]) -> tuple[Misquote, ...]:
     """Those that are about the networks of a table, in its order."""
     return tuple(quote for row in rows for quote in MISQUOTES if quote.name == row.name)
 
 
-def differences(row: GoldenRow) -> tuple[str, ...]:
+def figure_differences(row: NamedRow) -> tuple[str, ...]:
     """In words, every published figure of a network that its count does not round to; empty where all agree."""
     published = row.published
     if published is None:
@@ -139,7 +141,7 @@ def differences(row: GoldenRow) -> tuple[str, ...]:
     return tuple(f"{label} {figure.words}" for label, figure in figures if figure and not figure.agrees)
 
 
-def row_to_dict(row: GoldenRow) -> dict[str, Any]:
+def row_to_dict(row: NamedRow) -> dict[str, Any]:
     """A plain mapping for JSON; `published` is null, or the figures with what the comparison says."""
     published = row.published
     fields = asdict(row) | {"published": None}
@@ -154,7 +156,7 @@ def row_to_dict(row: GoldenRow) -> dict[str, Any]:
     return fields
 
 
-def _figure(name: str, figure: Agreement | None) -> dict[str, Any]:
+def _figure(name: str, figure: PublishedAgreement | None) -> dict[str, Any]:
     return {
         name: figure.printed if figure else None,
         f"{name}_text": figure.text if figure else None,

@@ -31,14 +31,14 @@ class Spread:
         return {"min": self.least, "median": self.median, "max": self.most}
 
 
-def spread(values: Iterable[float]) -> Spread:
+def cost_spread(values: Iterable[float]) -> Spread:
     """Smallest, middle and largest of one or more values."""
     known = list(values)
     return Spread(min(known), statistics.median(known), max(known))
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class SurfacePoint:
     """One point of the surface.
 
     Attributes:
@@ -60,7 +60,7 @@ class SurfaceNetwork:
     """
 
     spec: NetworkSpec
-    points: tuple[Point, ...]
+    points: tuple[SurfacePoint, ...]
     after: float
     residual: float
 
@@ -118,11 +118,11 @@ class SpaceReport:
     rounding: str
     networks: tuple[SurfaceNetwork, ...]
     rules: dict[str, tuple[DepthRange, ...]]
-    references: dict[str, tuple[Point, SurfaceNetwork]]
+    references: dict[str, tuple[SurfacePoint, SurfaceNetwork]]
     study: StudyCost
 
     @property
-    def points(self) -> tuple[Point, ...]:
+    def points(self) -> tuple[SurfacePoint, ...]:
         """Every point of the lattice."""
         return tuple(point for network in self.networks for point in network.points)
 
@@ -139,12 +139,12 @@ class SpaceReport:
     @property
     def before(self) -> Spread:
         """Costs of all points after plain rounding."""
-        return spread(point.before for point in self.points)
+        return cost_spread(point.before for point in self.points)
 
     @property
     def after(self) -> Spread:
         """Costs of all networks after the repair."""
-        return spread(network.after for network in self.networks)
+        return cost_spread(network.after for network in self.networks)
 
     def within(self, limit: float) -> float:
         """Share of the networks that miss the budget by `limit` or less, 0 to 1."""
@@ -179,7 +179,7 @@ def _rule_to_dict(ranges: Sequence[DepthRange]) -> dict[str, Any]:
     return {"depth_vectors": len(ranges), "ranges": listed}
 
 
-def _reference_to_dict(point: Point, network: SurfaceNetwork) -> dict[str, Any]:
+def _reference_to_dict(point: SurfacePoint, network: SurfaceNetwork) -> dict[str, Any]:
     costs = {"before": point.before, "after": network.after}
     return {**asdict(point.coefficients), **costs, "spec": spec_to_dict(network.spec)}
 

@@ -10,7 +10,7 @@ from scalesearch.errors import BaseError, InfeasibleError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.candidates.axis import Amounts, Step, reach, spaced, steps, with_splits
 from scalesearch.scaling.candidates.tolerance import TOLERANCES
-from scalesearch.scaling.realize import Surface
+from scalesearch.scaling.realize import BudgetSurface
 
 DEPTHS, WIDTHS, OTHER_SIDE, SIZES = 24, 32, 12, 12
 """Values of each dimension that are tried; the third on the other side of 1, and past where it meets the budget."""
@@ -38,7 +38,7 @@ class Probe:
         refused: where the user's code did not run, and why.
     """
 
-    surface: Surface
+    surface: BudgetSurface
     beyond: float = NARROWER
     refused: list[str] = field(default_factory=list)
 
@@ -48,7 +48,7 @@ class Probe:
         try:
             baseline.check(spec)
             others = (baseline.amount(quantity, spec, task) for quantity in ("macs", "params", "activations"))
-            return (self.surface.gauge.cost(spec), *map(float, others))
+            return (self.surface.meter.cost(spec), *map(float, others))
         except (BaseError, InfeasibleError) as error:
             self.refused.append(str(error))
             return None
@@ -72,7 +72,7 @@ def axes(probe: Probe) -> Axes:
     """What each dimension of a function of multipliers gives, from the baseline to where it alone meets the budget."""
     surface = probe.surface
     spec, ratio, exponents = surface.baseline.spec, surface.ratio, surface.exponents
-    own = surface.gauge.cost(spec)
+    own = surface.meter.cost(spec)
     wanted = ratio * (1 + TOLERANCES[-1]) if ratio > 1 else ratio * (1 - TOLERANCES[-1])
 
     def at(**changes: int) -> Amounts | None:

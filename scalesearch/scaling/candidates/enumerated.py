@@ -18,7 +18,7 @@ from scalesearch.scaling.candidates.axis import Step
 from scalesearch.scaling.candidates.dimensions import NARROWER, UNFELT, Axes, Probe, axes
 from scalesearch.scaling.candidates.tolerance import TOLERANCES
 from scalesearch.scaling.coefficients import Shares, distance
-from scalesearch.scaling.realize import GOAL, Member, Surface, fit_channels, skeleton_map
+from scalesearch.scaling.realize import GOAL, BudgetSurface, EnumeratedNetwork, fit_channels, skeleton_map
 
 SKELETONS, FAR_SKELETONS = 40, 120
 """Pairs of depth and resolution whose widths are looked for; of more, the ones farthest apart. The second where too few
@@ -36,7 +36,7 @@ TWIN = 1e-4
 SKELETON_POINTS = 66
 
 
-def enumerated(surface: Surface, beyond: float = NARROWER) -> tuple[Surface, tuple[str, ...]]:
+def enumerated(surface: BudgetSurface, beyond: float = NARROWER) -> tuple[BudgetSurface, tuple[str, ...]]:
     """The surface with its members: the networks within the largest tolerance that could be found.
 
     The largest is the last of `TOLERANCES`, or the surface's own where that is wider.
@@ -55,7 +55,7 @@ def enumerated(surface: Surface, beyond: float = NARROWER) -> tuple[Surface, tup
     return replace(surface, members=tuple(apart(ordered))), tuple(dict.fromkeys(probe.refused))
 
 
-def apart(members: Sequence[Member]) -> Iterator[Member]:
+def apart(members: Sequence[EnumeratedNetwork]) -> Iterator[EnumeratedNetwork]:
     """The members, those at one place moved towards the centre by too little to see, so that each has a place.
 
     Two resolutions may both be "all on resolution" and meet the budget from two sides.
@@ -74,7 +74,7 @@ def apart(members: Sequence[Member]) -> Iterator[Member]:
         yield replace(member, shares=place)
 
 
-def _near(surface: Surface, cost: float | None) -> bool:
+def _near(surface: BudgetSurface, cost: float | None) -> bool:
     return cost is not None and abs(cost / surface.target - 1) <= max(TOLERANCES[-1], surface.tolerance)
 
 
@@ -102,7 +102,7 @@ def own_shares(parts: Sequence[float], total: float, beyond: float = NARROWER) -
     return Shares(*(part / sum(kept) for part in kept)), sum(max(0.0, -part) for part in scaled)
 
 
-def _of_function(probe: Probe) -> Iterator[Member]:
+def _of_function(probe: Probe) -> Iterator[EnumeratedNetwork]:
     surface = probe.surface
     found, total = axes(probe), math.log(surface.ratio)
     for depth, size in _pairs(found, total, probe.beyond):
@@ -110,10 +110,10 @@ def _of_function(probe: Probe) -> Iterator[Member]:
             parts = depth.part + depth.unfelt, part - depth.unfelt - size.unfelt, size.part + size.unfelt
             place = own_shares(parts, total, probe.beyond)
             if place is not None and _near(surface, cost):
-                yield Member(_spec(surface, depth, width, size), cost, *place)
+                yield EnumeratedNetwork(_spec(surface, depth, width, size), cost, *place)
 
 
-def _spec(surface: Surface, depth: Step, width: int, size: Step) -> NetworkSpec:
+def _spec(surface: BudgetSurface, depth: Step, width: int, size: Step) -> NetworkSpec:
     return replace(surface.baseline.spec, depths=(depth.value,), widths=(width,), resolution_px=size.value)
 
 
@@ -219,10 +219,10 @@ def _between(
     return found
 
 
-def _of_stages(probe: Probe) -> Iterator[Member]:
+def _of_stages(probe: Probe) -> Iterator[EnumeratedNetwork]:
     """Every table of depths and every resolution of the surface, with the channels that meet the budget best."""
     surface, spec = probe.surface, probe.surface.baseline.spec
-    total, own = math.log(surface.ratio), surface.gauge.cost(spec)
+    total, own = math.log(surface.ratio), surface.meter.cost(spec)
     for skeleton in list(skeleton_map(surface, SKELETON_POINTS))[:SKELETONS]:
         try:
             found = surface._widths.get(skeleton) or fit_channels(surface, skeleton)
@@ -244,4 +244,4 @@ def _of_stages(probe: Probe) -> Iterator[Member]:
             width -= size
         place = own_shares((depth, width, size), total)
         if place is not None:
-            yield Member(found, cost, *place)
+            yield EnumeratedNetwork(found, cost, *place)

@@ -12,7 +12,7 @@ from scalesearch.scaling.candidates.dimensions import FAR, Axes, Probe, axes
 from scalesearch.scaling.candidates.near import near
 from scalesearch.scaling.candidates.tolerance import ENOUGH, FEWEST, TOLERANCES
 from scalesearch.scaling.coefficients import parse_budget
-from scalesearch.scaling.realize import Surface, make_surface
+from scalesearch.scaling.realize import BudgetSurface, make_surface
 
 RATIOS = (0.25, 0.35, 0.5, 0.7, 1.4, 1.6, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 16.0)
 """Budgets in baselines that are offered: short to type."""
@@ -45,7 +45,7 @@ class Instead:
     within: int = 0
 
 
-def instead(surface: Surface) -> Instead:
+def instead(surface: BudgetSurface) -> Instead:
     """The nearest budget with enough networks, and the smallest wider tolerance that leaves a handful near this one.
 
     Args:
@@ -65,14 +65,14 @@ def instead(surface: Surface) -> Instead:
     return found
 
 
-def _at(surface: Surface, budget: str) -> Surface:
-    gauge, exponents = surface.gauge, surface.exponents
+def _at(surface: BudgetSurface, budget: str) -> BudgetSurface:
+    meter, exponents = surface.meter, surface.exponents
     return make_surface(
-        gauge.baseline, gauge.task, parse_budget(budget), TOLERANCES[0], gauge=gauge, exponents=exponents
+        meter.baseline, meter.task, parse_budget(budget), TOLERANCES[0], meter=meter, exponents=exponents
     )
 
 
-def _reachable(surface: Surface) -> list[Axes]:
+def _reachable(surface: BudgetSurface) -> list[Axes]:
     """The dimensions as far as budgets are offered, upwards of the baseline or downwards as the one asked for."""
     ratios = [ratio for ratio in RATIOS if _offered(ratio, surface.ratio)]
     ends = {max(ratios)} if surface.ratio > 1 else {min(ratios)}

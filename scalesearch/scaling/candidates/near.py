@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from scalesearch.scaling.candidates.dimensions import FAR, NARROWER
 from scalesearch.scaling.candidates.enumerated import enumerated
 from scalesearch.scaling.candidates.tolerance import ENOUGH, TOLERANCES, adapted, within_each
-from scalesearch.scaling.realize import Surface
+from scalesearch.scaling.realize import BudgetSurface
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,18 @@ class Near:
         beyond: how far outside of the triangle networks were looked for, as a part of the log-budget.
     """
 
-    surface: Surface
+    surface: BudgetSurface
     within: tuple[tuple[float, int], ...]
     refused: tuple[str, ...]
     beyond: float = NARROWER
 
 
-def tells_no_steps(surface: Surface) -> bool:
+def tells_no_steps(surface: BudgetSurface) -> bool:
     """Whether a network does not tell how it rounds, so that only trying shows what there is."""
-    return surface.baseline.spec.unit == "thousandth" and surface.gauge.unit.counted
+    return surface.baseline.spec.unit == "thousandth" and surface.meter.unit.counted
 
 
-def near(surface: Surface, tolerance: float) -> Near:
+def near(surface: BudgetSurface, tolerance: float) -> Near:
     """Enumerate what there is: within the triangle, and further out where that leaves too few.
 
     Args:
@@ -49,7 +49,7 @@ def near(surface: Surface, tolerance: float) -> Near:
     return Near(limited(found, tolerance or adapted(misses)), within_each(misses, ladder), refused, beyond)
 
 
-def limited(surface: Surface, tolerance: float) -> Surface:
+def limited(surface: BudgetSurface, tolerance: float) -> BudgetSurface:
     """The surface with the members within a tolerance."""
     kept = tuple(m for m in surface.members if abs(m.cost / surface.target - 1) <= tolerance)
     return replace(surface, members=kept, tolerance=tolerance)

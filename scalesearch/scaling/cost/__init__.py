@@ -8,12 +8,28 @@ network.
 
 from __future__ import annotations
 
-from scalesearch.scaling.cost.agreement import Agreement, agreement, listed, refuse_disagreement, uncounted_note
+from scalesearch.scaling.cost.agreement import (
+    CountAgreement,
+    count_agreement,
+    listed,
+    refuse_disagreement,
+    uncounted_note,
+)
 from scalesearch.scaling.cost.amounts import QUANTITIES, Cost, StageCost, closed_form
 from scalesearch.scaling.cost.checked import count
 from scalesearch.scaling.cost.module import HasStages, count_module
 
 __all__ = [
-    "QUANTITIES", "Agreement", "Cost", "HasStages", "StageCost", "agreement", "closed_form", "count", "count_module",
-    "listed", "refuse_disagreement", "uncounted_note",
+    "QUANTITIES",
+    "Cost",
+    "CountAgreement",
+    "HasStages",
+    "StageCost",
+    "closed_form",
+    "count",
+    "count_agreement",
+    "count_module",
+    "listed",
+    "refuse_disagreement",
+    "uncounted_note",
 ]  # fmt: skip

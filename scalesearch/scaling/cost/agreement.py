@@ -20,7 +20,7 @@ UNITS = {"macs": "multiply-adds", "params": "weights", "activations": "output el
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class CountAgreement:
     """What both count for one image in one quantity.
 
     Attributes:
@@ -69,7 +69,7 @@ def listed(operators: tuple[tuple[str, int], ...]) -> str:
     return ", ".join(f"{short_name(op)} {times} time{'' if times == 1 else 's'}" for op, times in operators)
 
 
-def agreement(baseline: Baseline, spec: NetworkSpec, task: Task, quantity: str = "macs") -> Agreement:
+def count_agreement(baseline: Baseline, spec: NetworkSpec, task: Task, quantity: str = "macs") -> CountAgreement:
     """Count a network twice: by shapes, and by running it under fvcore.
 
     An `autograd.Function` is costly where the counts differ; where they agree, shapes have seen what it does, and its
@@ -92,7 +92,9 @@ def agreement(baseline: Baseline, spec: NetworkSpec, task: Task, quantity: str =
         inside = _seen_by_shapes(baseline, spec, task)
         missed = (*(item for item in missed if item[0] not in custom), *inside)
     costly = tuple(item for item in dict(missed).items() if not is_cheap(item[0]))
-    return Agreement(quantity, told, fvcore, costly, tuple(item for item in dict(missed).items() if item not in costly))
+    return CountAgreement(
+        quantity, told, fvcore, costly, tuple(item for item in dict(missed).items() if item not in costly)
+    )
 
 
 def _seen_by_shapes(baseline: Baseline, spec: NetworkSpec, task: Task) -> tuple[tuple[str, int], ...]:
@@ -103,7 +105,7 @@ def _seen_by_shapes(baseline: Baseline, spec: NetworkSpec, task: Task) -> tuple[
     return found.left_out
 
 
-def refuse_disagreement(found: Agreement, name: str, place: str, tolerance: float, closer: str) -> None:
+def refuse_disagreement(found: CountAgreement, name: str, place: str, tolerance: float, closer: str) -> None:
     """End where the two counts are too far apart for any budget.
 
     Args:
@@ -124,7 +126,7 @@ def refuse_disagreement(found: Agreement, name: str, place: str, tolerance: floa
     )
 
 
-def uncounted_note(found: Agreement) -> str:
+def uncounted_note(found: CountAgreement) -> str:
     """One line on what nobody counts and is perhaps costly; empty where there is nothing of the kind."""
     if not found.costly:
         return ""

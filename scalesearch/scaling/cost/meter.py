@@ -33,7 +33,7 @@ class Conditions:
 
 
 @dataclass(frozen=True)
-class Gauge:
+class CostMeter:
     """The cost of any network of a baseline.
 
     Attributes:
@@ -130,13 +130,13 @@ class Limits:
     latency: float = 0.0
     memory: float = 0.0
 
-    def excess(self, gauge: Gauge, spec: NetworkSpec) -> Excess:
+    def excess(self, meter: CostMeter, spec: NetworkSpec) -> Excess:
         """Of every limit that is set: its name, and cost / limit - 1, which is above 0 where the limit is broken."""
         found = []
         if self.params:
-            found.append(("max_params", gauge.baseline.amount("params", spec, gauge.task) / self.params - 1))
+            found.append(("max_params", meter.baseline.amount("params", spec, meter.task) / self.params - 1))
         if self.latency:
-            found.append(("max_latency", gauge.latency(spec).median / self.latency - 1))
+            found.append(("max_latency", meter.latency(spec).median / self.latency - 1))
         if self.memory:
-            found.append(("max_memory", gauge.memory(spec) / self.memory - 1))
+            found.append(("max_memory", meter.memory(spec) / self.memory - 1))
         return tuple(found)

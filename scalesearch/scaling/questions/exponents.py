@@ -21,7 +21,7 @@ from scalesearch.scaling.answers.exponents import (
 )
 from scalesearch.scaling.coefficients import Coefficients, Exponents
 from scalesearch.scaling.cost.latency import Latency
-from scalesearch.scaling.cost.meter import Conditions, Gauge
+from scalesearch.scaling.cost.meter import Conditions, CostMeter
 from scalesearch.scaling.realize import round_spec
 
 Cost = Callable[[NetworkSpec], float]
@@ -93,7 +93,7 @@ def measured_exponents(
     Returns:
         Exponents; one is 0 where the quantity does not answer to a dimension (params to resolution).
     """
-    cost = measure or Gauge(baseline, task, quantity).cost
+    cost = measure or CostMeter(baseline, task, quantity).cost
     multipliers = TIMED if measure else _multipliers(baseline)
     slopes = (sweep(baseline, quantity, dimension, multipliers, cost).slope for dimension in DIMENSIONS)
     return Exponents(*(slope.exponent for slope in slopes))
@@ -113,7 +113,7 @@ def resolution_staircase(baseline: Baseline, task: Task) -> Staircase:
     fine = isinstance(baseline, ClosedFormBaseline)
     sizes = [px for px in every if fine or px % step == 0 or px == native]
     points = ((px, replace(baseline.spec, resolution_px=px)) for px in sizes)
-    costs = _feasible(points, Gauge(baseline, task).cost)
+    costs = _feasible(points, CostMeter(baseline, task).cost)
     return staircase(native, {px: round(macs) for px, macs in costs}, range(low, high + 1))
 
 
@@ -123,25 +123,25 @@ def explore_exponents(baseline: Baseline, task: Task, timing: Conditions | None 
     Args:
         timing: where and how latency is measured; None leaves it out.
     """
-    costs = {quantity: Gauge(baseline, task, quantity).cost for quantity in QUANTITIES}
+    costs = {quantity: CostMeter(baseline, task, quantity).cost for quantity in QUANTITIES}
     sweeps = [sweep(baseline, q, d, _multipliers(baseline), cost) for q, cost in costs.items() for d in DIMENSIONS]
     found = None
     if timing:
-        timed, found = _timed(Gauge(baseline, task, "latency", timing))
+        timed, found = _timed(CostMeter(baseline, task, "latency", timing))
         sweeps += timed
     stairs = resolution_staircase(baseline, task)
     return ExponentReport(baseline.name, task.num_classes, task.in_channels, tuple(sweeps), stairs, found)
 
 
-def _timed(gauge: Gauge) -> tuple[list[Sweep], Timing]:
+def _timed(meter: CostMeter) -> tuple[list[Sweep], Timing]:
     """Latency along the three dimensions, and how well it was measured; each network is timed once."""
     known: dict[NetworkSpec, Latency] = {}
 
     def seconds(spec: NetworkSpec) -> float:
-        known[spec] = gauge.latency(spec)
+        known[spec] = meter.latency(spec)
         return known[spec].median
 
-    sweeps = [sweep(gauge.baseline, "latency", dimension, TIMED, seconds) for dimension in DIMENSIONS]
+    sweeps = [sweep(meter.baseline, "latency", dimension, TIMED, seconds) for dimension in DIMENSIONS]
     repeats, spreads = [found.repeats for found in known.values()], [found.spread for found in known.values()]
-    device, batch = gauge.conditions.device, gauge.conditions.latency_batch
+    device, batch = meter.conditions.device, meter.conditions.latency_batch
     return sweeps, Timing(device, batch, len(known), min(repeats), statistics.median(spreads), max(spreads))

@@ -12,10 +12,10 @@ from scalesearch.errors import InfeasibleError, UsageError, choice_error
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.families.efficientnet import MEMBERS, efficientnet_b
 from scalesearch.networks.spec import DEPTH_RULES, DepthRule, NetworkSpec, round_widths
-from scalesearch.scaling.answers.family import Family, Member, Released, Sized
+from scalesearch.scaling.answers.family import CountedNetwork, Released, ScaledFamily, ScaledMember
 from scalesearch.scaling.coefficients import EFFICIENTNET, NOMINAL, Budget, Coefficients, Exponents, surface_product
 from scalesearch.scaling.cost import closed_form
-from scalesearch.scaling.cost.meter import Gauge
+from scalesearch.scaling.cost.meter import CostMeter
 from scalesearch.scaling.realize import MAX_RATIO, make_surface, realize
 
 MAX_MEMBERS = 50
@@ -61,7 +61,7 @@ def _phis(part: str, text: str) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ScalingRequest:
     """What is scaled, and how.
 
     Attributes:
@@ -88,16 +88,16 @@ class Question:
     found: NetworkSpec | None = None
 
     @property
-    def gauge(self) -> Gauge:
+    def meter(self) -> CostMeter:
         """What a network costs in the currency."""
-        return Gauge(self.baseline, self.task, self.currency)
+        return CostMeter(self.baseline, self.task, self.currency)
 
     def product(self, multipliers: Coefficients) -> float:
         """The cost of these multipliers as a multiple of the baseline's, by the surface."""
         return surface_product(multipliers, self.exponents)
 
 
-def scale_family(question: Question, phis: Sequence[float]) -> Family:
+def scale_family(question: ScalingRequest, phis: Sequence[float]) -> ScaledFamily:
     """Realize and count one member for each phi.
 
     Raises:
@@ -106,7 +106,7 @@ def scale_family(question: Question, phis: Sequence[float]) -> Family:
     baseline, task = question.baseline, question.task
     for phi in phis:
         _check_size(question, phi)
-    return Family(
+    return ScaledFamily(
         base=baseline.name,
         coefficients=question.coefficients,
         ratio=question.product(question.coefficients),
@@ -119,7 +119,7 @@ def scale_family(question: Question, phis: Sequence[float]) -> Family:
     )
 
 
-def _check_size(question: Question, phi: float) -> None:
+def _check_size(question: ScalingRequest, phi: float) -> None:
     """Before any power is taken: it could be too large for a float."""
     c = question.coefficients
     limit = math.log(MAX_RATIO) + 1e-9
@@ -133,34 +133,34 @@ def _check_size(question: Question, phi: float) -> None:
             )
 
 
-def _member(question: Question, phi: float) -> Member:
-    baseline, gauge = question.baseline, question.gauge
+def _member(question: ScalingRequest, phi: float) -> ScaledMember:
+    baseline, meter = question.baseline, question.meter
     multipliers = question.coefficients.at(phi)
-    target = question.product(multipliers) * gauge.cost(baseline.spec)
+    target = question.product(multipliers) * meter.cost(baseline.spec)
     spec, within = _on_target(question, multipliers, target if phi == 1 else None)
     plain = spec.with_channels(round_widths(baseline.spec, multipliers.beta, baseline.rules))
     beyond = question.largest is not None and target > question.largest * (1 + question.tolerance)
-    return Member(
+    return ScaledMember(
         phi=phi,
         multipliers=multipliers,
         currency=question.currency,
         target=target,
         network=_sized(baseline, spec, question.task),
-        cost_before_repair=gauge.cost(plain),
+        cost_before_repair=meter.cost(plain),
         within_tolerance=within,
         extrapolated=phi not in question.transfer and (beyond or not 0 <= phi <= 1),
         transfer=question.transfer.get(phi, ""),
     )
 
 
-def _on_target(question: Question, multipliers: Coefficients, searched: float | None) -> tuple[NetworkSpec, bool]:
+def _on_target(question: ScalingRequest, multipliers: Coefficients, searched: float | None) -> tuple[NetworkSpec, bool]:
     """The network on its target, and whether it meets it; multipliers of 1 are the baseline itself.
 
     Args:
         searched: the target at phi = 1, where the network may have been found already; None at every other phi.
     """
     if question.found is not None and searched is not None:
-        miss = question.gauge.cost(question.found) / searched - 1
+        miss = question.meter.cost(question.found) / searched - 1
         return question.found, abs(miss) <= question.tolerance
     if multipliers == Coefficients(1.0, 1.0, 1.0):
         return question.baseline.spec, True
@@ -170,20 +170,20 @@ def _on_target(question: Question, multipliers: Coefficients, searched: float | 
         question.task,
         Budget(f"{ratio:.4g}x", ratio, None),
         question.tolerance,
-        gauge=question.gauge,
+        meter=question.meter,
         exponents=question.exponents,
     )
     found = realize(surface, multipliers)
     return found.spec, found.within_tolerance
 
 
-def _sized(baseline: Baseline, spec: NetworkSpec, task: Task) -> Sized:
+def _sized(baseline: Baseline, spec: NetworkSpec, task: Task) -> CountedNetwork:
     if isinstance(baseline, ClosedFormBaseline):
         cost = closed_form(baseline, spec, task)
         stages = tuple((stage.name, stage.macs) for stage in cost.stages)
-        return Sized(spec, cost.macs, cost.fvcore_total, cost.params, cost.activations, stages)
+        return CountedNetwork(spec, cost.macs, cost.fvcore_total, cost.params, cost.activations, stages)
     macs, params, activations = (baseline.amount(name, spec, task) for name in ("macs", "params", "activations"))
-    return Sized(spec, macs, None, params, activations, ())
+    return CountedNetwork(spec, macs, None, params, activations, ())
 
 
 def released_family() -> tuple[Released, ...]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from scalesearch.errors import ScaleSearchError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Published
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.scaling.answers.named import GoldenRow, PublishedFigures, compare
+from scalesearch.scaling.answers.named import NamedRow, PublishedFigures, beside_published
 from scalesearch.scaling.cost import Cost, closed_form, count
 
 
 def golden_rows(
     names: Iterable[str] = (), *, check: bool = False, told: Callable[[str], None] = lambda name: None
-) -> tuple[GoldenRow, ...]:
+) -> tuple[NamedRow, ...]:
     """Networks at their native resolution and with their own task, counted in closed form, each one once.
 
     Args:
@@ -29,7 +29,7 @@ def golden_rows(
     return tuple(_row(baseline, check, told) for baseline in baselines)
 
 
-def _row(baseline: Baseline, check: bool, told: Callable[[str], None]) -> GoldenRow:
+def _row(baseline: Baseline, check: bool, told: Callable[[str], None]) -> NamedRow:
     spec, task = baseline.spec, baseline.task
     closed = closed_form(baseline, spec, task) if isinstance(baseline, ClosedFormBaseline) else None
     macs, params, activations = (baseline.amount(name, spec, task) for name in ("macs", "params", "activations"))
@@ -40,7 +40,7 @@ def _row(baseline: Baseline, check: bool, told: Callable[[str], None]) -> Golden
         _agree(baseline.name, macs, counted)
         total = counted.fvcore_total
     published = _published(baseline.published, macs, params) if baseline.published else None
-    return GoldenRow(baseline.name, spec.resolution_px, macs, total, params, activations, published, checked=check)
+    return NamedRow(baseline.name, spec.resolution_px, macs, total, params, activations, published, checked=check)
 
 
 def _agree(name: str, macs: int, counted: Cost) -> None:
@@ -51,8 +51,8 @@ def _agree(name: str, macs: int, counted: Cost) -> None:
 
 def _published(figures: Published, macs: int, params: int) -> PublishedFigures:
     return PublishedFigures(
-        params=compare(figures.params_text, params) if figures.params_text else None,
-        macs=compare(figures.macs_text, macs) if figures.macs_text else None,
+        params=beside_published(figures.params_text, params) if figures.params_text else None,
+        macs=beside_published(figures.macs_text, macs) if figures.macs_text else None,
         top1_percent=figures.top1_percent,
         source=figures.source,
         note=figures.note,

@@ -8,10 +8,17 @@ from typing import cast
 from scalesearch.errors import InfeasibleError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.spec import DEPTH_RULES, DepthRule, NetworkSpec
-from scalesearch.scaling.answers.surface import DepthRange, Point, SpaceReport, SurfaceNetwork, depth_ranges, study_cost
+from scalesearch.scaling.answers.surface import (
+    DepthRange,
+    SpaceReport,
+    SurfaceNetwork,
+    SurfacePoint,
+    depth_ranges,
+    study_cost,
+)
 from scalesearch.scaling.candidates import TOLERANCES, near, tells_no_steps
 from scalesearch.scaling.coefficients import REFERENCES, Budget, Shares, lattice_with, parse_budget
-from scalesearch.scaling.realize import DENSE_POINTS, Surface, make_surface, realize
+from scalesearch.scaling.realize import DENSE_POINTS, BudgetSurface, make_surface, realize
 
 COARSE_POINTS = 28
 """Points where every network must be built to count it (order 6)."""
@@ -24,7 +31,7 @@ EMBEDDED_IMAGES = 8_000
 
 
 @dataclass(frozen=True, slots=True)
-class StudyPlan:
+class StudySize:
     """How a study would be run; the defaults are those of `scalesearch run`, which a test holds against these.
 
     Attributes:
@@ -50,7 +57,7 @@ def explore_space(
     *,
     points: int | None = None,
     tolerance: float = 0.0,
-    plan: StudyPlan | None = None,
+    plan: StudySize | None = None,
 ) -> SpaceReport:
     """Realize a lattice of points of the surface.
 
@@ -64,7 +71,7 @@ def explore_space(
         UsageError: a budget that is not in multiply-adds.
     """
     surface = _surface(baseline, task, budget, tolerance)
-    own, plan = baseline.macs(baseline.spec, task), plan or StudyPlan()
+    own, plan = baseline.macs(baseline.spec, task), plan or StudySize()
     lattice = lattice_with(points or default_points(baseline))
     networks = _networks(surface, lattice, own)
     target, trained = round(surface.target), 0 if surface.ratio == 1 else min(plan.trials, len(networks))
@@ -84,7 +91,7 @@ def explore_space(
     )
 
 
-def _surface(baseline: Baseline, task: Task, budget: Budget, tolerance: float) -> Surface:
+def _surface(baseline: Baseline, task: Task, budget: Budget, tolerance: float) -> BudgetSurface:
     """The surface that a study would search.
 
     Raises:
@@ -105,14 +112,14 @@ def _surface(baseline: Baseline, task: Task, budget: Budget, tolerance: float) -
     return found
 
 
-def _point(surface: Surface, shares: Shares, own: int) -> tuple[Point, SurfaceNetwork]:
+def _point(surface: BudgetSurface, shares: Shares, own: int) -> tuple[SurfacePoint, SurfaceNetwork]:
     coefficients = surface.coefficients(shares)
     found = realize(surface, coefficients)
-    point = Point(shares, coefficients, found.cost_before_repair / own)
+    point = SurfacePoint(shares, coefficients, found.cost_before_repair / own)
     return point, SurfaceNetwork(found.spec, (point,), found.cost / own, found.residual)
 
 
-def _networks(surface: Surface, lattice: tuple[Shares, ...], own: int) -> list[SurfaceNetwork]:
+def _networks(surface: BudgetSurface, lattice: tuple[Shares, ...], own: int) -> list[SurfaceNetwork]:
     merged: dict[NetworkSpec, SurfaceNetwork] = {}
     for shares in lattice:
         point, network = _point(surface, shares, own)

@@ -28,7 +28,13 @@ from scalesearch.scaling.realize.points import (
     realize_all,
     skeleton_map,
 )
-from scalesearch.scaling.realize.surface import MAX_COUNTED_RATIO, MAX_RATIO, Member, Surface, make_surface
+from scalesearch.scaling.realize.surface import (
+    MAX_COUNTED_RATIO,
+    MAX_RATIO,
+    BudgetSurface,
+    EnumeratedNetwork,
+    make_surface,
+)
 
 __all__ = [
     "DENSE_POINTS",
@@ -37,9 +43,9 @@ __all__ = [
     "GOOD_ENOUGH",
     "MAX_COUNTED_RATIO",
     "MAX_RATIO",
+    "BudgetSurface",
     "Candidate",
-    "Member",
-    "Surface",
+    "EnumeratedNetwork",
     "coefficient_ranges",
     "crossing_multiplier",
     "distortion",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError
 from scalesearch.networks.spec import NetworkSpec, round_width, round_widths
-from scalesearch.scaling.realize.surface import Surface
+from scalesearch.scaling.realize.surface import BudgetSurface
 
 GOAL, GOOD_ENOUGH = 0.25, 0.5
 """Parts of the tolerance: the least distorted network within the first is taken (half a percent at 2 %); when there is
@@ -21,9 +21,9 @@ MAX_COMBINATIONS, FEW_COMBINATIONS = 4096, 16
 """Choices of channels that are tried where a cost is arithmetic, and where it must be counted or measured."""
 
 
-def crossing_multiplier(surface: Surface, base: NetworkSpec) -> float:
+def crossing_multiplier(surface: BudgetSurface, base: NetworkSpec) -> float:
     """The width multiplier at which the rounded network's cost crosses the target (bisection on a step function)."""
-    rules, cost = surface.baseline.rules, surface.gauge.cost
+    rules, cost = surface.baseline.rules, surface.meter.cost
     steps: dict[tuple[int, ...], float] = {}
 
     def costs(multiplier: float) -> float:
@@ -85,7 +85,7 @@ def _moves(channels: tuple[int, ...], divisors: Sequence[int], size: int) -> Ite
                 yield tuple(moved)
 
 
-def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
+def fit_channels(surface: BudgetSurface, base: NetworkSpec) -> NetworkSpec:
     """Channels for given depths and resolution so that the multiply-adds meet the target as closely as they can.
 
     Args:
@@ -95,7 +95,7 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
         The network with least distortion within a quarter of the tolerance; without one, the closest that steps of one
         or two channels reach.
     """
-    gauge = surface.gauge
+    meter = surface.meter
     divisors = surface.baseline.rules.divisors(base)
     multiplier = crossing_multiplier(surface, base)
     ideals = [c * multiplier for c in base.channels]
@@ -106,14 +106,14 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
 
     def miss(channels: Sequence[int]) -> float:
         try:
-            return abs(gauge.cost(base.with_channels(channels)) / surface.target - 1)
+            return abs(meter.cost(base.with_channels(channels)) / surface.target - 1)
         except (BaseError, InfeasibleError) as error:  # a user's code need not run at every width
             refused.append(error)
             return math.inf
 
     best: tuple[int, ...] = ()
     error = math.inf
-    for channels in _combinations(ideals, divisors, MAX_COMBINATIONS if gauge.arithmetic else FEW_COMBINATIONS):
+    for channels in _combinations(ideals, divisors, MAX_COMBINATIONS if meter.arithmetic else FEW_COMBINATIONS):
         if (found := miss(channels)) < error:
             best, error = channels, found
         if error <= goal:
@@ -121,7 +121,7 @@ def fit_channels(surface: Surface, base: NetworkSpec) -> NetworkSpec:
     if not best:
         raise refused[0]
     # Two at once where one alone has no way left, unless every look costs time.
-    sizes = range(1, min(2 if gauge.arithmetic else 1, len(best)) + 1)
+    sizes = range(1, min(2 if meter.arithmetic else 1, len(best)) + 1)
     while error > aim * GOOD_ENOUGH:
         nearest = (min((miss(c), c) for c in _moves(best, divisors, size)) for size in sizes)
         found, channels = next((near for near in nearest if near[0] < error), (error, best))

@@ -11,13 +11,13 @@ from scalesearch.networks.spec import NetworkSpec, round_widths, snap_resolution
 from scalesearch.scaling.coefficients import Coefficients, Shares, lattice_with
 from scalesearch.scaling.realize.candidate import Candidate
 from scalesearch.scaling.realize.channels import fit_channels
-from scalesearch.scaling.realize.surface import Surface
+from scalesearch.scaling.realize.surface import BudgetSurface
 
 DENSE_POINTS = 496
 """Points of the lattice that tells which coefficients are one network (order 30)."""
 
 
-def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
+def realize(surface: BudgetSurface, coefficients: Coefficients) -> Candidate:
     """The network on budget for one point of the surface: deterministic where costs are, and monotone.
 
     A larger alpha never gives fewer blocks in any stage, a larger gamma never a smaller image.
@@ -25,27 +25,27 @@ def realize(surface: Surface, coefficients: Coefficients) -> Candidate:
     Returns:
         The candidate; `within_tolerance` is False where no channels meet the budget (a very coarse baseline).
     """
-    gauge, base = surface.gauge, surface.skeleton(coefficients)
+    meter, base = surface.meter, surface.skeleton(coefficients)
     if surface.members:
         return _member(surface, base, coefficients)
     if base not in surface._widths:
         surface._widths[base] = fit_channels(surface, base)
     spec = surface._widths[base]
-    cost = gauge.settled(spec)
+    cost = meter.settled(spec)
     within = abs(cost / surface.target - 1) <= surface.tolerance
     plain = base.with_channels(round_widths(base, coefficients.beta, surface.baseline.rules))
-    before = gauge.cost(plain) if gauge.unit.counted else math.nan
+    before = meter.cost(plain) if meter.unit.counted else math.nan
     return Candidate(spec, (coefficients,), cost, surface.target, before, within)
 
 
-def _member(surface: Surface, spec: NetworkSpec, asked: Coefficients) -> Candidate:
+def _member(surface: BudgetSurface, spec: NetworkSpec, asked: Coefficients) -> Candidate:
     member = next(member for member in surface.members if member.spec == spec)
     within = abs(member.cost / surface.target - 1) <= surface.tolerance
     own = surface.coefficients(member.shares)
     return Candidate(spec, (own,), member.cost, surface.target, _plainly(surface, asked), within)
 
 
-def _plainly(surface: Surface, asked: Coefficients) -> float:
+def _plainly(surface: BudgetSurface, asked: Coefficients) -> float:
     """The cost of a point as it was asked for, in a user's own rounding; NaN where that does not run."""
     base, rules = surface.baseline.spec, surface.baseline.rules
     px = snap_resolution(base.resolution_px * asked.gamma, base.resolution_px, rules)
@@ -54,7 +54,7 @@ def _plainly(surface: Surface, asked: Coefficients) -> float:
         depths = (max(1, round(base.depths[0] * asked.alpha)),)
     try:
         plain = replace(base, depths=depths, resolution_px=px).with_channels(round_widths(base, asked.beta, rules))
-        return surface.gauge.cost(plain)
+        return surface.meter.cost(plain)
     except (BaseError, InfeasibleError):
         return math.nan
 
@@ -69,12 +69,12 @@ def merge(candidates: Iterable[Candidate]) -> dict[NetworkSpec, Candidate]:
     return merged
 
 
-def realize_all(surface: Surface, shares: Iterable[Shares]) -> dict[NetworkSpec, Candidate]:
+def realize_all(surface: BudgetSurface, shares: Iterable[Shares]) -> dict[NetworkSpec, Candidate]:
     """Distinct networks of many points of the surface."""
     return merge(realize(surface, surface.coefficients(point)) for point in shares)
 
 
-def skeleton_map(surface: Surface, points: int = DENSE_POINTS) -> dict[NetworkSpec, tuple[Coefficients, ...]]:
+def skeleton_map(surface: BudgetSurface, points: int = DENSE_POINTS) -> dict[NetworkSpec, tuple[Coefficients, ...]]:
     """The coefficients of a dense lattice by the skeleton they give; nothing is realized, so costs may be measured."""
     found: dict[NetworkSpec, list[Coefficients]] = {m.spec: [surface.coefficients(m.shares)] for m in surface.members}
     for shares in lattice_with(points):

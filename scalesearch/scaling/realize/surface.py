@@ -17,7 +17,7 @@ from scalesearch.scaling.coefficients import (
     distance,
     shares_from_coefficients,
 )
-from scalesearch.scaling.cost.meter import Gauge
+from scalesearch.scaling.cost.meter import CostMeter
 from scalesearch.scaling.units import Currency, amount
 
 MAX_RATIO = 10_000.0
@@ -28,7 +28,7 @@ MAX_COUNTED_RATIO = 32.0
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class EnumeratedNetwork:
     """A network that there is, near the budget, at its own place on the surface.
 
     Attributes:
@@ -45,11 +45,11 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Surface:
+class BudgetSurface:
     """A baseline, a task and a budget: everything needed to realize a point.
 
     Attributes:
-        gauge: what a network of the baseline costs, in the currency of the budget.
+        meter: what a network of the baseline costs, in the currency of the budget.
         target: the budget in that currency.
         ratio: the budget as a multiple of the baseline.
         tolerance: allowed |cost / target - 1|.
@@ -58,32 +58,32 @@ class Surface:
             then the one nearest to it. Empty where channels are fitted to each point.
     """
 
-    gauge: Gauge
+    meter: CostMeter
     target: float
     ratio: float
     tolerance: float
     exponents: Exponents = NOMINAL
-    members: tuple[Member, ...] = ()
+    members: tuple[EnumeratedNetwork, ...] = ()
     _widths: dict[NetworkSpec, NetworkSpec] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def baseline(self) -> Baseline:
         """The unscaled network."""
-        return self.gauge.baseline
+        return self.meter.baseline
 
     @property
     def task(self) -> Task:
         """Classes and input channels."""
-        return self.gauge.task
+        return self.meter.task
 
     def coefficients(self, shares: Shares) -> Coefficients:
         """The point of the surface with these shares."""
         return coefficients_from_shares(shares, self.ratio, self.exponents)
 
-    def nearest(self, shares: Shares) -> Member:
+    def nearest(self, shares: Shares) -> EnumeratedNetwork:
         """The member nearest to a point; of two as near, the one less outside, or that meets the budget better."""
 
-        def far(member: Member) -> tuple[float, float, float]:
+        def far(member: EnumeratedNetwork) -> tuple[float, float, float]:
             return round(distance(member.shares, shares), 12), member.outside, abs(member.cost - self.target)
 
         return min(self.members, key=far)
@@ -119,25 +119,25 @@ def make_surface(
     budget: Budget,
     tolerance: float,
     *,
-    gauge: Gauge | None = None,
+    meter: CostMeter | None = None,
     exponents: Exponents = NOMINAL,
-) -> Surface:
+) -> BudgetSurface:
     """The surface of one budget.
 
     Args:
-        gauge: of this baseline and task; None counts multiply-adds.
+        meter: of this baseline and task; None counts multiply-adds.
 
     Raises:
         InfeasibleError: the budget is under the smallest network that the family can make, or over `MAX_RATIO`.
         UsageError: an amount of another kind than the currency's.
     """
-    gauge = gauge or Gauge(baseline, task)
-    unit = gauge.unit
+    meter = meter or CostMeter(baseline, task)
+    unit = meter.unit
     if budget.kind not in (None, unit.kind):
         raise UsageError(f"budget {budget.text!r} is no {unit.kind} for {unit.name}; allowed: a {unit.kind}, or 2x")
-    own = gauge.settled(baseline.spec)
+    own = meter.settled(baseline.spec)
     target = budget.target(own)
-    least = gauge.cost(baseline.smallest())
+    least = meter.cost(baseline.smallest())
     if target < least * (1 - tolerance):
         exact = _exact(least, unit).removesuffix(f" {unit.unit}")
         raise InfeasibleError(
@@ -149,7 +149,7 @@ def make_surface(
     if ratio > most:
         given = f"budget {budget.text} is {ratio:.3g}x {baseline.name}"
         raise InfeasibleError(f"{given}; allowed: {most:,.0f}x or less")
-    return Surface(gauge, target, ratio, tolerance, exponents)
+    return BudgetSurface(meter, target, ratio, tolerance, exponents)
 
 
 def _exact(value: float, unit: Currency) -> str:

@@ -12,11 +12,11 @@ from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.user.call import ARGUMENTS
 from scalesearch.networks.user.function import FunctionBaseline, UserBaseline
 from scalesearch.scaling.coefficients import parse_budget
-from scalesearch.search.check_base.found import BaseCheck, BudgetFit, Finding, Level, Point, looked_at, ran
+from scalesearch.search.check_base.found import BaseCheck, BudgetFit, BudgetPoint, Finding, Level, looked_at, ran
 from scalesearch.search.check_base.task import task_findings
 from scalesearch.study.config import ProxyRecipe, config_from_dict
 
-__all__ = ["BaseCheck", "BudgetFit", "Finding", "Level", "Point", "check_base"]
+__all__ = ["BaseCheck", "BudgetFit", "BudgetPoint", "Finding", "Level", "check_base"]
 
 RUNNING = ("batch", "gradients")
 """What is looked at when the network runs; where one of these is a problem, training fails for the same reason."""

@@ -14,9 +14,9 @@ from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.candidates import ENOUGH, FEWEST, near, tells_no_steps
 from scalesearch.scaling.coefficients import REFERENCES, Coefficients, lattice_with, parse_budget
-from scalesearch.scaling.cost import agreement, listed, uncounted_note
-from scalesearch.scaling.realize import Surface, make_surface, realize, round_spec
-from scalesearch.search.check_base.found import BudgetFit, Finding, Level, Point, agreed
+from scalesearch.scaling.cost import count_agreement, listed, uncounted_note
+from scalesearch.scaling.realize import BudgetSurface, make_surface, realize, round_spec
+from scalesearch.search.check_base.found import BudgetFit, BudgetPoint, Finding, Level, agreed
 
 DIMENSIONS = ("depth", "width", "resolution")
 MULTIPLIERS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -36,7 +36,7 @@ def shapes(baseline: Baseline, spec: NetworkSpec, task: Task) -> Amounts:
     return count_shapes(lambda: baseline.build(spec, task), spec.resolution_px, task.in_channels)
 
 
-def scaled(baseline: Baseline, depth: float = 1.0, width: float = 1.0, resolution: float = 1.0) -> NetworkSpec:
+def scaled_alone(baseline: Baseline, depth: float = 1.0, width: float = 1.0, resolution: float = 1.0) -> NetworkSpec:
     """The baseline scaled by plain rounding, without repair."""
     spec = round_spec(baseline.spec, Coefficients(depth, width, resolution), baseline.rules)
     return replace(spec, depths=baseline.depths(depth))
@@ -47,7 +47,7 @@ class Sweeps:
 
     def __init__(self, baseline: Baseline, task: Task) -> None:
         self.baseline, self.task = baseline, task
-        self.points: dict[tuple[str, float], Point] = {}
+        self.points: dict[tuple[str, float], BudgetPoint] = {}
         self.failed: dict[tuple[str, float], str] = {}
         for dimension, multiplier in itertools.product(DIMENSIONS, MULTIPLIERS):
             try:
@@ -55,19 +55,19 @@ class Sweeps:
             except ScaleSearchError as error:
                 self.failed[dimension, multiplier] = str(error)
 
-    def _point(self, dimension: str, multiplier: float) -> Point:
+    def _point(self, dimension: str, multiplier: float) -> BudgetPoint:
         at = {name: multiplier if name == dimension else 1.0 for name in DIMENSIONS}
-        spec = scaled(self.baseline, **at)
+        spec = scaled_alone(self.baseline, **at)
         found = shapes(self.baseline, spec, self.task)
         macs, params = found.macs, found.params
-        return Point(at["depth"], at["width"], spec.resolution_px, macs, params, found.output)
+        return BudgetPoint(at["depth"], at["width"], spec.resolution_px, macs, params, found.output)
 
     @property
-    def distinct(self) -> tuple[Point, ...]:
+    def distinct(self) -> tuple[BudgetPoint, ...]:
         """Every point once; the unscaled network is in all three sweeps."""
         return tuple(dict.fromkeys(self.points.values()))
 
-    def along(self, dimension: str) -> dict[float, Point]:
+    def along(self, dimension: str) -> dict[float, BudgetPoint]:
         """Multiplier -> point of one dimension."""
         return {multiplier: point for (name, multiplier), point in self.points.items() if name == dimension}
 
@@ -161,7 +161,7 @@ def budget_fit(baseline: Baseline, task: Task, budget: str = BUDGET, tolerance: 
     )
 
 
-def _enumerated_fit(surface: Surface, budget: str, tolerance: float) -> BudgetFit:
+def _enumerated_fit(surface: BudgetSurface, budget: str, tolerance: float) -> BudgetFit:
     """The networks that there are, where only trying shows them."""
     found = near(surface, tolerance)
     candidates = [realize(found.surface, surface.coefficients(s)) for s in REFERENCES.values() if found.surface.members]
@@ -223,7 +223,7 @@ def budget_findings(fit: BudgetFit, unit: str) -> Iterator[Finding]:
 
 def count_findings(baseline: Baseline, task: Task) -> Iterator[Finding]:
     """Whether fvcore, which runs the network, counts what shapes tell, and what neither counts."""
-    found = agreement(baseline, baseline.spec, task)
+    found = count_agreement(baseline, baseline.spec, task)
     yield agreed(
         "count",
         found.shapes == found.fvcore,

@@ -26,7 +26,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class BudgetPoint:
     """A network that was counted on shapes, scaled from the baseline by multipliers and rounded by its own rules.
 
     Attributes:
@@ -74,7 +74,7 @@ class BaseCheck:
 
     base: str
     findings: tuple[Finding, ...]
-    points: tuple[Point, ...] = ()
+    points: tuple[BudgetPoint, ...] = ()
     budget: BudgetFit | None = None
 
     @property

@@ -26,7 +26,7 @@ from scalesearch.analysis.fidelity.rate_range import (
 from scalesearch.data import Dataset, stratified
 from scalesearch.scaling.coefficients import REFERENCES, Coefficients
 from scalesearch.search.loop import Loop
-from scalesearch.search.opened import OpenTrial, Source
+from scalesearch.search.opened import OpenTrial, TrialSource
 from scalesearch.search.prepare import Prepared, first_seed
 from scalesearch.search.records import Proposed, network_record
 from scalesearch.search.saving import MakeExecutor
@@ -36,7 +36,7 @@ from scalesearch.study import StudyStore
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import DataFacts
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
-from scalesearch.study.record.evidence import EvidenceRecord, Stage
+from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
 from scalesearch.training.watch import Listener, Silent
 from scalesearch.training.workers.base import Job
 
@@ -101,7 +101,7 @@ def corners(prepared: Prepared) -> dict[Role, NetworkRecord]:
 
 def _baseline(prepared: Prepared) -> NetworkRecord:
     spec, one = prepared.baseline.spec, Coefficients(1.0, 1.0, 1.0)
-    cost = prepared.gauge.settled(spec)
+    cost = prepared.meter.settled(spec)
     network = network_record(prepared, 0, Proposed("1x", ("baseline",), None, (one,), spec, cost, cost, 1.0))
     return replace(network, within_tolerance=True, excess=())
 
@@ -117,7 +117,7 @@ def _corner(prepared: Prepared, space: BudgetSpace, role: str, reference: str, n
 
 def part_of(prepared: Prepared) -> float:
     """The part of a proxy that one short training is, so that the range test costs `COST` of the study."""
-    config, own = prepared.config, prepared.gauge.cost(prepared.baseline.spec)
+    config, own = prepared.config, prepared.meter.cost(prepared.baseline.spec)
     searched = sum(config.trials * s.surface.target / own for s in prepared.budgets if not s.is_baseline)
     return min(PARTS[1], max(PARTS[0], COST * config.seeds * (1 + searched) / TYPICAL))
 
@@ -136,7 +136,7 @@ def planned_range(prepared: Prepared) -> tuple[int, float]:
     wanted = wanted_images(len(dataset.train), len(dataset.classes), recipe, part_of(prepared))
     part = wanted / (recipe.epochs * len(dataset.train))
     targets = [space.surface.target for space in prepared.budgets if not space.is_baseline]
-    ratio = max(targets, default=0.0) / prepared.gauge.cost(prepared.baseline.spec)
+    ratio = max(targets, default=0.0) / prepared.meter.cost(prepared.baseline.spec)
     own, each = 4, 3 * len(CORNERS) if targets else 0
     return own + each, part * (own + each * ratio)
 
@@ -153,7 +153,7 @@ def shortened(dataset: Dataset, recipe: ProxyRecipe, part: float) -> tuple[Datas
     return replace(dataset, train=train, val=val, test=None), replace(recipe, epochs=max(1, wanted // images))
 
 
-class RangeSource(Source):
+class RangeSource(TrialSource):
     """The short trainings of one wave: several rates, each a stage of its own."""
 
     learns = False
@@ -248,7 +248,7 @@ def _stage(
     there = tuple(networks[role] for role, at in wave if at == step)
     own = replace(recipe, learning_rate=rate)
     seeds = (first_seed(prepared.config),)
-    return StageSource(store, StagePlan(Stage("range", "1x", rate, "validation"), there, seeds, own))
+    return StageSource(store, StagePlan(EvidenceStage("range", "1x", rate, "validation"), there, seeds, own))
 
 
 def _announced(

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from scalesearch.analysis.response.surface import NoSurface
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.errors import StudyError, UsageError, choice_error
-from scalesearch.scaling.realize import Surface, realize
+from scalesearch.scaling.realize import BudgetSurface, realize
 from scalesearch.search.prepare import Prepared, first_seed
 from scalesearch.search.records import Proposed, network_record
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.verify.stages import StagePlan
 from scalesearch.study.record import NetworkRecord
-from scalesearch.study.record.evidence import Split, Stage
+from scalesearch.study.record.evidence import EvidenceStage, Split
 
 VERIFY_OFFSET = 5_000
 """Seeds of verification begin so far behind the first of the search."""
@@ -24,7 +24,7 @@ RATES = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class VerifyRequest:
     """What is to be verified.
 
     Attributes:
@@ -84,7 +84,7 @@ def chosen_budgets(result: StudyResult, budget: str | None) -> list[BudgetResult
     return found
 
 
-def new_seeds(result: StudyResult, used: Iterable[int], ask: Ask) -> tuple[int, ...]:
+def new_seeds(result: StudyResult, used: Iterable[int], ask: VerifyRequest) -> tuple[int, ...]:
     """The seeds of verification.
 
     Raises:
@@ -121,34 +121,39 @@ def _contenders(budget: BudgetResult, top: int) -> list[NetworkRecord]:
 
 
 def verify_plan(
-    result: StudyResult, budget: BudgetResult, ask: Ask, seeds: Sequence[int], split: Split, prepared: Prepared
+    result: StudyResult,
+    budget: BudgetResult,
+    ask: VerifyRequest,
+    seeds: Sequence[int],
+    split: Split,
+    prepared: Prepared,
 ) -> StagePlan:
     """Leaders, references and the baseline again, on new seeds."""
     networks = _contenders(budget, ask.top)
     if result.baseline and result.baseline.ranked:
         networks.append(result.baseline.network)
-    stage = Stage("verify", budget.facts.text, 1.0, split)
+    stage = EvidenceStage("verify", budget.facts.text, 1.0, split)
     return StagePlan(stage, tuple(networks), tuple(seeds), prepared.recipe)
 
 
 def transfer_plan(
-    prepared: Prepared, budget: BudgetResult, ask: Ask, phi: float, seeds: Sequence[int], split: Split
+    prepared: Prepared, budget: BudgetResult, ask: VerifyRequest, phi: float, seeds: Sequence[int], split: Split
 ) -> StagePlan:
     """What the coefficients of leaders and references give at phi, each on its own target there."""
     space = next(s for s in prepared.budgets if s.text == budget.facts.text)
     surface = _larger(prepared, space, phi)
     networks = [_member(prepared, surface, network, phi) for network in _contenders(budget, ask.top)]
     on_budget = tuple(network for network in networks if network.trainable)
-    return StagePlan(Stage("transfer", space.text, phi, split), on_budget, tuple(seeds), prepared.recipe)
+    return StagePlan(EvidenceStage("transfer", space.text, phi, split), on_budget, tuple(seeds), prepared.recipe)
 
 
-def _larger(prepared: Prepared, space: BudgetSpace, phi: float) -> Surface:
-    gauge, ratio = prepared.gauge, space.surface.ratio**phi
-    target = gauge.settled(prepared.baseline.spec) * ratio
-    return Surface(gauge, target, ratio, space.surface.tolerance, space.surface.exponents)
+def _larger(prepared: Prepared, space: BudgetSpace, phi: float) -> BudgetSurface:
+    meter, ratio = prepared.meter, space.surface.ratio**phi
+    target = meter.settled(prepared.baseline.spec) * ratio
+    return BudgetSurface(meter, target, ratio, space.surface.tolerance, space.surface.exponents)
 
 
-def _member(prepared: Prepared, surface: Surface, network: NetworkRecord, phi: float) -> NetworkRecord:
+def _member(prepared: Prepared, surface: BudgetSurface, network: NetworkRecord, phi: float) -> NetworkRecord:
     coefficients = network.coefficients.at(phi)
     candidate = realize(surface, coefficients)
     proposed = Proposed(
@@ -166,7 +171,7 @@ def _member(prepared: Prepared, surface: Surface, network: NetworkRecord, phi: f
 
 
 def fidelity_plans(
-    prepared: Prepared, budget: BudgetResult, ask: Ask, have: frozenset[tuple[int, int]]
+    prepared: Prepared, budget: BudgetResult, ask: VerifyRequest, have: frozenset[tuple[int, int]]
 ) -> list[StagePlan]:
     """The study's own proxy, a longer one, and two other learning rates, on the seeds of the search."""
     recipe, config = prepared.recipe, prepared.config
@@ -176,10 +181,14 @@ def fidelity_plans(
     text = budget.facts.text
     longer = replace(recipe, epochs=max(recipe.epochs + 1, round(recipe.epochs * ask.longer)))
     stages = [
-        (Stage("rate", text, 1.0, "validation"), recipe, have),
-        (Stage("longer", text, longer.epochs / recipe.epochs, "validation"), longer, frozenset()),
+        (EvidenceStage("rate", text, 1.0, "validation"), recipe, have),
+        (EvidenceStage("longer", text, longer.epochs / recipe.epochs, "validation"), longer, frozenset()),
         *(
-            (Stage("rate", text, r, "validation"), replace(recipe, learning_rate=recipe.learning_rate * r), frozenset())
+            (
+                EvidenceStage("rate", text, r, "validation"),
+                replace(recipe, learning_rate=recipe.learning_rate * r),
+                frozenset(),
+            )
             for r in RATES
         ),
     ]

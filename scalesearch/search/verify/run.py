@@ -15,7 +15,14 @@ from scalesearch.search.loop import Loop
 from scalesearch.search.prepare import Prepared, prepare, recall
 from scalesearch.search.rates.ranging import RecipeOf, Recipes, recipes_of
 from scalesearch.search.saving import MakeExecutor, save
-from scalesearch.search.verify.plans import Ask, chosen_budgets, fidelity_plans, new_seeds, transfer_plan, verify_plan
+from scalesearch.search.verify.plans import (
+    VerifyRequest,
+    chosen_budgets,
+    fidelity_plans,
+    new_seeds,
+    transfer_plan,
+    verify_plan,
+)
 from scalesearch.search.verify.stages import StagePlan, StageSource, total_trainings
 from scalesearch.study import StudyPaths, StudyStore, load_manifest, locked
 from scalesearch.study.record import NetworkRecord, TrialRecord
@@ -27,7 +34,7 @@ from scalesearch.training.workers.local import LocalExecutor
 
 def verify(
     paths: StudyPaths,
-    ask: Ask,
+    ask: VerifyRequest,
     *,
     workers: int | None = None,
     time_limit: float | None = None,
@@ -79,7 +86,7 @@ def verify(
 
 
 def make_plans(
-    prepared: Prepared, result: StudyResult, records: Iterable[TrialRecord], ask: Ask
+    prepared: Prepared, result: StudyResult, records: Iterable[TrialRecord], ask: VerifyRequest
 ) -> tuple[StagePlan, ...]:
     """Every stage of a question, the plainest first."""
     outcomes = [(r.network.trial, r.outcome) for r in records if r.outcome]

@@ -14,12 +14,12 @@ from optuna.trial import TrialState
 from typing_extensions import override
 
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.search.opened import OpenTrial, Source, taken_up
+from scalesearch.search.opened import OpenTrial, TrialSource, taken_up
 from scalesearch.search.samplers import adaptive_sampler
 from scalesearch.study import StudyStore, records_of
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
-from scalesearch.study.record.evidence import Stage
+from scalesearch.study.record.evidence import EvidenceStage
 
 _SEED = "seed"
 
@@ -32,14 +32,14 @@ class StagePlan:
         have: (network number, seed) of trainings that the search has made already and that count here too.
     """
 
-    stage: Stage
+    stage: EvidenceStage
     networks: tuple[NetworkRecord, ...]
     seeds: tuple[int, ...]
     recipe: ProxyRecipe
     have: frozenset[tuple[int, int]] = frozenset()
 
 
-class StageSource(Source):
+class StageSource(TrialSource):
     """Gives the trainings of a stage that are not there yet."""
 
     learns = False

@@ -25,7 +25,7 @@ _PREFIX = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class EvidenceStage:
     """One question and the trainings that answer it.
 
     Attributes:
@@ -56,8 +56,8 @@ def is_stage(name: str) -> bool:
     return name.startswith(f"{_PREFIX}/")
 
 
-def parse_stage(name: str) -> Stage:
-    """The inverse of `Stage.name`.
+def parse_stage(name: str) -> EvidenceStage:
+    """The inverse of `EvidenceStage.name`.
 
     Raises:
         StudyError: not the name of a stage.
@@ -69,7 +69,7 @@ def parse_stage(name: str) -> Stage:
     parts = name.split("/")
     try:
         prefix, purpose, budget, factor, split = parts
-        stage = Stage(purpose, budget, float(factor), split)  # type: ignore[arg-type]
+        stage = EvidenceStage(purpose, budget, float(factor), split)  # type: ignore[arg-type]
     except ValueError:
         raise StudyError(f"{name!r} is not a stage of verification") from None
     if prefix != _PREFIX or purpose not in PURPOSES or split not in get_args(Split):
@@ -87,7 +87,7 @@ class EvidenceRecord:
         outcome: its `accuracy` and curve are of the stage's split.
     """
 
-    stage: Stage
+    stage: EvidenceStage
     network: NetworkRecord
     outcome: TrainingOutcome
 
@@ -96,7 +96,7 @@ def evidence_frame(records: Iterable[EvidenceRecord]) -> pd.DataFrame:
     """Evidence as a table: the columns of `trials.csv` after `STAGE_COLUMNS`."""
     import pandas as pd
 
-    by_stage: dict[Stage, list[TrialRecord]] = {}
+    by_stage: dict[EvidenceStage, list[TrialRecord]] = {}
     for record in records:
         by_stage.setdefault(record.stage, []).append(TrialRecord(record.network, record.outcome))
     frames = []

@@ -24,7 +24,7 @@ from scalesearch.training.full.images import make_policy
 from scalesearch.training.full.logs import check_logs
 from scalesearch.training.full.plan import plan
 from scalesearch.training.full.recipe import recipe_to_toml
-from scalesearch.training.full.request import Means, TrainAsk
+from scalesearch.training.full.request import Means, TrainRequest
 from scalesearch.training.full.told import Said, said_of
 from scalesearch.training.full.worker import Planned, TrainSetup
 from scalesearch.training.proxy import resolve_device
@@ -32,7 +32,7 @@ from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.base import Executor, Job, JobDone, Setup
 from scalesearch.training.workers.local import LocalExecutor, default_workers
 
-__all__ = ["Means", "TrainAsk", "Trained", "compared", "train", "trained", "trainings_to_dict"]
+__all__ = ["Means", "TrainRequest", "Trained", "compared", "train", "trained", "trainings_to_dict"]
 
 POLL_SECONDS = 0.2
 LONG_SECONDS = 3600.0
@@ -43,7 +43,7 @@ GRACE_SECONDS = 20.0
 
 def train(
     paths: StudyPaths,
-    ask: TrainAsk,
+    ask: TrainRequest,
     means: Means | None = None,
     *,
     listener: Listener | None = None,
@@ -100,7 +100,9 @@ def compared(done: Sequence[Trained]) -> tuple[FullRow, ...]:
     return full_rows(pairs)
 
 
-def trainings_to_dict(study: str, ask: TrainAsk, done: Sequence[Trained], rows: Sequence[FullRow]) -> dict[str, Any]:
+def trainings_to_dict(
+    study: str, ask: TrainRequest, done: Sequence[Trained], rows: Sequence[FullRow]
+) -> dict[str, Any]:
     """Everything about some trainings as plain values for JSON."""
     return {
         "study": study,
@@ -110,7 +112,7 @@ def trainings_to_dict(study: str, ask: TrainAsk, done: Sequence[Trained], rows: 
     }
 
 
-def _dataset(result: StudyResult, ask: TrainAsk, skip_bad: bool) -> Dataset:
+def _dataset(result: StudyResult, ask: TrainRequest, skip_bad: bool) -> Dataset:
     """All images of the study's data, not the part that its proxies saw, unless the recipe takes a part.
 
     Raises:
@@ -132,11 +134,11 @@ def _dataset(result: StudyResult, ask: TrainAsk, skip_bad: bool) -> Dataset:
     return dataset
 
 
-def _seeds(ask: TrainAsk) -> range:
+def _seeds(ask: TrainRequest) -> range:
     return range(ask.first_seed, ask.first_seed + ask.seeds)
 
 
-def _missing(planned: Sequence[Planned], ask: TrainAsk) -> list[Job]:
+def _missing(planned: Sequence[Planned], ask: TrainRequest) -> list[Job]:
     """Seed by seed, so that an interrupted run leaves whole pairs."""
     pairs = ((seed, number) for seed in _seeds(ask) for number in range(len(planned)))
     return [

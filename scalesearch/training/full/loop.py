@@ -23,7 +23,7 @@ from scalesearch.study.record import EpochPoint
 from scalesearch.training.average import WeightAverage
 from scalesearch.training.full.checkpoint import checkpoints, save_checkpoint, use_newest
 from scalesearch.training.full.images import augmented, epoch_batches
-from scalesearch.training.full.optimizer import make_optimizer
+from scalesearch.training.full.optimizer import make_full_optimizer
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.full.schedule import average_decay, learning_rate, patience_epochs
 from scalesearch.training.proxy import Batches, ShouldStop, StoppedEarly, autocast, evaluate, set_bn_momentum
@@ -115,7 +115,7 @@ class FullTraining:
         self.module = placed(self._build(), self.device, self.layout)
         if self.recipe.bn_momentum:
             set_bn_momentum(self.module, self.recipe.bn_momentum)
-        self.optimizer = make_optimizer(self.module, self.recipe)
+        self.optimizer = make_full_optimizer(self.module, self.recipe)
         self.average = _average(self.module, self.recipe.ema) if self.recipe.ema else None
         self.at = Progressed()
         self.best_state: dict[str, Tensor] = {}

@@ -60,7 +60,7 @@ class RMSpropTF(torch.optim.Optimizer):
         return state[name]
 
 
-def make_optimizer(module: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimizer:
+def make_full_optimizer(module: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimizer:
     """The recipe's optimizer; biases, normalisation and what the network itself spares are not decayed."""
     groups = decay_groups(module, recipe.weight_decay)
     if recipe.optimizer == "adamw":

@@ -20,7 +20,7 @@ from scalesearch.study.record import NetworkRecord
 from scalesearch.training.full.ablation import altered, check_part
 from scalesearch.training.full.of_study import STUDY, at_rate
 from scalesearch.training.full.recipe import TrainRecipe, recipe_key, without
-from scalesearch.training.full.request import AGAINST, ALL, TrainAsk
+from scalesearch.training.full.request import AGAINST, ALL, TrainRequest
 from scalesearch.training.full.worker import Planned
 
 
@@ -39,7 +39,7 @@ class _Network:
     rate: float | None = None
 
 
-def plan(result: StudyResult, ask: TrainAsk, fingerprint: str, trainings: Path) -> tuple[Planned, ...]:
+def plan(result: StudyResult, ask: TrainRequest, fingerprint: str, trainings: Path) -> tuple[Planned, ...]:
     """Every network of a question, the found one first; a network that has two names is trained once.
 
     Args:

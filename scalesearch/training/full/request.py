@@ -14,7 +14,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class TrainAsk:
+class TrainRequest:
     """What is trained.
 
     Attributes:

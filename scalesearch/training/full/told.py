@@ -9,7 +9,7 @@ from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.full.of_study import STUDY, TIMES_LONGER, study_recipe
 from scalesearch.training.full.recipe import TrainRecipe, recipes
-from scalesearch.training.full.request import TrainAsk
+from scalesearch.training.full.request import TrainRequest
 from scalesearch.training.full.schedule import peak_rate
 from scalesearch.training.full.worker import Planned
 
@@ -22,7 +22,7 @@ class Said:
     notes: tuple[str, ...]
 
 
-def said_of(ask: TrainAsk, manifest: Manifest, planned: Sequence[Planned], train_images: int) -> Said:
+def said_of(ask: TrainRequest, manifest: Manifest, planned: Sequence[Planned], train_images: int) -> Said:
     """Everything that is told before the first training.
 
     Args:
@@ -33,7 +33,7 @@ def said_of(ask: TrainAsk, manifest: Manifest, planned: Sequence[Planned], train
     return Said((*recipe_lines(ask, manifest, train_images), *rates), recipe_notes(ask, manifest.config.base))
 
 
-def recipe_lines(ask: TrainAsk, manifest: Manifest, train_images: int) -> tuple[str, ...]:
+def recipe_lines(ask: TrainRequest, manifest: Manifest, train_images: int) -> tuple[str, ...]:
     """The recipe for people, one line a thing.
 
     Args:
@@ -74,7 +74,7 @@ def augmentation_words(recipe: TrainRecipe) -> str:
     return f"images: {', '.join(done)}" if done else "images as they are"
 
 
-def _from(ask: TrainAsk, manifest: Manifest) -> str:
+def _from(ask: TrainRequest, manifest: Manifest) -> str:
     """Where optimizer and rate are from."""
     if ask.source != STUDY:
         return ""
@@ -104,7 +104,7 @@ def images_times(recipe: TrainRecipe, proxy: ProxyRecipe, train_images: int, pro
     return recipe.epochs * train_images / (proxy.epochs * proxy_images)
 
 
-def recipe_notes(ask: TrainAsk, base: str) -> tuple[str, ...]:
+def recipe_notes(ask: TrainRequest, base: str) -> tuple[str, ...]:
     """What speaks against a recipe on this baseline."""
     if ask.source not in recipes() or "efficientnet" in base.lower():
         return ()

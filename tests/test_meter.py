@@ -20,10 +20,10 @@ from scalesearch.scaling.coefficients import (
     surface_product,
 )
 from scalesearch.scaling.cost import closed_form
-from scalesearch.scaling.cost import meter as gauge_module
+from scalesearch.scaling.cost import meter as meter_module
 from scalesearch.scaling.cost.latency import Latency, measure_latency
 from scalesearch.scaling.cost.memory import training_bytes
-from scalesearch.scaling.cost.meter import Conditions, Gauge, Limits
+from scalesearch.scaling.cost.meter import Conditions, CostMeter, Limits
 from scalesearch.scaling.realize import FEW_COMBINATIONS, make_surface, realize, realize_all
 from scalesearch.scaling.units import CURRENCIES, memory_is_estimate
 from scalesearch.study.config import config_from_dict
@@ -48,14 +48,14 @@ def timed(monkeypatch, micro):
         seconds = (1e-3 + 1e-8 * weights * px * px) * (1.0 if calls[weights, px] == 1 else 1.01)
         return Latency(seconds, seconds, seconds, 15, batch_size, device, 1)
 
-    monkeypatch.setattr(gauge_module, "measure_latency", measure)
+    monkeypatch.setattr(meter_module, "measure_latency", measure)
     return calls
 
 
 @pytest.mark.parametrize("currency", ["macs", "params", "activations"])
 @pytest.mark.parametrize("budget", ["0.5x", "2x", "4x"])
 def test_every_network_of_a_lattice_meets_a_budget_in_any_counted_currency(micro, currency, budget):
-    surface = make_surface(micro, TASK, parse_budget(budget), 0.02, gauge=Gauge(micro, TASK, currency))
+    surface = make_surface(micro, TASK, parse_budget(budget), 0.02, meter=CostMeter(micro, TASK, currency))
     found = realize_all(surface, lattice_with(66)).values()
     own = getattr(closed_form(micro, micro.spec, TASK), currency)
     assert all(c.within_tolerance for c in found)
@@ -65,7 +65,7 @@ def test_every_network_of_a_lattice_meets_a_budget_in_any_counted_currency(micro
 
 
 def test_an_absolute_budget_of_parameters(micro):
-    surface = make_surface(micro, TASK, parse_budget("100k"), 0.02, gauge=Gauge(micro, TASK, "params"))
+    surface = make_surface(micro, TASK, parse_budget("100k"), 0.02, meter=CostMeter(micro, TASK, "params"))
     candidate = realize(surface, surface.coefficients(references()["uniform"]))
     assert surface.target == 100_000
     assert sum(p.numel() for p in micro.build(candidate.spec, TASK).parameters()) == candidate.cost
@@ -73,7 +73,7 @@ def test_an_absolute_budget_of_parameters(micro):
 
 
 def test_a_budget_of_latency_is_met_by_what_was_measured(micro, timed):
-    surface = make_surface(micro, TASK, parse_budget("1.5x"), 0.05, gauge=Gauge(micro, TASK, "latency"))
+    surface = make_surface(micro, TASK, parse_budget("1.5x"), 0.05, meter=CostMeter(micro, TASK, "latency"))
     candidate = realize(surface, surface.coefficients(references()["uniform"]))
     assert candidate.within_tolerance
     weights = sum(p.numel() for p in micro.build(candidate.spec, TASK).parameters())
@@ -91,12 +91,12 @@ def test_an_absolute_latency_under_the_smallest_network_is_refused(micro, timed)
     with pytest.raises(
         InfeasibleError, match=r"budget 0.5ms is 0.5 ms a batch, under the smallest .*allowed: 1\.\d+ ms"
     ):
-        make_surface(micro, TASK, parse_budget("0.5ms"), 0.05, gauge=Gauge(micro, TASK, "latency"))
+        make_surface(micro, TASK, parse_budget("0.5ms"), 0.05, meter=CostMeter(micro, TASK, "latency"))
 
 
 def test_a_budget_of_another_kind_is_refused(micro):
     with pytest.raises(UsageError, match="budget '5ms' is no count for params"):
-        make_surface(micro, TASK, parse_budget("5ms"), 0.02, gauge=Gauge(micro, TASK, "params"))
+        make_surface(micro, TASK, parse_budget("5ms"), 0.02, meter=CostMeter(micro, TASK, "params"))
 
 
 @pytest.mark.parametrize(
@@ -132,14 +132,14 @@ def test_a_limit_of_another_kind_is_refused(text):
 
 
 def test_limits_say_by_which_part_they_are_broken(micro, timed):
-    gauge = Gauge(micro, TASK)
+    meter = CostMeter(micro, TASK)
     params = micro.amount("params", micro.spec, TASK)
-    limits = Limits(params=2 * params, latency=gauge.latency(micro.spec).median / 3)
-    assert limits.excess(gauge, micro.spec) == (
+    limits = Limits(params=2 * params, latency=meter.latency(micro.spec).median / 3)
+    assert limits.excess(meter, micro.spec) == (
         ("max_params", pytest.approx(-0.5)),
         ("max_latency", pytest.approx(2.0)),
     )
-    assert Limits().excess(gauge, micro.spec) == ()
+    assert Limits().excess(meter, micro.spec) == ()
 
 
 def test_latency_comes_with_its_quartiles_and_conditions():
@@ -202,14 +202,14 @@ def test_the_estimate_of_memory_equals_what_a_real_step_keeps(micro):
 
 
 def test_conditions_decide_what_is_measured(micro):
-    small, large = (Gauge(micro, TASK, "memory", Conditions(training_batch=n)) for n in (10, 20))
+    small, large = (CostMeter(micro, TASK, "memory", Conditions(training_batch=n)) for n in (10, 20))
     weights = 12 * micro.amount("params", micro.spec, TASK)
     ratio = (large.cost(micro.spec) - weights) / (small.cost(micro.spec) - weights)
     assert ratio == pytest.approx(2, rel=0.02)
 
 
 def test_only_counted_costs_of_a_closed_form_are_arithmetic(micro):
-    assert {name: Gauge(micro, TASK, name).arithmetic for name in CURRENCIES} == {
+    assert {name: CostMeter(micro, TASK, name).arithmetic for name in CURRENCIES} == {
         "macs": True, "params": True, "activations": True, "latency": False, "memory": False,
     }  # fmt: skip
 
