@@ -28,7 +28,7 @@ from scalesearch.scaling.answers.exponents import (
     loglog_fit,
     staircase,
 )
-from scalesearch.scaling.cost import meter as meter
+from scalesearch.scaling.cost import meter
 from scalesearch.scaling.cost.latency import Latency
 from scalesearch.scaling.cost.meter import Conditions
 from scalesearch.scaling.questions.exponents import (

@@ -20,8 +20,7 @@ from scalesearch.networks.base import Task
 from scalesearch.networks.families.efficientnet import EfficientNetConfig, make_baseline, stage_table
 from scalesearch.networks.spec import RoundingRules
 from scalesearch.scaling.coefficients import REFERENCES
-from scalesearch.scaling.cost import closed_form, count
-from scalesearch.scaling.cost import meter as meter
+from scalesearch.scaling.cost import closed_form, count, meter
 from scalesearch.scaling.cost.latency import Latency
 from scalesearch.search import Silent, records, resume, run
 from scalesearch.study import BudgetStore, StudyPaths, StudyStore
