@@ -21,6 +21,13 @@ def verify(
     fidelity: Annotated[
         bool, typer.Option("--fidelity", help="Is the proxy to be trusted? A longer one, and other learning rates.")
     ] = False,
+    rates: Annotated[
+        bool | None,
+        typer.Option(
+            "--rates/--no-rates",
+            help="The networks compared at half and twice their learning rate too [where it was measured].",
+        ),
+    ] = None,
     longer: Annotated[float, typer.Option(help="Epochs of the longer proxy over the study's.")] = 4.0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = False,
     workers: Workers = None,
@@ -42,6 +49,7 @@ def verify(
         first_seed=first_seed,
         phis=parse_phis(phi) if phi is not None else (),
         fidelity=fidelity,
+        rates=rates,
         longer=longer,
     )
     limit = parse_duration(time_limit) if time_limit is not None else None

@@ -1,8 +1,9 @@
 """What a check of the learning rate takes back of a verdict.
 
-A network may be behind because the study's rate does not suit it. `verify --fidelity` trains leaders and references at
-half and twice their rates; where that shows a network better by more than the noise (`RateCheck.untuned`), every
-difference to it is looked at as if both had their best rate, and a claim that does not survive is no claim.
+A network may be behind because the study's rate does not suit it. `verify` trains what it compares at half and twice
+their rates too (with `--fidelity`, and where they were measured). Where that shows a network better by more than the
+noise (`RateCheck.untuned`), every difference to it is looked at as if both had their best rate, and a claim that does
+not survive is no claim.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def overruled(
     Args:
         best: number of the network that came first.
         others: name -> number of the network that it is compared with.
-        check: what `verify --fidelity` found; None takes nothing back.
+        check: what `verify` found; None takes nothing back.
     """
     if check is None:
         return tuple(comparisons)

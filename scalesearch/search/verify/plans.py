@@ -34,6 +34,8 @@ class VerifyRequest:
         first_seed: of them; None takes the first that the search cannot have used.
         phis: compound coefficients at which the transfer is checked.
         fidelity: whether the proxy itself is checked.
+        rates: whether what is compared is trained at half and twice its learning rate too; None: where the study
+            measured its rate. Part of `fidelity` in any case.
         longer: epochs of the longer proxy over the study's.
     """
 
@@ -43,6 +45,7 @@ class VerifyRequest:
     first_seed: int | None = None
     phis: tuple[float, ...] = ()
     fidelity: bool = False
+    rates: bool | None = None
     longer: float = 4.0
 
     def __post_init__(self) -> None:
@@ -173,23 +176,27 @@ def _member(prepared: Prepared, surface: BudgetSurface, network: NetworkRecord, 
 def fidelity_plans(
     prepared: Prepared, budget: BudgetResult, ask: VerifyRequest, have: frozenset[tuple[int, int]]
 ) -> list[StagePlan]:
-    """The study's own proxy, a longer one, and two other learning rates, on the seeds of the search."""
-    recipe, config = prepared.recipe, prepared.config
-    networks = tuple(_contenders(budget, ask.top))
-    first = first_seed(config)
-    seeds = tuple(range(first, first + max(2, config.seeds)))
-    text = budget.facts.text
+    """A longer proxy, and two other learning rates, on the seeds of the search."""
+    recipe = prepared.recipe
+    own, *others = rate_plans(prepared, budget, _contenders(budget, ask.top), have)
     longer = replace(recipe, epochs=max(recipe.epochs + 1, round(recipe.epochs * ask.longer)))
-    stages = [
-        (EvidenceStage("rate", text, 1.0, "validation"), recipe, have),
-        (EvidenceStage("longer", text, longer.epochs / recipe.epochs, "validation"), longer, frozenset()),
-        *(
-            (
-                EvidenceStage("rate", text, r, "validation"),
-                replace(recipe, learning_rate=recipe.learning_rate * r),
-                frozenset(),
-            )
-            for r in RATES
-        ),
-    ]
-    return [StagePlan(stage, networks, seeds, changed, there) for stage, changed, there in stages]
+    stage = EvidenceStage("longer", budget.facts.text, longer.epochs / recipe.epochs, "validation")
+    return [own, StagePlan(stage, own.networks, own.seeds, longer), *others]
+
+
+def compared(budget: BudgetResult) -> list[NetworkRecord]:
+    """The network that a claim would be about, and the references it is compared with."""
+    return _contenders(budget, 1)
+
+
+def rate_plans(
+    prepared: Prepared, budget: BudgetResult, networks: Sequence[NetworkRecord], have: frozenset[tuple[int, int]]
+) -> list[StagePlan]:
+    """Networks at their own rates, as far as the search has them not, and at half and twice, on the search's seeds."""
+    recipe, first, text = prepared.recipe, first_seed(prepared.config), budget.facts.text
+    seeds = tuple(range(first, first + max(2, prepared.config.seeds)))
+    plans = [StagePlan(EvidenceStage("rate", text, 1.0, "validation"), tuple(networks), seeds, recipe, have)]
+    for times in RATES:
+        changed = replace(recipe, learning_rate=recipe.learning_rate * times)
+        plans.append(StagePlan(EvidenceStage("rate", text, times, "validation"), tuple(networks), seeds, changed))
+    return plans

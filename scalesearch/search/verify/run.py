@@ -18,8 +18,10 @@ from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.verify.plans import (
     VerifyRequest,
     chosen_budgets,
+    compared,
     fidelity_plans,
     new_seeds,
+    rate_plans,
     transfer_plan,
     verify_plan,
 )
@@ -99,6 +101,8 @@ def make_plans(
         plans += [transfer_plan(prepared, budget, ask, phi, seeds, split) for phi in ask.phis]
         if ask.fidelity:
             plans += fidelity_plans(prepared, budget, ask, have)
+        elif ask.rates or (ask.rates is None and result.rates is not None):
+            plans += rate_plans(prepared, budget, compared(budget), have)
     return tuple(plans)
 
 
