@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from scalesearch.export.base import Family, Library, Member, StageCount
-from scalesearch.export.own import enliven, own_network, randomise
+from scalesearch.export.check.reference import enliven, own_network, randomise
+from scalesearch.export.library import Family, Library, Member, StageCount
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.families.efficientnet import B0, make_baseline
 from scalesearch.networks.registry import get_baseline

@@ -17,7 +17,7 @@ from torch import nn
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.export import Family, Member, export_family
-from scalesearch.export.own import own_network, randomise
+from scalesearch.export.check.reference import own_network, randomise
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import spec_to_dict

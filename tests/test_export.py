@@ -17,9 +17,9 @@ from synthetic import study
 from scalesearch.analysis.found import studied_question
 from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError, UnknownNameError
 from scalesearch.export import LIBRARIES, export_family, export_study, get_library
-from scalesearch.export.base import Family, Member
 from scalesearch.export.family import member_name
-from scalesearch.export.python import python_module
+from scalesearch.export.library import Family, Member
+from scalesearch.export.python.module import python_module
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import BASELINES, get_baseline
 from scalesearch.networks.spec import spec_from_dict

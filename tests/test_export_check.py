@@ -15,10 +15,10 @@ from exporting import case, family
 
 from scalesearch.errors import MissingExtraError
 from scalesearch.export import export_study, get_library
-from scalesearch.export.base import WHOLE, CheckError, Probe, StageCount
-from scalesearch.export.check import Request, check_export
-from scalesearch.export.checker import check_gap, check_member, compare, expected
-from scalesearch.export.own import own_network, randomise
+from scalesearch.export.check.ask import Request, check_export
+from scalesearch.export.check.child import check_gap, check_member, compare, expected
+from scalesearch.export.check.reference import own_network, randomise
+from scalesearch.export.library import WHOLE, CheckError, Probe, StageCount
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 
@@ -79,7 +79,7 @@ def test_a_module_that_ends_the_process_is_one_line(tmp_path):
 
 
 def test_nothing_is_put_in_place_when_the_check_fails(tmp_path, monkeypatch):
-    from scalesearch.export import to_python
+    from scalesearch.export.python.module import library as to_python
 
     export_study(case(), "python", tmp_path / "e", check=False)
     before = (tmp_path / "e" / "card.json").read_bytes()

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from exported_checks import B0_LIKE, MICRO, check_style, family, own_weights, small, triples, wanted, write
 
-from scalesearch.export.base import InexpressibleError
-from scalesearch.export.own import own_network, randomise
-from scalesearch.export.to_keras import KerasLibrary
-from scalesearch.export.torch_probe import import_file
+from scalesearch.export.check.reference import own_network, randomise
+from scalesearch.export.check.torch_probe import import_file
+from scalesearch.export.keras.library import KerasLibrary
+from scalesearch.export.library import InexpressibleError
 from scalesearch.networks.base import Task
 from scalesearch.networks.families.efficientnet import make_baseline
 from scalesearch.networks.families.efficientnet_config import EfficientNetConfig, stage_table

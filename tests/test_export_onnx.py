@@ -12,10 +12,10 @@ import torch
 from exporting import case, family, images_of, of_a_users_function, trained
 
 from scalesearch.export import export_study
-from scalesearch.export.base import CheckError
-from scalesearch.export.check import check_export
-from scalesearch.export.own import own_network
-from scalesearch.export.to_onnx import OnnxLibrary, graph_macs
+from scalesearch.export.check.ask import check_export
+from scalesearch.export.check.reference import own_network
+from scalesearch.export.library import CheckError
+from scalesearch.export.onnx import OnnxLibrary, graph_macs
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 
@@ -107,7 +107,7 @@ def test_what_the_exporter_raises_is_one_line_with_what_works(tmp_path, monkeypa
     def fails(program, path):
         raise RuntimeError("Failed to decompose the graph.\nNext steps:\n- Create an issue")
 
-    monkeypatch.setattr("scalesearch.export.to_onnx._write", fails)
+    monkeypatch.setattr("scalesearch.export.onnx._write", fails)
     with pytest.raises(
         CheckError, match=r"onnx cannot have .*Failed to decompose.* allowed: --to torch-export"
     ) as said:

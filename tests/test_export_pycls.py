@@ -11,9 +11,9 @@ pytest.importorskip("pycls")
 from pycls.core.config import cfg, load_cfg, reset_cfg
 from pycls.core.net import complexity
 
-from scalesearch.export.base import InexpressibleError
-from scalesearch.export.to_pycls import PyclsLibrary
-from scalesearch.export.torch_probe import import_file
+from scalesearch.export.check.torch_probe import import_file
+from scalesearch.export.library import InexpressibleError
+from scalesearch.export.pycls.library import PyclsLibrary
 from scalesearch.networks.base import Task
 from scalesearch.networks.families.regnet import RegNetConfig
 from scalesearch.networks.families.resnet_config import ResNetConfig

@@ -8,8 +8,8 @@ from exported_checks import family
 from strangers import NETWORKS
 
 from scalesearch.export import LIBRARIES, Family, get_library
-from scalesearch.export.base import InexpressibleError
-from scalesearch.export.own import own_network
+from scalesearch.export.check.reference import own_network
+from scalesearch.export.library import InexpressibleError
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import NetworkSpec

@@ -10,12 +10,12 @@ import torch
 from exported_checks import B0_LIKE, MICRO, check_all, check_style, family, small, triples, twenty, write
 from safetensors.torch import save_file
 
-from scalesearch.export import timm_adapted
-from scalesearch.export.base import Family, InexpressibleError, Member
-from scalesearch.export.own import own_network, randomise
-from scalesearch.export.timm_python import TimmPythonLibrary
-from scalesearch.export.to_timm import TimmLibrary
-from scalesearch.export.to_torchvision import TorchvisionLibrary
+from scalesearch.export.check.reference import own_network, randomise
+from scalesearch.export.library import Family, InexpressibleError, Member
+from scalesearch.export.python.timm import TimmPythonLibrary
+from scalesearch.export.timm import adapted as timm_adapted
+from scalesearch.export.timm.library import TimmLibrary
+from scalesearch.export.torchvision.library import TorchvisionLibrary
 from scalesearch.networks.base import Task
 from scalesearch.networks.families.convnext import ConvNeXtConfig
 from scalesearch.networks.families.densenet import densenet_small

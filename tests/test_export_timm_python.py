@@ -7,7 +7,7 @@ import torch
 from exported_checks import check_all, check_style, family, write
 from exporting import alone
 
-from scalesearch.export.to_python import PythonLibrary
+from scalesearch.export.python.library import PythonLibrary
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.scaling.coefficients import Coefficients
@@ -49,7 +49,7 @@ def test_the_module_runs_where_scalesearch_is_not(tmp_path):
 
 
 def test_new_weights_are_drawn_as_scalesearch_draws_them(tmp_path):
-    from scalesearch.export.torch_probe import import_file
+    from scalesearch.export.check.torch_probe import import_file
 
     baseline = get_baseline("timm:test_vit")
     made = family(baseline, [baseline.spec], Task(7, 2))

@@ -9,10 +9,10 @@ import torch
 from exported_checks import B0_LIKE, MICRO, check_all, check_style, family, small, triples, twenty, write
 from safetensors.torch import save_file
 
-from scalesearch.export.base import InexpressibleError
-from scalesearch.export.own import own_network, randomise
-from scalesearch.export.to_torchvision import TorchvisionLibrary
-from scalesearch.export.torch_probe import import_file
+from scalesearch.export.check.reference import own_network, randomise
+from scalesearch.export.check.torch_probe import import_file
+from scalesearch.export.library import InexpressibleError
+from scalesearch.export.torchvision.library import TorchvisionLibrary
 from scalesearch.networks.base import Task
 from scalesearch.networks.families.densenet import densenet_small
 from scalesearch.networks.families.efficientnet import B0, make_baseline

@@ -10,9 +10,9 @@ from exported_checks import B0_LIKE, MICRO, check_all, check_style, family, own_
 
 transformers = pytest.importorskip("transformers")
 
-from scalesearch.export.base import InexpressibleError
-from scalesearch.export.to_transformers import TransformersLibrary
-from scalesearch.export.torch_probe import import_file
+from scalesearch.export.check.torch_probe import import_file
+from scalesearch.export.library import InexpressibleError
+from scalesearch.export.transformers.library import TransformersLibrary
 from scalesearch.networks.base import Task
 from scalesearch.networks.families.regnet import RegNetConfig
 from scalesearch.networks.families.resnet_config import ResNetConfig

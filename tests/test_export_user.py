@@ -16,7 +16,7 @@ from exporting import alone, of_a_users_function, trained
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StudyError
 from scalesearch.export import Family, export_family, export_study, get_library
-from scalesearch.export.base import CheckError, Library
+from scalesearch.export.library import CheckError, Library
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import NetworkSpec
@@ -135,7 +135,7 @@ def test_what_is_built_is_what_scalesearch_builds(nets, to, attribute, spec):
     module = write(library, made, folder)
     check_style((folder / module).read_text())
     for member in made.members:
-        from scalesearch.export.own import own_network
+        from scalesearch.export.check.reference import own_network
 
         own, px = own_network(made, member), member.spec.resolution_px
         images = torch.randn(2, 3, px, px, generator=torch.Generator().manual_seed(1))
@@ -202,7 +202,7 @@ print(json.dumps(found))
 def test_timm_s_own_arguments_reach_the_function(nets):
     made = family_of("resnet_like", MULTIPLIED)
     library = library_for("timm", made)
-    from scalesearch.export.torch_probe import import_file
+    from scalesearch.export.check.torch_probe import import_file
 
     import_file(nets, write(library, made, nets))
     name = made.main.name
@@ -221,7 +221,7 @@ def test_timm_loads_trained_weights_for_other_classes_and_channels(nets):
     library, member = library_for("timm", made), made.main
     from safetensors.torch import save_file
 
-    from scalesearch.export.torch_probe import import_file
+    from scalesearch.export.check.torch_probe import import_file
 
     import_file(nets, write(library, made, nets))
     state = library.own_names(member, own_weights(made, member).state_dict())
@@ -249,7 +249,7 @@ def test_code_that_changed_after_the_export_is_told_when_it_builds_another_netwo
     module = write(library, made, nets)
     (nets / "strange_nets.py").write_text(NETS.replace("(16, 24)", "(16, 32)"))
     del sys.modules["strange_nets"]
-    from scalesearch.export.torch_probe import import_file
+    from scalesearch.export.check.torch_probe import import_file
 
     exported = import_file(nets, module)
     make = (lambda **given: timm.create_model(made.main.name, **given)) if to == "timm" else exported.build
@@ -300,7 +300,7 @@ def test_a_program_runs_without_the_user_s_code_at_any_batch(nets, attribute, sp
     made = replace(made, members=made.members[1:])
     library = library_for("torch-export", made)
     library.write(nets, made, {})
-    from scalesearch.export.own import own_network
+    from scalesearch.export.check.reference import own_network
 
     own = own_network(made, made.main)
     px = made.main.spec.resolution_px
@@ -343,7 +343,7 @@ def test_weights_that_train_left_go_into_the_export(own_result, nets):
     exported = export_study(own_result, "python", nets / "e", phis=(1,), weights=(nets / "w.safetensors",), check=False)
     from safetensors.torch import load_file
 
-    from scalesearch.export.torch_probe import import_file
+    from scalesearch.export.check.torch_probe import import_file
 
     made = import_file(nets / "e", f"{found.name}.py").build()
     made.load_state_dict(load_file(nets / "e" / f"{found.main.name}.safetensors"))

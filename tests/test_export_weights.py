@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from scalesearch.errors import CheckpointError, ScaleSearchError, StudyError, UsageError
 from scalesearch.export import export_study, study_weights
-from scalesearch.export.torch_probe import import_file
+from scalesearch.export.check.torch_probe import import_file
 from scalesearch.export.trained import trained_members
 from scalesearch.networks.base import Task
 from scalesearch.training.full.files import Trained, write_trained

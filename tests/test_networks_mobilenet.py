@@ -15,7 +15,7 @@ from torch import nn
 
 from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.export import export_family
-from scalesearch.export.python import python_module
+from scalesearch.export.python.module import python_module
 from scalesearch.networks.base import Task
 from scalesearch.networks.families.efficientnet import B0, make_baseline
 from scalesearch.networks.families.efficientnet_config import EfficientNetConfig, stage_table

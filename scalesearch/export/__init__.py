@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from scalesearch.analysis.result import StudyResult
-from scalesearch.export.base import Family, Library, Member
 from scalesearch.export.card import network_card, not_recommended
-from scalesearch.export.check import Check, check_export, check_installed, version_of
+from scalesearch.export.check.ask import Check, check_export, check_installed, version_of
 from scalesearch.export.family import export_family
 from scalesearch.export.folder import CARD, MARK, check_replaceable, hashes, replacing
-from scalesearch.export.libraries import LIBRARIES, get_library
+from scalesearch.export.library import LIBRARIES, Family, Library, Member, get_library
 from scalesearch.export.markdown import card_text
 from scalesearch.export.trained import TrainedMember, normalisation, study_weights, trained_members
 from scalesearch.study.files import write_atomic

@@ -15,7 +15,7 @@ from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.serialize import summary_to_dict
 from scalesearch.analysis.verified.transfer import transfer_to_dict
 from scalesearch.analysis.verified.verification import verification_to_dict
-from scalesearch.export.base import Member
+from scalesearch.export.library import Member
 from scalesearch.export.stages import architecture, stages
 from scalesearch.export.user_code import user_code
 from scalesearch.networks.base import Baseline, Task

@@ -11,8 +11,8 @@ from typing import Any
 from scalesearch.analysis.found import best_of, chosen_budget, studied_baseline, studied_question
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.errors import StudyError, UsageError
-from scalesearch.export.base import Family, Member
 from scalesearch.export.card import family_card, not_recommended
+from scalesearch.export.library import Family, Member
 from scalesearch.export.user_code import check_unchanged
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.user.function import UserBaseline

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import UsageError
-from scalesearch.export.base import Family, Library, Probe
-from scalesearch.export.to_timm import TimmLibrary, Written, written_for
+from scalesearch.export.library import Family, Library, Probe
+from scalesearch.export.timm.library import TimmLibrary, Written, written_for
 from scalesearch.study.files import write_atomic
 from scalesearch.training.weights import Weights, save_weights
 
@@ -81,8 +81,8 @@ class HubLibrary(Library):
         """Load the folder as a user would, then count and compare."""
         import timm
 
-        from scalesearch.export.timm_names import timm_stages
-        from scalesearch.export.torch_probe import compare, import_file
+        from scalesearch.export.check.torch_probe import compare, import_file
+        from scalesearch.export.timm.names import timm_stages
 
         import_file(folder, module)
         network = timm.create_model(f"local-dir:{folder}", pretrained=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from scalesearch.export.base import Family, InexpressibleError, Member
-from scalesearch.export.to_timm import LIBRARY, Written, created
-from scalesearch.export.torch_text import fill, rate_text
+from scalesearch.export.library import Family, InexpressibleError, Member
+from scalesearch.export.text import fill, rate_text
+from scalesearch.export.timm.library import LIBRARY, Written, created
 from scalesearch.networks.families.convnext import ConvNeXtConfig
 
 TIMM_STAGES = 4

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scalesearch.export.base import Family, Member
-from scalesearch.export.to_timm import Written
-from scalesearch.export.torch_text import Imports, call, fill
+from scalesearch.export.library import Family, Member
+from scalesearch.export.text import Imports, call, fill
+from scalesearch.export.timm.library import Written
 from scalesearch.networks.families.efficientnet_config import EfficientNetConfig, StageConfig
 from scalesearch.networks.spec import NetworkSpec
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from scalesearch.export.base import Family, InexpressibleError, Member
-from scalesearch.export.to_timm import LIBRARY, Written
-from scalesearch.export.torch_text import call, fill
+from scalesearch.export.library import Family, InexpressibleError, Member
+from scalesearch.export.text import call, fill
+from scalesearch.export.timm.library import LIBRARY, Written
 from scalesearch.networks.families.regnet import RegNetConfig
 
 TIMM_STAGES = 4

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from scalesearch.export.base import Family, Member
-from scalesearch.export.to_timm import Written, created
-from scalesearch.export.torch_text import fill, rate_text
+from scalesearch.export.library import Family, Member
+from scalesearch.export.text import fill, rate_text
+from scalesearch.export.timm.library import Written, created
 from scalesearch.networks.families.vit import ViTConfig
 
 _CREATE = '''

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from scalesearch.export.base import CheckError, Family, Member
+from scalesearch.export.library import CheckError, Family, Member
 from scalesearch.user_code.importing import one_line
 
 if TYPE_CHECKING:

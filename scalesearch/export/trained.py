@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import CheckpointError, StudyError
-from scalesearch.export.base import Family, Member
+from scalesearch.export.library import Family, Member
 from scalesearch.networks.spec import spec_to_dict
 from scalesearch.training.weights import Weights, load_weights
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scalesearch.export.refusal import refuse
-from scalesearch.export.torch_text import Imports
+from scalesearch.export.library import refuse
+from scalesearch.export.text import Imports
 from scalesearch.export.transformers_text import Value, renamed
 from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.families.regnet import RegNetConfig

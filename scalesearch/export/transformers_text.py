@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from scalesearch.export.torch_text import Imports
+from scalesearch.export.text import Imports
 from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.spec import NetworkSpec
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StudyError
-from scalesearch.export.base import Member
+from scalesearch.export.library import Member
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.user.function import UserBaseline
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scalesearch.export.base import Family, Member
-from scalesearch.export.torch_text import LINE, call, fill
+from scalesearch.export.library import Family, Member
+from scalesearch.export.text import LINE, call, fill
 from scalesearch.networks.user.function import UserBaseline
 from scalesearch.networks.user.line import user_call
 from scalesearch.user_code.importing import source_of

@@ -1,0 +1,1 @@
+"""`--to keras`: tables of arguments and names, and the classes that are copied into an export."""

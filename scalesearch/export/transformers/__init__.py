@@ -1,0 +1,1 @@
+"""`--to transformers`: tables of arguments and names, and the classes that are copied into an export."""
