@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import UsageError
 from scalesearch.export.library import Family, Library, Probe
-from scalesearch.export.timm.library import TimmLibrary, Written, written_for
+from scalesearch.export.timm.library import TimmLibrary, Written
 from scalesearch.study.files import write_atomic
 from scalesearch.training.weights import Weights, save_weights
 
@@ -68,7 +68,7 @@ class HubLibrary(Library):
         found = weights[member.name]
         for name, text in texts.items():
             write_atomic(folder / name, text)
-        config = hub_config(family, written_for(family))
+        config = hub_config(family, TimmLibrary().suited(family.baseline).written(family))
         write_atomic(folder / CONFIG, json.dumps(config, indent=2) + "\n")
         names = TimmLibrary().suited(family.baseline).own_names(member, found.state)
         save_weights(folder / MODEL, names, found.metadata)
@@ -94,7 +94,7 @@ def hub_config(family: Family, written: Written) -> dict[str, Any]:
     (member,), task = family.members, family.task
     px = member.spec.resolution_px
     mean, std = family.normalisation or ([0.5] * task.in_channels,) * 2
-    pool = [written.pool_px[member.name]] * 2 if written.pool_px else None
+    model = written.models[member.name]
     return {
         "architecture": member.name,
         "num_classes": task.num_classes,
@@ -102,15 +102,15 @@ def hub_config(family: Family, written: Written) -> dict[str, Any]:
         "pretrained_cfg": {
             "tag": family.card["study"],
             "input_size": [task.in_channels, px, px],
-            "fixed_input_size": written.fixed_px,
-            "pool_size": pool,
+            "fixed_input_size": model.fixed_px,
+            "pool_size": [model.pool_px] * 2 if model.pool_px else None,
             "interpolation": "bilinear",
             "crop_pct": 1.0,
             "crop_mode": "squash",
             "mean": list(mean),
             "std": list(std),
             "num_classes": task.num_classes,
-            "first_conv": written.first_conv,
-            "classifier": written.classifier,
+            "first_conv": model.first_conv,
+            "classifier": model.classifier,
         },
     }

@@ -306,7 +306,7 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "transformers": ("scalesearch.export.transformers.library", "TransformersLibrary"),
     "pycls": ("scalesearch.export.pycls.library", "PyclsLibrary"),
     "python": ("scalesearch.export.python.library", "PythonLibrary"),
-    "json": ("scalesearch.export.json", "JsonLibrary"),
+    "json": ("scalesearch.export.json_card", "JsonLibrary"),
     "onnx": ("scalesearch.export.onnx", "OnnxLibrary"),
     "torch-export": ("scalesearch.export.torch_export", "TorchExportLibrary"),
     "hub-folder": ("scalesearch.export.hub", "HubLibrary"),

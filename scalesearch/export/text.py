@@ -29,20 +29,25 @@ def render(template: str, **values: object) -> str:
     return made.from_string(template).render(docstring=docstring, **values)
 
 
-def module(docstring: str, classes: Iterable[Path], rest: str, **needs: Iterable[str]) -> str:
+def module(docstring: str, classes: Iterable[Path], rest: str, needs: Imports, guarded_import: str = "") -> str:
     """A Python module: a docstring, the imports of all its parts, the files of classes as they are, and the rest.
 
     Args:
         docstring: its text.
         classes: files of this package.
         rest: what follows the classes.
-        needs: what the rest imports: module -> names, none for the module itself.
+        needs: what the rest imports.
+        guarded_import: source of an import that may fail with advice.
     """
     parts = [_parts(path.read_text(encoding="utf-8")) for path in classes]
-    imports = import_block(needs, *(imports for imports, _ in parts))
+    # A name of a file of classes is not imported: the file is a part.
+    foreign = {name: names for name, names in needs.items() if not name.startswith("scalesearch.")}
+    imports = import_block(foreign, *(imports for imports, _ in parts))
     bodies = "\n\n\n".join(body for _, body in parts)
+    imports += f"\n\n{guarded_import}" if guarded_import else ""
+    bodies = f"{bodies}\n\n\n{rest.strip()}" if bodies else rest.strip()
     gap = "\n" * (3 if bodies.startswith(("@", "class ", "def ")) else 2)
-    return f'"""{docstring.strip()}\n"""\n\n{imports}{gap}{bodies}\n\n\n{rest.strip()}\n'
+    return f'"""{docstring.strip()}\n"""\n\n{imports}{gap}{bodies}\n'
 
 
 def _parts(source: str) -> tuple[Imports, str]:
@@ -52,6 +57,8 @@ def _parts(source: str) -> tuple[Imports, str]:
     for node in ast.parse(source).body[1:]:
         if isinstance(node, ast.Import):
             imports |= {alias.name: set() for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("scalesearch."):
+            pass  # another file of classes, which stands before this one
         elif isinstance(node, ast.ImportFrom):
             imports.setdefault(node.module or "", set()).update(alias.name for alias in node.names)
         else:

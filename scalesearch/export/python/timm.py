@@ -4,51 +4,53 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from scalesearch.export.library import Family, Member, Probe
+from scalesearch.export.library import Family, Probe
 from scalesearch.export.python.library import PythonLibrary, classes_of, hidden
-from scalesearch.export.text import docstring, fill, import_block
+from scalesearch.export.text import module, render
 from scalesearch.export.timm.adapted import written
+from scalesearch.export.timm.library import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
 
-_MODULE = '''"""$heading
+_DOCSTRING = """{{ family.heading }}
 
 The accuracy is that of a short training; card.json, beside this file, has the whole record. This file needs timm, whose
-class $made it calls, and registers nothing:
+class {{ family.baseline.family }} it calls, and registers nothing:
 
-    network = $main(num_classes=1000, in_chans=3)
-    logits = network(images)  # [N, in_chans, $px, $px] to [N, num_classes]
+    network = {{ main.name }}(num_classes=1000, in_chans=3)
+    logits = network(images)  # [N, in_chans, {{ px }}, {{ px }}] to [N, num_classes]
 
 `build` is that network too.
 """
 
-$imports
+_BUILDERS = '''
+{{ written.text }}
 
 RESOLUTIONS_PX = {
-$resolutions}
+{% for member in family.members %}
+    "{{ member.name }}": {{ member.spec.resolution_px }},
+{% endfor %}
+}
 """Builder -> side of the images that it is meant for."""
+{% for member in family.members %}
 
 
-$classes$create
+def {{ member.name }}(num_classes: int = {{ classes }}, in_chans: int = {{ channels }}, **kwargs: Any) -> nn.Module:
+    {{ docstring(member) }}
+    kwargs = {"num_classes": num_classes, "in_chans": in_chans, **kwargs}
+    return {{ written.call[member.name] }}
+{% endfor %}
 
-$builders
 
-build = $main
-"""$what"""
+build = {{ main.name }}
+"""{{ what }}"""
 
-RESOLUTION_PX = RESOLUTIONS_PX["$main"]
+RESOLUTION_PX = RESOLUTIONS_PX["{{ main.name }}"]
 """Of `build`."""
 '''
-
-_BUILDER = """
-def $name(num_classes: int = $classes, in_chans: int = $channels, **kwargs: Any) -> $made:
-    $doc
-    kwargs = {"num_classes": num_classes, "in_chans": in_chans, **kwargs}
-$body
-"""
 
 
 class TimmPythonLibrary(PythonLibrary):
@@ -58,8 +60,21 @@ class TimmPythonLibrary(PythonLibrary):
     extra: ClassVar[str] = "vision"
 
     def files(self, family: Family) -> dict[str, str]:
-        """The one module."""
-        return {f"{family.name}.py": timm_python_module(family)}
+        """The one module.
+
+        Raises:
+            InexpressibleError: timm gives the model an argument that cannot be written.
+        """
+        parts, main = written(family, registered=False), family.main
+        docstring = render(_DOCSTRING, family=family, main=main, px=main.spec.resolution_px)
+        builders = render(
+            _BUILDERS, family=family, main=main, written=parts, classes=family.task.num_classes,
+            channels=family.task.in_channels,
+            what="The network found." if main.phi == 1 else f"The network at phi {main.phi:g}.",
+        )  # fmt: skip
+        files = [CLASSES / f"{name}.py" for name in parts.models[main.name].classes]
+        needs = {**parts.imports, "typing": ["Any"], "torch": {"nn", *parts.imports.get("torch", ())}}
+        return {f"{family.name}.py": module(docstring, files, builders, needs)}
 
     def check(self, family: Family) -> None:
         """Refuse an argument of timm's that cannot be written."""
@@ -72,39 +87,3 @@ class TimmPythonLibrary(PythonLibrary):
         with hidden("scalesearch"):
             network = getattr(import_file(folder, module), builder)(classes_of(own, images), images.shape[1])
         return compare(network, own, images, own.state_dict())
-
-
-def timm_python_module(family: Family) -> str:
-    """Source of the module.
-
-    Raises:
-        InexpressibleError: timm gives the model an argument that cannot be written.
-    """
-    parts, main = written(family, registered=False), family.main
-    return fill(
-        _MODULE,
-        heading=family.heading,
-        made=parts.made,
-        main=main.name,
-        px=main.spec.resolution_px,
-        imports=import_block({"typing": ("Any",)}, parts.imports),
-        resolutions="".join(f'    "{m.name}": {m.spec.resolution_px},\n' for m in family.members),
-        classes=f"{parts.classes.strip()}\n\n\n" if parts.classes else "",
-        create=parts.create.strip(),
-        builders="\n".join(
-            _builder(family, member, parts.made, parts.bodies[member.name]) for member in family.members
-        ),
-        what="The network found." if main.phi == 1 else f"The network at phi {main.phi:g}.",
-    )
-
-
-def _builder(family: Family, member: Member, made: str, body: str) -> str:
-    return fill(
-        _BUILDER,
-        name=member.name,
-        made=made,
-        doc=docstring(member),
-        classes=family.task.num_classes,
-        channels=family.task.in_channels,
-        body="\n".join(f"    {line}" if line else "" for line in body.strip().splitlines()),
-    )

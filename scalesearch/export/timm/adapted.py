@@ -4,55 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scalesearch.export.library import Family, InexpressibleError
 from scalesearch.export.literal import Source, UnwritableError
-from scalesearch.export.text import LINE, fill
-from scalesearch.export.timm.library import LIBRARY, Written
-from scalesearch.export.timm_regnet import staged_classes
-from scalesearch.export.timm_resnet import scaled_class
+from scalesearch.export.timm.arguments import TIMM_STEM, Model
+from scalesearch.export.timm.library import Written
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.timm.adapter import TimmBaseline
-from scalesearch.networks.timm.capture import TimmCall, capture
-from scalesearch.networks.timm.families import RESNET_STEM
+from scalesearch.networks.timm.capture import Call, capture
 from scalesearch.networks.timm.mobile import scaled_stage
-
-if TYPE_CHECKING:
-    from scalesearch.export.text import Imports
 
 OF_THE_TASK = ("num_classes", "in_chans", "img_size", "device", "dtype")
 """Arguments that timm fills in from a model's default_cfg, or that place it somewhere."""
 
 COMPUTED = ("depth", "w0", "wa", "wm")
 """What timm computes a RegNet's stages from, and `StagedCfg` does not."""
-
-_CREATE = '''
-$exact
-def _build(variant: str, pretrained: bool, **kwargs: Any) -> $made:
-    """A model with what timm gives to $model, but for the sizes that its builder says."""
-    model_args: dict[str, Any] = {$entries}
-    return build_model_with_cfg($cls, variant, pretrained, **{**model_args, **kwargs})
-'''
-
-_CREATE_PLAIN = '''
-$exact
-def _build(**kwargs: Any) -> $made:
-    """A model with what timm gives to $model, but for the sizes that its builder says."""
-    model_args: dict[str, Any] = {$entries}
-    return $cls(**{**model_args, **kwargs})
-'''
-
-_EXACT = '''
-def _exact(channels: int) -> int:
-    """timm rounds channels to multiples of 8; those of these models are meant as they are."""
-    return channels
-
-'''
-
-_BODY = """model_args: dict[str, Any] = {{
-{entries}}}
-return _build({first}**{{**model_args, **kwargs}})"""
 
 
 def written(family: Family, *, registered: bool = True) -> Written:
@@ -66,50 +33,45 @@ def written(family: Family, *, registered: bool = True) -> Written:
     Raises:
         InexpressibleError: timm gives the model an argument that cannot be written.
     """
-    baseline = family.baseline
-    if not isinstance(baseline, TimmBaseline):
-        raise InexpressibleError(LIBRARY, family.members[0].name, "stem", "is not of timm's", written=False)
+    baseline: Any = family.baseline
     try:
         return _written(family, baseline, capture(baseline.model), registered)
     except UnwritableError as error:
         why = f"takes {error}, which cannot be written in a file"
-        library = LIBRARY if registered else "python"
+        library = "timm" if registered else "python"
         raise InexpressibleError(library, family.members[0].name, "stem", why, written=False) from None
 
 
 def _written(family: Family, baseline: TimmBaseline, call: TimmCall, registered: bool) -> Written:
     from timm.models import get_pretrained_cfg
 
-    source, made = Source(), call.make.__qualname__
     cfg: Any = get_pretrained_cfg(baseline.model)
-    scaled = _has_another_stem(family, baseline, call)
-    sizes = {m.name: _sizes(baseline.family, call, m.spec, scaled=scaled) for m in family.members}
-    indented = dataclasses.replace(source, width=LINE - 4)
-    changed = set(next(iter(sizes.values())))
+    stem = _has_another_stem(family, baseline, call)
     fixed = baseline.family == "ViT"
+    sizes = {m.name: _sizes(baseline.family, call, m.spec, scaled=stem) for m in family.members}
     if fixed and not registered:
         sizes = {m.name: sizes[m.name] | {"img_size": m.spec.resolution_px} for m in family.members}
-    bodies = {name: _body(indented, name if registered else "", arguments) for name, arguments in sizes.items()}
-    mobile = baseline.family in ("EfficientNet", "MobileNetV3")
-    cls = {"RegNet": "StagedRegNet"}.get(baseline.family, "ScaledResNet" if scaled else made)
-    features = {"feature_cfg": _features(baseline.family, call, baseline.spec)} if registered else {}
-    common = {**features, **_unusual(call, changed)}
-    entries = source.entries(common, 8) + ('        "round_chs_fn": _exact,\n' if mobile else "")
-    entries = f"\n{entries}    " if entries else ""
+    common = _unusual(call, set(next(iter(sizes.values()))))
+    if registered:
+        common = {"feature_cfg": _features(baseline.family, call, baseline.spec), **common}
+    source, (files, cls) = Source(), _classes(baseline.family, call, scaled=stem)
+    if files == ("exact",):
+        from scalesearch.export.timm.classes.exact import exact
+
+        common["round_chs_fn"] = exact
+    table = source.entries({name: {**common, **given} for name, given in sizes.items()}, 4)
+    if not files or files == ("exact",):
+        source.imports.setdefault(call.make.__module__, set()).add(cls)
+    if registered:
+        source.imports.setdefault("timm.models", set()).update(("build_model_with_cfg", "generate_default_cfgs"))
+    begins = f'build_model_with_cfg({cls}, "@", pretrained, ' if registered else f"{cls}("
     return Written(
-        imports=_imports(source, call, baseline.family, scaled=scaled),
-        made=made,
-        classes=_classes(baseline.family, scaled=scaled),
-        create=fill(
-            _CREATE if registered else _CREATE_PLAIN,
-            exact=_EXACT if mobile else "", made=made, model=baseline.model, entries=entries, cls=cls,
-        ),
-        bodies=bodies,
-        first_conv=cfg.first_conv,
-        classifier=cfg.classifier,
-        pool_px=None,
-        fixed_px=fixed,
-    )  # fmt: skip
+        {name: Model(files, given, cfg.first_conv, cfg.classifier, None, fixed) for name, given in sizes.items()},
+        f"NETWORKS: dict[str, dict[str, Any]] = {{\n{table}}}\n"
+        f'"""What timm gives to {baseline.model}, but for the sizes."""',
+        {name: f'{begins.replace("@", name)}**{{**NETWORKS["{name}"], **kwargs}})' for name in sizes},
+        source.imports,
+    )
 
 
 def _unusual(call: TimmCall, changed: set[str]) -> dict[str, Any]:
@@ -126,7 +88,16 @@ def _unusual(call: TimmCall, changed: set[str]) -> dict[str, Any]:
 def _has_another_stem(family: Family, baseline: TimmBaseline, call: TimmCall) -> bool:
     """Whether a plain stem of a ResNet must have a width that timm's constructor does not take."""
     plain = baseline.family == "ResNet" and "deep" not in call.arguments["stem_type"]
-    return plain and any(member.spec.stem_width != RESNET_STEM for member in family.members)
+    return plain and any(member.spec.stem_width != TIMM_STEM for member in family.members)
+
+
+def _classes(family: str, call: Call, *, scaled: bool) -> tuple[tuple[str, ...], str]:
+    """Files of classes, and the class that is built."""
+    if family == "RegNet":
+        return ("staged_regnet",), "StagedRegNet"
+    if scaled:
+        return ("scaled_resnet",), "ScaledResNet"
+    return ("exact",) if family in ("EfficientNet", "MobileNetV3") else (), call.make.__qualname__
 
 
 def _sizes(family: str, call: TimmCall, spec: NetworkSpec, *, scaled: bool) -> dict[str, Any]:
@@ -144,7 +115,7 @@ def _sizes(family: str, call: TimmCall, spec: NetworkSpec, *, scaled: bool) -> d
         ratio = (spec.widths[0] + 0.5) / spec.stem_width
         return {"embed_dim": spec.stem_width, "depth": spec.depths[0], "num_heads": heads, "mlp_ratio": ratio}
     if family == "RegNet":
-        return {"model_cfg": (arguments["cfg"], spec)}
+        return {"stages": _staged(arguments["cfg"], spec)}
     stages = [
         scaled_stage(blocks, depth, width, arguments["round_chs_fn"])
         for blocks, depth, width in zip(arguments["block_args"], spec.depths, spec.widths, strict=True)
@@ -152,18 +123,12 @@ def _sizes(family: str, call: TimmCall, spec: NetworkSpec, *, scaled: bool) -> d
     return {"block_args": stages, "stem_size": spec.stem_width, "fix_stem": True, "num_features": spec.head_width}
 
 
-def _body(source: Source, name: str, sizes: dict[str, Any]) -> str:
-    """The lines of a builder; with no name the model is not one of timm's registry."""
-    first = f'"{name}", pretrained, ' if name else ""
-    if "model_cfg" not in sizes:
-        return _BODY.format(entries=source.entries(sizes, 4), first=first)
-    cfg, spec = sizes["model_cfg"]
+def _staged(cfg: Any, spec: NetworkSpec) -> dict[str, Any]:
+    """The fields of a `StagedCfg`, where they are not as usual."""
     given = dataclasses.asdict(cfg) | {"stem_width": spec.stem_width, "num_features": spec.head_width}
     usual = {item.name: item.default for item in dataclasses.fields(cfg)}
     kept = {key: value for key, value in given.items() if key not in COMPUTED and value != usual[key]}
-    sized = {"depths": spec.depths, "widths": spec.widths, **kept}
-    lines = "".join(f"    {key}={source.flat(value)},\n" for key, value in sized.items())
-    return f"cfg = StagedCfg(\n{lines})\nreturn _build({first}{'model_cfg' if name else 'cfg'}=cfg, **kwargs)"
+    return {"depths": spec.depths, "widths": spec.widths, **kept}
 
 
 def _features(family: str, call: TimmCall, spec: NetworkSpec) -> dict[str, Any]:
@@ -177,20 +142,3 @@ def _features(family: str, call: TimmCall, spec: NetworkSpec) -> dict[str, Any]:
     strides = [blocks[0]["stride"] for blocks in call.arguments["block_args"]]
     count = 1 + (strides[0] > 1) + sum(stride > 1 for stride in strides[1:])
     return {"out_indices": tuple(range(count)), "feature_cls": "getter"}
-
-
-def _imports(source: Source, call: TimmCall, family: str, *, scaled: bool) -> Imports:
-    imports = {module: set(names) for module, names in source.imports.items()}
-    imports.setdefault(call.make.__module__, set()).add(call.make.__qualname__)
-    if scaled:
-        imports.setdefault("torch", set()).add("nn")
-    if family == "RegNet":
-        imports.setdefault("dataclasses", set()).add("dataclass")
-        imports[call.make.__module__].add("RegNetCfg")
-    return imports
-
-
-def _classes(family: str, *, scaled: bool) -> str:
-    if family == "RegNet":
-        return staged_classes(reached=True)
-    return scaled_class("a stem of any width", 7, 2) if scaled else ""

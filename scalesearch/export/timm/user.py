@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import ScaleSearchError
 from scalesearch.export.check.reference import SEED
 from scalesearch.export.library import Family, Member, Probe
-from scalesearch.export.text import fill, mapping
+from scalesearch.export.literal import Source
+from scalesearch.export.text import fill
+from scalesearch.export.timm.arguments import Model
 from scalesearch.export.timm.library import TimmLibrary, Written
 from scalesearch.export.user_source import user_baseline_of, user_source
 from scalesearch.networks.base import Task
@@ -49,8 +52,15 @@ def _options(**given: Any) -> dict[str, Any]:
 '''
 
 
+_TIMM = ("build_model_with_cfg", "generate_default_cfgs")
+
+
 class UserTimmLibrary(TimmLibrary):
     """Models for `timm.create_model`, whose layers are the user's own."""
+
+    def written(self, family: Family) -> Written:
+        """See `TimmLibrary.written`."""
+        return written(family)
 
     def usage(self, family: Family) -> str:
         """See `Library.usage`."""
@@ -84,23 +94,26 @@ def written(family: Family) -> Written:
     options = {"drop_rate": "dropout", "drop_path_rate": "stochastic_depth"}
     rates = {timm: own for timm, own in options.items() if own in baseline.call.options}
     classes, channels = family.task.num_classes, family.task.in_channels
-    return Written(
-        imports={"torch": ("nn",), "torch.nn.parameter": ("is_lazy",)},
-        made="nn.Module",
-        classes="",
-        create=fill(
-            _CREATE, checked=user.checked, classes=classes, channels=channels, function=user.function,
-            kind=_kind(baseline), call=_call(baseline),
-            rates="{" + ", ".join(f'"{timm}": "{own}"' for timm, own in rates.items()) + "}",
-        ),
-        bodies={member.name: _body(baseline, member) for member in family.members},
-        first_conv=_changing(family, replace(family.task, in_channels=channels + 1), 4),
-        classifier=_changing(family, replace(family.task, num_classes=classes + 1), 2),
-        pool_px=None,
-        guarded_import=user.guarded_import,
-        needs=f"timm and\n{user.holds}, whose own {user.function} it calls",
-        rates=("drop_rate",) if "drop_rate" in rates else (),
+    create = fill(
+        _CREATE, checked=user.checked, classes=classes, channels=channels, function=user.function,
+        kind=_kind(baseline), call=_call(baseline), rates=Source().flat(rates),
     )  # fmt: skip
+    table = Source().entries({member.name: _sizes(baseline, member) for member in family.members}, 4)
+    kind = f"dict[str, {_kind(baseline)}]"
+    first_conv = _changing(family, replace(family.task, in_channels=channels + 1), 4)
+    classifier = _changing(family, replace(family.task, num_classes=classes + 1), 2)
+    return Written(
+        {member.name: Model((), {}, first_conv, classifier) for member in family.members},
+        f"{create.strip()}\n\n\nNETWORKS: {kind} = {{\n{table}}}",
+        {
+            m.name: f'_create("{m.name}", pretrained, {m.params}, NETWORKS["{m.name}"], **kwargs)'
+            for m in family.members
+        },
+        {"torch": ("nn",), "torch.nn.parameter": ("is_lazy",), "timm.models": _TIMM},
+        user.guarded_import,
+        f"timm and\n{user.holds}, whose own {user.function} it calls",
+        ("drop_rate",) if "drop_rate" in rates else (),
+    )
 
 
 def _kind(baseline: UserBaseline) -> str:
@@ -115,15 +128,14 @@ def _call(baseline: UserBaseline) -> str:
     return f"{function}(**sizes, num_classes=num_classes, in_channels=in_chans, **options)"
 
 
-def _body(baseline: UserBaseline, member: Member) -> str:
+def _sizes(baseline: UserBaseline, member: Member) -> tuple[Any, ...] | dict[str, Any]:
+    """What the function is called with, but for the task's."""
     own = baseline.call
     _, arguments = user_call(own.reference, own.form, member.spec, "", "")
     if own.form == POSITIONS:
-        sizes = f"sizes = ({', '.join(arguments[:3])})"
-    else:
-        given = dict(argument.split("=", 1) for argument in arguments)
-        sizes = mapping("sizes", {name: value for name, value in given.items() if value})
-    return f'{sizes}\nreturn _create("{member.name}", pretrained, {member.params}, sizes, **kwargs)'
+        return tuple(map(ast.literal_eval, arguments[:3]))
+    given = dict(argument.split("=", 1) for argument in arguments)
+    return {name: ast.literal_eval(value) for name, value in given.items() if value}
 
 
 def _changing(family: Family, task: Task, axes: int) -> str | None:

@@ -66,7 +66,7 @@ class TorchvisionLibrary(Library):
         table = Source().entries({name: given | ends for name, (_, given) in parts.items()}, 4)
         builders = render(_BUILDERS, members=family.members, table=table)
         classes = (CLASSES / "loading.py", CLASSES / f"{file}.py")
-        return {f"{family.name}.py": module(docstring, classes, builders, typing=["Any"])}
+        return {f"{family.name}.py": module(docstring, classes, builders, {"typing": ["Any"]})}
 
     def own_names(self, member: Member, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """torchvision's names; see `Library.own_names`."""
