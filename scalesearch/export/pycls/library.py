@@ -3,72 +3,52 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from scalesearch.export.library import Family, InexpressibleError, Library, Member, Probe, RefusedError
-from scalesearch.export.pycls.arguments import AnyRegNet, AnyResNet, EffNet, PyclsFamily, Sections
-from scalesearch.export.text import docstring, fill
-from scalesearch.networks.configured import ConfiguredBaseline
+from scalesearch.export.library import Family, InexpressibleError, Library, Member, Probe, member_parts
+from scalesearch.export.pycls.arguments import FAMILIES, Sections
+from scalesearch.export.pycls.names import pycls_names, pycls_stages
+from scalesearch.export.text import docstring, module, render
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-FAMILIES: tuple[PyclsFamily, ...] = (EffNet(), AnyResNet(), AnyRegNet())
-"""What can be written."""
+CLASSES = Path(__file__).parent / "classes"
 
 CROP = 0.875
 """Side of the middle that is tested over the side that a test image is resized to, as usual for ImageNet."""
 
 _NOTE = "pycls drops every branch at one rate in training, EN.DC_RATIO, here the mean of the rates that grow with depth"
 
-_MODULE = '''"""$heading
+_DOCSTRING = """{{ family.heading }}
 
 This file needs pycls and the yaml files beside it:
 
-    model = $example()
+    model = {{ family.main.name }}()
     logits = model(images)  # [N, 3, height, width] to [N, classes]
 
 pycls' trainer takes the yaml itself, with what a training needs beside it:
 
     from pycls.core.config import cfg, load_cfg
 
-    load_cfg(folder, "$example.yaml")
+    load_cfg(folder, "{{ family.main.name }}.yaml")
     cfg.merge_from_list(["TRAIN.DATASET", "imagenet", "TEST.DATASET", "imagenet"])
 
 pycls reads some keys of its global config while it trains (EN.DC_RATIO, stochastic depth): the builders here put that
 config back as it was, so train with the yaml.
 """
 
-from pathlib import Path
+_BUILDERS = """
+{% for member in family.members %}
+def {{ member.name }}(num_classes: int = {{ family.task.num_classes }}) -> nn.Module:
+    {{ docstring(member) }}
+    return build("{{ member.name }}", num_classes)
 
-from pycls.core.builders import build_model
-from pycls.core.config import cfg, load_cfg, reset_cfg
 
-FOLDER = Path(__file__).parent
-
-
-def _build(name, num_classes):
-    """The network of one yaml; pycls' global config is left as it was."""
-    before, frozen = cfg.clone(), cfg.is_frozen()
-    cfg.defrost()
-    try:
-        reset_cfg()
-        load_cfg(str(FOLDER), f"{name}.yaml")
-        cfg.MODEL.NUM_CLASSES = num_classes
-        return build_model()
-    finally:
-        cfg.merge_from_other_cfg(before)
-        if frozen:
-            cfg.freeze()
-'''
-
-_BUILDER = """
-def $name(num_classes=$classes):
-    $docstring
-    return _build("$name", num_classes)
+{% endfor %}
 """
 
 
@@ -81,23 +61,18 @@ class PyclsLibrary(Library):
 
     def files(self, family: Family) -> dict[str, str]:
         """See `Library.files`."""
-        baseline, written = _family(family)
-        head = fill(_MODULE, heading=family.heading.rstrip(), example=family.main.name)
-        builders, configs = [], {}
-        for member in family.members:
-            try:
-                sections = written.sections(baseline, member.spec)
-            except RefusedError as refusal:
-                raise InexpressibleError(self.name, member.name, refusal.stage, refusal.why) from None
-            configs[f"{member.name}.yaml"] = _yaml(member, family, sections)
-            text = docstring(member)
-            builders.append(fill(_BUILDER, name=member.name, classes=family.task.num_classes, docstring=text))
-        module = "\n\n\n".join(part.strip("\n") for part in (head, *builders)) + "\n"
-        return {f"{family.name}.py": module, **configs}
+        if family.task.in_channels != 3:
+            why = f"takes images of {family.task.in_channels} channel(s), and every network of pycls takes 3"
+            raise InexpressibleError(self.name, family.members[0].name, "stem", why)
+        lacks = f"begins a network like {family.baseline.name}, which pycls does not have"
+        sections = member_parts(self.name, family, FAMILIES, lacks)
+        configs = {f"{member.name}.yaml": _yaml(member, family, sections[member.name]) for member in family.members}
+        text, builders = render(_DOCSTRING, family=family), render(_BUILDERS, family=family)
+        return {f"{family.name}.py": module(text, [CLASSES / "loading.py"], builders, {}), **configs}
 
     def own_names(self, member: Member, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Library.own_names`."""
-        return _of_state(state).names(state)
+        return pycls_names(state)
 
     def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
         """See `Library.probe`."""
@@ -106,21 +81,8 @@ class PyclsLibrary(Library):
         # In double precision: pycls' activation rounds otherwise than torch's, and a deep network makes more of that.
         network, own = getattr(import_file(folder, module), builder)().double(), copy.deepcopy(own).double()
         state = own.state_dict()
-        found = compare(network, own, images.double(), _of_state(state).names(state), _stages(network))
+        found = compare(network, own, images.double(), pycls_names(state), pycls_stages(network))
         return replace(found, note=found.note or _NOTE) if _drops(own) else found
-
-
-def _family(family: Family) -> tuple[ConfiguredBaseline, PyclsFamily]:
-    baseline, network = family.baseline, family.members[0].name
-    if family.task.in_channels != 3:
-        why = f"takes images of {family.task.in_channels} channel(s), and every network of pycls takes 3"
-        raise InexpressibleError("pycls", network, "stem", why)
-    if isinstance(baseline, ConfiguredBaseline):
-        for one in FAMILIES:
-            if one.module == baseline.MODULE[1]:
-                return baseline, one
-    why = f"begins a network like {baseline.name}, which pycls does not have"
-    raise InexpressibleError("pycls", network, "stem", why)
 
 
 def _drops(own: nn.Module) -> bool:
@@ -128,16 +90,6 @@ def _drops(own: nn.Module) -> bool:
     from scalesearch.networks.modules.blocks import DropPath
 
     return any(part.rate > 0 for part in own.modules() if isinstance(part, DropPath))
-
-
-def _of_state(state: Mapping[str, Tensor]) -> PyclsFamily:
-    return next(one for one in FAMILIES if one.mark in state)
-
-
-def _stages(network: nn.Module) -> dict[str, Sequence[str]]:
-    """pycls calls the stages s1, s2 ...; that of the stem and of the head are the names used here."""
-    names = [name for name, _ in network.named_children()]
-    return {str(int(name[1:]) - 1) if name[1:].isdigit() else name: [name] for name in names}
 
 
 def _yaml(member: Member, family: Family, sections: Sections) -> str:

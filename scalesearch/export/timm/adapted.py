@@ -59,17 +59,21 @@ def _written(family: Family, baseline: TimmBaseline, call: TimmCall, registered:
         from scalesearch.export.timm.classes.exact import exact
 
         common["round_chs_fn"] = exact
+    source.imports["copy"] = {"deepcopy"}  # timm empties the rows of blocks that it reads
     table = source.entries({name: {**common, **given} for name, given in sizes.items()}, 4)
     if not files or files == ("exact",):
         source.imports.setdefault(call.make.__module__, set()).add(cls)
     if registered:
         source.imports.setdefault("timm.models", set()).update(("build_model_with_cfg", "generate_default_cfgs"))
-    begins = f'build_model_with_cfg({cls}, "@", pretrained, ' if registered else f"{cls}("
+    builds = (
+        f'build_model_with_cfg(\n        {cls},\n        "@",\n        pretrained,\n' if registered else f"{cls}(\n"
+    )
+    builds += '        **{**deepcopy(NETWORKS["@"]), **kwargs},\n    )'
     return Written(
         {name: Model(files, given, cfg.first_conv, cfg.classifier, None, fixed) for name, given in sizes.items()},
         f"NETWORKS: dict[str, dict[str, Any]] = {{\n{table}}}\n"
         f'"""What timm gives to {baseline.model}, but for the sizes."""',
-        {name: f'{begins.replace("@", name)}**{{**NETWORKS["{name}"], **kwargs}})' for name in sizes},
+        {name: builds.replace("@", name) for name in sizes},
         source.imports,
     )
 

@@ -6,46 +6,45 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from scalesearch.export.library import Family, InexpressibleError, Library, Member, Probe, RefusedError
-from scalesearch.export.text import docstring, fill, import_block
-from scalesearch.export.transformers_convnext import HubConvNeXt
-from scalesearch.export.transformers_efficientnet import HubEfficientNet
-from scalesearch.export.transformers_resnet import HubRegNet, HubResNet
-from scalesearch.export.transformers_text import HubFamily
-from scalesearch.export.transformers_vit import HubViT
-from scalesearch.networks.configured import ConfiguredBaseline
+from scalesearch.export.library import Family, Library, Member, Probe, member_parts
+from scalesearch.export.literal import Source
+from scalesearch.export.text import module, render
+from scalesearch.export.transformers.arguments import FAMILIES
+from scalesearch.export.transformers.names import transformers_names, transformers_stages
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-FAMILIES: tuple[HubFamily, ...] = (HubEfficientNet(), HubResNet(), HubRegNet(), HubConvNeXt(), HubViT())
-"""What can be written."""
+CLASSES = Path(__file__).parent / "classes"
 
-_HEAD = '''"""$heading
+_DOCSTRING = """{{ family.heading }}
 
 This file needs transformers 5 and torch. Images are [N, channels, height, width]:
 
-    network = $example()
+    network = {{ family.main.name }}()
     logits = network(images).logits
     network.save_pretrained("folder")
-    network = $model.from_pretrained("folder")
+    network = {{ model.name }}.from_pretrained("folder")
 
-Every builder takes the number of classes and of the image's channels, and any other option of $config.
+Every builder takes the number of classes and of the image's channels, and any other option of {{ model.config }}.
 """
 
-$imports
-'''
+_BUILDERS = """
+NETWORKS: dict[str, dict[str, Any]] = {
+{{ table }}}
+{% for member in family.members %}
 
-_BUILDER = """
-def $name(num_labels=$classes, num_channels=$channels, **options):
-    $docstring
-    config = $config(
-        num_labels=num_labels,
-        num_channels=num_channels,
-$values
-        **options,
-    )
-    return $model(config)
+
+def {{ member.name }}(
+    num_labels: int = {{ classes }},
+    num_channels: int = {{ channels }},
+    **options: Any,
+) -> {{ model.name }}:
+    {{ docstring(member) }}
+    task = {"num_labels": num_labels, "num_channels": num_channels}
+    arguments = {**task, **deepcopy(NETWORKS["{{ member.name }}"]), **options}
+    return {{ model.name }}({{ model.config }}(**arguments))
+{% endfor %}
 """
 
 
@@ -58,25 +57,21 @@ class TransformersLibrary(Library):
 
     def files(self, family: Family) -> dict[str, str]:
         """See `Library.files`."""
-        baseline, written = _family(family)
-        try:
-            imports, classes = written.source(baseline)
-        except RefusedError as refusal:
-            raise InexpressibleError(self.name, family.members[0].name, refusal.stage, refusal.why) from None
-        names = {"model": written.model(baseline), "config": written.config}
-        head = fill(
-            _HEAD,
-            heading=family.heading.rstrip(),
-            example=family.main.name,
-            imports=import_block(imports, {"transformers": (written.config,)}),
-            **names,
+        lacks = f"begins a network like {family.baseline.name}, which transformers does not have"
+        models = member_parts(self.name, family, FAMILIES, lacks)
+        model, task = models[family.main.name], family.task
+        table = Source().entries({name: one.arguments for name, one in models.items()}, 4)
+        builders = render(
+            _BUILDERS, family=family, model=model, table=table, classes=task.num_classes, channels=task.in_channels
         )
-        builders = [fill(_BUILDER, **names, **_filled(written, baseline, family, one)) for one in family.members]
-        return {f"{family.name}.py": "\n\n\n".join(part.strip("\n") for part in (head, *classes, *builders)) + "\n"}
+        own = [] if model.classes else [model.name]
+        needs = {"copy": ["deepcopy"], "typing": ["Any"], "transformers": [model.config, *own]}
+        files = [CLASSES / f"{name}.py" for name in model.classes]
+        return {f"{family.name}.py": module(render(_DOCSTRING, family=family, model=model), files, builders, needs)}
 
     def own_names(self, member: Member, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Library.own_names`."""
-        return _of_state(state).names(state)
+        return transformers_names(state)
 
     def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
         """See `Library.probe`."""
@@ -85,35 +80,4 @@ class TransformersLibrary(Library):
 
         model = getattr(import_file(folder, module), builder)()
         state = own.state_dict()
-        written = _of_state(state)
-        return compare(model, own, images, written.names(state), written.stages(model.config))
-
-
-def _family(family: Family) -> tuple[ConfiguredBaseline, HubFamily]:
-    baseline = family.baseline
-    if isinstance(baseline, ConfiguredBaseline):
-        for one in FAMILIES:
-            if one.module == baseline.MODULE[1]:
-                return baseline, one
-    why = f"begins a network like {baseline.name}, which transformers does not have"
-    raise InexpressibleError("transformers", family.members[0].name, "stem", why)
-
-
-def _of_state(state: Mapping[str, Tensor]) -> HubFamily:
-    return next(one for one in FAMILIES if one.mark in state)
-
-
-def _filled(written: HubFamily, baseline: ConfiguredBaseline, family: Family, member: Member) -> dict[str, object]:
-    """What differs from builder to builder."""
-    values = written.values(baseline, member.spec)
-    return {
-        "name": member.name,
-        "classes": family.task.num_classes,
-        "channels": family.task.in_channels,
-        "docstring": docstring(member),
-        "values": "\n".join(f"        {name}={_text(value)}," for name, value in values.items()),
-    }
-
-
-def _text(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+        return compare(model, own, images, transformers_names(state), transformers_stages(state, model.config))

@@ -1,0 +1,1 @@
+"""Real files that are copied into exports to pycls as they are."""
