@@ -6,48 +6,45 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from scalesearch.export.keras_convnext import KerasConvNeXt
-from scalesearch.export.keras_dense import KerasDenseNet
-from scalesearch.export.keras_mobile import KerasMobile
-from scalesearch.export.keras_resnet import KerasRegNet, KerasResNet
-from scalesearch.export.keras_text import KerasFamily
-from scalesearch.export.library import Family, InexpressibleError, Library, Member, Probe
-from scalesearch.export.text import docstring, fill
-from scalesearch.networks.configured import ConfiguredBaseline
+from scalesearch.export.keras.arguments import FAMILIES
+from scalesearch.export.keras.names import own_paths
+from scalesearch.export.library import Family, Library, Probe, member_parts
+from scalesearch.export.literal import Source
+from scalesearch.export.text import module, render
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-FAMILIES: tuple[KerasFamily, ...] = (KerasMobile(), KerasResNet(), KerasRegNet(), KerasDenseNet(), KerasConvNeXt())
-"""What can be written."""
+CLASSES = Path(__file__).parent / "classes"
 
-_HEAD = '''"""$heading
+_DOCSTRING = """{{ family.heading }}
 
 This file needs keras 3 alone, with any backend. Images are [N, height, width, channels]:
 
-    model = $example()
+    model = {{ family.main.name }}()
     logits = model(images)
 
 Every builder takes the shape of an image, the number of classes, the activation of the classifier (None gives logits),
 a `.weights.h5` file to load (None gives new random weights) and the model's name.
 """
 
-import keras
-from keras import layers
-'''
+_BUILDERS = """
+NETWORKS: dict[str, dict[str, Any]] = {
+{{ table }}}
+{% for member in family.members %}
 
-_BUILDER = """
-def $name(
-    input_shape=($px, $px, $channels),
-    classes=$classes,
-    classifier_activation=None,
-    weights=None,
-    name="$name",
-):
-    $docstring
-    inputs = keras.Input(input_shape, name="images")
-    $body
-    return _classified(inputs, x, classes, classifier_activation, weights, name)
+
+def {{ member.name }}(
+    input_shape: tuple[int, int, int] = {{ (member.spec.resolution_px, member.spec.resolution_px, channels) }},
+    classes: int = {{ classes }},
+    classifier_activation: str | None = None,
+    weights: str | None = None,
+    name: str = "{{ member.name }}",
+) -> Any:
+    {{ docstring(member) }}
+    head = {"classes": classes, "classifier_activation": classifier_activation, "weights": weights, "name": name}
+    return create(input_shape, **NETWORKS["{{ member.name }}"], **head)
+{% endfor %}
 """
 
 
@@ -60,12 +57,13 @@ class KerasLibrary(Library):
 
     def files(self, family: Family) -> dict[str, str]:
         """See `Library.files`."""
-        baseline, written = _family(family)
-        constants, *functions = written.definitions(baseline)
-        head = fill(_HEAD, heading=family.heading.rstrip(), example=family.main.name)
-        builders = [_builder(member, family, written.body(baseline, member.spec)) for member in family.members]
-        parts = [f"{head}\n{constants}", *functions, *builders]
-        return {f"{family.name}.py": "\n\n\n".join(part.strip("\n") for part in parts) + "\n"}
+        lacks = f"begins a network like {family.baseline.name}, which is not written for Keras here"
+        parts, task = member_parts(self.name, family, FAMILIES, lacks), family.task
+        files, _ = parts[family.main.name]
+        table = Source().entries({name: given for name, (_, given) in parts.items()}, 4)
+        builders = render(_BUILDERS, family=family, table=table, classes=task.num_classes, channels=task.in_channels)
+        classes = [CLASSES / f"{name}.py" for name in files]
+        return {f"{family.name}.py": module(render(_DOCSTRING, family=family), classes, builders, {"typing": ["Any"]})}
 
     def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
         """See `Library.probe`; multiply-adds are counted on Keras' torch backend, which is taken if none was chosen."""
@@ -74,27 +72,4 @@ class KerasLibrary(Library):
         from scalesearch.export.keras.probe import compare
 
         model = getattr(import_file(folder, module), builder)()
-        written = next(one for one in FAMILIES if one.module == type(own).__name__)
-        return compare(model, own, images, written.own_path)
-
-
-def _family(family: Family) -> tuple[ConfiguredBaseline, KerasFamily]:
-    baseline = family.baseline
-    if isinstance(baseline, ConfiguredBaseline):
-        for one in FAMILIES:
-            if one.module == baseline.MODULE[1]:
-                return baseline, one
-    why = f"begins a network like {baseline.name}, which is not written for Keras here"
-    raise InexpressibleError("keras", family.members[0].name, "stem", why)
-
-
-def _builder(member: Member, family: Family, statements: list[str]) -> str:
-    return fill(
-        _BUILDER,
-        name=member.name,
-        px=member.spec.resolution_px,
-        channels=family.task.in_channels,
-        classes=family.task.num_classes,
-        docstring=docstring(member),
-        body="\n    ".join(statements),
-    )
+        return compare(model, own, images, own_paths(own.state_dict()))

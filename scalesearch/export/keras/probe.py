@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,13 +15,11 @@ from scalesearch.export.library import Probe, StageCount
 if TYPE_CHECKING:
     from torch import Tensor
 
-OwnPath = Callable[[str, frozenset[str]], str]
-
 _ORDER = ("weight", "bias", "running_mean", "running_var", "gamma")
 """Weights of a layer as Keras lists them, under torch's names."""
 
 
-def compare(model: Any, own: nn.Module, images: Tensor, own_path: OwnPath) -> Probe:
+def compare(model: Any, own: nn.Module, images: Tensor, own_paths: Mapping[str, str]) -> Probe:
     """Give a model the weights of `own`, and run both.
 
     In single precision, because Keras' batch-norm computes in float32 whatever the policy says.
@@ -30,14 +28,14 @@ def compare(model: Any, own: nn.Module, images: Tensor, own_path: OwnPath) -> Pr
         model: functional; the names of its layers start with their stage.
         own: scalesearch's network, in eval mode.
         images: float32 [N, in_channels, px, px].
-        own_path: of a layer's name and the paths of all submodules of `own`: which of these it is.
+        own_paths: name of a layer -> path of the submodule of `own` that it is.
 
     Returns:
         Counts for images of the shape that the model takes; macs are None where Keras' backend is not torch. The gap is
         infinite where shapes are others than those of `own`.
     """
     pixels = images.permute(0, 2, 3, 1).contiguous()
-    fits = model.input_shape[1:] == tuple(pixels.shape[1:]) and _take_weights(model, own, own_path)
+    fits = model.input_shape[1:] == tuple(pixels.shape[1:]) and _take_weights(model, own, own_paths)
     stages, logits = _run(model, pixels if fits else torch.zeros(1, *model.input_shape[1:]))
     statistics = sum(math.prod(weight.shape) for weight in model.non_trainable_weights)
     note = f"count_params() of Keras adds {statistics:,} moving means and variances, which are not trainable"
@@ -46,13 +44,13 @@ def compare(model: Any, own: nn.Module, images: Tensor, own_path: OwnPath) -> Pr
     return Probe(stages, gap, note if statistics else "")
 
 
-def _take_weights(model: Any, own: nn.Module, own_path: OwnPath) -> bool:
+def _take_weights(model: Any, own: nn.Module, own_paths: Mapping[str, str]) -> bool:
     """Whether every weight of `own` found its place, and every layer its weights."""
     import keras
 
     modules, used = dict(own.named_modules()), set()
     for layer in (layer for layer in model.layers if layer.weights):
-        path = own_path(layer.name, frozenset(modules))
+        path = own_paths.get(layer.name, layer.name)
         depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
         values = keras_weights(modules[path], depthwise) if path in modules else []
         if [value.shape for value in values] != [tuple(weight.shape) for weight in layer.weights]:
