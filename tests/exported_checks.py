@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import pkgutil
 import random
 import subprocess
 import sys
@@ -102,6 +104,15 @@ def check_all(library: Library, made: Family, folder: Path) -> None:
             logits = own(images)
         assert (logits[0] - logits[1]).abs().max().item() > 1e-2
         assert probe.gap <= 1e-5 * max(1.0, logits.abs().max().item())
+
+
+def check_classes(name: str) -> None:
+    """The files that an export to this library copies are modules of their own; an export is built from copies."""
+    package = importlib.import_module(f"scalesearch.export.{name}.classes")
+    for found in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{found.name}")
+        made = [value for value in vars(module).values() if getattr(value, "__module__", "") == module.__name__]
+        assert made, f"{module.__name__} defines nothing"
 
 
 def check_style(text: str) -> None:

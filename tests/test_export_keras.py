@@ -15,7 +15,18 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from exported_checks import B0_LIKE, MICRO, check_style, family, own_weights, small, triples, wanted, write
+from exported_checks import (
+    B0_LIKE,
+    MICRO,
+    check_classes,
+    check_style,
+    family,
+    own_weights,
+    small,
+    triples,
+    wanted,
+    write,
+)
 
 from scalesearch.export.check.reference import own_network, randomise
 from scalesearch.export.check.torch_probe import import_file
@@ -181,12 +192,12 @@ def test_the_note_says_what_keras_counts_beside_trainable_weights(tmp_path):
 @pytest.mark.parametrize(
     "old, new, stages",
     [
-        ("repeats=2, channels=14", "repeats=2, channels=16", ["1", "2"]),
-        ("repeats=3, channels=32", "repeats=2, channels=32", ["3"]),
-        ('10, 3, "stem", stride=1', '10, 3, "stem", stride=2', ["stem", "0", "1", "2", "3", "head"]),
-        ("kernel=5, stride=2", "kernel=3, stride=2", ["2"]),
-        ("input_shape=(10, 10, 1)", "input_shape=(10, 10, 2)", ["stem"]),
-        ("classes=10", "classes=11", ["head"]),
+        ("(2, 14, 4, 3, 2)", "(2, 16, 4, 3, 2)", ["1", "2"]),
+        ("(3, 32, 4, 3, 1)", "(2, 32, 4, 3, 1)", ["3"]),
+        ('"stem_stride": 1', '"stem_stride": 2', ["stem", "0", "1", "2", "3", "head"]),
+        ("(3, 24, 4, 5, 2)", "(3, 24, 4, 3, 2)", ["2"]),
+        ("= (10, 10, 1)", "= (10, 10, 2)", ["stem"]),
+        ("classes: int = 10", "classes: int = 11", ["head"]),
     ],
 )  # fmt: skip
 def test_a_planted_mistake_shows_in_its_stage(tmp_path, old, new, stages):
@@ -204,8 +215,8 @@ def test_a_wrong_epsilon_shows_in_the_logits(tmp_path):
     made = family(MICRO, [MICRO.spec])
     path = tmp_path / write(LIBRARY, made, tmp_path)
     text = path.read_text()
-    assert "BN_EPSILON = 0.001" in text
-    path.write_text(text.replace("BN_EPSILON = 0.001", "BN_EPSILON = 0.01"))
+    assert '"epsilon": 0.001' in text
+    path.write_text(text.replace('"epsilon": 0.001', '"epsilon": 0.01'))
     probe, wrong, logits = probed(tmp_path, made, made.members[0], own_weights(made, made.members[0]))
     assert wrong == []
     assert probe.gap > 1e-3 * logits.abs().max()
@@ -216,3 +227,7 @@ def test_a_network_of_another_kind_is_refused():
     made = family(vit, [vit.spec])
     with pytest.raises(InexpressibleError, match=rf"{made.members[0].name}: stage stem begins a network like vit_tiny"):
         LIBRARY.files(made)
+
+
+def test_the_files_that_are_copied_are_modules():
+    check_classes("keras")

@@ -4,7 +4,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from exported_checks import B0_LIKE, MICRO, check_all, check_style, family, own_weights, small, triples, wanted, write
+from exported_checks import (
+    B0_LIKE,
+    MICRO,
+    check_all,
+    check_classes,
+    check_style,
+    family,
+    own_weights,
+    small,
+    triples,
+    wanted,
+    write,
+)
 
 pytest.importorskip("pycls")
 
@@ -191,3 +203,7 @@ def test_a_micro_network_of_colour_images_is_refused_for_its_stem():
     made = family(MICRO, [MICRO.spec], Task(10, 3))
     with pytest.raises(InexpressibleError, match="stage stem has stride 1, and pycls' effnet has 2"):
         LIBRARY.files(made)
+
+
+def test_the_files_that_are_copied_are_modules():
+    check_classes("pycls")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from exported_checks import B0_LIKE, MICRO, check_all, check_style, family, small, triples, twenty, write
+from exported_checks import B0_LIKE, MICRO, check_all, check_classes, check_style, family, small, triples, twenty, write
 from safetensors.torch import save_file
 
 from scalesearch.export.check.reference import own_network, randomise
@@ -293,3 +293,7 @@ def test_a_user_s_function_is_refused_by_torchvision(tmp_path, monkeypatch):
 def test_a_growth_rate_for_each_dense_block(tmp_path):
     spec = NetworkSpec((2, 1, 3), (6, 10, 4), 24, 14)
     check_all(LIBRARY, family(densenet_small(), [spec]), tmp_path)
+
+
+def test_the_files_that_are_copied_are_modules():
+    check_classes("timm")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from exported_checks import B0_LIKE, MICRO, check_all, check_style, family, small, triples, twenty, write
+from exported_checks import B0_LIKE, MICRO, check_all, check_classes, check_style, family, small, triples, twenty, write
 from safetensors.torch import save_file
 
 from scalesearch.export.check.reference import own_network, randomise
@@ -187,3 +187,7 @@ def test_strides_and_growth_rates_that_torchvision_s_own_networks_never_have(tmp
     check_all(LIBRARY, family(densenet_small(), [NetworkSpec((2, 1, 3), (6, 10, 4), 24, 14)]), tmp_path)
     steep = make_baseline("steep", replace(B0, stages=tuple(replace(s, stride=2) for s in B0.stages[:6])), 128)
     check_all(LIBRARY, family(steep, [steep.spec], Task(3, 3)), tmp_path)
+
+
+def test_the_files_that_are_copied_are_modules():
+    check_classes("torchvision")

@@ -6,7 +6,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from exported_checks import B0_LIKE, MICRO, check_all, check_style, family, own_weights, small, triples, wanted, write
+from exported_checks import (
+    B0_LIKE,
+    MICRO,
+    check_all,
+    check_classes,
+    check_style,
+    family,
+    own_weights,
+    small,
+    triples,
+    wanted,
+    write,
+)
 
 transformers = pytest.importorskip("transformers")
 
@@ -137,15 +149,15 @@ def test_new_weights_are_drawn_as_scalesearch_draws_them(tmp_path):
     [
         (
             {
-                "out_channels=[10, 14, 24, 32]": "out_channels=[10, 16, 24, 32]",
-                "in_channels=[10, 10, 14, 24]": "in_channels=[10, 10, 16, 24]",
+                '"out_channels": [10, 14, 24, 32]': '"out_channels": [10, 16, 24, 32]',
+                '"in_channels": [10, 10, 14, 24]': '"in_channels": [10, 10, 16, 24]',
             },
             ["1", "2"],
         ),
-        ({"num_block_repeats=[1, 2, 3, 3]": "num_block_repeats=[1, 2, 3, 2]"}, ["3"]),
-        ({"kernel_sizes=[3, 3, 5, 3]": "kernel_sizes=[3, 3, 3, 3]"}, ["2"]),
-        ({"stem_stride=1": "stem_stride=2"}, ["stem", "0", "1", "2", "3", "head"]),
-        ({"hidden_dim=80": "hidden_dim=82"}, ["head"]),
+        ({'"num_block_repeats": [1, 2, 3, 3]': '"num_block_repeats": [1, 2, 3, 2]'}, ["3"]),
+        ({'"kernel_sizes": [3, 3, 5, 3]': '"kernel_sizes": [3, 3, 3, 3]'}, ["2"]),
+        ({'"stem_stride": 1': '"stem_stride": 2'}, ["stem", "0", "1", "2", "3", "head"]),
+        ({'"hidden_dim": 80': '"hidden_dim": 82'}, ["head"]),
     ],
 )  # fmt: skip
 def test_a_planted_mistake_shows_in_its_stage(tmp_path, changes, stages):
@@ -155,7 +167,7 @@ def test_a_planted_mistake_shows_in_its_stage(tmp_path, changes, stages):
 
 
 @pytest.mark.parametrize(
-    "change", [{"nn.ZeroPad2d(1)": "nn.ZeroPad2d((0, 2, 0, 2))"}, {"batch_norm_eps=0.001": "batch_norm_eps=0.01"}]
+    "change", [{"nn.ZeroPad2d(1)": "nn.ZeroPad2d((0, 2, 0, 2))"}, {'"batch_norm_eps": 0.001': '"batch_norm_eps": 0.01'}]
 )
 def test_a_mistake_that_costs_nothing_shows_in_the_logits(tmp_path, change):
     probe, wrong, largest = planted(tmp_path, change)
@@ -204,3 +216,7 @@ def test_what_transformers_cannot_build_is_refused_by_its_stage(why):
     ) as caught:
         LIBRARY.check(made)
     assert "\n" not in str(caught.value)
+
+
+def test_the_files_that_are_copied_are_modules():
+    check_classes("transformers")
