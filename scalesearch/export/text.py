@@ -6,7 +6,6 @@ import ast
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from string import Template
 
 from jinja2 import Environment, StrictUndefined
 
@@ -16,11 +15,6 @@ LINE = 120
 
 Imports = Mapping[str, Iterable[str]]
 """Module -> names taken from it; none: the module itself."""
-
-
-def fill(template: str, **values: object) -> str:
-    """`template` with every $name replaced; a name without a value is an error."""
-    return Template(template).substitute({name: str(value) for name, value in values.items()})
 
 
 def render(template: str, **values: object) -> str:
@@ -97,18 +91,6 @@ def docstring(member: Member) -> str:
     return f'"""phi {member.phi:g}, {member.mark}: {counts}."""'
 
 
-def rate_text(rate: float, blocks: int) -> str:
-    """A rate of stochastic depth for libraries that reach it in the last of `blocks`, as an expression.
-
-    Block i of n is dropped with rate * i / n here and rate * i / (n - 1) there.
-
-    Example:
-        >>> rate_text(0.1, 18), rate_text(0.0, 18)
-        ('0.1 * 17 / 18', '0.0')
-    """
-    return f"{rate!r} * {blocks - 1} / {blocks}" if rate else "0.0"
-
-
 def call(function: str, arguments: Iterable[str], indent: int = 4) -> str:
     """A call on one line where it fits behind `indent` spaces, else with one argument a line.
 
@@ -121,17 +103,3 @@ def call(function: str, arguments: Iterable[str], indent: int = 4) -> str:
     if indent + len(line) <= LINE:
         return line
     return f"{function}(\n" + "".join(f"    {argument},\n" for argument in given) + ")"
-
-
-def mapping(target: str, entries: Mapping[str, object], indent: int = 4) -> str:
-    """An assignment of a dict whose values are source, on one line where it fits, else with one entry a line.
-
-    Example:
-        >>> mapping("sizes", {"depth": 2})
-        'sizes = {"depth": 2}'
-    """
-    given = [f'"{key}": {value}' for key, value in entries.items()]
-    line = f"{target} = {{{', '.join(given)}}}"
-    if indent + len(line) <= LINE:
-        return line
-    return f"{target} = {{\n" + "".join(f"    {entry},\n" for entry in given) + "}"

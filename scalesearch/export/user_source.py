@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scalesearch.export.library import Family, Member
-from scalesearch.export.text import LINE, call, fill
+from scalesearch.export.text import LINE, call, render
 from scalesearch.networks.user.function import UserBaseline
 from scalesearch.networks.user.line import user_call
 from scalesearch.user_code.importing import source_of
 
 _IMPORT = """
 try:
-    import $module
+    import {{ module }}
 except ModuleNotFoundError as error:
-    if error.name not in $names:
+    if error.name not in {{ names }}:
         raise
     raise ModuleNotFoundError(
-$message,
+{{ message }},
         name=error.name,
     ) from None
 """
@@ -29,7 +29,7 @@ def _checked(name: str, network: nn.Module, params: int) -> nn.Module:
     count = sum(weight.numel() for weight in weights if not is_lazy(weight))
     if count != params and not any(map(is_lazy, weights)):
         raise RuntimeError(
-            f"$function gives {name} with {count:,} parameters, "
+            f"{{ function }} gives {name} with {count:,} parameters, "
             f"where the network found has {params:,}: its code has changed since; "
             "bring the old one back, or export again"
         )
@@ -75,10 +75,10 @@ def user_source(family: Family) -> UserSource:
     names = tuple(".".join(parts[: n + 1]) for n in range(len(parts)))
     values = {"module": module, "function": function, "file": f"{family.name}.py", "holds": holds}
     quoted = ", ".join(f'"{name}"' for name in names)
-    guarded = fill(
+    guarded = render(
         _IMPORT, message=_message(values), names=f"({quoted},)" if len(names) == 1 else f"({quoted})", **values
     )
-    return UserSource(module, function, holds, guarded.strip(), fill(_CHECKED, function=function).strip())
+    return UserSource(module, function, holds, guarded.strip(), render(_CHECKED, function=function).strip())
 
 
 def _message(values: dict[str, str]) -> str:

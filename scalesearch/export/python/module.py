@@ -10,53 +10,54 @@ from typing import Any
 from scalesearch.errors import UsageError
 from scalesearch.export.library import Family, Member
 from scalesearch.export.python.source import collect, sources
+from scalesearch.export.text import render
 from scalesearch.networks.base import Baseline
 from scalesearch.networks.configured import ConfiguredBaseline
 
-_DOCSTRING = '''"""{heading}
+_DOCSTRING = '''"""{{ heading }}
 
 The accuracy is that of a short training; `CARD` has the whole record. This file needs torch alone:
 
-    network = {name}(num_classes=1000, in_channels=3)
-    logits = network(images)  # [N, in_channels, {px}, {px}] to [N, num_classes]
+    network = {{ name }}(num_classes=1000, in_channels=3)
+    logits = network(images)  # [N, in_channels, {{ px }}, {{ px }}] to [N, num_classes]
 
 `build` is that network too.
 """
 '''
 
 _BUILDER = '''
-def {name}(
-    num_classes: int = {num_classes}, in_channels: int = {in_channels}{parameters},
-) -> {module}:
-    """phi {phi:g}, {mark}: {macs:,} multiply-adds at {px} px, {params:,} parameters.
+def {{ name }}(
+    num_classes: int = {{ num_classes }}, in_channels: int = {{ in_channels }}{{ parameters }},
+) -> {{ module }}:
+    {{ docstring(member).removesuffix('"' * 3) }}
 
     The weights are new and random, from torch's global generator.
 
     Args:
         num_classes: outputs of the classifier.
-        in_channels: channels of the input image.{meanings}
+        in_channels: channels of the input image.{{ meanings }}
     """
-    config = {config}
-    spec = {spec}
-    return {module}(dataclasses.replace(config{given}), spec, Task(num_classes, in_channels))
+    config = {{ config }}
+    spec = {{ spec }}
+    return {{ module }}(dataclasses.replace(config{{ given }}), spec, Task(num_classes, in_channels))
 '''
 
 _END = '''
-build = {name}
-"""{what}"""
+build = {{ name }}
+"""{{ what }}"""
 
-RESOLUTION_PX = RESOLUTIONS_PX["{name}"]
+RESOLUTION_PX = RESOLUTIONS_PX["{{ name }}"]
 """Of `build`."""
 
 
 if __name__ == "__main__":
     for name, px in RESOLUTIONS_PX.items():
         network = globals()[name]().eval()
-        images = torch.zeros(1, {in_channels}, px, px)
+        images = torch.zeros(1, {{ in_channels }}, px, px)
         with torch.no_grad():
             logits = network(images)
         weights = sum(p.numel() for p in network.parameters())
-        print(f"{{name}}: {{weights:,}} parameters, {{tuple(images.shape)}} -> {{tuple(logits.shape)}}")
+        print(f"{name}: {weights:,} parameters, {tuple(images.shape)} -> {tuple(logits.shape)}")
 '''
 
 _RATES = {
@@ -82,7 +83,7 @@ def python_module(family: Family) -> str:
         )
     )
     parts = [
-        _DOCSTRING.format(heading=family.heading, name=main.name, px=main.spec.resolution_px),
+        render(_DOCSTRING, heading=family.heading, name=main.name, px=main.spec.resolution_px),
         "from __future__ import annotations\n",
         _import_block({*found.imports, "import dataclasses", "import torch"}),
         f"CARD = {pprint.pformat(dict(family.card), width=100, sort_dicts=False)}",
@@ -90,7 +91,7 @@ def python_module(family: Family) -> str:
         _resolutions(family.members),
         *(f"{text}\n\n" for text in sources(found)),
         *(_builder(family, baseline, member) for member in family.members),
-        _END.format(name=main.name, what=_what(main), in_channels=family.task.in_channels),
+        render(_END, name=main.name, what=_what(main), in_channels=family.task.in_channels),
     ]
     return "\n".join(parts)
 
@@ -124,13 +125,10 @@ def _builder(family: Family, baseline: ConfiguredBaseline, member: Member) -> st
     config = baseline.config_of(member.spec)
     rates = {name: getattr(config, name) for name in _RATES if hasattr(config, name)}
     parameters = "".join(f",\n    {name}: float = {rate!r}" for name, rate in rates.items())
-    return _BUILDER.format(
+    return render(
+        _BUILDER,
         name=member.name,
-        phi=member.phi,
-        mark=member.mark,
-        macs=member.macs,
-        params=member.params,
-        px=member.spec.resolution_px,
+        member=member,
         num_classes=family.task.num_classes,
         in_channels=family.task.in_channels,
         module=baseline.MODULE[1],

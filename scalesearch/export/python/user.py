@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scalesearch.export.check.reference import SEED
 from scalesearch.export.library import Family, Member, Probe
 from scalesearch.export.python.library import PythonLibrary, classes_of
-from scalesearch.export.text import fill, import_block
+from scalesearch.export.text import import_block, render
 from scalesearch.export.user_source import user_call_lines, user_source
 
 if TYPE_CHECKING:
@@ -15,53 +15,53 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-_MODULE = '''"""$heading
+_MODULE = '''"""{{ heading }}
 
 The accuracy is that of a short training; card.json, beside this file, has the whole record.
 
-This file needs torch and $holds, whose own $function it calls:
+This file needs torch and {{ holds }}, whose own {{ function }} it calls:
 
-    network = $main(num_classes=1000, in_channels=3)
-    logits = network(images)  # [N, in_channels, $px, $px] to [N, num_classes]
+    network = {{ main }}(num_classes=1000, in_channels=3)
+    logits = network(images)  # [N, in_channels, {{ px }}, {{ px }}] to [N, num_classes]
 
 `build` is that network too.
 """
 
-$imports
+{{ imports }}
 
-$guarded_import
+{{ guarded_import }}
 
 RESOLUTIONS_PX = {
-$resolutions}
+{{ resolutions }}}
 """Builder -> side of the images that it is meant for."""
 
 
-$checked
+{{ checked }}
 
-$builders
+{{ builders }}
 
-build = $main
-"""$what"""
+build = {{ main }}
+"""{{ what }}"""
 
-RESOLUTION_PX = RESOLUTIONS_PX["$main"]
+RESOLUTION_PX = RESOLUTIONS_PX["{{ main }}"]
 """Of `build`."""
 '''
 
 _BUILDER = '''
-def $name(num_classes: int = $classes, in_channels: int = $channels, **options: Any) -> nn.Module:
-    """phi $phi, $mark: $macs multiply-adds at $px px, $params parameters.
+def {{ member.name }}(num_classes: int = {{ classes }}, in_channels: int = {{ channels }}, **options: Any) -> nn.Module:
+    {{ docstring(member).removesuffix('"' * 3) }}
 
     The weights are new and random, from torch's global generator.
 
     Args:
         num_classes: outputs of the classifier.
         in_channels: channels of the input image.
-        options: other arguments of $function.
+        options: other arguments of {{ function }}.
     """
-    $call
-    if options or (num_classes, in_channels) != ($classes, $channels):
+    {{ call }}
+    if options or (num_classes, in_channels) != ({{ classes }}, {{ channels }}):
         return network
-    return _checked("$name", network, $plain_params)
+    return _checked("{{ member.name }}", network, {{ member.params }})
 '''
 
 
@@ -98,7 +98,7 @@ class UserPythonLibrary(PythonLibrary):
 def user_module(family: Family) -> str:
     """Source of the module."""
     user, main = user_source(family), family.main
-    return fill(
+    return render(
         _MODULE,
         heading=family.heading,
         holds=user.holds,
@@ -115,15 +115,9 @@ def user_module(family: Family) -> str:
 
 
 def _builder(family: Family, member: Member, function: str) -> str:
-    return fill(
+    return render(
         _BUILDER,
-        name=member.name,
-        phi=f"{member.phi:g}",
-        mark=member.mark,
-        macs=f"{member.macs:,}",
-        px=member.spec.resolution_px,
-        params=f"{member.params:,}",
-        plain_params=member.params,
+        member=member,
         classes=family.task.num_classes,
         channels=family.task.in_channels,
         function=function,

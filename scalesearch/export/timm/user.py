@@ -11,7 +11,7 @@ from scalesearch.errors import ScaleSearchError
 from scalesearch.export.check.reference import SEED
 from scalesearch.export.library import Family, Member, Probe
 from scalesearch.export.literal import Source
-from scalesearch.export.text import fill
+from scalesearch.export.text import render
 from scalesearch.export.timm.arguments import Model
 from scalesearch.export.timm.library import TimmLibrary, Written
 from scalesearch.export.user_source import user_baseline_of, user_source
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _CREATE = '''
-$checked
+{{ checked }}
 
 
-def _create(variant: str, pretrained: bool, params: int, sizes: $kind, **kwargs: Any) -> nn.Module:
-    """A model that timm builds by calling $function, with timm's names of arguments."""
+def _create(variant: str, pretrained: bool, params: int, sizes: {{ kind }}, **kwargs: Any) -> nn.Module:
+    """A model that timm builds by calling {{ function }}, with timm's names of arguments."""
 
-    def model(num_classes: int = $classes, in_chans: int = $channels, **given: Any) -> nn.Module:
+    def model(num_classes: int = {{ classes }}, in_chans: int = {{ channels }}, **given: Any) -> nn.Module:
         options = _options(**given)
-        network = $call
-        if not options and (num_classes, in_chans) == ($classes, $channels):
+        network = {{ call }}
+        if not options and (num_classes, in_chans) == ({{ classes }}, {{ channels }}):
             _checked(variant, network, params)
         if not hasattr(network, "num_classes"):
             network.num_classes = num_classes
@@ -45,7 +45,7 @@ def _create(variant: str, pretrained: bool, params: int, sizes: $kind, **kwargs:
 
 def _options(**given: Any) -> dict[str, Any]:
     """Arguments under the function's own names; a rate of 0 is what a network without it has."""
-    names: dict[str, str] = $rates
+    names: dict[str, str] = {{ rates }}
     options = {names.get(name, name): value for name, value in given.items()}
     missing = ("drop_rate", "drop_path_rate", "drop_block_rate")
     return {name: value for name, value in options.items() if value or name not in missing}
@@ -94,7 +94,7 @@ def written(family: Family) -> Written:
     options = {"drop_rate": "dropout", "drop_path_rate": "stochastic_depth"}
     rates = {timm: own for timm, own in options.items() if own in baseline.call.options}
     classes, channels = family.task.num_classes, family.task.in_channels
-    create = fill(
+    create = render(
         _CREATE, checked=user.checked, classes=classes, channels=channels, function=user.function,
         kind=_kind(baseline), call=_call(baseline), rates=Source().flat(rates),
     )  # fmt: skip
