@@ -79,7 +79,7 @@ def test_a_module_that_ends_the_process_is_one_line(tmp_path):
 
 
 def test_nothing_is_put_in_place_when_the_check_fails(tmp_path, monkeypatch):
-    from scalesearch.export.python.module import library as to_python
+    from scalesearch.export.python import library as to_python
 
     export_study(case(), "python", tmp_path / "e", check=False)
     before = (tmp_path / "e" / "card.json").read_bytes()
