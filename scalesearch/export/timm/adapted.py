@@ -12,7 +12,7 @@ from scalesearch.export.timm.arguments import TIMM_STEM, Model
 from scalesearch.export.timm.library import Written
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.timm.adapter import TimmBaseline
-from scalesearch.networks.timm.capture import Call, capture
+from scalesearch.networks.timm.capture import TimmCall, capture
 from scalesearch.networks.timm.mobile import scaled_stage
 
 OF_THE_TASK = ("num_classes", "in_chans", "img_size", "device", "dtype")
@@ -95,7 +95,7 @@ def _has_another_stem(family: Family, baseline: TimmBaseline, call: TimmCall) ->
     return plain and any(member.spec.stem_width != TIMM_STEM for member in family.members)
 
 
-def _classes(family: str, call: Call, *, scaled: bool) -> tuple[tuple[str, ...], str]:
+def _classes(family: str, call: TimmCall, *, scaled: bool) -> tuple[tuple[str, ...], str]:
     """Files of classes, and the class that is built."""
     if family == "RegNet":
         return ("staged_regnet",), "StagedRegNet"
