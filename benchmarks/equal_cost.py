@@ -106,7 +106,7 @@ def looks(truth: Truth, rng: np.random.Generator, corrected: bool) -> Iterator[t
     held, wrong = True, False
     for one, other in itertools.combinations(ranked, 2):
         found = against_leader(one, other, "rival", summaries)
-        true = own[one.network.trial] - own[other.network.trial]
+        true = own[one.network.number] - own[other.network.number]
         low, high = found.ci95 or (0.0, 0.0)
         held &= low <= true <= high
         wrong |= (found.words == "better" and true <= 1e-12) or (found.words == "worse" and true >= -1e-12)
@@ -115,14 +115,14 @@ def looks(truth: Truth, rng: np.random.Generator, corrected: bool) -> Iterator[t
         table(networks, truth, own, rng),
         budget="2x",
         split="test",
-        found=best.network.trial,
+        found=best.network.number,
         search_means={},
         at_cost=slope,
     )
     wrong = False
     for verdict in verified.verdicts if verified else ():
-        true = own[best.network.trial] - own[verdict.trial]
-        if verdict.ci95 and verdict.trial:
+        true = own[best.network.number] - own[verdict.number]
+        if verdict.ci95 and verdict.number:
             yield "verify", verdict.ci95[0] <= true <= verdict.ci95[1], False
             wrong |= verdict.words == "better" and true <= 1e-12
     yield "family", True, wrong

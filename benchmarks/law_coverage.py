@@ -52,7 +52,7 @@ def draw(setting: Setting, rng: np.random.Generator) -> tuple[dict[str, list[Law
                 truth = setting.law.at(ratio) + rng.normal(0, setting.off)
                 accuracies = truth + rng.normal(0, setting.sd, setting.seeds)
                 point = LawPoint(f"{ratio:g}x", len(trained), ratio, float(accuracies.mean()), setting.seeds)
-                trained[point.trial] = accuracies
+                trained[point.number] = accuracies
             points[name].append(point)
     return points, trained
 
@@ -60,11 +60,11 @@ def draw(setting: Setting, rng: np.random.Generator) -> tuple[dict[str, list[Law
 def resampled(points: list[LawPoint], trained: dict[int, Floats], rng: np.random.Generator) -> bool:
     """Whether the textbook bootstrap's band holds the measured accuracy."""
     *others, last = points
-    table = np.stack([trained[p.trial] for p in others])
+    table = np.stack([trained[p.number] for p in others])
     picks = rng.integers(0, table.shape[1], (400, table.shape[1]))
     ratios, seeds = np.array([p.ratio for p in others]), np.array([float(p.seeds) for p in others])
     curves = fit_laws(ratios, seeds, table[:, picks].mean(axis=2), np.full(400, TYPICAL_C))
-    noise = trained[last.trial][rng.integers(0, last.seeds, (400, last.seeds))].mean(axis=1) - last.accuracy
+    noise = trained[last.number][rng.integers(0, last.seeds, (400, last.seeds))].mean(axis=1) - last.accuracy
     low, high = np.quantile(curves.at(np.array([last.ratio]))[:, 0] + noise, (0.025, 0.975))
     return bool(low <= last.accuracy <= high)
 

@@ -73,7 +73,7 @@ def trained(prepared: Prepared, both: dict[str, NetworkRecord], recipes: dict[st
             if isinstance(event, JobDone):
                 running -= 1
                 failed += event.outcome.accuracy is None
-                accuracy[event.job.trial, event.job.seed] = event.outcome.accuracy or 0.0
+                accuracy[event.job.number, event.job.seed] = event.outcome.accuracy or 0.0
     seconds = (time.perf_counter() - started) * 2 / len(jobs)
     executor.stop()
     gaps = [accuracy[1, seed] - accuracy[0, seed] for seed in range(seeds)]

@@ -96,7 +96,7 @@ def means(prepared: Prepared, network: NetworkRecord, recipes: Sequence[ProxyRec
         for event in executor.events(0.2):
             if isinstance(event, JobDone):
                 running -= 1
-                accuracy.setdefault(event.job.trial, []).append(100 * (event.outcome.accuracy or 0.0))
+                accuracy.setdefault(event.job.number, []).append(100 * (event.outcome.accuracy or 0.0))
     executor.stop()
     return [statistics.fmean(accuracy[k]) for k in range(len(recipes))]
 

@@ -138,7 +138,7 @@ def networks_of(plan: Plan, tolerance: float = 0.02) -> list[NetworkRecord]:
     networks = [_baseline()]
     for budget in plan.budgets:
         own = [_network(0, budget, roles, shares, tolerance) for roles, shares in _proposals(plan.networks)]
-        networks += [replace(n, trial=len(networks) + i) for i, n in enumerate(_merged(own))]
+        networks += [replace(n, number=len(networks) + i) for i, n in enumerate(_merged(own))]
     if plan.off_budget:
         last = networks[-1]
         networks[-1] = replace(last, macs=round(1.13 * last.target), cost=1.13 * last.target, within_tolerance=False)
@@ -151,9 +151,9 @@ def records_of(plan: Plan) -> Iterator[TrialRecord]:
     good = [n for n in networks if n.within_tolerance]
     yield from (TrialRecord(n, None) for n in networks if not n.within_tolerance)
     jobs = [(seed, n) for seed in range(plan.seeds) for n in good]
-    failing = good[-1].trial if plan.failed else -1
+    failing = good[-1].number if plan.failed else -1
     for seed, network in jobs[: round(plan.trained * len(jobs))]:
-        yield TrialRecord(network, _outcome(network, seed, plan, network.trial == failing and seed == 0))
+        yield TrialRecord(network, _outcome(network, seed, plan, network.number == failing and seed == 0))
 
 
 def manifest_of(plan: Plan) -> Manifest:

@@ -297,7 +297,7 @@ def test_intervals_are_those_of_scipys_tukey_test_on_balanced_data():
     assert len(others) == 4
     for comparison in others:
         j = names.index(comparison.against)
-        expected = (interval.low[best.network.trial, j], interval.high[best.network.trial, j])
+        expected = (interval.low[best.network.number, j], interval.high[best.network.number, j])
         assert comparison.ci95 == pytest.approx(expected, rel=1e-4)
 
 
@@ -340,7 +340,7 @@ def test_a_large_planted_difference_is_found():
     groups = simulate(rng, 8, 3, 0.0, 0.004)
     groups[6] = [a + 0.05 for a in groups[6]]
     best, comparisons = verdict(groups, {0: ("uniform",), 1: ("depth", "efficientnet"), 7: ("baseline",)})
-    assert best.network.trial == 6
+    assert best.network.number == 6
     assert [(c.against, c.words) for c in comparisons] == [
         *[("depth", "better"), ("uniform", "better"), ("efficientnet", "better"), ("baseline", "better")]
     ]
@@ -411,7 +411,7 @@ def test_the_result_counts_what_was_trained(document):
     rows = list(records_of(WHOLE))
     outcomes = [r.outcome for r in rows if r.outcome]
     assert document["trainings"] == len(outcomes)
-    assert document["networks"] == len({r.network.trial for r in rows if r.outcome})
+    assert document["networks"] == len({r.network.number for r in rows if r.outcome})
     assert document["seconds"] == pytest.approx(sum(o.seconds for o in outcomes))
     assert document["complete"] is True
 
@@ -478,8 +478,8 @@ def test_a_study_that_was_stopped_has_a_result_and_is_not_complete(part):
 
 def test_a_study_whose_last_network_was_not_yet_proposed_is_not_complete():
     rows = list(records_of(Plan()))
-    last = max(r.network.trial for r in rows)
-    kept = [r for r in rows if r.network.trial < last]
+    last = max(r.network.number for r in rows)
+    kept = [r for r in rows if r.network.number < last]
     assert compute_result(manifest_of(Plan()), rows).complete
     assert not compute_result(manifest_of(Plan()), kept).complete
 

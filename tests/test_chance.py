@@ -269,8 +269,8 @@ def test_at_a_rate_that_was_given_nothing_is_halved_and_all_the_same_said(tmp_pa
         class Lost(FakeExecutor):
             def events(self, timeout: float) -> list[Event]:
                 job = self.running[0]
-                accuracy = 0.1 if job.trial == 1 else planted(job.spec, job.seed)
-                loss = 2.4 if job.trial == 1 else 0.5
+                accuracy = 0.1 if job.number == 1 else planted(job.spec, job.seed)
+                loss = 2.4 if job.number == 1 else 0.5
                 return [
                     self._done(job, TrainingOutcome(job.seed, "complete", accuracy, loss, 0.5, (), "then", "", 0.05))
                 ]
@@ -280,7 +280,7 @@ def test_at_a_rate_that_was_given_nothing_is_halved_and_all_the_same_said(tmp_pa
     paths = StudyPaths(tmp_path / "s")
     result = run(config_from_dict(given), paths, make_executor=make)
     assert not StudyStore(paths).lowered
-    assert [s.network.trial for s in result.budgets[0].networks if s.unlearned] == [1]
+    assert [s.network.number for s in result.budgets[0].networks if s.unlearned] == [1]
     assert "did not learn" in result.budgets[0].headline
     assert not untrained(result)
 
@@ -290,7 +290,7 @@ def test_want_of_memory_is_no_divergence(tmp_path):
     class Full(RatedExecutor):
         def events(self, timeout: float) -> list[Event]:
             job = self.running[0]
-            if job.recipe.epochs > 1 and job.trial == 1:
+            if job.recipe.epochs > 1 and job.number == 1:
                 note = f"{OUT_OF_MEMORY} on cuda: tried to allocate"
                 return [self._done(job, TrainingOutcome(job.seed, "failed", None, None, 0.5, (), "then", note))]
             return super().events(timeout)

@@ -62,18 +62,18 @@ def missing_the_budget(sd_seed: float = 0.0) -> tuple[list[TrialRecord], object]
     """
     plan = Plan(budgets=("2x",), networks=8, seeds=3, sd_seed=sd_seed)
     records = list(records_of(plan))
-    trials = sorted({r.network.trial for r in records if r.network.budget == "2x"})
+    trials = sorted({r.network.number for r in records if r.network.budget == "2x"})
     noise = {}
     changed = []
     for record in records:
         network, outcome = record.network, record.outcome
         if network.budget == "2x":
-            miss = -0.08 + 0.16 * trials.index(network.trial) / (len(trials) - 1)
+            miss = -0.08 + 0.16 * trials.index(network.number) / (len(trials) - 1)
             cost = network.target * (1 + miss)
             network = replace(network, macs=round(cost), cost=cost, within_tolerance=True)
         ratio = network.cost / manifest_of(plan).baseline_macs
         wobble = noise.setdefault(outcome.seed, 1e-4 * (outcome.seed - 1))
-        accuracy = 0.8 + GAIN * math.log(ratio) + wobble * (1 if network.trial % 2 else -1)
+        accuracy = 0.8 + GAIN * math.log(ratio) + wobble * (1 if network.number % 2 else -1)
         changed.append(TrialRecord(network, replace(outcome, accuracy=accuracy, loss=1 - accuracy)))
     manifest = manifest_of(plan)
     budgets = tuple(replace(facts, tolerance=0.08) for facts in manifest.budgets)
@@ -128,7 +128,7 @@ def test_new_seeds_are_compared_at_equal_cost_too(corrected):
         stage_layout(rows),
         budget="2x",
         split="test",
-        found=dearest.trial,
+        found=dearest.number,
         search_means={},
         at_cost=budget.at_cost if corrected else None,
     )

@@ -347,7 +347,7 @@ def test_the_same_command_goes_on_with_a_stopped_study(call, empty_folder, world
     code, _, err = call(*RUN, *more, "--workers", "1", "--time-limit", "1h")
     assert code == 0
     assert "has 3 trainings, going on with it; --new starts another" in err
-    assert len({(job.trial, job.seed, job.spec) for job in world.done}) == len(world.done) == 7
+    assert len({(job.number, job.seed, job.spec) for job in world.done}) == len(world.done) == 7
     assert names(tmp_path / "studies") == {more[-1] if more else NAME}
 
 

@@ -74,7 +74,7 @@ def events():
 def test_every_job_comes_back_once_with_its_own_outcome(events):
     jobs, found, _ = events
     done = [e for e in found if isinstance(e, JobDone)]
-    assert sorted((e.job.trial, e.job.seed) for e in done) == [(j.trial, j.seed) for j in jobs]
+    assert sorted((e.job.number, e.job.seed) for e in done) == [(j.number, j.seed) for j in jobs]
     assert all(e.outcome.seed == e.job.seed and e.outcome.status == "complete" for e in done)
 
 

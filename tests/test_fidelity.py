@@ -31,7 +31,7 @@ ALL_2X_4X = networks_of(Plan(budgets=("2x", "4x"), networks=8))
 
 def on_shares(shares):
     """Networks with these shares; nothing else of them is looked at."""
-    return tuple(replace(TEN[0], trial=i + 1, roles=(), shares=s) for i, s in enumerate(shares))
+    return tuple(replace(TEN[0], number=i + 1, roles=(), shares=s) for i, s in enumerate(shares))
 
 
 LATTICE = on_shares(lattice_with(15))
@@ -255,16 +255,16 @@ def rates(low, own, high, seeds: int = 5, sd: float = 0.003, networks=FIVE):
 def test_another_leader_at_another_rate_is_the_headline():
     moved = [0.90, 0.92, 0.87, 0.86, 0.85]
     found = rate_check(rates(BASE, BASE, moved))
-    assert (found.changed, found.leaders) == (True, {0.5: TEN[0].trial, 1.0: TEN[0].trial, 2.0: WIDTH.trial})
+    assert (found.changed, found.leaders) == (True, {0.5: TEN[0].number, 1.0: TEN[0].number, 2.0: WIDTH.number})
     (one,) = found.overtaking
-    assert (one.rate, one.trial, one.lead) == (2.0, WIDTH.trial, pytest.approx(0.02, abs=0.006))
+    assert (one.rate, one.number, one.lead) == (2.0, WIDTH.number, pytest.approx(0.02, abs=0.006))
     assert one.ci95[0] < 0.02 < one.ci95[1]
     assert found.words.startswith(
         "The order of the networks depends on the learning rate: at twice the rate network 2 (width) leads network 1"
     )
     assert "Coefficients found at one rate are not the coefficients." in found.words
-    assert found.best_rates[WIDTH.trial] == 2.0
-    assert [u.trial for u in found.untuned] == [WIDTH.trial]
+    assert found.best_rates[WIDTH.number] == 2.0
+    assert [u.number for u in found.untuned] == [WIDTH.number]
     change = rank_change(table(LATTICE, 0.7 - 0.03 * DEPTH, sd=0.006), table(LATTICE, 0 * DEPTH, sd=0.004), 70.0)
     words = fidelity("2x", [], change, found).words
     assert words.index("depends on the learning rate") < words.index("punishes depth")
@@ -302,11 +302,11 @@ def test_one_seed_is_not_told_from_luck():
 def test_a_network_that_diverged_at_a_rate_is_named_and_left_out():
     tables = rates(BASE, BASE, BASE)
     high = tables[2.0]
-    tables[2.0] = SeedTable(high.networks[:4], high.seeds, high.accuracy[:4], high.loss[:4], (FIVE[4].trial,))
+    tables[2.0] = SeedTable(high.networks[:4], high.seeds, high.accuracy[:4], high.loss[:4], (FIVE[4].number,))
     found = rate_check(tables)
     assert len(found.best_rates) == 4
-    assert found.diverged == {2.0: (FIVE[4].trial,)}
-    assert f"At twice the rate network {FIVE[4].trial} diverged, and is left out." in found.words
+    assert found.diverged == {2.0: (FIVE[4].number,)}
+    assert f"At twice the rate network {FIVE[4].number} diverged, and is left out." in found.words
 
 
 def test_without_another_rate_there_is_nothing_to_check():
@@ -321,7 +321,7 @@ def test_everything_fits_into_json():
     change = rank_change(table(LATTICE, 0.7 - 0.03 * DEPTH, sd=0.006), table(LATTICE, 0 * DEPTH, sd=0.004), 70.0)
     found = fidelity("2x", curves(TEN[:8], truth, truth), change, rate_check(rates(BASE, BASE, BASE[::-1])))
     content = json.loads(json.dumps(fidelity_to_dict(found), allow_nan=False))
-    assert content["rate"]["leaders"]["2"] == FIVE[4].trial
+    assert content["rate"]["leaders"]["2"] == FIVE[4].number
     assert "depth" in content["rank_change"]["bias"]
     assert content["epochs"][0]["agreement"]["tau"] == 1.0
 

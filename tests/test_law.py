@@ -48,7 +48,7 @@ def planted(law: PowerLaw = LAW, budgets=FOUR, seeds: int = 3, sd: float = 0.004
         shares, miss = network.shares, 0.0
         if shares is not None:
             miss = (shares.depth - 0.1) ** 2 + (shares.width - 0.4) ** 2 + (shares.resolution - 0.5) ** 2
-        noise = random.Random(f"{network.trial} {record.outcome.seed}").gauss(0, sd)
+        noise = random.Random(f"{network.number} {record.outcome.seed}").gauss(0, sd)
         accuracy = law.at(ratio) - gain * miss * abs(math.log2(ratio)) + noise
         records.append(TrialRecord(network, replace(record.outcome, accuracy=accuracy)))
     return compute_result(manifest_of(Plan(budgets=budgets, seeds=seeds)), records)
@@ -249,24 +249,24 @@ def test_a_study_gives_the_strategies_their_networks_at_their_own_costs():
     assert (law.budgets, law.verified, law.currency) == (FOUR, False, "macs")
     uniform = law.strategy("uniform")
     assert [p.budget for p in uniform.points] == ["0.5x", "1x", "2x", "4x", "8x"]
-    by_trial = {s.network.trial: s for budget in result.budgets for s in budget.networks} | {0: result.baseline}
+    by_trial = {s.network.number: s for budget in result.budgets for s in budget.networks} | {0: result.baseline}
     for point in uniform.points:
-        summary = by_trial[point.trial]
+        summary = by_trial[point.number]
         assert point.ratio == summary.network.cost / BASELINE_MACS
         assert point.accuracy == pytest.approx(summary.mean, abs=1e-12)
-    trials = [budget.best.network.trial for budget in result.budgets]
+    trials = [budget.best.network.number for budget in result.budgets]
     found = law.strategy("found")
-    assert sorted(p.trial for p in found.points) == sorted([0, *trials])
+    assert sorted(p.number for p in found.points) == sorted([0, *trials])
     for point in found.points:
-        if point.trial:
-            assert point.accuracy == by_trial[point.trial].shrunk
-            assert point.drawn_in == pytest.approx(by_trial[point.trial].mean - point.accuracy)
+        if point.number:
+            assert point.accuracy == by_trial[point.number].shrunk
+            assert point.drawn_in == pytest.approx(by_trial[point.number].mean - point.accuracy)
     assert law.noise.degrees == sum(len(s.accuracies) - 1 for s in by_trial.values())
 
 
 def test_verification_is_used_when_it_has_everything():
     result = planted()
-    trials = {p.trial for own in planted_law().strategies for p in own.points}
+    trials = {p.number for own in planted_law().strategies for p in own.points}
     new = {trial: (0.70 + trial / 1000, 0.72 + trial / 1000) for trial in trials}
     law = compute_law(result, new)
     assert law.verified
@@ -274,7 +274,7 @@ def test_verification_is_used_when_it_has_everything():
     for own in law.strategies:
         for point in own.points:
             assert (point.seeds, point.drawn_in) == (2, 0.0)
-            assert point.accuracy == pytest.approx(0.71 + point.trial / 1000)
+            assert point.accuracy == pytest.approx(0.71 + point.number / 1000)
     assert law.noise == SeedNoise(pytest.approx(math.sqrt(2) / 100), len(trials))
     del new[max(new)]
     partly = compute_law(result, new)

@@ -330,7 +330,7 @@ def test_a_rate_that_was_given_is_not_halved(tmp_path):
         def events(self, timeout: float) -> list[Event]:
             job = self.running[0]
             failed = TrainingOutcome(job.seed, "failed", None, None, 0.5, (), "then", "not finite", 0.5)
-            if job.spec.resolution_px > 10 and job.trial:
+            if job.spec.resolution_px > 10 and job.number:
                 return [self._done(job, failed)]
             done = TrainingOutcome(job.seed, "complete", 0.5, 0.5, 0.5, (), "then", "", 0.5)
             return [self._done(job, done)]

@@ -41,14 +41,14 @@ def of(result: StudyResult) -> Recommendation:
 
 
 def verified(*verdicts: Verdict, diverged: tuple[int, ...] = (), smallest: float | None = 0.004) -> Verification:
-    number = BEST.network.trial
+    number = BEST.network.number
     return Verification(
         "2x", "test", number, (5, 6), 0.9, 0.9, verdicts, 0.01, 0.0, smallest, 20, diverged, "What new seeds say."
     )
 
 
 def verdict(against: str, words: str, difference: float = 0.001, trial: int | None = None) -> Verdict:
-    return Verdict("2x", against, UNIFORM.network.trial if trial is None else trial, difference,
+    return Verdict("2x", against, UNIFORM.network.number if trial is None else trial, difference,
                    (difference - 0.004, difference + 0.004), 0.5, words, 5)  # fmt: skip
 
 
@@ -108,18 +108,18 @@ def test_a_network_that_new_seeds_put_ahead_is_recommended_and_the_furthest_firs
     other = next(s for s in case().budgets[0].networks if s.rank == 3)
     table = verified(
         verdict("uniform", "worse", -0.01),
-        verdict(f"network {other.network.trial}", "worse", -0.03, other.network.trial),
+        verdict(f"network {other.network.number}", "worse", -0.03, other.network.number),
     )
     found = of(planted(uniform("better"), BASELINE_BEATEN, verification=table))
     assert found.network == other
     assert [reason.partition(" (")[0] for reason in found.reasons] == [
-        f"On new seeds it is worse than network {other.network.trial}",
+        f"On new seeds it is worse than network {other.network.number}",
         "On new seeds it is worse than uniform",
     ]
 
 
 def test_a_network_that_diverged_on_new_seeds_is_not_recommended_and_nothing_else_is():
-    lost = verified(diverged=(BEST.network.trial,), smallest=None)
+    lost = verified(diverged=(BEST.network.number,), smallest=None)
     found = of(planted(uniform("better"), BASELINE_BEATEN, verification=lost))
     assert (found.network, found.name) == (None, "none")
 
@@ -153,19 +153,19 @@ def surface(best: int, recommended: bool) -> ResponseSurface:
 
 
 def test_a_surface_that_is_sure_of_the_best_stands_in_for_the_pair_of_means():
-    sure = planted(uniform(NO_EVIDENCE), BASELINE_BEATEN, surface=surface(BEST.network.trial, True))
+    sure = planted(uniform(NO_EVIDENCE), BASELINE_BEATEN, surface=surface(BEST.network.number, True))
     assert of(sure).is_best
-    unsure = planted(uniform(NO_EVIDENCE), BASELINE_BEATEN, surface=surface(BEST.network.trial, False))
+    unsure = planted(uniform(NO_EVIDENCE), BASELINE_BEATEN, surface=surface(BEST.network.number, False))
     assert of(unsure).network == UNIFORM
 
 
 def test_a_surface_that_recommends_another_point_names_it():
     other = next(s for s in case().budgets[0].networks if s.rank == 2)
-    found = of(planted(uniform("better"), BASELINE_BEATEN, surface=surface(other.network.trial, True)))
-    assert (found.network, found.name) == (other, f"network {other.network.trial}")
+    found = of(planted(uniform("better"), BASELINE_BEATEN, surface=surface(other.network.number, True)))
+    assert (found.network, found.name) == (other, f"network {other.network.number}")
     assert found.reasons == (
         "The surface recommends 0/100/0 % of log-cost on depth, width, resolution, where network "
-        f"{other.network.trial} is expected to be the best trained.",
+        f"{other.network.number} is expected to be the best trained.",
     )
 
 

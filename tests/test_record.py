@@ -46,7 +46,7 @@ specs = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 4000)), min_size=1
 )
 networks = st.builds(
     NetworkRecord,
-    trial=st.integers(0, 10**6),
+    number=st.integers(0, 10**6),
     budget=st.text(max_size=8),
     roles=st.lists(st.text(max_size=8), max_size=3).map(tuple),
     coefficients=st.builds(Coefficients, positive, positive, positive),
@@ -145,13 +145,13 @@ def test_a_study_without_trainings_is_an_empty_table_with_all_columns():
 
 def test_rows_are_ordered_by_trial_and_seed_whatever_order_they_finished_in(study, frame):
     assert list(zip(frame["trial"], frame["seed"].fillna(-1), strict=True)) == sorted(
-        (r.network.trial, r.outcome.seed if r.outcome else -1) for r in study
+        (r.network.number, r.outcome.seed if r.outcome else -1) for r in study
     )
     pd.testing.assert_frame_equal(to_frame(reversed(study)), frame)
 
 
 def test_lists_are_json_in_one_cell(study, frame):
-    by_row = {(r.network.trial, r.outcome.seed): r for r in study if r.outcome}
+    by_row = {(r.network.number, r.outcome.seed): r for r in study if r.outcome}
     for row in frame.dropna(subset="seed").to_dict("records"):
         record = by_row[row["trial"], row["seed"]]
         assert json.loads(row["depths"]) == list(record.network.spec.depths)

@@ -103,7 +103,7 @@ def test_a_budget_on_which_all_diverge_leaves_with_the_cause_and_everything_writ
     planted_world.accuracy = lambda spec, seed: None if planted_world.done else 0.8  # the baseline is trained first
     code, out, err = call(*RUN, "--name", "s", "--studies-dir", tmp_path, *options)
     assert code == 1
-    networks = len({job.trial for job in planted_world.done}) - 1
+    networks = len({job.number for job in planted_world.done}) - 1
     assert err.splitlines()[-1] == (
         f"scalesearch: error: nothing could be trained on budget 2x: of {networks} networks {networks} diverged "
         "(a loss that is not finite); look at the network with: scalesearch check-base efficientnet_micro"

@@ -88,7 +88,7 @@ def test_files_agree_with_each_other(whole):
     assert stored["trainings"] == len(rows) == 2 * 13
     assert stored["networks"] == rows.trial.nunique() == 13
     assert stored["complete"]
-    best = rows[rows.trial == result.budgets[0].best.network.trial]
+    best = rows[rows.trial == result.budgets[0].best.network.number]
     assert stored["best"][0]["accuracy_mean"] == pytest.approx(best.accuracy.mean())
     assert load_result(paths) == result
 
@@ -154,7 +154,7 @@ def test_a_network_off_the_budget_is_kept_and_never_trained(tmp_path, coarse):
     assert len(off) > 0
     assert off.accuracy.isna().all()
     assert (abs(off.macs / off.target_macs - 1) > 0.02).all()
-    assert not {job.trial for job in world.done} & set(off.trial)
+    assert not {job.number for job in world.done} & set(off.number)
     assert result.complete
 
 
@@ -221,7 +221,7 @@ def test_interrupted_anywhere_and_resumed_equals_the_uninterrupted_study(
         world.stop_after = None
         resume(paths, make_executor=world.executor)
         pd.testing.assert_frame_equal(table(paths), table(whole))
-        assert len({(job.trial, job.seed) for job in world.done}) == len(world.done) == result.trainings
+        assert len({(job.number, job.seed) for job in world.done}) == len(world.done) == result.trainings
 
 
 def test_resuming_again_and_again_gets_there(tmp_path):
@@ -405,7 +405,7 @@ def test_a_network_over_a_second_limit_is_kept_with_the_violation_and_not_traine
     assert 0 < len(over) < len(rows) - 1
     assert set(over.status) == {"infeasible"}
     assert over.accuracy.isna().all()
-    assert {job.trial for job in world.done}.isdisjoint(over.trial)
+    assert {job.number for job in world.done}.isdisjoint(over.number)
     for _, row in over.iterrows():
         ((name, part),) = json.loads(row.violations)
         assert (name, part) == ("max_params", pytest.approx(row.params / 115_000 - 1))

@@ -171,7 +171,7 @@ def test_a_tolerance_that_is_given_is_kept(study):
 
 def test_members_are_spread_and_the_references_come_first(study):
     _, result = study(trials=9)
-    numbered = sorted((s.network for s in result.budgets[0].networks), key=lambda n: n.trial)
+    numbered = sorted((s.network for s in result.budgets[0].networks), key=lambda n: n.number)
     roles = [bool(network.roles) for network in numbered]
     assert roles == sorted(roles, reverse=True)
     assert len({network.spec for network in numbered}) == len(numbered)

@@ -232,7 +232,7 @@ def test_records_are_equal_after_reopening(tmp_path):
     store.close()
     again = StudyStore(paths)
     assert again.records() == before
-    assert [(r.network.trial, r.status) for r in before] == [
+    assert [(r.network.number, r.status) for r in before] == [
         (0, "complete"), (0, "complete"), (1, "off_budget"), (2, "failed"), (2, "failed")
     ]  # fmt: skip
     assert before[0].outcome == outcome(0, 0.1 + 0.2)

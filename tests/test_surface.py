@@ -47,7 +47,7 @@ def summary(
 ) -> NetworkSummary:
     losses = losses or {seed: 2 - 2 * value for seed, value in values.items()}
     return NetworkSummary(
-        network=replace(ANY_NETWORK, trial=trial, shares=shares),
+        network=replace(ANY_NETWORK, number=trial, shares=shares),
         seeds=tuple(values),
         accuracies=tuple(values.values()),
         losses=tuple(losses.values()),
@@ -327,8 +327,8 @@ def test_networks_without_a_rank_or_shares_are_left_out():
     rows = networks(TEN, 2, peak, 0.003)
     others = [
         replace(rows[0], failed=1),
-        replace(rows[1], network=replace(rows[1].network, trial=98, shares=None)),
-        replace(rows[2], network=replace(rows[2].network, trial=99, within_tolerance=False)),
+        replace(rows[1], network=replace(rows[1].network, number=98, shares=None)),
+        replace(rows[2], network=replace(rows[2].network, number=99, within_tolerance=False)),
     ]
     assert response_surface([*rows[1:], *others]) == response_surface(rows[1:])
 

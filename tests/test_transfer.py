@@ -13,7 +13,7 @@ from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.analysis.verified.transfer import Transfer, transfer, transfer_to_dict, verified_phis
 
 NETWORKS = networks_of(Plan(networks=6))[1:]
-FIRST, SECOND, THIRD = (n.trial for n in NETWORKS[:3])
+FIRST, SECOND, THIRD = (n.number for n in NETWORKS[:3])
 
 
 def table(means, seeds: int = 5, sd: float = 0.0, networks=NETWORKS, draw: int = 0, diverged=()) -> SeedTable:
@@ -40,7 +40,7 @@ def test_the_same_order_still_leads():
 def test_a_reversed_order_names_the_new_leader_and_its_lead():
     there = table(FALLING[::-1], sd=0.002, draw=1)
     found = at(FIRST, table(FALLING, sd=0.002), there)
-    assert (found.status, found.rank, found.leader) == ("no longer leads", 5, NETWORKS[4].trial)
+    assert (found.status, found.rank, found.leader) == ("no longer leads", 5, NETWORKS[4].number)
     assert found.agreement.regret == pytest.approx(0.05, abs=0.004)
     assert found.agreement.tau == -1.0
     assert f"they no longer lead: {found.leader_name} is better by" in found.words
@@ -51,8 +51,8 @@ def test_a_reversed_order_names_the_new_leader_and_its_lead():
 def test_a_lead_within_the_noise_is_no_evidence():
     there = table([0.9] * 5, sd=0.01, draw=2)
     order = np.argsort(-there.accuracy.mean(1))
-    found = at(NETWORKS[order[2]].trial, table(FALLING), there)
-    assert (found.status, found.rank, found.leader) == ("not shown otherwise", 3, NETWORKS[order[0]].trial)
+    found = at(NETWORKS[order[2]].number, table(FALLING), there)
+    assert (found.status, found.rank, found.leader) == ("not shown otherwise", 3, NETWORKS[order[0]].number)
     low, high = found.agreement.regret_ci95
     assert low == 0.0
     regret = f"{100 * found.agreement.regret:.2f} points (0.00 to {100 * high:.2f})"

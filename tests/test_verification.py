@@ -31,7 +31,7 @@ def noise(networks: int, seeds: int, sd: float = 0.004, seed: int = 0) -> np.nda
 def numbered(*roles: str) -> tuple[NetworkRecord, ...]:
     """Networks 0, 1, ... with these roles; an empty text is none, and + joins several."""
     return tuple(
-        replace(NETWORKS[i], trial=i, roles=tuple(filter(None, text.split("+")))) for i, text in enumerate(roles)
+        replace(NETWORKS[i], number=i, roles=tuple(filter(None, text.split("+")))) for i, text in enumerate(roles)
     )
 
 
@@ -267,7 +267,7 @@ def test_every_other_network_is_named_and_compared():
     assert [v.against for v in found.verdicts] == [
         "depth", "width", "resolution", "uniform+efficientnet", "network 6", "baseline",
     ]  # fmt: skip
-    assert [v.trial for v in found.verdicts] == [1, 2, 3, 4, 6, 0]
+    assert [v.number for v in found.verdicts] == [1, 2, 3, 4, 6, 0]
     differences = [100 * v.difference for v in found.verdicts]
     assert differences == pytest.approx([2, 3, 4, 0.5, -0.1, 7])
     words = {v.against: v.words for v in found.verdicts}
@@ -281,8 +281,8 @@ def test_intervals_are_those_of_the_table_and_p_is_adjusted_for_all_comparisons(
     table = planted(-0.3, 0.1, 0.2, 0.0, 0.4, 0.5)
     found = verified(table, 5)
     judge = PairedTable(table.accuracy)
-    raw = {v.trial: judge.difference(5, v.trial) for v in found.verdicts}
-    assert {v.trial: v.ci95 for v in found.verdicts} == {trial: d.ci95 for trial, d in raw.items()}
+    raw = {v.number: judge.difference(5, v.number) for v in found.verdicts}
+    assert {v.number: v.ci95 for v in found.verdicts} == {trial: d.ci95 for trial, d in raw.items()}
     adjusted = holm([d.p for d in raw.values()])
     assert [v.p_holm for v in found.verdicts] == pytest.approx(adjusted)
     assert max(v.p_holm or 0 for v in found.verdicts) > max(d.p for d in raw.values()) - 1e-12
@@ -300,7 +300,7 @@ def test_the_reference_that_was_found_is_the_same_network():
     assert [(v.against, v.words) for v in same] == [
         ("uniform", "the same network"), ("efficientnet", "the same network"),
     ]  # fmt: skip
-    assert {(v.difference, v.ci95, v.p_holm, v.trial) for v in same} == {(0.0, None, None, 4)}
+    assert {(v.difference, v.ci95, v.p_holm, v.number) for v in same} == {(0.0, None, None, 4)}
     assert found.lead is None and found.search_lead is None
     assert found.words.startswith("The search's choice is uniform scaling itself; better than")
 

@@ -131,7 +131,7 @@ def _comparison(result: StudyResult, baseline: NetworkSummary, budget: BudgetRes
     summaries = _distinct([baseline, *(summary for _, summary in budget.references)])
     seeds, differences = _differences(summaries)
     paper = printed_table(manifest.config.base)
-    rows = tuple(_row(s, baseline, differences.get(s.network.trial), paper.rows if paper else {}) for s in summaries)
+    rows = tuple(_row(s, baseline, differences.get(s.network.number), paper.rows if paper else {}) for s in summaries)
     costs = [s.network.cost for s in summaries if s is not baseline and s.network.trainable]
     return ScalingComparison(
         study=manifest.study,
@@ -149,7 +149,7 @@ def _comparison(result: StudyResult, baseline: NetworkSummary, budget: BudgetRes
 
 def _distinct(summaries: Iterable[NetworkSummary]) -> list[NetworkSummary]:
     """Each network once, in the order of `ROWS`."""
-    found = {summary.network.trial: summary for summary in summaries}
+    found = {summary.network.number: summary for summary in summaries}
     return sorted(found.values(), key=lambda s: min(map(ROWS.index, _names(s))))
 
 
@@ -171,7 +171,7 @@ def _differences(summaries: Sequence[NetworkSummary]) -> tuple[tuple[int, ...], 
     paired = PairedTable(table) if len(seeds) > 1 else None
     for i in others:
         gap = paired.difference(first, i, among=len(others)) if paired else float(table[first, 0] - table[i, 0])
-        found[ranked[i].network.trial] = gap
+        found[ranked[i].network.number] = gap
     return tuple(seeds), found
 
 

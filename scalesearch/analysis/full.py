@@ -63,13 +63,13 @@ def full_rows(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> tuple[F
     Args:
         pairs: networks whose first role is their label, with finished trainings.
     """
-    found = sorted(pairs, key=lambda pair: (pair[0].trial, pair[1].seed))
+    found = sorted(pairs, key=lambda pair: (pair[0].number, pair[1].seed))
     outcomes: dict[NetworkRecord, list[TrainingOutcome]] = {}
     for network, outcome in found:
         outcomes.setdefault(network, []).append(outcome)
     rows = [_row(network, done) for network, done in outcomes.items()]
     table = layout(found)
-    numbers = [network.trial for network in outcomes]
+    numbers = [network.number for network in outcomes]
     if len(numbers) < 2 or table.row(numbers[0]) is None or not table.seeds:
         return tuple(rows)
     compared = [table.row(number) for number in numbers]

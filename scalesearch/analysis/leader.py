@@ -73,7 +73,7 @@ def against_leader(
 ) -> Comparison:
     """Compare two networks at equal cost; `family` is every network that could have been the best, plus `other`."""
     sizes = (len(best.accuracies), len(other.accuracies))
-    if best.network.trial == other.network.trial:
+    if best.network.number == other.network.number:
         return Comparison(name, 0.0, None, "the same network", sizes)
     difference = (best.level_mean or 0.0) - (other.level_mean or 0.0)
     gap = best.off_sd - other.off_sd

@@ -75,7 +75,7 @@ def recommend(result: StudyResult, budget: BudgetResult) -> Recommendation:
 def _objections(result: StudyResult, budget: BudgetResult, best: NetworkSummary) -> Iterator[_Objection]:
     yield from _by_rate(budget)
     verification = budget.proof.verification
-    if verification and best.network.trial in verification.diverged:
+    if verification and best.network.number in verification.diverged:
         yield _Objection("It diverged on a new seed of verify.", "none", None)
     elif verification and verification.smallest_detectable_difference is not None:
         yield from _by_new_seeds(result, budget, verification.verdicts)
@@ -95,13 +95,13 @@ def _by_new_seeds(result: StudyResult, budget: BudgetResult, verdicts: tuple[Ver
     worse = sorted((v for v in verdicts if v.words == WORSE), key=lambda v: v.difference)
     for verdict in worse:
         reason = f"On new seeds it is worse than {verdict.against} ({_points(verdict)})."
-        yield _Objection(reason, verdict.against, _numbered(result, budget, verdict.trial))
+        yield _Objection(reason, verdict.against, _numbered(result, budget, verdict.number))
     open_ones = [v for v in verdicts if v.words == NO_EVIDENCE]
     for verdict in sorted(open_ones, key=lambda v: "baseline" not in v.against.split("+")):
         names = verdict.against.split("+")
         if "uniform" in names or _costs_less(result, budget, names):
             reason = f"On new seeds it is not shown to beat {_called(names)} ({_points(verdict)})."
-            yield _Objection(reason, verdict.against, _numbered(result, budget, verdict.trial))
+            yield _Objection(reason, verdict.against, _numbered(result, budget, verdict.number))
 
 
 def _by_search(result: StudyResult, budget: BudgetResult, best: NetworkSummary) -> Iterator[_Objection]:
@@ -136,7 +136,7 @@ def _surface_leaves_uniform(budget: BudgetResult) -> bool:
     return (
         isinstance(surface, ResponseSurface)
         and budget.best is not None
-        and surface.optimum.best == budget.best.network.trial
+        and surface.optimum.best == budget.best.network.number
         and surface.optimum.gain > 0
         and surface.optimum.recommended == surface.optimum.shares
     )
@@ -147,8 +147,8 @@ def _by_surface(budget: BudgetResult, best: NetworkSummary) -> Iterator[_Objecti
     if not isinstance(surface, ResponseSurface):
         return
     optimum = surface.optimum
-    if optimum.gain > 0 and optimum.recommended == optimum.shares and optimum.best != best.network.trial:
-        other = next((s for s in budget.networks if s.network.trial == optimum.best), None)
+    if optimum.gain > 0 and optimum.recommended == optimum.shares and optimum.best != best.network.number:
+        other = next((s for s in budget.networks if s.network.number == optimum.best), None)
         where = f"{percent(optimum.shares)} of log-cost on depth, width, resolution"
         reason = f"The surface recommends {where}, where network {optimum.best} is expected to be the best trained."
         yield _Objection(reason, f"network {optimum.best}", other)
@@ -162,7 +162,7 @@ def _costs_less(result: StudyResult, budget: BudgetResult, names: list[str]) -> 
 
 def _numbered(result: StudyResult, budget: BudgetResult, trial: int) -> NetworkSummary | None:
     known = [*budget.networks, *([result.baseline] if result.baseline else [])]
-    return next((summary for summary in known if summary.network.trial == trial), None)
+    return next((summary for summary in known if summary.network.number == trial), None)
 
 
 def _called(names: list[str]) -> str:
@@ -178,5 +178,5 @@ def _points(one: Verdict | Comparison) -> str:
 
 def recommendation_to_dict(found: Recommendation) -> dict[str, Any]:
     """The recommendation in the card of an export."""
-    number = found.network.network.trial if found.network else None
+    number = found.network.network.number if found.network else None
     return {"exported": found.is_best, "name": found.name, "network": number, "reasons": list(found.reasons)}

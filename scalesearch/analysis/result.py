@@ -103,7 +103,7 @@ def _budget_result(
 ) -> BudgetResult:
     own = sorted(
         (s for s in summaries if s.network.budget == facts.text),
-        key=lambda s: (s.rank is None, s.rank or 0, s.network.trial),
+        key=lambda s: (s.rank is None, s.rank or 0, s.network.number),
     )
     best = own[0] if own and own[0].rank == 1 else None
     found = [(name, with_role(own, name)) for name in REFERENCES]
@@ -137,10 +137,10 @@ def _compared(
     """The best against the references and the baseline, without claims that another learning rate would undo."""
     if best is None:
         return ()
-    others = {name: summary.network.trial for name in REFERENCES if (summary := with_role(own, name))}
+    others = {name: summary.network.number for name in REFERENCES if (summary := with_role(own, name))}
     if baseline:
-        others["baseline"] = baseline.network.trial
-    return overruled(compare_best(best, own, baseline, REFERENCES), best.network.trial, others, check)
+        others["baseline"] = baseline.network.number
+    return overruled(compare_best(best, own, baseline, REFERENCES), best.network.number, others, check)
 
 
 def _headline(own: Sequence[NetworkSummary], baseline: NetworkSummary | None) -> str:
@@ -159,7 +159,7 @@ def _headline(own: Sequence[NetworkSummary], baseline: NetworkSummary | None) ->
 
 
 def _some(networks: Sequence[NetworkSummary]) -> str:
-    names = [" ".join((f"network {s.network.trial}", *(f"({n})" for n in s.network.names))) for s in networks[:5]]
+    names = [" ".join((f"network {s.network.number}", *(f"({n})" for n in s.network.names))) for s in networks[:5]]
     return ", ".join(names) + (f" and {len(networks) - 5} more" if len(networks) > 5 else "")
 
 

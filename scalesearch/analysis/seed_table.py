@@ -35,7 +35,7 @@ class SeedTable:
 
     def row(self, trial: int) -> int | None:
         """Where the network of this number is; None when it is not in the table."""
-        return next((i for i, network in enumerate(self.networks) if network.trial == trial), None)
+        return next((i for i, network in enumerate(self.networks) if network.number == trial), None)
 
     def with_role(self, role: str) -> int | None:
         """Row of the network that was proposed under this name."""
@@ -56,11 +56,11 @@ def layout(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> SeedTable:
     done: dict[int, dict[int, TrainingOutcome]] = {}
     failed: set[int] = set()
     for network, outcome in pairs:
-        networks.setdefault(network.trial, network)
+        networks.setdefault(network.number, network)
         if outcome.accuracy is None or outcome.loss is None:
-            failed.add(network.trial)
+            failed.add(network.number)
         else:
-            done.setdefault(network.trial, {})[outcome.seed] = outcome
+            done.setdefault(network.number, {})[outcome.seed] = outcome
     kept = sorted(trial for trial in done if trial not in failed)
     seeds = sorted(set.intersection(*(set(done[trial]) for trial in kept))) if kept else []
     shape = (len(kept), len(seeds))

@@ -23,7 +23,7 @@ def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:
     network = summary.network
     c = network.coefficients
     return {
-        "trial": network.trial,
+        "trial": network.number,
         "roles": list(network.roles),
         "alpha": c.alpha,
         "beta": c.beta,

@@ -126,9 +126,9 @@ def _with_shrinkage(summary: NetworkSummary, budget: Anova | None) -> NetworkSum
 def _with_ranks(summaries: Sequence[NetworkSummary]) -> list[NetworkSummary]:
     ranked = [s for s in summaries if s.ranked]
     # Where networks have unequal numbers of seeds, a mean of few is drawn in more; else both orders are one.
-    order = sorted(ranked, key=lambda s: (-(s.shrunk or 0.0), -(s.level_mean or 0.0), s.network.cost, s.network.trial))
-    ranks = {s.network.trial: position for position, s in enumerate(order, start=1)}
-    return [replace(s, rank=ranks.get(s.network.trial)) for s in summaries]
+    order = sorted(ranked, key=lambda s: (-(s.shrunk or 0.0), -(s.level_mean or 0.0), s.network.cost, s.network.number))
+    ranks = {s.network.number: position for position, s in enumerate(order, start=1)}
+    return [replace(s, rank=ranks.get(s.network.number)) for s in summaries]
 
 
 def summarize(
@@ -141,7 +141,7 @@ def summarize(
     """
     by_trial: dict[int, list[TrialRecord]] = {}
     for record in records:
-        by_trial.setdefault(record.network.trial, []).append(record)
+        by_trial.setdefault(record.network.number, []).append(record)
     collected = [_collect(group, at_cost or {}) for _, group in sorted(by_trial.items())]
     study = pooled_anova(collected)
     by_budget: dict[str, list[NetworkSummary]] = {}
@@ -151,7 +151,7 @@ def summarize(
     for summaries in by_budget.values():
         anova = pooled_anova(summaries)
         result += _with_ranks([_with_shrinkage(s, anova) for s in summaries])
-    return tuple(sorted(result, key=lambda s: s.network.trial))
+    return tuple(sorted(result, key=lambda s: s.network.number))
 
 
 def pooled_anova(summaries: Iterable[NetworkSummary]) -> Anova | None:

@@ -110,7 +110,7 @@ class FoundNetwork:
         """
         own = self.summary
         if own.mean is None:
-            raise StudyError(f"network {own.network.trial} of study {self.study.name!r} has no finished training yet")
+            raise StudyError(f"network {own.network.number} of study {self.study.name!r} has no finished training yet")
         return Accuracy(own.mean, own.sd, own.ci95, own.seeds)
 
     @property

@@ -129,7 +129,7 @@ class Progress(Listener):
 
     @override
     def started(self, job: Job, network: NetworkRecord) -> None:
-        self._networks[job.trial] = network
+        self._networks[job.number] = network
         if self._started is None:
             self._started = time.monotonic()
 
@@ -141,7 +141,7 @@ class Progress(Listener):
     def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
         self.done += 1
         if outcome.accuracy is not None:
-            self._accuracies[job.trial].append(outcome.accuracy)
+            self._accuracies[job.number].append(outcome.accuracy)
 
     @override
     def note(self, text: str) -> None:
@@ -186,10 +186,10 @@ class PlainProgress(Progress):
         if time.monotonic() - self._told.get(job, math.inf) < EPOCH_LINES_SECONDS:
             return
         self._told[job] = time.monotonic()
-        network = self._networks[job.trial]
+        network = self._networks[job.number]
         names = f" ({', '.join(network.names)})" if network.roles else ""
         self.console.print(
-            f"network {job.trial}{names}, seed {job.seed}: epoch {point.epoch}, loss {point.train_loss:.3f}, "
+            f"network {job.number}{names}, seed {job.seed}: epoch {point.epoch}, loss {point.train_loss:.3f}, "
             f"validation accuracy {100 * point.accuracy:.2f} %",
             markup=False,
             highlight=False,
@@ -202,7 +202,7 @@ class PlainProgress(Progress):
         score = outcome.note if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.2f} %"
         names = f" ({', '.join(network.names)})" if network.roles else ""
         self.console.print(
-            f"[{self.done}/{self.total}] network {job.trial}{names} at {network.budget}, seed {job.seed}: {score}, "
+            f"[{self.done}/{self.total}] network {job.number}{names} at {network.budget}, seed {job.seed}: {score}, "
             f"{outcome.seconds:.1f} s; {self.time_left()}",
             markup=False,
             highlight=False,
@@ -257,8 +257,8 @@ class LiveProgress(Progress):
         for _ in range(4):
             rows.add_column()
         for job, point in self._running.items():
-            network = self._networks[job.trial]
+            network = self._networks[job.number]
             state = f"epoch {point.epoch}, accuracy {100 * point.accuracy:.2f} %" if point else "first epoch"
             names = f" ({', '.join(network.names)})" if network.roles else ""
-            rows.add_row(f"network {job.trial}{names}", Text(architecture(network)), f"seed {job.seed}", state)
+            rows.add_row(f"network {job.number}{names}", Text(architecture(network)), f"seed {job.seed}", state)
         return Group(bar, head, rows, Text(self.best(), style="green"))

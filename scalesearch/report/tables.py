@@ -132,8 +132,8 @@ def _columns(budget: BudgetResult) -> tuple[_ResultColumn, ...]:
 
 
 def _shown(budget: BudgetResult, limit: int | None) -> list[NetworkSummary]:
-    kept = {s.network.trial for s in budget.networks[:limit]} | {s.network.trial for _, s in budget.references}
-    return [s for s in budget.networks if s.network.trial in kept]
+    kept = {s.network.number for s in budget.networks[:limit]} | {s.network.number for _, s in budget.references}
+    return [s for s in budget.networks if s.network.number in kept]
 
 
 def _row_style(summary: NetworkSummary) -> str:

@@ -81,7 +81,7 @@ class Loop:
         self._open.append(opened)
         recipe = opened.recipe or (self.recipe_of(opened.network) if self.recipe_of else None)
         for seed in opened.missing:
-            job = Job(opened.network.trial, opened.network.spec, seed, recipe)
+            job = Job(opened.network.number, opened.network.spec, seed, recipe)
             self._owners[job] = opened
             self._queue.append(job)
 

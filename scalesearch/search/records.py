@@ -36,7 +36,7 @@ def network_record(prepared: Prepared, number: int, proposed: Proposed) -> Netwo
     latency = meter.latency(spec) if limits.latency or meter.currency == "latency" else None
     alpha, beta, gamma = coefficient_ranges(proposed.triples)
     return NetworkRecord(
-        trial=number,
+        number=number,
         budget=proposed.budget,
         roles=proposed.roles,
         coefficients=proposed.triples[0],

@@ -115,7 +115,7 @@ class StudyStore:
     def records(self) -> list[TrialRecord]:
         """Every row of the search, ordered by network number and seed."""
         rows = [record for _, trial in self._frozen() for record in records_of(trial)]
-        return sorted(rows, key=lambda r: (r.network.trial, r.outcome.seed if r.outcome else -1))
+        return sorted(rows, key=lambda r: (r.network.number, r.outcome.seed if r.outcome else -1))
 
     def evidence(self) -> list[EvidenceRecord]:
         """Every training of `verify`, ordered by stage, network number and seed."""
@@ -126,7 +126,7 @@ class StudyStore:
             if network
             for outcome in outcomes
         ]
-        return sorted(rows, key=lambda r: (r.stage.name, r.network.trial, r.outcome.seed))
+        return sorted(rows, key=lambda r: (r.stage.name, r.network.number, r.outcome.seed))
 
     def endings(self) -> dict[str, str]:
         """Budget -> why its search ended, in words, where the sampler decides that itself."""
@@ -138,7 +138,7 @@ class StudyStore:
     def stored(self) -> list[NetworkRecord]:
         """Every network that has a number, trained or not."""
         found = (_content(trial)[0] for _, trial in self._frozen())
-        return list({network.trial: network for network in found if network}.values())
+        return list({network.number: network for network in found if network}.values())
 
     def networks(self) -> int:
         """How many networks have a number."""

@@ -67,12 +67,12 @@ def rank_change(short: SeedTable, long: SeedTable, longer: float) -> RankChange 
         long: the longer one.
         longer: its epochs over the study's.
     """
-    numbers = [n.trial for n in short.networks if n.shares and long.row(n.trial) is not None]
+    numbers = [n.number for n in short.networks if n.shares and long.row(n.number) is not None]
     if len(numbers) < 2 or not short.seeds or not long.seeds:
         return None
     a = short.accuracy[[row for n in numbers if (row := short.row(n)) is not None]]
     b = long.accuracy[[row for n in numbers if (row := long.row(n)) is not None]]
-    points = plane([n.shares for n in short.networks if n.trial in numbers and n.shares])
+    points = plane([n.shares for n in short.networks if n.number in numbers and n.shares])
     fitted = _fit(a, b, points)
     slopes, intervals = fitted or ({}, {})
     return RankChange(

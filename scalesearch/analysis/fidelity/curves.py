@@ -73,10 +73,10 @@ def _complete(records: Iterable[TrialRecord]) -> dict[str, dict[int, dict[int, C
     for record in records:
         network, outcome = record.network, record.outcome
         if outcome is not None and outcome.status == "failed":
-            failed.add(network.trial)
+            failed.add(network.number)
         if outcome is not None and outcome.status == "complete" and outcome.curve and network.trainable:
             curve = {point.epoch: point.accuracy for point in outcome.curve}
-            found.setdefault(network.budget, {}).setdefault(network.trial, {})[outcome.seed] = curve
+            found.setdefault(network.budget, {}).setdefault(network.number, {})[outcome.seed] = curve
     return {
         budget: {trial: seeds for trial, seeds in sorted(own.items()) if trial not in failed}
         for budget, own in found.items()

@@ -19,7 +19,7 @@ CLAIMS = ("better", "worse")
 
 def gains(check: RateCheck) -> dict[int, float]:
     """Network number -> accuracy that it gains at the rate that suits it better, by more than the noise."""
-    return {one.trial: one.gain for one in check.untuned}
+    return {one.number: one.gain for one in check.untuned}
 
 
 def survives(words: str, interval: tuple[float, float] | None, shift: float) -> bool:
@@ -49,7 +49,7 @@ def overruled(
     """
     if check is None:
         return tuple(comparisons)
-    gained, leads = gains(check), {one.trial for one in check.overtaking}
+    gained, leads = gains(check), {one.number for one in check.overtaking}
     found = []
     for comparison in comparisons:
         other = others.get(comparison.against, -1)

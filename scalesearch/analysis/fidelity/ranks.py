@@ -58,7 +58,7 @@ class RankAgreement:
 def name_of(network: NetworkRecord) -> str:
     """A network in a sentence, such as `network 3 (width)`."""
     roles = "+".join(told_roles(network))
-    return f"network {network.trial} ({roles})" if roles else f"network {network.trial}"
+    return f"network {network.number} ({roles})" if roles else f"network {network.number}"
 
 
 def kendall(a: Floats, b: Floats) -> Floats:

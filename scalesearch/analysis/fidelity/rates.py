@@ -34,7 +34,7 @@ class Overtaking:
     """
 
     rate: float
-    trial: int
+    number: int
     name: str
     lead: float
     ci95: Interval
@@ -45,7 +45,7 @@ class Untuned:
     """A network that another rate suits better, by more than the noise: accuracy gained, with its interval."""
 
     rate: float
-    trial: int
+    number: int
     name: str
     gain: float
     ci95: Interval
@@ -90,8 +90,8 @@ def rate_check(layouts: Mapping[float, SeedTable]) -> RateCheck | None:
     own = layouts.get(1.0)
     if own is None or len(layouts) < 2:
         return None
-    shared = [n for n in own.networks if all(lay.row(n.trial) is not None for lay in layouts.values())]
-    names = {n.trial: name_of(n) for n in shared}
+    shared = [n for n in own.networks if all(lay.row(n.number) is not None for lay in layouts.values())]
+    names = {n.number: name_of(n) for n in shared}
     numbers = list(names)
     tables = {rate: _table(layout, numbers) for rate, layout in sorted(layouts.items())}
     if len(numbers) < 2 or any(table.shape[1] == 0 for table in tables.values()):

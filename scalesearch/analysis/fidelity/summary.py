@@ -11,6 +11,7 @@ from scalesearch.analysis.fidelity.bias import RankChange, rank_change
 from scalesearch.analysis.fidelity.curves import EpochAgreement, RungCheck, epoch_words, rank_agreement, rung_check
 from scalesearch.analysis.fidelity.rates import RateCheck, rate_check
 from scalesearch.study.record import TrialRecord
+from scalesearch.study.record.plain import as_told
 
 __all__ = [
     "EpochAgreement",
@@ -69,6 +70,8 @@ def fidelity_to_dict(found: Fidelity) -> dict[str, Any]:
     """`fidelity` in `result.json`; keys that are numbers become text."""
     content = dataclasses.asdict(found)
     if found.rate:
+        for name in ("overtaking", "untuned"):
+            content["rate"][name] = tuple(as_told(one) for one in getattr(found.rate, name))
         for name in ("leaders", "agreements", "best_rates", "diverged"):
             content["rate"][name] = {f"{key:g}": value for key, value in content["rate"][name].items()}
     return content

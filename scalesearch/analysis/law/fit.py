@@ -30,7 +30,7 @@ class LawPoint:
 
     Attributes:
         budget: text; `1x` for the baseline.
-        trial: number of the network.
+        number: of the network.
         ratio: its cost over the baseline's.
         accuracy: mean that the law is fitted to, 0 to 1.
         seeds: trainings behind it.
@@ -38,7 +38,7 @@ class LawPoint:
     """
 
     budget: str
-    trial: int
+    number: int
     ratio: float
     accuracy: float
     seeds: int
@@ -149,7 +149,7 @@ def fit_strategies(points: Mapping[str, Sequence[LawPoint]], noise: SeedNoise | 
         points: strategy -> its networks, in any order.
         noise: None when seeds were not repeated: then there are no intervals.
     """
-    ordered = {name: tuple(sorted(own, key=lambda p: (p.ratio, p.trial))) for name, own in points.items()}
+    ordered = {name: tuple(sorted(own, key=lambda p: (p.ratio, p.number))) for name, own in points.items()}
     enough = {name: own for name, own in ordered.items() if len({p.ratio for p in own}) >= _PARAMETERS}
     misfit = _misfit(enough.values(), noise)
     before = _misfit([own[:-1] for own in enough.values()], noise)
@@ -228,7 +228,7 @@ def _measuring(spread: Floats, seeds: int) -> Floats:
 def _redrawn(points: Sequence[LawPoint], spread: Floats) -> Curves:
     """The laws of moved means; a network is moved alike wherever it stands, so its noise is known by its number."""
     ratios, seeds, accuracies = _columns(points)
-    noise = np.stack([_generator(2, point.trial).standard_normal(DRAWS) for point in points])
+    noise = np.stack([_generator(2, point.number).standard_normal(DRAWS) for point in points])
     moved = accuracies[:, None] + noise * spread / np.sqrt(seeds)[:, None]
     stand_in = TYPICAL_C * np.exp(TYPICAL_SPREAD * _generator(3).standard_normal(DRAWS))
     return fit_laws(ratios, seeds, moved, stand_in)
@@ -236,7 +236,7 @@ def _redrawn(points: Sequence[LawPoint], spread: Floats) -> Curves:
 
 def _misfit(strategies: Iterable[Sequence[LawPoint]], noise: SeedNoise | None) -> Misfit:
     """Lack of fit by the F test of the curves' residuals against the seed spread."""
-    different = {tuple(p.trial for p in points): points for points in strategies}
+    different = {tuple(p.number for p in points): points for points in strategies}
     over = [points for points in different.values() if len(points) > _PARAMETERS]
     degrees = sum(len(points) - _PARAMETERS for points in over)
     if noise is None or noise.sd == 0.0 or degrees == 0:

@@ -127,7 +127,7 @@ def trained_range(points: Sequence[LawPoint]) -> Interval:
 def compare_laws(first: StrategyLaw, second: StrategyLaw) -> LawComparison:
     """Where one law lies above or below another, by a simultaneous band of their difference (its largest deviation)."""
     names = f"{first.name} and {second.name}"
-    if {p.trial for p in first.points} == {p.trial for p in second.points}:
+    if {p.number for p in first.points} == {p.number for p in second.points}:
         return LawComparison(first.name, second.name, (), (), f"{names} are the same network on every budget.")
     if first.curves is None or second.curves is None:
         words = (

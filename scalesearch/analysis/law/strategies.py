@@ -20,6 +20,7 @@ from scalesearch.analysis.summary import NetworkSummary, pooled_anova, with_role
 from scalesearch.errors import BudgetError, StudyError
 from scalesearch.scaling.coefficients import parse_budget, parse_budgets
 from scalesearch.scaling.units import CURRENCIES
+from scalesearch.study.record.plain import as_told
 
 STRATEGIES = ("found", "uniform", "efficientnet", "width", "resolution", "depth")
 """Ways to spend compute: the best network of each budget, and the network with each role."""
@@ -131,11 +132,11 @@ def _networks(result: StudyResult, strategy: str) -> list[NetworkSummary]:
     """The strategy's network on each budget, and the baseline; each one once, by number."""
     named = [b.best if strategy == "found" else with_role(b.networks, strategy) for b in _finished(result)]
     ranked = [s for s in (result.baseline, *named) if s is not None and s.ranked]
-    return [s for _, s in sorted({s.network.trial: s for s in ranked}.items())]
+    return [s for _, s in sorted({s.network.number: s for s in ranked}.items())]
 
 
 def _usable(verified: Verified | None, chosen: Mapping[str, Sequence[NetworkSummary]]) -> Verified | None:
-    trials = {s.network.trial for own in chosen.values() for s in own}
+    trials = {s.network.number for own in chosen.values() for s in own}
     return verified if verified is not None and all(verified.get(trial) for trial in trials) else None
 
 
@@ -145,7 +146,7 @@ def _seed_noise(result: StudyResult, new: Verified | None) -> SeedNoise | None:
         anova = one_way_anova(list(new.values()))
     else:
         every = [*([result.baseline] if result.baseline else []), *(s for b in result.budgets for s in b.networks)]
-        anova = pooled_anova({s.network.trial: s for s in every}.values())
+        anova = pooled_anova({s.network.number: s for s in every}.values())
     return None if anova is None else SeedNoise(math.sqrt(anova.ms_within), anova.df_within)
 
 
@@ -155,11 +156,11 @@ def _points(
     cost, points = result.manifest.baseline_cost, []
     for summary in networks:
         network = summary.network
-        accuracies = summary.accuracies if new is None else new[network.trial]
+        accuracies = summary.accuracies if new is None else new[network.number]
         raw = math.fsum(accuracies) / len(accuracies)
         drawn = new is None and drawn_in and summary.shrunk is not None
         mean = (summary.shrunk or 0.0) if drawn else raw
-        points.append(LawPoint(network.budget, network.trial, network.cost / cost, mean, len(accuracies), raw - mean))
+        points.append(LawPoint(network.budget, network.number, network.cost / cost, mean, len(accuracies), raw - mean))
     return points
 
 
@@ -311,7 +312,7 @@ def _strategy_to_dict(own: StrategyLaw) -> dict[str, Any]:
         "b_ci95": _listed(own.b_ci95),
         "c_ci95": _listed(own.c_ci95),
         "degrees_of_freedom": own.degrees,
-        "points": [dataclasses.asdict(point) for point in own.points],
+        "points": [as_told(point) for point in own.points],
         "held_out": {**_plain(own.held_out), "words": held_out_words(own.held_out)},
         "curve": {
             "ratio": ratios.tolist(),

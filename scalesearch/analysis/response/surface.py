@@ -117,12 +117,12 @@ class _Rows:
 
 
 def _rows(networks: Sequence[NetworkSummary]) -> _Rows:
-    kept = sorted((s for s in networks if s.ranked and s.network.shares), key=lambda s: s.network.trial)
+    kept = sorted((s for s in networks if s.ranked and s.network.shares), key=lambda s: s.network.number)
     ends = np.cumsum([len(s.accuracies) for s in kept])
     losses = [x for s in kept for x in s.losses]
     seeds = [seed for s in kept for seed in s.seeds]
     return _Rows(
-        trials=tuple(s.network.trial for s in kept),
+        trials=tuple(s.network.number for s in kept),
         shares=tuple(s.network.shares for s in kept if s.network.shares),
         groups=tuple(np.arange(end - len(s.accuracies), end) for s, end in zip(kept, ends, strict=True)),
         seeds=np.array(seeds, dtype=np.int64),

@@ -49,11 +49,11 @@ def prove(
     stages = _stages(budget, evidence)
     if best is None:
         return BudgetVerification(None, None, fidelity(budget, records, None, None), {})
-    found = best.network.trial
+    found = best.network.number
     check = _rates(stages, records)
     at_one = next((stage for stage in stages if stage.purpose == "verify"), None)
     table = stage_layout(stages[at_one]) if at_one else None
-    means = {s.network.trial: s.level_mean for s in summaries if s.level_mean is not None}
+    means = {s.network.number: s.level_mean for s in summaries if s.level_mean is not None}
     verification = None
     if table and at_one:
         verification = verify_budget(
@@ -77,7 +77,7 @@ def prove(
 def _verified(table: SeedTable | None) -> dict[int, tuple[float, ...]]:
     if table is None or not table.seeds:
         return {}
-    return {n.trial: tuple(float(a) for a in row) for n, row in zip(table.networks, table.accuracy, strict=True)}
+    return {n.number: tuple(float(a) for a in row) for n, row in zip(table.networks, table.accuracy, strict=True)}
 
 
 def _stages(budget: str, evidence: Sequence[EvidenceRecord]) -> dict[EvidenceStage, list[EvidenceRecord]]:
@@ -100,7 +100,7 @@ def _own(
     other: Sequence[EvidenceRecord],
 ) -> SeedTable:
     """The study's own recipe on the networks and seeds of another stage: from the search, and what it lacked."""
-    wanted = {(r.network.trial, r.outcome.seed) for r in other}
+    wanted = {(r.network.number, r.outcome.seed) for r in other}
     searched = [(r.network, r.outcome) for r in records if r.outcome]
     added = [
         (r.network, r.outcome)
@@ -108,7 +108,7 @@ def _own(
         if stage.purpose == "rate" and stage.factor == 1
         for r in rows
     ]
-    return layout((n, o) for n, o in (*searched, *added) if (n.trial, o.seed) in wanted)
+    return layout((n, o) for n, o in (*searched, *added) if (n.number, o.seed) in wanted)
 
 
 def _longer(

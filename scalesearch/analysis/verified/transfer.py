@@ -113,7 +113,7 @@ def _at(phi: float, found: int, at_one: SeedTable, larger: SeedTable) -> Transfe
         seeds=len(larger.seeds),
         rank=None if mine is None else 1 + int((means > means[mine]).sum()),
         leader=leader,
-        leader_name=next(name_of(n) for n in larger.networks if n.trial == leader),
+        leader_name=next(name_of(n) for n in larger.networks if n.number == leader),
         agreement=measured,
         status="no longer leads" if lost else _status(best == mine, measured),
         diverged=larger.diverged,
@@ -127,7 +127,7 @@ def _tables(at_one: SeedTable, larger: SeedTable) -> _Tables:
     common = sorted(set(at_one.seeds) & set(larger.seeds))
     paired = bool(common) and common == list(larger.seeds)
     columns = [at_one.seeds.index(s) for s in common] if paired else list(range(len(at_one.seeds)))
-    there = [(row, n) for row, n in enumerate(larger.networks) if at_one.row(n.trial) is not None]
+    there = [(row, n) for row, n in enumerate(larger.networks) if at_one.row(n.number) is not None]
     groups: list[list[tuple[int, NetworkRecord]]] = []
     for item in there:
         known = next((group for group in groups if group[0][1].spec == item[1].spec), None)
@@ -135,9 +135,9 @@ def _tables(at_one: SeedTable, larger: SeedTable) -> _Tables:
             groups.append([item])
         else:
             known.append(item)
-    own = [[row for _, n in group if (row := at_one.row(n.trial)) is not None] for group in groups]
+    own = [[row for _, n in group if (row := at_one.row(n.number)) is not None] for group in groups]
     return _Tables(
-        groups=tuple(tuple(n.trial for _, n in group) for group in groups),
+        groups=tuple(tuple(n.number for _, n in group) for group in groups),
         here=_merged(at_one.accuracy[:, columns], own),
         there=_merged(larger.accuracy, [[row for row, _ in group] for group in groups]),
         paired=paired,

@@ -22,6 +22,7 @@ from scalesearch.analysis.seed_table import SeedTable, told_roles
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.record import NetworkRecord
 from scalesearch.study.record.evidence import Split
+from scalesearch.study.record.plain import as_told
 
 SAME = "the same network"
 ONE_SEED = "not known (one seed)"
@@ -34,7 +35,7 @@ class Verdict:
     Attributes:
         budget: of the study.
         against: names of the other, joined by +: references, `baseline`, or `network 7`.
-        trial: number of the other.
+        number: of the other network.
         difference: mean accuracy of the found network minus the other's, 0 to 1.
         ci95: its own interval; None where there is none.
         p_holm: two-sided, adjusted for the number of comparisons; None where there is none.
@@ -45,7 +46,7 @@ class Verdict:
 
     budget: str
     against: str
-    trial: int
+    number: int
     difference: float
     ci95: tuple[float, float] | None
     p_holm: float | None
@@ -153,17 +154,17 @@ def _leads(table: SeedTable, row: int, search_means: Mapping[int, float]) -> tup
     uniform = table.with_role("uniform")
     if uniform is None or uniform == row:
         return None, None
-    before = [search_means.get(table.networks[i].trial) for i in (row, uniform)]
+    before = [search_means.get(table.networks[i].number) for i in (row, uniform)]
     searched = None if before[0] is None or before[1] is None else before[0] - before[1]
     return searched, float((table.accuracy[row] - table.accuracy[uniform]).mean())
 
 
 def _name(network: NetworkRecord) -> str:
-    return "+".join(told_roles(network)) or f"network {network.trial}"
+    return "+".join(told_roles(network)) or f"network {network.number}"
 
 
 def _same(budget: str, name: str, table: SeedTable, row: int) -> Verdict:
-    return Verdict(budget, name, table.networks[row].trial, 0.0, None, None, SAME, len(table.seeds))
+    return Verdict(budget, name, table.networks[row].number, 0.0, None, None, SAME, len(table.seeds))
 
 
 def _verdicts(
@@ -172,7 +173,7 @@ def _verdicts(
     """What the network itself is, then references in their usual order, the other leaders, and the baseline."""
     same = [_same(budget, name, table, row) for name in told_roles(table.networks[row])]
     others = [i for i in range(len(table.networks)) if i != row]
-    named = [(budget, _name(table.networks[i]), table.networks[i].trial) for i in others]
+    named = [(budget, _name(table.networks[i]), table.networks[i].number) for i in others]
     seeds = len(table.seeds)
     if paired is None:
         gaps = (table.accuracy[row] - table.accuracy[others])[:, 0]
@@ -185,19 +186,19 @@ def _verdicts(
             for who, d, p in zip(named, differences, adjusted, strict=True)
         ]
     order = [*REFERENCES, "network", "baseline"]
-    return (*same, *sorted(found, key=lambda v: (order.index(v.against.split("+")[0].split(" ")[0]), v.trial)))
+    return (*same, *sorted(found, key=lambda v: (order.index(v.against.split("+")[0].split(" ")[0]), v.number)))
 
 
 def _overruled(verdicts: tuple[Verdict, ...], found: int, check: RateCheck | None) -> tuple[Verdict, ...]:
     """Without the claims that another learning rate would undo; an adjusted p value stands for the interval."""
     if check is None:
         return verdicts
-    gained, leads = gains(check), {one.trial for one in check.overtaking}
+    gained, leads = gains(check), {one.number for one in check.overtaking}
     kept = []
     for verdict in verdicts:
-        shift = gained.get(found, 0.0) - gained.get(verdict.trial, 0.0)
+        shift = gained.get(found, 0.0) - gained.get(verdict.number, 0.0)
         holds = survives(verdict.words, verdict.ci95, shift) and not (
-            verdict.words == "better" and verdict.trial in leads
+            verdict.words == "better" and verdict.number in leads
         )
         kept.append(verdict if holds else dataclasses.replace(verdict, words=DEPENDS))
     return tuple(kept)
@@ -294,7 +295,7 @@ def _against_uniform(found: Verification) -> str:
 
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     """An entry of `verdict` in `result.json`."""
-    return {**dataclasses.asdict(verdict), "ci95": list(verdict.ci95) if verdict.ci95 else None}
+    return {**as_told(verdict), "ci95": list(verdict.ci95) if verdict.ci95 else None}
 
 
 def verification_to_dict(found: Verification) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _mark(summary: NetworkSummary, best: NetworkSummary | None) -> Mark:
         interval=(100 * summary.ci95[0], 100 * summary.ci95[1]) if scored and summary.ci95 else None,
         seeds=len(summary.accuracies),
         problem=problem,
-        best=best is not None and network.trial == best.network.trial,
+        best=best is not None and network.number == best.network.number,
     )
 
 

@@ -37,7 +37,7 @@ def lowers_once(
         diverged = outcome.status == "failed" and not outcome.note.startswith(OUT_OF_MEMORY)
         if not diverged and not (learns and chance.ended_at(outcome)):
             return
-        name = f"network {network.trial}" + (f" ({', '.join(network.names)})" if network.names else "")
+        name = f"network {network.number}" + (f" ({', '.join(network.names)})" if network.names else "")
         raise Diverged(
             f"{name} {'diverged' if diverged else 'learned nothing'} at the learning rate "
             f"{recipes.of(network).learning_rate:g}: the rate is halved for all networks, once, and the search begins "

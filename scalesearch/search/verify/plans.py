@@ -114,13 +114,13 @@ def leaders(budget: BudgetResult, top: int) -> list[NetworkRecord]:
     ranked = sorted((s for s in budget.networks if s.rank is not None), key=lambda s: s.rank or 0)
     surface = budget.surface
     pooled = None if isinstance(surface, NoSurface) else surface.optimum.best
-    return [s.network for s in ranked[:top]] + [s.network for s in ranked[top:] if s.network.trial == pooled]
+    return [s.network for s in ranked[:top]] + [s.network for s in ranked[top:] if s.network.number == pooled]
 
 
 def _contenders(budget: BudgetResult, top: int) -> list[NetworkRecord]:
     """Leaders and references, each once."""
     references = [s.network for _, s in budget.references if s.ranked]
-    return list({n.trial: n for n in (*leaders(budget, top), *references)}.values())
+    return list({n.number: n for n in (*leaders(budget, top), *references)}.values())
 
 
 def verify_plan(
@@ -170,7 +170,7 @@ def _member(prepared: Prepared, surface: BudgetSurface, network: NetworkRecord, 
         surface.tolerance,
         network.stands_for,
     )
-    return network_record(prepared, network.trial, proposed)
+    return network_record(prepared, network.number, proposed)
 
 
 def fidelity_plans(

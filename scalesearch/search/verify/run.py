@@ -91,7 +91,7 @@ def make_plans(
     prepared: Prepared, result: StudyResult, records: Iterable[TrialRecord], ask: VerifyRequest
 ) -> tuple[StagePlan, ...]:
     """Every stage of a question, the plainest first."""
-    outcomes = [(r.network.trial, r.outcome) for r in records if r.outcome]
+    outcomes = [(r.network.number, r.outcome) for r in records if r.outcome]
     seeds = new_seeds(result, (outcome.seed for _, outcome in outcomes), ask)
     have = frozenset((number, outcome.seed) for number, outcome in outcomes if outcome.status == "complete")
     split: Split = "test" if prepared.dataset.test is not None else "validation"

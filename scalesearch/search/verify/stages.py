@@ -51,7 +51,7 @@ class StageSource(TrialSource):
         for trial in self.budget.trials():
             for record in records_of(trial):
                 if record.outcome and trial.state is not TrialState.RUNNING:
-                    self._done[record.network.trial, record.outcome.seed] = record.outcome
+                    self._done[record.network.number, record.outcome.seed] = record.outcome
         self._running: set[tuple[NetworkSpec, int]] = set()
         self._left = deque(self.missing())
 
@@ -59,7 +59,7 @@ class StageSource(TrialSource):
         """What is still to be done, seed by seed; twins included."""
         pairs = ((network, seed) for seed in self.plan.seeds for network in self.plan.networks)
         known = {*self._done, *self.plan.have}
-        return [(network, seed) for network, seed in pairs if (network.trial, seed) not in known]
+        return [(network, seed) for network, seed in pairs if (network.number, seed) not in known]
 
     def begun(self) -> bool:
         """Whether an earlier process left a training running."""
@@ -90,7 +90,7 @@ class StageSource(TrialSource):
     def next(self) -> OpenTrial | None:
         while self._left:
             network, seed = self._left.popleft()
-            if (network.trial, seed) in self._done:  # an interrupted training has ended meanwhile
+            if (network.number, seed) in self._done:  # an interrupted training has ended meanwhile
                 continue
             twin = self._twin(network, seed)
             if twin is not None:
@@ -103,7 +103,7 @@ class StageSource(TrialSource):
     @override
     def closed(self, done: OpenTrial) -> None:
         for outcome in done.outcomes.values():
-            self._done[done.network.trial, outcome.seed] = outcome
+            self._done[done.network.number, outcome.seed] = outcome
             for network, seed in self.missing():
                 if network.spec == done.network.spec and seed == outcome.seed:
                     self._copy(network, outcome)
@@ -115,14 +115,14 @@ class StageSource(TrialSource):
         return OpenTrial(self.budget, trial, network, (seed,))
 
     def _twin(self, network: NetworkRecord, seed: int) -> TrainingOutcome | None:
-        numbers = [other.trial for other in self.plan.networks if other.spec == network.spec]
+        numbers = [other.number for other in self.plan.networks if other.spec == network.spec]
         return next((self._done[n, seed] for n in numbers if (n, seed) in self._done), None)
 
     def _copy(self, network: NetworkRecord, outcome: TrainingOutcome) -> None:
         opened = self._begin(network, outcome.seed)
         opened.add(outcome)
         opened.close()
-        self._done[network.trial, outcome.seed] = outcome
+        self._done[network.number, outcome.seed] = outcome
 
 
 def total_trainings(sources: Sequence[StageSource]) -> int:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from scalesearch.networks.spec import spec_from_dict, spec_to_dict
 from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.study.record.rows import EpochPoint, NetworkRecord, TrainingOutcome
+
+
+def as_told(item: Any) -> dict[str, Any]:
+    """`asdict` of what tells of a network, by the keys of result.json, where a network's number is `trial`."""
+    return {"trial" if key == "number" else key: value for key, value in dataclasses.asdict(item).items()}
 
 
 def outcome_to_dict(outcome: TrainingOutcome) -> dict[str, Any]:
@@ -35,7 +41,7 @@ def network_to_dict(network: NetworkRecord) -> dict[str, Any]:
     """A plain mapping for JSON, which `network_from_dict` reads back to an equal value."""
     c, s = network.coefficients, network.shares
     return {
-        "trial": network.trial,
+        "trial": network.number,
         "budget": network.budget,
         "roles": list(network.roles),
         "coefficients": [c.alpha, c.beta, c.gamma],
@@ -62,6 +68,7 @@ def network_to_dict(network: NetworkRecord) -> dict[str, Any]:
 def network_from_dict(values: Mapping[str, Any]) -> NetworkRecord:
     """The inverse of `network_to_dict`."""
     fields = dict(values)
+    fields["number"] = fields.pop("trial")
     if "target_macs" in fields:  # written before budgets had other currencies
         fields |= {"currency": "macs", "cost": values["macs"], "target": fields.pop("target_macs")}
     fields["excess"] = tuple((name, part) for name, part in values.get("excess", ()))

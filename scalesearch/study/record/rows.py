@@ -60,7 +60,7 @@ class NetworkRecord:
     """A candidate as a study keeps it.
 
     Attributes:
-        trial: number of the network in the study, in the order of proposal.
+        number: of the network in the study, in the order of proposal.
         budget: text of the budget; the baseline's own is `1x`.
         roles: names under which it was proposed: `baseline`, `depth`, `width`, `resolution`, `uniform`, `efficientnet`.
         coefficients: the triple that proposed it.
@@ -78,7 +78,7 @@ class NetworkRecord:
         stands_for: the roles that no network has, for which this one, the nearest, stands.
     """
 
-    trial: int
+    number: int
     budget: str
     roles: tuple[str, ...]
     coefficients: Coefficients

@@ -73,7 +73,7 @@ TIME_COLUMNS = ("seconds", "finished_at")
 def _network_cells(network: NetworkRecord) -> dict[str, Any]:
     c, s, spec = network.coefficients, network.shares, network.spec
     return {
-        "trial": network.trial,
+        "trial": network.number,
         "budget": network.budget,
         "roles": "+".join(network.roles),
         "alpha": c.alpha,

@@ -170,7 +170,7 @@ def _run(
                 job = waiting.popleft()
                 executor.submit(job)
                 flying.add(job)
-                listener.started(job, records[job.trial])
+                listener.started(job, records[job.number])
             _take_events(executor, flying, listener, records)
             if deadline is not None and time.monotonic() >= deadline:
                 waiting.clear()
@@ -189,7 +189,7 @@ def _take_events(executor: Executor, flying: set[Job], listener: Listener, recor
         if isinstance(event, JobDone):
             flying.discard(event.job)
             if event.outcome.status != "stopped":  # it goes on another time
-                listener.finished(event.job, records[event.job.trial], event.outcome)
+                listener.finished(event.job, records[event.job.number], event.outcome)
         else:
             listener.epoch(event.job, event.point)
 
@@ -206,9 +206,9 @@ def _save_running(executor: Executor, flying: set[Job], listener: Listener, reco
 
 def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor, said: Said) -> StagesPlan:
     """What is about to be trained, and how long it may take: one network is timed, the others follow their cost."""
-    largest = max((setup.planned[job.trial] for job in jobs), key=lambda one: one.macs)
+    largest = max((setup.planned[job.number] for job in jobs), key=lambda one: one.macs)
     pace = executor.training_seconds(largest.spec) / largest.macs
-    seconds = sum(pace * setup.planned[job.trial].macs for job in jobs)
+    seconds = sum(pace * setup.planned[job.number].macs for job in jobs)
     data = setup.dataset
     scored = f"{len(data.test)} test images, once" if data.test is not None else "the validation images"
     lines = (

@@ -135,7 +135,7 @@ class FullWorker:
 
     def run(self, job: Job, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]) -> TrainingOutcome:
         """See `Worker.run`: train, or go on; then the test images, once."""
-        planned = self.setup.planned[job.trial]
+        planned = self.setup.planned[job.number]
         folder = planned.place(job.seed)
         done = read_trained(folder)
         if done is not None:

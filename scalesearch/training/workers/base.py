@@ -52,21 +52,22 @@ class WorkerSetup(Setup):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training: network number of the study, network, seed.
+    """One training: network, seed.
 
     Attributes:
+        number: of the network in the study.
         recipe: by which it is trained; None takes the setup's.
     """
 
-    trial: int
+    number: int
     spec: NetworkSpec
     seed: int
     recipe: ProxyRecipe | None = None
 
     @property
-    def number(self) -> int:
-        """Trial and seed as one whole number."""
-        return (self.trial << 32) | self.seed
+    def key(self) -> int:
+        """Network and seed as one whole number."""
+        return (self.number << 32) | self.seed
 
 
 @dataclass(frozen=True, slots=True)

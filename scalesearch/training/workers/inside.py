@@ -182,7 +182,7 @@ def run_job(job: Job) -> TrainingOutcome:
     def report(point: EpochPoint) -> None:
         _reports.put((job, point))
 
-    return _current().run(job, report, lambda: job.number in _cancelled)
+    return _current().run(job, report, lambda: job.key in _cancelled)
 
 
 def run_estimate(spec: NetworkSpec) -> float:

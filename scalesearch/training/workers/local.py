@@ -109,7 +109,7 @@ class LocalExecutor(Executor):
 
     @override
     def cancel(self, job: Job) -> None:
-        self._cancelled[self._cancellations % len(self._cancelled)] = job.number
+        self._cancelled[self._cancellations % len(self._cancelled)] = job.key
         self._cancellations += 1
 
     def _epochs(self) -> list[EpochDone]:
