@@ -447,7 +447,7 @@ def build(depth, width, resolution=12, num_classes=10, in_channels=1):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
 """
     (tmp_path / "again_net.py").write_text(source)
-    base = ("--base", "again_net:build", "--tolerance", "0.5")
+    base = ("--base", "again_net:build", "--tolerance", "0.5", "--lr", "0.1")
     try:
         assert call(*RUN, *base)[0] == 0
         (tmp_path / "again_net.py").write_text(source + "# a comment changes nothing\n")
