@@ -11,7 +11,7 @@ import time
 
 from scalesearch.networks.registry import BASELINES, get_baseline
 from scalesearch.scaling.coefficients import lattice_with, parse_budget
-from scalesearch.scaling.realize import make_surface, realize_all
+from scalesearch.scaling.realize import make_surface, realize
 
 
 def main(points: int = 200, budgets: str = "2x,4x,0.5x") -> None:
@@ -29,7 +29,9 @@ def row(name: str, text: str, points: int) -> None:
     baseline = get_baseline(name)
     lattice = lattice_with(points)
     begun = time.perf_counter()
-    found = realize_all(make_surface(baseline, baseline.task, parse_budget(text), 0.02), lattice).values()
+    surface = make_surface(baseline, baseline.task, parse_budget(text), 0.02)
+    candidates = [realize(surface, surface.coefficients(shares)) for shares in lattice]
+    found = {candidate.spec: candidate for candidate in candidates}.values()
     milliseconds = 1000 * (time.perf_counter() - begun) / len(lattice)
     misses = [abs(c.residual) for c in found]
     before = [c.cost_before_repair / c.target for c in found]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -11,11 +12,22 @@ from torch import nn
 from scalesearch.networks import base
 from scalesearch.networks.base import ClosedFormBaseline, Task
 from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import Shares
 from scalesearch.scaling.cost import QUANTITIES, Cost, closed_form, count
+from scalesearch.scaling.realize import BudgetSurface, Candidate, realize
 
 
 def four(cost: Cost) -> tuple[int, ...]:
     return tuple(getattr(cost, name) for name in QUANTITIES)
+
+
+def realized(surface: BudgetSurface, points: Iterable[Shares]) -> dict[NetworkSpec, Candidate]:
+    """Distinct networks of many points, each with every triple that rounds to it, in the order of the points."""
+    found: dict[NetworkSpec, Candidate] = {}
+    for candidate in (realize(surface, surface.coefficients(shares)) for shares in points):
+        before = found.get(candidate.spec, replace(candidate, coefficients=()))
+        found[candidate.spec] = replace(before, coefficients=before.coefficients + candidate.coefficients)
+    return found
 
 
 def on_meta(make: Callable[[], nn.Module]) -> nn.Module:

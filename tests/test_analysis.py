@@ -1,6 +1,5 @@
 """Noise, fronts, summaries, verdicts and the result: planted parameters, brute force and numbers by hand."""
 
-import itertools
 import json
 import math
 import statistics
@@ -14,7 +13,7 @@ from synthetic import BASELINE_MACS, Plan, manifest_of, records_of, study
 
 from scalesearch.analysis.leader import NO_EVIDENCE, advice, compare_best
 from scalesearch.analysis.noise import one_way_anova, reliability, seeds_needed, spearman_brown
-from scalesearch.analysis.pareto import hypervolume, pareto_front
+from scalesearch.analysis.pareto import pareto_front
 from scalesearch.analysis.result import compute_result
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.analysis.summary import pooled_anova, summarize, with_role
@@ -158,7 +157,7 @@ def test_the_measured_tasks_need_the_seeds_written_down(icc, low, high):
     assert low <= seeds_needed(icc) <= high
 
 
-# Pareto front and hypervolume
+# Pareto front
 
 points = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), max_size=12)
 
@@ -178,24 +177,6 @@ def test_the_front_is_what_brute_force_finds_ties_included(pairs):
 
 def test_the_front_of_nothing_is_empty():
     assert pareto_front([], []) == ()
-    assert hypervolume([], [], (1.0, 0.0)) == 0.0
-
-
-@modest
-@given(points)
-def test_the_hypervolume_is_the_number_of_dominated_cells(pairs):
-    cells = itertools.product(range(1, 7), range(6))
-    dominated = sum(any(c <= x and s > y for c, s in pairs) for x, y in cells)
-    assert hypervolume([c for c, _ in pairs], [s for _, s in pairs], (7.0, 0.0)) == dominated
-
-
-@modest
-@given(points, st.tuples(st.integers(1, 8), st.integers(-1, 8)))
-def test_another_network_never_lowers_the_hypervolume(pairs, extra):
-    def volume(ps):
-        return hypervolume([c for c, _ in ps], [s for _, s in ps], (7.0, 0.0))
-
-    assert volume([*pairs, extra]) >= volume(pairs)
 
 
 # Summaries

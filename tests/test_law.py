@@ -168,8 +168,8 @@ def test_points_off_the_curve_widen_the_bands_and_are_told():
     assert off.misfit.p < 0.01
     assert off.misfit.scale > 2
     ratios = np.array([4.0])
-    low, high = off.strategies[0].curve_interval(ratios)
-    low_on, high_on = on.strategies[0].curve_interval(ratios)
+    low, high = off.strategies[0].band(ratios, 5)
+    low_on, high_on = on.strategies[0].band(ratios, 5)
     assert high - low > 1.5 * (high_on - low_on)
 
 

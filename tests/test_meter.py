@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from network_checks import realized
 from torch import nn
 
 from scalesearch.errors import BudgetError, ConfigError, DeviceError, InfeasibleError, UsageError
@@ -24,7 +25,7 @@ from scalesearch.scaling.cost import meter as meter_module
 from scalesearch.scaling.cost.latency import Latency, measure_latency
 from scalesearch.scaling.cost.memory import training_bytes
 from scalesearch.scaling.cost.meter import Conditions, CostMeter, Limits
-from scalesearch.scaling.realize import FEW_COMBINATIONS, make_surface, realize, realize_all
+from scalesearch.scaling.realize import FEW_COMBINATIONS, make_surface, realize
 from scalesearch.scaling.units import CURRENCIES, memory_is_estimate
 from scalesearch.study.config import config_from_dict
 
@@ -56,7 +57,7 @@ def timed(monkeypatch, micro):
 @pytest.mark.parametrize("budget", ["0.5x", "2x", "4x"])
 def test_every_network_of_a_lattice_meets_a_budget_in_any_counted_currency(micro, currency, budget):
     surface = make_surface(micro, TASK, parse_budget(budget), 0.02, meter=CostMeter(micro, TASK, currency))
-    found = realize_all(surface, lattice_with(66)).values()
+    found = realized(surface, lattice_with(66)).values()
     own = getattr(closed_form(micro, micro.spec, TASK), currency)
     assert all(c.within_tolerance for c in found)
     for candidate in list(found)[:5]:
@@ -223,7 +224,7 @@ def test_measured_exponents_move_the_points_and_not_the_budget(micro):
     assert max(direction) / min(direction) < 1.02  # the same direction as the paper's triple, a little further out
     assert EFFICIENTNET.alpha < c.alpha
     surface = make_surface(micro, TASK, parse_budget("2x"), 0.02, exponents=exponents)
-    assert all(x.within_tolerance for x in realize_all(surface, lattice_with(21)).values())
+    assert all(x.within_tolerance for x in realized(surface, lattice_with(21)).values())
 
 
 class Valued(nn.Module):

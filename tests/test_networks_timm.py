@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from network_checks import on_meta, shapes
+from network_checks import on_meta, realized, shapes
 
 from scalesearch.errors import InfeasibleError, MissingExtraError, UnknownNameError, UsageError
 from scalesearch.networks.base import QUANTITIES, Task
@@ -15,7 +15,7 @@ from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.timm.mobile import scaled_stage
 from scalesearch.scaling.coefficients import Coefficients, lattice_with, parse_budget
 from scalesearch.scaling.cost import count_module
-from scalesearch.scaling.realize import make_surface, realize_all, round_spec
+from scalesearch.scaling.realize import make_surface, round_spec
 
 timm = pytest.importorskip("timm")
 
@@ -289,7 +289,7 @@ def test_a_spec_of_another_family_is_refused():
 
 def test_networks_meet_twice_the_budget():
     baseline = get_baseline("timm:test_vit")
-    found = realize_all(make_surface(baseline, baseline.task, parse_budget("2x"), 0.02), lattice_with(3))
+    found = realized(make_surface(baseline, baseline.task, parse_budget("2x"), 0.02), lattice_with(3))
     assert len(found) == 3
     assert all(candidate.within_tolerance for candidate in found.values())
 
@@ -298,6 +298,6 @@ def test_networks_meet_twice_the_budget():
 @pytest.mark.parametrize("name", MEASURED)
 def test_networks_of_every_family_meet_twice_the_budget(name):
     baseline = get_baseline(f"timm:{name}")
-    found = realize_all(make_surface(baseline, baseline.task, parse_budget("2x"), 0.02), lattice_with(10))
+    found = realized(make_surface(baseline, baseline.task, parse_budget("2x"), 0.02), lattice_with(10))
     assert len(found) >= 8
     assert all(candidate.within_tolerance for candidate in found.values())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scalesearch.analysis.fidelity.ranks import RankAgreement, agreement, kendall, regret_interval, top_regret
+from scalesearch.analysis.fidelity.ranks import RankAgreement, agreement, kendall, regret_interval
 
 
 def tables(rng, networks: int, seeds: int, sd: float, rho: float = 1.0):
@@ -23,12 +23,6 @@ def test_tau_is_that_of_scipy_with_and_without_ties(levels):
     a, b = rng.integers(levels, size=(2, 60, 9)).astype(float)
     theirs = [stats.kendalltau(x, y).statistic for x, y in zip(a, b, strict=True)]
     assert kendall(a, b) == pytest.approx(np.array(theirs), abs=1e-12)
-
-
-def test_regret_is_what_the_leader_of_the_one_lacks_in_the_other():
-    chosen_by, truth = np.array([0.7, 0.9, 0.8]), np.array([0.90, 0.85, 0.88])
-    assert float(top_regret(chosen_by, truth)) == pytest.approx(0.05)
-    assert float(top_regret(truth, truth)) == 0.0
 
 
 def test_without_noise_identical_and_reversed_orders_are_certain():

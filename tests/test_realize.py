@@ -10,6 +10,7 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_checks import realized
 
 from scalesearch.errors import InfeasibleError
 from scalesearch.networks.base import Task
@@ -27,10 +28,8 @@ from scalesearch.scaling.realize import (
     distortion,
     fit_channels,
     make_surface,
-    merge,
     neighbours,
     realize,
-    realize_all,
 )
 
 modest = settings(deadline=None, derandomize=True, max_examples=40)
@@ -57,7 +56,7 @@ def lattice_candidates(name, budget):
 
 
 def dense(surface):
-    return realize_all(surface, lattice_with(DENSE_POINTS))
+    return realized(surface, lattice_with(DENSE_POINTS))
 
 
 def coarse_surface():
@@ -171,16 +170,6 @@ def test_a_dense_lattice_names_every_network_once_with_all_its_coefficients():
     assert all(spec == candidate.spec for spec, candidate in networks.items())
 
 
-def test_merging_keeps_the_order_of_proposal_and_each_triple_once():
-    surface = surface_of("efficientnet_micro")
-    a, b = (realize(surface, surface.coefficients(REFERENCES[name])) for name in ("depth", "width"))
-    again = replace(a, coefficients=(Coefficients(1.9, 1.0, 1.0),))
-    merged = merge([a, b, again, a])
-    assert list(merged) == [a.spec, b.spec]
-    assert merged[a.spec].coefficients == (*a.coefficients, Coefficients(1.9, 1.0, 1.0))
-    assert merge([]) == realize_all(surface, []) == {}
-
-
 @pytest.mark.parametrize(("name", "budget"), CASES)
 def test_repaired_channels_are_multiples_of_the_divisor(name, budget):
     divisor = surface_of(name, budget).baseline.rules.width_divisor
@@ -205,7 +194,7 @@ def test_repair_does_not_distort_the_network():
 
 def test_a_baseline_too_coarse_for_its_budget_keeps_the_candidate_with_its_residual():
     surface = coarse_surface()
-    candidates = realize_all(surface, lattice_with(28)).values()
+    candidates = realized(surface, lattice_with(28)).values()
     off = [c for c in candidates if not c.within_tolerance]
     assert off
     for candidate in off:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from network_checks import realized
 from shown import check_legible, flat, said
 
 from scalesearch.data.mini import read_mini
@@ -24,7 +25,7 @@ from scalesearch.report.figures.spaces import cells
 from scalesearch.scaling.answers.surface import SpaceReport, breakpoints, cost_spread, depth_ranges, study_cost
 from scalesearch.scaling.coefficients import lattice_with, parse_budget
 from scalesearch.scaling.questions.surface import EMBEDDED_IMAGES, LARGEST_ALPHA, StudySize, explore_space
-from scalesearch.scaling.realize import make_surface, realize_all, round_spec
+from scalesearch.scaling.realize import make_surface, round_spec
 from scalesearch.study.config import StudyConfig
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -154,7 +155,7 @@ def test_b0_at_2x_in_numbers():
 
 def test_networks_are_those_that_a_search_sees():
     surface = make_surface(B0, B0.task, parse_budget("2x"), 0.02)
-    expected = realize_all(surface, lattice_with(66))
+    expected = realized(surface, lattice_with(66))
     found = report(B0, points=66)
     assert {network.spec: len(network.points) for network in found.networks} == {
         spec: len(candidate.coefficients) for spec, candidate in expected.items()

@@ -10,7 +10,7 @@ import pytest
 from synthetic import Plan, networks_of
 
 from scalesearch.analysis.seed_table import SeedTable
-from scalesearch.analysis.verified.transfer import Transfer, transfer, transfer_to_dict, verified_phis
+from scalesearch.analysis.verified.transfer import Transfer, transfer, transfer_to_dict
 
 NETWORKS = networks_of(Plan(networks=6))[1:]
 FIRST, SECOND, THIRD = (n.number for n in NETWORKS[:3])
@@ -104,10 +104,8 @@ def test_nothing_to_compare_is_none():
     assert transfer("2x", FIRST, one, {2.0: table(FALLING[:1])}) is None
 
 
-def test_verified_phis_are_those_that_were_trained():
+def test_a_status_is_told_by_its_phi():
     found = transfer("2x", FIRST, table(FALLING), {3.0: table(FALLING[::-1]), 2.0: table(FALLING)})
-    assert verified_phis(found) == {2.0: "verified: leads (5 seeds)", 3.0: "verified: no longer leads (5 seeds)"}
-    assert verified_phis(None) == {}
     assert isinstance(found, Transfer)
     assert found.status(2.0).status == "leads"
     assert found.status(4.0) is None

@@ -1,4 +1,4 @@
-"""Which networks are not beaten on both cost and accuracy, and how much of the plane they dominate."""
+"""Which networks are not beaten on both cost and accuracy."""
 
 from __future__ import annotations
 
@@ -25,20 +25,3 @@ def pareto_front(costs: Sequence[float], scores: Sequence[float]) -> tuple[int, 
         if not front or scores[index] > scores[front[-1]]:
             front.append(index)
     return tuple(front)
-
-
-def hypervolume(costs: Sequence[float], scores: Sequence[float], worst: tuple[float, float]) -> float:
-    """Area of the plane dominated by the points, up to the reference point `worst` = (cost, score).
-
-    Example:
-        >>> hypervolume([1.0, 2.0], [0.5, 0.7], worst=(3.0, 0.0))
-        1.2
-    """
-    inside = [(c, s) for c, s in zip(costs, scores, strict=True) if c < worst[0] and s > worst[1]]
-    front = pareto_front([c for c, _ in inside], [s for _, s in inside])
-    area, floor = 0.0, worst[1]
-    for index in front:
-        cost, score = inside[index]
-        area += (worst[0] - cost) * (score - floor)
-        floor = score
-    return area

@@ -80,18 +80,6 @@ def kendall(a: Floats, b: Floats) -> Floats:
         return np.asarray((left * right).sum(-1) / np.sqrt(both))
 
 
-def top_regret(chosen_by: Floats, truth: Floats) -> Floats:
-    """What is lost along the last axis by taking the top of one ranking under the other.
-
-    Example:
-        >>> float(top_regret(np.array([0.7, 0.8]), np.array([0.75, 0.5])))
-        0.25
-    """
-    leader = chosen_by.argmax(-1)
-    got = np.take_along_axis(truth, leader[..., None], -1)[..., 0]
-    return np.asarray(truth.max(-1) - got)
-
-
 def agreement(
     first: Floats,
     second: Floats,

@@ -123,10 +123,6 @@ class StrategyLaw:
     curves: Curves | None
     noise: Floats | None
 
-    def curve_interval(self, ratios: Floats) -> tuple[Floats, Floats] | None:
-        """Pointwise 95 % interval of the curve itself."""
-        return None if self.curves is None else _ends(self.curves.at(ratios))
-
     def band(self, ratios: Floats, seeds: int) -> tuple[Floats, Floats] | None:
         """Pointwise 95 % prediction band for the mean of `seeds` trainings: the curve and the noise of measuring."""
         if self.curves is None or self.noise is None:

@@ -63,11 +63,6 @@ class Transfer:
         return next((one for one in self.at if abs(one.phi - phi) < 1e-9), None)
 
 
-def verified_phis(found: Transfer | None) -> dict[float, str]:
-    """Phi -> what was found there, such as `verified: leads`; every other phi above 1 is extrapolated."""
-    return {one.phi: f"verified: {one.status} ({one.seeds} seeds)" for one in found.at} if found else {}
-
-
 def transfer(budget: str, found: int, at_one: SeedTable, at_phi: Mapping[float, SeedTable]) -> Transfer | None:
     """Compare the order of networks at phi = 1 with that at every larger phi.
 

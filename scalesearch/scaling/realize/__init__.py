@@ -23,9 +23,7 @@ from scalesearch.scaling.realize.channels import (
 from scalesearch.scaling.realize.points import (
     DENSE_POINTS,
     coefficient_ranges,
-    merge,
     realize,
-    realize_all,
     skeleton_map,
 )
 from scalesearch.scaling.realize.surface import (
@@ -51,10 +49,8 @@ __all__ = [
     "distortion",
     "fit_channels",
     "make_surface",
-    "merge",
     "neighbours",
     "realize",
-    "realize_all",
     "round_spec",
     "skeleton_map",
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from scalesearch.errors import BaseError, InfeasibleError
 from scalesearch.networks.spec import NetworkSpec, round_widths, snap_resolution
-from scalesearch.scaling.coefficients import Coefficients, Shares, lattice_with
+from scalesearch.scaling.coefficients import Coefficients, lattice_with
 from scalesearch.scaling.realize.candidate import Candidate
 from scalesearch.scaling.realize.channels import fit_channels
 from scalesearch.scaling.realize.surface import BudgetSurface
@@ -57,21 +57,6 @@ def _plainly(surface: BudgetSurface, asked: Coefficients) -> float:
         return surface.meter.cost(plain)
     except (BaseError, InfeasibleError):
         return math.nan
-
-
-def merge(candidates: Iterable[Candidate]) -> dict[NetworkSpec, Candidate]:
-    """One candidate a network, in the order of first proposal, each with every triple that rounds to it."""
-    merged: dict[NetworkSpec, Candidate] = {}
-    for candidate in candidates:
-        known = merged.get(candidate.spec)
-        triples = (known.coefficients if known else ()) + candidate.coefficients
-        merged[candidate.spec] = replace(known or candidate, coefficients=tuple(dict.fromkeys(triples)))
-    return merged
-
-
-def realize_all(surface: BudgetSurface, shares: Iterable[Shares]) -> dict[NetworkSpec, Candidate]:
-    """Distinct networks of many points of the surface."""
-    return merge(realize(surface, surface.coefficients(point)) for point in shares)
 
 
 def skeleton_map(surface: BudgetSurface, points: int = DENSE_POINTS) -> dict[NetworkSpec, tuple[Coefficients, ...]]:
