@@ -15,7 +15,7 @@ from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.user.call import load
 from scalesearch.scaling.candidates import NARROWER, TOLERANCES, adapted, enumerated, instead, near, within_each
 from scalesearch.scaling.candidates.axis import Step, reach, spaced, steps, with_splits
-from scalesearch.scaling.candidates.dimensions import FAR, Axes, Probe, axes
+from scalesearch.scaling.candidates.dimensions import FAR, Axes, DimensionProbe, axes
 from scalesearch.scaling.candidates.enumerated import apart, own_shares
 from scalesearch.scaling.candidates.instead import promising
 from scalesearch.scaling.coefficients import REFERENCES, Shares, distance, parse_budget
@@ -225,7 +225,7 @@ def test_where_few_are_found_inside_those_smaller_in_one_dimension_are_taken_too
 
 def test_dimensions_go_both_ways_only_where_that_is_asked_for(write):
     given = surface(write(COARSE))
-    near_by, far = axes(Probe(given)), axes(Probe(given, FAR))
+    near_by, far = axes(DimensionProbe(given)), axes(DimensionProbe(given, FAR))
     native = given.baseline.spec.resolution_px
     assert min(s.value for s in near_by.depths) == 1000
     assert min(s.value for s in near_by.sizes) == native

@@ -18,7 +18,7 @@ from scalesearch.export import export_study, get_library
 from scalesearch.export.check.ask import Request, check_export
 from scalesearch.export.check.child import check_gap, check_member, compare, expected
 from scalesearch.export.check.reference import own_network, randomise
-from scalesearch.export.library import WHOLE, CheckError, Probe, StageCount
+from scalesearch.export.library import WHOLE, CheckError, LibraryProbe, StageCount
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 
@@ -103,18 +103,18 @@ def test_counts_are_compared_stage_by_stage_or_as_a_whole():
     found = family()
     member = found.members[1]
     own = expected(found, member, None)
-    compare("x", member, own, Probe(own, None))
-    compare("x", member, own, Probe({WHOLE: StageCount(None, member.macs)}, None))
+    compare("x", member, own, LibraryProbe(own, None))
+    compare("x", member, own, LibraryProbe({WHOLE: StageCount(None, member.macs)}, None))
     moved = {**own, "0": StageCount(1, own["0"].macs), "1": StageCount(own["0"].params + own["1"].params - 1, 0)}
     with pytest.raises(CheckError, match="with 1 parameters in stage 0"):
-        compare("x", member, own, Probe(moved, None))
+        compare("x", member, own, LibraryProbe(moved, None))
     with pytest.raises(CheckError, match=rf"with 7 multiply-adds in all, .* has {member.macs:,}"):
-        compare("x", member, own, Probe({WHOLE: StageCount(None, 7)}, None))
+        compare("x", member, own, LibraryProbe({WHOLE: StageCount(None, 7)}, None))
     with pytest.raises(CheckError, match="with 5 parameters in stage extra, where the study's network has 0"):
-        compare("x", member, own, Probe({**own, "extra": StageCount(5, None)}, None))
+        compare("x", member, own, LibraryProbe({**own, "extra": StageCount(5, None)}, None))
     missing = {name: count for name, count in own.items() if name != "head"}
     with pytest.raises(CheckError, match="with 0 parameters in stage head"):
-        compare("x", member, own, Probe(missing, None))
+        compare("x", member, own, LibraryProbe(missing, None))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_counts_are_compared_stage_by_stage_or_as_a_whole():
     ],
 )
 def test_the_limit_of_logits_grows_with_them_and_vanishes_with_them(largest, gap, fits):
-    member, probe = family().members[1], Probe({}, gap)
+    member, probe = family().members[1], LibraryProbe({}, gap)
     if fits:
         check_gap(get_library("python"), member, probe, largest)
     else:
@@ -143,9 +143,9 @@ def test_macs_that_cannot_be_counted_are_not_compared():
     found = family()
     own = expected(found, found.members[1], None)
     uncounted = {name: StageCount(count.params, None) for name, count in own.items()}
-    compare("x", found.members[1], own, Probe(uncounted, None))
-    assert Probe(uncounted, None).macs is None
-    assert Probe(uncounted, None).params == found.members[1].params
+    compare("x", found.members[1], own, LibraryProbe(uncounted, None))
+    assert LibraryProbe(uncounted, None).macs is None
+    assert LibraryProbe(uncounted, None).params == found.members[1].params
 
 
 @pytest.mark.parametrize("name", ["efficientnet_micro", "mobilenet_v2_small", "resnet_small", "densenet_small"])

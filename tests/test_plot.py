@@ -20,7 +20,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StorageError, UnknownNameError, UsageError
 from scalesearch.report.figures import FIGURES, figure, pareto_info, save_figure, simplex_info, svg_text
 from scalesearch.report.figures.simplex import HEIGHT, at
-from scalesearch.report.figures.style import plain
+from scalesearch.report.figures.style import literal_text
 from scalesearch.scaling.coefficients import REFERENCES, Shares
 
 KINDS = tuple(kind for kind in FIGURES if kind != "law")
@@ -199,9 +199,9 @@ def test_an_unfinished_study_says_so_in_the_title():
 
 
 def test_user_text_is_shown_as_it_is_and_shortened():
-    assert plain("a$b$") == r"a\$b\$"
-    assert plain("漢\n") == "??"
-    assert len(plain("x" * 500)) < 100
+    assert literal_text("a$b$") == r"a\$b\$"
+    assert literal_text("漢\n") == "??"
+    assert len(literal_text("x" * 500)) < 100
 
 
 @pytest.mark.parametrize("name", ["typical", "hostile text"])

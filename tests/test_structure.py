@@ -70,3 +70,14 @@ def test_a_folder_can_be_read_at_a_glance():
     assert {folder: n for folder, n in fullest.items() if n > 20} == {}
     top = [path.name for path in PACKAGE.iterdir() if not path.name.startswith("__") and path.name != "py.typed"]
     assert len(top) <= 14, sorted(top)
+
+
+def test_no_class_has_the_name_of_another():
+    """But for modules of torch and classes that are copied into exports, which have their libraries' names."""
+    named: dict[str, list[str]] = {}
+    for path in MODULES:
+        if not {"modules", "classes"} & set(path.parts):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    named.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in named.items() if len(places) > 1} == {}

@@ -21,7 +21,7 @@ from synthetic import Plan, networks_of, study
 
 from scalesearch.analysis.response import surface as module
 from scalesearch.analysis.response.optimum import _areas, percent
-from scalesearch.analysis.response.polynomials import FLAT_GRID, Model, scheffe
+from scalesearch.analysis.response.polynomials import FLAT_GRID, Polynomial, scheffe
 from scalesearch.analysis.response.posterior import GRID, Observations, SurfacePosterior, covariance, plane
 from scalesearch.analysis.response.surface import (
     NoSurface,
@@ -137,7 +137,7 @@ def test_leaving_out_equals_fitting_the_others(terms, grid):
     values = np.array([a for s in rows for a in s.accuracies])
     ends = np.cumsum(counts)
     groups = [np.arange(end - n, end) for end, n in zip(ends, counts, strict=True)]
-    found = Model(shares, groups, seeds, terms, grid).left_out(values)
+    found = Polynomial(shares, groups, seeds, terms, grid).left_out(values)
     for out, group in enumerate(groups):
         assert found[out] == pytest.approx(_refitted(shares, counts, seeds, values, terms, grid, out, group), abs=1e-10)
 

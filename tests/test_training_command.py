@@ -44,7 +44,7 @@ from scalesearch.scaling.cost import count_module
 from scalesearch.study import StudyPaths
 from scalesearch.study.record import EpochPoint
 from scalesearch.training.full import Means, compared, train, trained, trainings_to_dict
-from scalesearch.training.full.ablation import altered, check_part
+from scalesearch.training.full.ablation import ablated, check_part
 from scalesearch.training.full.checkpoint import checkpoints
 from scalesearch.training.full.files import Trained, read_trained, write_trained
 from scalesearch.training.full.loop import FullTraining
@@ -202,7 +202,7 @@ def test_the_stored_accuracy_is_that_of_the_stored_weights(whole, data):
         read = load_weights(one.weights)
         facts = weights_facts(read.metadata)
         recipe = TrainRecipe(**facts["recipe"])
-        base = altered(get_baseline(facts["base"]), recipe)
+        base = ablated(get_baseline(facts["base"]), recipe)
         network = base.build(spec_from_dict(facts["network"]), Task(facts["classes"], facts["channels"])).eval()
         network.load_state_dict(read.state)
         for split, wanted in (("test", one.accuracy), ("val", one.val_accuracy)):
@@ -500,21 +500,21 @@ def test_a_part_that_a_family_does_not_have_is_refused(base, part):
     baseline = get_baseline(base)
     with pytest.raises(ConfigError, match=f"{base} has no {part} that can be taken out"):
         check_part(baseline, part)
-        altered(baseline, TrainRecipe(**{part: False}) if part in ("swish", "se") else TrainRecipe())
+        ablated(baseline, TrainRecipe(**{part: False}) if part in ("swish", "se") else TrainRecipe())
 
 
 def test_timms_networks_keep_their_own_parts():
     pytest.importorskip("timm")
     baseline = get_baseline("timm:efficientnet_lite0")
-    assert altered(baseline, TrainRecipe()) == baseline
+    assert ablated(baseline, TrainRecipe()) == baseline
     check_part(baseline, "stochastic_depth")
     with pytest.raises(ConfigError, match="timm:efficientnet_lite0 has no se that can be taken out"):
-        altered(baseline, TrainRecipe(se=False))
+        ablated(baseline, TrainRecipe(se=False))
 
 
 def test_regnet_without_squeezes_is_its_own_count():
     baseline = get_baseline("regnet_y_800mf")
-    bare = altered(baseline, TrainRecipe(se=False))
+    bare = ablated(baseline, TrainRecipe(se=False))
     assert bare.macs(baseline.spec, baseline.task) < baseline.macs(baseline.spec, baseline.task)
 
 

@@ -13,7 +13,7 @@ from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.errors import StudyError, UsageError
 from scalesearch.export.card import family_card, not_recommended
 from scalesearch.export.library import Family, Member
-from scalesearch.export.user_code import check_unchanged
+from scalesearch.export.user_code import check_code_unchanged
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.questions.family import scale_family
@@ -83,7 +83,7 @@ def _members(
         ),
         FOUND: Member(FOUND, member_name(stem, FOUND), found.spec, found.macs, found.params, "found"),
     }  # fmt: skip
-    check_unchanged(result, baseline, task, own[FOUND])
+    check_code_unchanged(result, baseline, task, own[FOUND])
     others = [phi for phi in phis if phi not in own]
     scaled = _scaled(result, chosen, stem, others) if others else {}
     return tuple((own | scaled)[phi] for phi in phis)

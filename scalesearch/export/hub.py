@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import UsageError
-from scalesearch.export.library import Family, Library, Probe
+from scalesearch.export.library import Family, Library, LibraryProbe
 from scalesearch.export.timm.library import TimmLibrary, Written
 from scalesearch.study.files import write_atomic
 from scalesearch.training.weights import Weights, save_weights
@@ -77,7 +77,7 @@ class HubLibrary(Library):
         """The card once more under the name that hubs show, with what they index."""
         return {README: _FRONT + text}
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """Load the folder as a user would, then count and compare."""
         import timm
 

@@ -134,7 +134,7 @@ class StageCount:
 
 
 @dataclass(frozen=True)
-class Probe:
+class LibraryProbe:
     """What a builder gave when it was called in the target library.
 
     Attributes:
@@ -287,7 +287,7 @@ class Library(ABC):
         self.files(family)
 
     @abstractmethod
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """Build one member in the library and compare; called in a fresh process, where the library is installed.
 
         Args:

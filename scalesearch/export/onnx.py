@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import MissingExtraError
 from scalesearch.export.check.reference import own_network
-from scalesearch.export.library import WHOLE, CheckError, Family, Library, Probe, StageCount
+from scalesearch.export.library import WHOLE, CheckError, Family, Library, LibraryProbe, StageCount
 from scalesearch.export.traced import BATCHES, FIXED_BATCH, different, traced
 from scalesearch.training.weights import Weights
 from scalesearch.user_code.importing import one_line
@@ -77,7 +77,7 @@ class OnnxLibrary(Library):
                     "allowed: --to torch-export, python or json"
                 ) from None
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """Check the graph, count its multiply-adds and run it with more than one batch size."""
         import onnx
 
@@ -88,7 +88,7 @@ class OnnxLibrary(Library):
         gaps = [_gap(path, own, different(images, batch)) for batch in batches]
         sizes = f"batch {' and '.join(map(str, batches))}" if len(batches) > 1 else FIXED_BATCH
         note = f"opset {OPSET}, {sizes}; batch-norm is folded into the convolutions"
-        return Probe({WHOLE: StageCount(None, graph_macs(graph))}, max(gaps), note)
+        return LibraryProbe({WHOLE: StageCount(None, graph_macs(graph))}, max(gaps), note)
 
 
 def _write(traced_program: ExportedProgram, path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scalesearch.export.check.reference import own_network
-from scalesearch.export.library import WHOLE, Family, Library, Probe, StageCount
+from scalesearch.export.library import WHOLE, Family, Library, LibraryProbe, StageCount
 from scalesearch.export.traced import BATCHES, FIXED_BATCH, different, traced
 from scalesearch.training.weights import Weights
 
@@ -56,7 +56,7 @@ class TorchExportLibrary(Library):
             network = own_network(family, member, found.state if found else None)
             torch.export.save(traced(network, family, member, self.name), folder / f"{member.name}{SUFFIX}")
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """Load the program, count it and run it with more than one batch size."""
         import torch
 
@@ -69,7 +69,7 @@ class TorchExportLibrary(Library):
             given = [different(images, batch) for batch in batches]
             gaps = [float((program(some) - own(some)).abs().max()) for some in given]
         note = f"batch {' and '.join(map(str, batches))}" if len(batches) > 1 else FIXED_BATCH
-        return Probe({WHOLE: StageCount(counted.params, counted.macs)}, max(gaps), note)
+        return LibraryProbe({WHOLE: StageCount(counted.params, counted.macs)}, max(gaps), note)
 
 
 def _any_batch(program: ExportedProgram) -> bool:

@@ -25,7 +25,7 @@ def user_code(result: StudyResult, baseline: Baseline) -> dict[str, Any] | None:
     return {"module": module, "attribute": attribute, "code": now, "code_in_study": then, "changed": changed}
 
 
-def check_unchanged(result: StudyResult, baseline: Baseline, task: Task, found: Member) -> None:
+def check_code_unchanged(result: StudyResult, baseline: Baseline, task: Task, found: Member) -> None:
     """Refuse to export a network that a user's code, as it is today, does not give.
 
     Raises:

@@ -68,7 +68,7 @@ class _Column:
     number: bool = True
 
 
-def note(member: ScaledMember) -> str:
+def member_note(member: ScaledMember) -> str:
     """What a reader must know of a member."""
     found = (
         ("extrapolated", member.extrapolated),
@@ -90,7 +90,7 @@ _MEMBER_COLUMNS = (
     _Column("miss %", lambda m: f"{100 * m.residual:+.2f}"),
     _Column("params", lambda m: engineering(m.network.params)),
     _Column("activ.", lambda m: engineering(m.network.activations)),
-    _Column("note", note, number=False),
+    _Column("note", member_note, number=False),
 )
 
 

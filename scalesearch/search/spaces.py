@@ -13,10 +13,10 @@ from scalesearch.scaling.candidates import (
     TOLERANCES,
     adapted,
     enumerated,
-    limited,
     near,
     tells_no_steps,
     within_each,
+    within_limits,
 )
 from scalesearch.scaling.coefficients import (
     Budget,
@@ -172,7 +172,7 @@ def made_space(meter: CostMeter, facts: BudgetFacts, made: Manifest) -> BudgetSp
     ratio = parse_budget(facts.text).ratio(made.baseline_cost)
     surface = BudgetSurface(meter, facts.target, ratio, facts.tolerance, made.exponents)
     if facts.enumerated:
-        surface = limited(enumerated(surface, facts.beyond)[0], facts.tolerance)
+        surface = within_limits(enumerated(surface, facts.beyond)[0], facts.tolerance)
         space = BudgetSpace(facts.text, surface, skeleton_map(surface))
     else:
         space = BudgetSpace(facts.text, surface, skeleton_map(surface))

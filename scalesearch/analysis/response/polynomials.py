@@ -53,7 +53,7 @@ def determines(terms: Floats) -> bool:
     return len(terms) > 0 and int(np.linalg.matrix_rank(terms)) == terms.shape[1]
 
 
-class Model:
+class Polynomial:
     """One model of the trainings of a budget, ready for any target.
 
     Args:

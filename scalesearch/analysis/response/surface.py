@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from scalesearch.analysis.noise import one_way_anova
 from scalesearch.analysis.response.optimum import ALIKE, Optimum, find_optimum
-from scalesearch.analysis.response.polynomials import Model, determines, scheffe
+from scalesearch.analysis.response.polynomials import Polynomial, determines, scheffe
 from scalesearch.analysis.response.posterior import GRID, Noise, Observations, SurfacePosterior, plane
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.scaling.coefficients import Shares, simplex_lattice
@@ -162,17 +162,17 @@ def response_surface(networks: Sequence[NetworkSummary], noise: Noise | None = N
     )
 
 
-def _models(rows: _Rows) -> dict[Name, Model | None]:
+def _models(rows: _Rows) -> dict[Name, Polynomial | None]:
     """Those that the networks fix, from the simplest on; None for the others."""
-    models: dict[Name, Model | None] = {}
+    models: dict[Name, Polynomial | None] = {}
     for name, terms in TERMS.items():
         fixed = determines(scheffe(rows.shares, terms))
-        models[name] = Model(rows.shares, rows.groups, rows.seeds, terms) if fixed else None
-    models["process"] = Model(rows.shares, rows.groups, rows.seeds, 1, GRID)
+        models[name] = Polynomial(rows.shares, rows.groups, rows.seeds, terms) if fixed else None
+    models["process"] = Polynomial(rows.shares, rows.groups, rows.seeds, 1, GRID)
     return models
 
 
-def _fit(target: str, rows: _Rows, values: Floats, models: dict[Name, Model | None]) -> SurfaceFit:
+def _fit(target: str, rows: _Rows, values: Floats, models: dict[Name, Polynomial | None]) -> SurfaceFit:
     errors = tuple(
         (name, _rms(model.left_out(values)) if model and model.can_leave_out() else None)
         for name, model in models.items()
@@ -209,7 +209,7 @@ def in_target_units(target: str, value: float) -> str:
     """An accuracy in points, a loss in nats.
 
     Example:
-        >>> amount("accuracy", 0.0045), amount("loss", 0.0123)
+        >>> in_target_units("accuracy", 0.0045), in_target_units("loss", 0.0123)
         ('0.45 points', '0.0123 nats')
     """
     return f"{100 * value:.2f} points" if target == "accuracy" else f"{value:.3g} nats"

@@ -12,7 +12,7 @@ from typing import Any
 from scalesearch.errors import ScaleSearchError
 from scalesearch.export.check.ask import Request
 from scalesearch.export.check.reference import enliven, own_network, randomise, rounding
-from scalesearch.export.library import WHOLE, CheckError, Family, Library, Member, Probe, StageCount, get_library
+from scalesearch.export.library import WHOLE, CheckError, Family, Library, LibraryProbe, Member, StageCount, get_library
 from scalesearch.networks.base import ClosedFormBaseline
 from scalesearch.scaling.cost import closed_form, count_module
 from scalesearch.training.weights import load_weights
@@ -87,7 +87,7 @@ def expected(family: Family, member: Member, own: Any) -> dict[str, StageCount]:
     return {stage.name: StageCount(stage.params, stage.macs) for stage in cost.stages}
 
 
-def compare(library: str, member: Member, own: Mapping[str, StageCount], probe: Probe) -> None:
+def compare(library: str, member: Member, own: Mapping[str, StageCount], probe: LibraryProbe) -> None:
     """Refuse counts that differ in any stage; macs that a library cannot count are not compared.
 
     Raises:
@@ -95,7 +95,7 @@ def compare(library: str, member: Member, own: Mapping[str, StageCount], probe: 
     """
     nothing = StageCount(0, 0)
     if set(probe.stages) == {WHOLE}:
-        whole = Probe(own, None)
+        whole = LibraryProbe(own, None)
         own = {WHOLE: StageCount(whole.params, whole.macs)}
     for stage in {**own, **probe.stages}:
         mine, theirs = own.get(stage, nothing), probe.stages.get(stage, nothing)
@@ -109,7 +109,7 @@ def compare(library: str, member: Member, own: Mapping[str, StageCount], probe: 
                 )
 
 
-def check_gap(library: Library, member: Member, probe: Probe, largest: float, lost: float = 0.0) -> None:
+def check_gap(library: Library, member: Member, probe: LibraryProbe, largest: float, lost: float = 0.0) -> None:
     """Refuse logits that differ by more than the library's tolerance.
 
     Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scalesearch.errors import StorageError
-from scalesearch.export.library import Probe, StageCount
+from scalesearch.export.library import LibraryProbe, StageCount
 from scalesearch.scaling.cost import count_module
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def import_file(folder: Path, module: str) -> ModuleType:
 
 def compare(
     network: nn.Module, own: nn.Module, images: Tensor, state: Mapping[str, Tensor], paths: StagePaths | None = None
-) -> Probe:
+) -> LibraryProbe:
     """Count the library's network and compare its logits with those of scalesearch's own.
 
     Args:
@@ -69,10 +69,10 @@ def compare(
         network.load_state_dict(dict(state), strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        return Probe(stages, math.inf, f"the library's network does not take the weights: {reason}")
+        return LibraryProbe(stages, math.inf, f"the library's network does not take the weights: {reason}")
     with torch.no_grad():
         gap = (network.eval()(images) - own(images)).abs().max().item()
-    return Probe(stages, gap)
+    return LibraryProbe(stages, gap)
 
 
 def _tell_stages(network: Any, paths: StagePaths) -> None:

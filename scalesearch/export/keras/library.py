@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scalesearch.export.keras.arguments import FAMILIES
 from scalesearch.export.keras.names import own_paths
-from scalesearch.export.library import Family, Library, Probe, member_parts
+from scalesearch.export.library import Family, Library, LibraryProbe, member_parts
 from scalesearch.export.literal import Source
 from scalesearch.export.text import module, render
 
@@ -65,7 +65,7 @@ class KerasLibrary(Library):
         classes = [CLASSES / f"{name}.py" for name in files]
         return {f"{family.name}.py": module(render(_DOCSTRING, family=family), classes, builders, {"typing": ["Any"]})}
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """See `Library.probe`; multiply-adds are counted on Keras' torch backend, which is taken if none was chosen."""
         os.environ.setdefault("KERAS_BACKEND", "torch")
         from scalesearch.export.check.torch_probe import import_file

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from scalesearch.export.library import Probe, StageCount
+from scalesearch.export.library import LibraryProbe, StageCount
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ _ORDER = ("weight", "bias", "running_mean", "running_var", "gamma")
 """Weights of a layer as Keras lists them, under torch's names."""
 
 
-def compare(model: Any, own: nn.Module, images: Tensor, own_paths: Mapping[str, str]) -> Probe:
+def compare(model: Any, own: nn.Module, images: Tensor, own_paths: Mapping[str, str]) -> LibraryProbe:
     """Give a model the weights of `own`, and run both.
 
     In single precision, because Keras' batch-norm computes in float32 whatever the policy says.
@@ -41,7 +41,7 @@ def compare(model: Any, own: nn.Module, images: Tensor, own_paths: Mapping[str, 
     note = f"count_params() of Keras adds {statistics:,} moving means and variances, which are not trainable"
     with torch.no_grad():
         gap = float(abs(logits - own(images).cpu().numpy()).max()) if fits else math.inf
-    return Probe(stages, gap, note if statistics else "")
+    return LibraryProbe(stages, gap, note if statistics else "")
 
 
 def _take_weights(model: Any, own: nn.Module, own_paths: Mapping[str, str]) -> bool:

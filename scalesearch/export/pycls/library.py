@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from scalesearch.export.library import Family, InexpressibleError, Library, Member, Probe, member_parts
+from scalesearch.export.library import Family, InexpressibleError, Library, LibraryProbe, Member, member_parts
 from scalesearch.export.pycls.arguments import FAMILIES, Sections
 from scalesearch.export.pycls.names import pycls_names, pycls_stages
 from scalesearch.export.text import docstring, module, render
@@ -74,7 +74,7 @@ class PyclsLibrary(Library):
         """See `Library.own_names`."""
         return pycls_names(state)
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """See `Library.probe`."""
         from scalesearch.export.check.torch_probe import compare, import_file
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalesearch.export.library import Family, Library, Member, Probe
+from scalesearch.export.library import Family, Library, LibraryProbe, Member
 from scalesearch.export.python.module import own_baseline, python_module
 from scalesearch.networks.base import Baseline
 from scalesearch.networks.timm.adapter import TimmBaseline
@@ -48,7 +48,7 @@ class PythonLibrary(Library):
         """The same names."""
         return dict(state)
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """Build where scalesearch cannot be imported, then count and compare."""
         from scalesearch.export.check.torch_probe import compare, import_file
 

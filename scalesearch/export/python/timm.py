@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from scalesearch.export.library import Family, Probe
+from scalesearch.export.library import Family, LibraryProbe
 from scalesearch.export.python.library import PythonLibrary, classes_of, hidden
 from scalesearch.export.text import module, render
 from scalesearch.export.timm.adapted import written
@@ -80,7 +80,7 @@ class TimmPythonLibrary(PythonLibrary):
         """Refuse an argument of timm's that cannot be written."""
         self.files(family)
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """See `PythonLibrary.probe`."""
         from scalesearch.export.check.torch_probe import compare, import_file
 

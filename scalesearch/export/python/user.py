@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scalesearch.export.check.reference import SEED
-from scalesearch.export.library import Family, Member, Probe
+from scalesearch.export.library import Family, LibraryProbe, Member
 from scalesearch.export.python.library import PythonLibrary, classes_of
 from scalesearch.export.text import import_block, render
 from scalesearch.export.user_source import user_call_lines, user_source
@@ -82,7 +82,7 @@ class UserPythonLibrary(PythonLibrary):
             f"import {family.name}  # {holds} must be on the path too\n\nnetwork = {family.name}.{family.main.name}()"
         )
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """Build under the seed of scalesearch's own network, then count and compare; see `Library.probe`."""
         import torch
 

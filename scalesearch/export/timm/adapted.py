@@ -8,7 +8,7 @@ from typing import Any
 
 from scalesearch.export.library import Family, InexpressibleError
 from scalesearch.export.literal import Source, UnwritableError
-from scalesearch.export.timm.arguments import TIMM_STEM, Model
+from scalesearch.export.timm.arguments import TIMM_STEM, TimmModel
 from scalesearch.export.timm.library import Written
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.timm.adapter import TimmBaseline
@@ -70,7 +70,7 @@ def _written(family: Family, baseline: TimmBaseline, call: TimmCall, registered:
     )
     builds += '        **{**deepcopy(NETWORKS["@"]), **kwargs},\n    )'
     return Written(
-        {name: Model(files, given, cfg.first_conv, cfg.classifier, None, fixed) for name, given in sizes.items()},
+        {name: TimmModel(files, given, cfg.first_conv, cfg.classifier, None, fixed) for name, given in sizes.items()},
         f"NETWORKS: dict[str, dict[str, Any]] = {{\n{table}}}\n"
         f'"""What timm gives to {baseline.model}, but for the sizes."""',
         {name: builds.replace("@", name) for name in sizes},

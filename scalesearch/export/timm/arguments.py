@@ -19,7 +19,7 @@ TIMM_STEM, TIMM_STAGES = 64, 4
 
 
 @dataclass(frozen=True)
-class Model:
+class TimmModel:
     """One model of timm's.
 
     Attributes:
@@ -39,12 +39,12 @@ class Model:
     fixed_px: bool = False
 
 
-def efficientnet(config: EfficientNetConfig, spec: NetworkSpec) -> Model:
+def efficientnet(config: EfficientNetConfig, spec: NetworkSpec) -> TimmModel:
     """EfficientNet and MobileNets: rows of timm's own notation."""
     strides = [stage.stride for stage in config.stages]
     total = config.stem_stride * 2 ** strides.count(2)
     rows = zip(config.stages, spec.depths, spec.widths, strict=True)
-    return Model(("exact", "efficientnet"), {
+    return TimmModel(("exact", "efficientnet"), {
         "arch_def": [[_row(config, *row)] for row in rows], "stem_size": spec.stem_width,
         "num_features": spec.head_width, "stem_stride": config.stem_stride, "activation": config.activation,
         "eps": config.bn_eps, "momentum": config.bn_momentum, "drop_rate": config.dropout,
@@ -61,7 +61,7 @@ def _row(config: EfficientNetConfig, stage: StageConfig, depth: int, width: int)
     return f"{kind}_r{depth}_k{stage.kernel}_s{stage.stride}{expand}_c{width}{squeeze}"
 
 
-def resnet(config: ResNetConfig, spec: NetworkSpec) -> Model:
+def resnet(config: ResNetConfig, spec: NetworkSpec) -> TimmModel:
     """A plain stem of timm's has 64 channels and is for large images, and there are four stages."""
     stem = spec.stem_width
     for index, stride in enumerate(config.strides):
@@ -72,23 +72,23 @@ def resnet(config: ResNetConfig, spec: NetworkSpec) -> Model:
         )
     refuse((stem % 2 == 1, "stem", f"has {stem} channels, an odd number"))
     own = not config.small_stem and len(config.strides) == TIMM_STAGES and stem == TIMM_STEM
-    return Model(("scaled_resnet", "resnet"), {
+    return TimmModel(("scaled_resnet", "resnet"), {
         "layers": spec.depths, "channels": spec.widths, "bottleneck": config.block == "bottleneck",
         **({} if own else {"stem_channels": stem, "small_stem": config.small_stem}),
         "drop_rate": config.dropout, "drop_path_rate": _rate(config.stochastic_depth, spec),
     }, "conv1", "fc", _last_px(spec, (config.stem_stride, config.stem_stride, *config.strides)))  # fmt: skip
 
 
-def densenet(config: DenseNetConfig, spec: NetworkSpec) -> Model:
+def densenet(config: DenseNetConfig, spec: NetworkSpec) -> TimmModel:
     """A growth rate for each block."""
     px = [block.px for block in dense_blocks(config, spec)][-1]
-    return Model(("densenet",), {
+    return TimmModel(("densenet",), {
         "growth_rates": spec.widths, "block_config": spec.depths, "stem_channels": spec.stem_width,
         "small_stem": config.small_stem, "bottleneck": config.bottleneck, "drop_rate": config.dropout,
     }, "features.conv0", "classifier", px)  # fmt: skip
 
 
-def regnet(config: RegNetConfig, spec: NetworkSpec) -> Model:
+def regnet(config: RegNetConfig, spec: NetworkSpec) -> TimmModel:
     """Explicit stages, four of them."""
     _refuse_stages(spec)
     stages = {
@@ -97,25 +97,25 @@ def regnet(config: RegNetConfig, spec: NetworkSpec) -> Model:
     }  # fmt: skip
     rates = {"drop_rate": config.dropout, "drop_path_rate": _rate(config.stochastic_depth, spec)}
     px = _last_px(spec, (2,) * (1 + TIMM_STAGES))
-    return Model(("staged_regnet", "regnet"), {"stages": stages, **rates}, "stem.conv", "head.fc", px)
+    return TimmModel(("staged_regnet", "regnet"), {"stages": stages, **rates}, "stem.conv", "head.fc", px)
 
 
-def convnext(config: ConvNeXtConfig, spec: NetworkSpec) -> Model:
+def convnext(config: ConvNeXtConfig, spec: NetworkSpec) -> TimmModel:
     """Four stages, and patches of a side to which timm gives the same strides."""
     _refuse_stages(spec)
     why = f"has patches of {config.patch_px} px, to which its class gives other strides"
     refuse((config.patch_px not in (1, 3, 4), "stem", why))
-    return Model(("convnext",), {
+    return TimmModel(("convnext",), {
         "depths": spec.depths, "dims": spec.widths, "patch_size": config.patch_px,
         "ls_init_value": config.layer_scale, "drop_rate": config.dropout,
         "drop_path_rate": _rate(config.stochastic_depth, spec),
     }, "stem.0", "head.fc", spec.resolution_px // config.patch_px // 8)  # fmt: skip
 
 
-def vit(config: ViTConfig, spec: NetworkSpec) -> Model:
+def vit(config: ViTConfig, spec: NetworkSpec) -> TimmModel:
     """timm rounds dim * ratio down, and half a channel keeps floating point from losing one."""
     dim = spec.stem_width
-    return Model(("vit",), {
+    return TimmModel(("vit",), {
         "embed_dim": dim, "depth": spec.depths[0], "num_heads": dim // config.head_dim,
         "mlp_ratio": (spec.widths[0] + 0.5) / dim, "patch_size": config.patch_px, "drop_rate": config.dropout,
         "drop_path_rate": _rate(config.stochastic_depth, spec),
@@ -142,7 +142,7 @@ def _last_px(spec: NetworkSpec, strides: Iterable[int]) -> int:
     return px
 
 
-FAMILIES: dict[str, Callable[[Any, NetworkSpec], Model]] = {
+FAMILIES: dict[str, Callable[[Any, NetworkSpec], TimmModel]] = {
     "EfficientNetConfig": efficientnet, "ResNetConfig": resnet, "DenseNetConfig": densenet, "RegNetConfig": regnet,
     "ConvNeXtConfig": convnext, "ViTConfig": vit,
 }  # fmt: skip

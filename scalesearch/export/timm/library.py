@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scalesearch.export.library import Family, Library, Member, Probe, member_parts
+from scalesearch.export.library import Family, Library, LibraryProbe, Member, member_parts
 from scalesearch.export.literal import Source
 from scalesearch.export.text import Imports, module, render
-from scalesearch.export.timm.arguments import FAMILIES, Model
+from scalesearch.export.timm.arguments import FAMILIES, TimmModel
 from scalesearch.export.timm.names import timm_names, timm_stages
 from scalesearch.networks.base import Baseline
 from scalesearch.networks.timm.adapter import TimmBaseline
@@ -39,7 +39,7 @@ class Written:
         rates: arguments of timm's that the builders take beside classes and channels.
     """
 
-    models: Mapping[str, Model]
+    models: Mapping[str, TimmModel]
     text: str
     call: Mapping[str, str]
     imports: Imports = field(default_factory=dict)
@@ -97,7 +97,7 @@ class TimmLibrary(Library):
         """timm's names; see `Library.own_names`."""
         return timm_names(state)
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """`timm.create_model(builder)` counted and compared; see `Library.probe`."""
         import timm
 

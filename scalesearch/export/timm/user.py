@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import ScaleSearchError
 from scalesearch.export.check.reference import SEED
-from scalesearch.export.library import Family, Member, Probe
+from scalesearch.export.library import Family, LibraryProbe, Member
 from scalesearch.export.literal import Source
 from scalesearch.export.text import render
-from scalesearch.export.timm.arguments import Model
+from scalesearch.export.timm.arguments import TimmModel
 from scalesearch.export.timm.library import TimmLibrary, Written
 from scalesearch.export.user_source import user_baseline_of, user_source
 from scalesearch.networks.base import Task
@@ -74,7 +74,7 @@ class UserTimmLibrary(TimmLibrary):
         """The user's own."""
         return dict(state)
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """`timm.create_model(builder)` under the seed of scalesearch's own network; see `Library.probe`."""
         import timm
         import torch
@@ -103,7 +103,7 @@ def written(family: Family) -> Written:
     first_conv = _changing(family, replace(family.task, in_channels=channels + 1), 4)
     classifier = _changing(family, replace(family.task, num_classes=classes + 1), 2)
     return Written(
-        {member.name: Model((), {}, first_conv, classifier) for member in family.members},
+        {member.name: TimmModel((), {}, first_conv, classifier) for member in family.members},
         f"{create.strip()}\n\n\nNETWORKS: {kind} = {{\n{table}}}",
         {
             m.name: f'_create("{m.name}", pretrained, {m.params}, NETWORKS["{m.name}"], **kwargs)'

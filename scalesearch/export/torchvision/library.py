@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scalesearch.export.library import Family, Library, Member, Probe, member_parts
+from scalesearch.export.library import Family, Library, LibraryProbe, Member, member_parts
 from scalesearch.export.literal import Source
 from scalesearch.export.text import module, render
 from scalesearch.export.torchvision.arguments import FAMILIES, NO_STOCHASTIC_DEPTH
@@ -72,7 +72,7 @@ class TorchvisionLibrary(Library):
         """torchvision's names; see `Library.own_names`."""
         return torchvision_names(state)
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """The builder called, counted and compared; see `Library.probe`."""
         from scalesearch.export.check.torch_probe import compare, import_file
 

@@ -16,7 +16,7 @@ from scalesearch.networks.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
-class Model:
+class HubModel:
     """One model of transformers'.
 
     Attributes:
@@ -32,7 +32,7 @@ class Model:
     classes: tuple[str, ...] = ()
 
 
-def efficientnet(config: EfficientNetConfig, spec: NetworkSpec) -> Model:
+def efficientnet(config: EfficientNetConfig, spec: NetworkSpec) -> HubModel:
     """Divisor 1 and coefficients of 1 leave every channel and repeat as it is."""
     refuse(
         (config.plain, "0", "is of MobileNetV1's plain blocks, which transformers' EfficientNet does not have"),
@@ -41,7 +41,7 @@ def efficientnet(config: EfficientNetConfig, spec: NetworkSpec) -> Model:
     )
     strides = [stage.stride for stage in config.stages]
     first = [sum(spec.depths[:index]) for index in range(len(spec.depths))]
-    return Model("EfficientNetConfig", "ScaledEfficientNetForImageClassification", {
+    return HubModel("EfficientNetConfig", "ScaledEfficientNetForImageClassification", {
         "image_size": spec.resolution_px, "width_coefficient": 1.0, "depth_coefficient": 1.0, "depth_divisor": 1,
         "stem_channels": spec.stem_width, "stem_stride": config.stem_stride,
         "in_channels": [spec.stem_width, *spec.widths[:-1]], "out_channels": list(spec.widths),
@@ -55,26 +55,26 @@ def efficientnet(config: EfficientNetConfig, spec: NetworkSpec) -> Model:
     }, ("stochastic_depth", "efficientnet"))  # fmt: skip
 
 
-def resnet(config: ResNetConfig, spec: NetworkSpec) -> Model:
+def resnet(config: ResNetConfig, spec: NetworkSpec) -> HubModel:
     """The stem may be for small images; the first stage alone may have stride 1."""
     _refuse_drops(config, "ResNet")
     for stage, stride in enumerate(config.strides):
         why = f"has stride {stride}, and transformers' ResNet has 2 in all but stage 0"
         refuse((stage > 0 and stride != 2, str(stage), why))
     small = "SmallStem" if config.small_stem else ""
-    return Model("ResNetConfig", f"{small}ResNetForImageClassification", {
+    return HubModel("ResNetConfig", f"{small}ResNetForImageClassification", {
         "embedding_size": spec.stem_width, "hidden_sizes": [width * config.expansion for width in spec.widths],
         "depths": list(spec.depths), "layer_type": config.block, "hidden_act": "relu",
         "downsample_in_first_stage": config.strides[0] == 2,
     }, ("resnet",) if small else ())  # fmt: skip
 
 
-def regnet(config: RegNetConfig, spec: NetworkSpec) -> Model:
+def regnet(config: RegNetConfig, spec: NetworkSpec) -> HubModel:
     """Squeeze-and-excitation of a quarter, or none."""
     _refuse_drops(config, "RegNet")
     why = f"squeezes channels to {config.se_ratio:g} of them, and transformers' RegNet to a quarter"
     refuse((config.se_ratio not in (0.0, 0.25), "0", why))
-    return Model("RegNetConfig", "RegNetForImageClassification", {
+    return HubModel("RegNetConfig", "RegNetForImageClassification", {
         "embedding_size": spec.stem_width, "hidden_sizes": list(spec.widths), "depths": list(spec.depths),
         "groups_width": config.group_width, "layer_type": "y" if config.se_ratio else "x", "hidden_act": "relu",
         "downsample_in_first_stage": True,
@@ -88,11 +88,11 @@ def _refuse_drops(config: ResNetConfig | RegNetConfig, library_class: str) -> No
         refuse((rate > 0, stage, f"has {what} {rate:g}, and transformers' {library_class} has none"))
 
 
-def convnext(config: ConvNeXtConfig, spec: NetworkSpec) -> Model:
+def convnext(config: ConvNeXtConfig, spec: NetworkSpec) -> HubModel:
     """transformers reaches the rate of stochastic depth in the last block, not behind it."""
     refuse((config.dropout > 0, "head", f"has dropout {config.dropout:g}, and transformers' ConvNext has none there"))
     blocks = sum(spec.depths)
-    return Model("ConvNextConfig", "ConvNextForImageClassification", {
+    return HubModel("ConvNextConfig", "ConvNextForImageClassification", {
         "image_size": spec.resolution_px, "patch_size": config.patch_px, "num_stages": len(spec.depths),
         "hidden_sizes": list(spec.widths), "depths": list(spec.depths), "hidden_act": "gelu", "layer_norm_eps": 1e-6,
         "layer_scale_init_value": config.layer_scale,
@@ -100,11 +100,11 @@ def convnext(config: ConvNeXtConfig, spec: NetworkSpec) -> Model:
     })  # fmt: skip
 
 
-def vit(config: ViTConfig, spec: NetworkSpec) -> Model:
+def vit(config: ViTConfig, spec: NetworkSpec) -> HubModel:
     """Images of one side only."""
     refuse((config.dropout > 0, "head", f"has dropout {config.dropout:g}, and transformers' ViT has none there"))
     drops = config.stochastic_depth > 0
-    return Model("ViTConfig", f"{'StochasticDepth' if drops else ''}ViTForImageClassification", {
+    return HubModel("ViTConfig", f"{'StochasticDepth' if drops else ''}ViTForImageClassification", {
         "image_size": spec.resolution_px, "patch_size": config.patch_px, "hidden_size": spec.stem_width,
         "num_hidden_layers": spec.depths[0], "num_attention_heads": spec.stem_width // config.head_dim,
         "intermediate_size": spec.widths[0], "hidden_act": "gelu", "layer_norm_eps": 1e-6,
@@ -112,7 +112,7 @@ def vit(config: ViTConfig, spec: NetworkSpec) -> Model:
     }, ("stochastic_depth", "vit") if drops else ())  # fmt: skip
 
 
-FAMILIES: dict[str, Callable[[Any, NetworkSpec], Model]] = {
+FAMILIES: dict[str, Callable[[Any, NetworkSpec], HubModel]] = {
     "EfficientNetConfig": efficientnet, "ResNetConfig": resnet, "RegNetConfig": regnet, "ConvNeXtConfig": convnext,
     "ViTConfig": vit,
 }  # fmt: skip

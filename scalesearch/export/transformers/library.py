@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from scalesearch.export.library import Family, Library, Member, Probe, member_parts
+from scalesearch.export.library import Family, Library, LibraryProbe, Member, member_parts
 from scalesearch.export.literal import Source
 from scalesearch.export.text import module, render
 from scalesearch.export.transformers.arguments import FAMILIES
@@ -73,7 +73,7 @@ class TransformersLibrary(Library):
         """See `Library.own_names`."""
         return transformers_names(state)
 
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> Probe:
+    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
         """See `Library.probe`."""
         from scalesearch.export.check.torch_probe import import_file
         from scalesearch.export.transformers.probe import compare

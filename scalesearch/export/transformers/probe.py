@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from scalesearch.export.check import torch_probe
 
 if TYPE_CHECKING:
-    from scalesearch.export.library import Probe
+    from scalesearch.export.library import LibraryProbe
 
 
 class Logits(nn.Module):
@@ -28,7 +28,7 @@ class Logits(nn.Module):
 
 def compare(
     model: Any, own: nn.Module, images: Tensor, state: Mapping[str, Tensor], stages: torch_probe.StagePaths
-) -> Probe:
+) -> LibraryProbe:
     """See `torch_probe.compare`; names are those of `model` itself."""
     return torch_probe.compare(
         Logits(model),

@@ -22,7 +22,7 @@ from scalesearch.networks.user.call import (
     default_of,
     instance,
     load,
-    required,
+    required_arguments,
     signature_of,
     takes_names,
     takes_positions,
@@ -140,7 +140,7 @@ def _options(signature: inspect.Signature) -> tuple[str, ...]:
 
 
 def _check_others(what: str, signature: inspect.Signature, given: Iterable[str]) -> None:
-    others = [name for name in required(signature) if name not in [*given]]
+    others = [name for name in required_arguments(signature) if name not in [*given]]
     if others:
         raise BaseError(f"{what} has the parameter {others[0]!r}, which is not given; allowed: a default for it")
 

@@ -151,7 +151,7 @@ def takes_positions(signature: inspect.Signature) -> bool:
     return len(names) == len(ARGUMENTS) and not misplaced
 
 
-def required(signature: inspect.Signature) -> list[str]:
+def required_arguments(signature: inspect.Signature) -> list[str]:
     """Parameters without a default."""
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [p.name for p in signature.parameters.values() if p.default is p.empty and p.kind not in variable]

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.verified.verification import SAME, Verification
-from scalesearch.report.figures.info import chosen_budgets, figure_title
+from scalesearch.report.figures.info import figure_title, shown_budgets
 from scalesearch.report.figures.settings import in_own_settings
-from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, plain, say_empty, tidy
+from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, say_empty, tidy
 
 ROW_IN = 0.42
 
@@ -30,7 +30,7 @@ def verdict_info(result: StudyResult, budget: str | None = None) -> EvidenceInfo
     Raises:
         UnknownNameError: a budget that the study does not have.
     """
-    found = (b.proof.verification for b in chosen_budgets(result, budget))
+    found = (b.proof.verification for b in shown_budgets(result, budget))
     return EvidenceInfo(figure_title(result), tuple(v for v in found if v))
 
 
@@ -65,7 +65,7 @@ def _verdicts(ax: Axes, panel: Verification) -> None:
             low, high = (100 * bound for bound in verdict.ci95)
             ax.plot([low, high], [position, position], color=colour, linewidth=2, solid_capstyle="round")
         ax.plot(100 * verdict.difference, position, "o", color=colour, markersize=7)
-    names = [f"{plain(v.against)}: {v.words}" for v in shown]
+    names = [f"{literal_text(v.against)}: {v.words}" for v in shown]
     ax.set_yticks(range(len(shown)), names, fontsize=9.5)
     ax.set_ylim(len(shown) - 0.4, -0.6)
     if not shown:

@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from scalesearch.analysis.fidelity.ranks import RankAgreement
 from scalesearch.analysis.fidelity.rates import said_rate
 from scalesearch.analysis.result import StudyResult
-from scalesearch.report.figures.info import chosen_budgets, figure_title
+from scalesearch.report.figures.info import figure_title, shown_budgets
 from scalesearch.report.figures.settings import in_own_settings
-from scalesearch.report.figures.style import BEST, INK, NETWORK, QUIET, canvas, plain, say_empty, tidy
+from scalesearch.report.figures.style import BEST, INK, NETWORK, QUIET, canvas, literal_text, say_empty, tidy
 
 ROW_IN, CURVE_IN = 0.42, 2.6
 LEAST_CURVE = 3
@@ -63,7 +63,7 @@ def fidelity_info(result: StudyResult, budget: str | None = None) -> FidelityInf
         UnknownNameError: a budget that the study does not have.
     """
     panels = []
-    for one in chosen_budgets(result, budget):
+    for one in shown_budgets(result, budget):
         rows: list[tuple[str, RankAgreement]] = []
         found, larger = one.proof.fidelity, one.proof.transfer
         epochs = tuple((e.epoch, e.agreement) for e in found.epochs) if found else ()
@@ -152,7 +152,7 @@ def _rows(left: Axes, right: Axes, rows: Sequence[tuple[str, RankAgreement]]) ->
             low, high = (100 * bound for bound in found.regret_ci95)
             right.plot([low, high], [position, position], color=BEST, linewidth=2, solid_capstyle="round")
         right.plot(100 * found.regret, position, "D", color=BEST, markersize=6)
-    left.set_yticks(range(len(rows)), [plain(name) for name, _ in rows], fontsize=9.5)
+    left.set_yticks(range(len(rows)), [literal_text(name) for name, _ in rows], fontsize=9.5)
     right.set_yticks(range(len(rows)), [""] * len(rows))
     left.set_xlim(-1.05, 1.05)
     right.set_xlim(left=-0.05)

@@ -139,7 +139,7 @@ def _panel(budget: BudgetResult, currency: str) -> Panel:
     return Panel(budget.facts.text, budget.facts.target, currency, marks, caption)
 
 
-def chosen_budgets(result: StudyResult, budget: str | None) -> tuple[BudgetResult, ...]:
+def shown_budgets(result: StudyResult, budget: str | None) -> tuple[BudgetResult, ...]:
     """One budget of a study, or all.
 
     Raises:
@@ -166,7 +166,7 @@ def pareto_info(result: StudyResult, budget: str | None = None) -> ParetoInfo:
     Raises:
         UnknownNameError: a budget that the study does not have.
     """
-    panels = tuple(_panel(b, result.manifest.config.cost) for b in chosen_budgets(result, budget))
+    panels = tuple(_panel(b, result.manifest.config.cost) for b in shown_budgets(result, budget))
     baseline = _mark(result.baseline, None) if result.baseline else None
     shown = {panel.budget for panel in panels} | ({result.baseline.network.budget} if result.baseline else set())
     front = [s for s in result.pareto if s.network.budget in shown]
@@ -181,5 +181,5 @@ def simplex_info(result: StudyResult, budget: str | None = None) -> SimplexInfo:
         UnknownNameError: a budget that the study does not have.
     """
     return SimplexInfo(
-        figure_title(result), tuple(_panel(b, result.manifest.config.cost) for b in chosen_budgets(result, budget))
+        figure_title(result), tuple(_panel(b, result.manifest.config.cost) for b in shown_budgets(result, budget))
     )

@@ -33,9 +33,9 @@ from scalesearch.report.figures.style import (
     freeze_layout,
     headline,
     left_edge,
+    literal_text,
     look,
     panel_title,
-    plain,
     reserve_headline,
     say_empty,
     tidy,
@@ -172,7 +172,7 @@ def _named(info: ParetoInfo) -> list[Label]:
         for mark in panel.scored:
             if mark.best and mark.percent is not None:
                 style = {"fontsize": 9.5, "fontweight": "bold", "color": BEST}
-                text = plain(f"best at {panel.budget}: {mark.percent:.1f} %")
+                text = literal_text(f"best at {panel.budget}: {mark.percent:.1f} %")
                 labels.append(Label(text, (mark.cost, mark.percent), 6, True, style))
     return labels
 

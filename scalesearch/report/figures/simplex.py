@@ -26,8 +26,8 @@ from scalesearch.report.figures.style import (
     canvas,
     freeze_layout,
     headline,
+    literal_text,
     panel_title,
-    plain,
     say_empty,
 )
 from scalesearch.report.figures.triangle import (
@@ -153,7 +153,9 @@ def _text(mark: Mark, point: Point, radius: float, large: bool) -> Label | None:
         return Label(text, point, radius, True, {"fontsize": size, "color": BEST, "fontweight": "bold"})
     if names:
         text = f"{' = '.join(names)}: {score or mark.problem}"
-        return Label(plain(text), point, radius, True, {"fontsize": size, "color": INK, "fontweight": "bold"})
+        return Label(literal_text(text), point, radius, True, {"fontsize": size, "color": INK, "fontweight": "bold"})
     if mark.percent is None:
-        return Label(plain(mark.problem), point, 8, False, {"fontsize": size - 1, "color": QUIET, "style": "italic"})
+        return Label(
+            literal_text(mark.problem), point, 8, False, {"fontsize": size - 1, "color": QUIET, "style": "italic"}
+        )
     return Label(score, point, radius, False, {"fontsize": size - 0.5, "color": INK})

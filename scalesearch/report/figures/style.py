@@ -30,7 +30,7 @@ def _drawable(character: str) -> bool:
     return get_font(findfont(FontProperties())).get_char_index(ord(character)) != 0
 
 
-def plain(text: str, limit: int = 90) -> str:
+def literal_text(text: str, limit: int = 90) -> str:
     """User text that matplotlib shows as it is: no formulas between `$`, no missing glyphs, not too long."""
     shown = "".join(c if c.isprintable() and _drawable(c) else "?" for c in text)
     if len(shown) > limit:
@@ -43,7 +43,7 @@ def canvas(height_in: float, title: str) -> Figure:
     fig = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, facecolor="white")
     fig.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1, wspace=0.02, hspace=0.04)
     FigureCanvasAgg(fig)
-    fig.suptitle(plain(title), x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
+    fig.suptitle(literal_text(title), x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
     return fig
 
 
@@ -77,8 +77,8 @@ def headline(ax: Axes, title: str, caption: str, left_px: float) -> None:
         "in_layout": False,
     }
     left = (left_px - ax.bbox.x0) * 72 / DPI
-    ax.annotate(plain(title), (0, 1), (left, 20), fontsize=11, fontweight="bold", color=INK, **here)
-    ax.annotate(plain(caption), (0, 1), (left, 6), fontsize=9, color=QUIET, **here)
+    ax.annotate(literal_text(title), (0, 1), (left, 20), fontsize=11, fontweight="bold", color=INK, **here)
+    ax.annotate(literal_text(caption), (0, 1), (left, 6), fontsize=9, color=QUIET, **here)
 
 
 def left_edge(ax: Axes, renderer: RendererAgg) -> float:

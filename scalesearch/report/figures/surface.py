@@ -26,7 +26,7 @@ from matplotlib.ticker import MaxNLocator
 from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.surface import NoSurface, ResponseSurface
 from scalesearch.analysis.result import StudyResult
-from scalesearch.report.figures.info import Panel, _panel, chosen_budgets, figure_title
+from scalesearch.report.figures.info import Panel, _panel, figure_title, shown_budgets
 from scalesearch.report.figures.labels import Label, boxes, place_labels
 from scalesearch.report.figures.settings import in_own_settings
 from scalesearch.report.figures.style import (
@@ -103,7 +103,7 @@ def surface_info(result: StudyResult, budget: str | None = None) -> SurfaceInfo:
         UnknownNameError: a budget that the study does not have.
     """
     currency = result.manifest.config.cost
-    panels = tuple(SurfacePanel(_panel(b, currency), b.surface) for b in chosen_budgets(result, budget))
+    panels = tuple(SurfacePanel(_panel(b, currency), b.surface) for b in shown_budgets(result, budget))
     return SurfaceInfo(figure_title(result), panels)
 
 

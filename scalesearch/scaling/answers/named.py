@@ -37,7 +37,7 @@ def beside_published(text: str, counted: int) -> PublishedAgreement:
         UsageError: a text that is no number with a unit.
 
     Example:
-        >>> compare("0.39B", 385_814_752).words, compare("11B", 11_513_626_624).words
+        >>> beside_published("0.39B", 385_814_752).words, beside_published("11B", 11_513_626_624).words
         ('0.386B, printed 0.39B: rounds to it', '11.5B, printed 11B: cut off, not rounded')
     """
     unit = _UNITS.get(text[-1:])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from scalesearch.scaling.candidates.dimensions import NARROWER
 from scalesearch.scaling.candidates.enumerated import enumerated
 from scalesearch.scaling.candidates.instead import Instead, instead
-from scalesearch.scaling.candidates.near import Near, limited, near, tells_no_steps
+from scalesearch.scaling.candidates.near import Near, near, tells_no_steps, within_limits
 from scalesearch.scaling.candidates.tolerance import ENOUGH, FEWEST, TOLERANCES, adapted, within_each
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "adapted",
     "enumerated",
     "instead",
-    "limited",
     "near",
     "tells_no_steps",
     "within_each",
+    "within_limits",
 ]

@@ -30,7 +30,7 @@ UNFELT = 1e-9
 
 
 @dataclass
-class Probe:
+class DimensionProbe:
     """Counts networks of one surface; what does not run is kept with its reason.
 
     Attributes:
@@ -68,7 +68,7 @@ class Axes:
     sizes: Sequence[Step]
 
 
-def axes(probe: Probe) -> Axes:
+def axes(probe: DimensionProbe) -> Axes:
     """What each dimension of a function of multipliers gives, from the baseline to where it alone meets the budget."""
     surface = probe.surface
     spec, ratio, exponents = surface.baseline.spec, surface.ratio, surface.exponents
@@ -99,7 +99,7 @@ def axes(probe: Probe) -> Axes:
     )
 
 
-def _outside(probe: Probe, end: float, exponent: float) -> list[int]:
+def _outside(probe: DimensionProbe, end: float, exponent: float) -> list[int]:
     """Multipliers past the end of a dimension and on the other side of 1, where networks are looked for so far out."""
     if probe.beyond <= NARROWER:
         return []
@@ -114,7 +114,7 @@ def _placed(found: Sequence[Step], exponent: float, own: int) -> list[Step]:
     return [replace(step, place=exponent * math.log(step.value / own)) for step in found]
 
 
-def _sizes(probe: Probe, wanted: float) -> list[int]:
+def _sizes(probe: DimensionProbe, wanted: float) -> list[int]:
     """Resolutions on the baseline's steps, from its own to a little beyond where the exponent puts `wanted`."""
     surface = probe.surface
     native, rules, exponent = surface.baseline.spec.resolution_px, surface.baseline.rules, surface.exponents.resolution

@@ -15,7 +15,7 @@ from dataclasses import replace
 from scalesearch.errors import BaseError, InfeasibleError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.candidates.axis import Step
-from scalesearch.scaling.candidates.dimensions import NARROWER, UNFELT, Axes, Probe, axes
+from scalesearch.scaling.candidates.dimensions import NARROWER, UNFELT, Axes, DimensionProbe, axes
 from scalesearch.scaling.candidates.tolerance import TOLERANCES
 from scalesearch.scaling.coefficients import Shares, distance
 from scalesearch.scaling.realize import GOAL, BudgetSurface, EnumeratedNetwork, fit_channels, skeleton_map
@@ -47,7 +47,7 @@ def enumerated(surface: BudgetSurface, beyond: float = NARROWER) -> tuple[Budget
     Returns:
         The surface, and why networks were left out that do not run.
     """
-    probe = Probe(surface, beyond)
+    probe = DimensionProbe(surface, beyond)
     functions = surface.baseline.spec.unit == "thousandth"
     found = list(_of_function(probe) if functions else _of_stages(probe))
     unique = {member.spec: member for member in found}
@@ -102,7 +102,7 @@ def own_shares(parts: Sequence[float], total: float, beyond: float = NARROWER) -
     return Shares(*(part / sum(kept) for part in kept)), sum(max(0.0, -part) for part in scaled)
 
 
-def _of_function(probe: Probe) -> Iterator[EnumeratedNetwork]:
+def _of_function(probe: DimensionProbe) -> Iterator[EnumeratedNetwork]:
     surface = probe.surface
     found, total = axes(probe), math.log(surface.ratio)
     for depth, size in _pairs(found, total, probe.beyond):
@@ -149,7 +149,9 @@ def _farthest(pairs: dict[tuple[Step, Step], Shares], most: int) -> list[tuple[S
     return chosen
 
 
-def _widths(probe: Probe, widths: Sequence[Step], depth: Step, size: Step) -> Iterator[tuple[int, float, float]]:
+def _widths(
+    probe: DimensionProbe, widths: Sequence[Step], depth: Step, size: Step
+) -> Iterator[tuple[int, float, float]]:
     """Widths of one pair on both sides of the target, as (width, cost, part of the width): counted, near or not."""
     surface, target = probe.surface, probe.surface.target
     parts = [width.part for width in widths]
@@ -192,7 +194,7 @@ def _closest(parts: Sequence[float], wanted: float) -> int:
 
 
 def _between(
-    probe: Probe, widths: Sequence[Step], costs: dict[int, float], depth: Step, size: Step
+    probe: DimensionProbe, widths: Sequence[Step], costs: dict[int, float], depth: Step, size: Step
 ) -> dict[int, tuple[float, float]]:
     """Finer widths between the two that enclose the target, where there are any: by interpolation, a few looks."""
     surface = probe.surface
@@ -219,7 +221,7 @@ def _between(
     return found
 
 
-def _of_stages(probe: Probe) -> Iterator[EnumeratedNetwork]:
+def _of_stages(probe: DimensionProbe) -> Iterator[EnumeratedNetwork]:
     """Every table of depths and every resolution of the surface, with the channels that meet the budget best."""
     surface, spec = probe.surface, probe.surface.baseline.spec
     total, own = math.log(surface.ratio), surface.meter.cost(spec)

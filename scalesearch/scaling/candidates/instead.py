@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from scalesearch.errors import InfeasibleError
-from scalesearch.scaling.candidates.dimensions import FAR, Axes, Probe, axes
+from scalesearch.scaling.candidates.dimensions import FAR, Axes, DimensionProbe, axes
 from scalesearch.scaling.candidates.near import near
 from scalesearch.scaling.candidates.tolerance import ENOUGH, FEWEST, TOLERANCES
 from scalesearch.scaling.coefficients import parse_budget
@@ -79,7 +79,7 @@ def _reachable(surface: BudgetSurface) -> list[Axes]:
     found = []
     for ratio in ends:
         try:
-            found.append(axes(Probe(_at(surface, f"{ratio:g}x"), FAR)))
+            found.append(axes(DimensionProbe(_at(surface, f"{ratio:g}x"), FAR)))
         except InfeasibleError:
             continue
     return found

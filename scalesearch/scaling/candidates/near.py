@@ -41,15 +41,15 @@ def near(surface: BudgetSurface, tolerance: float) -> Near:
     surface = replace(surface, tolerance=max(surface.tolerance, tolerance))
     found, refused = enumerated(surface)
     beyond, most = NARROWER, tolerance or TOLERANCES[-1]
-    if len(limited(found, most).members) < ENOUGH and surface.baseline.spec.unit == "thousandth":
+    if len(within_limits(found, most).members) < ENOUGH and surface.baseline.spec.unit == "thousandth":
         beyond = FAR
         found, refused = enumerated(surface, FAR)
     misses = [abs(member.cost / found.target - 1) for member in found.members]
     ladder = (*TOLERANCES, tolerance) if tolerance > TOLERANCES[-1] else TOLERANCES
-    return Near(limited(found, tolerance or adapted(misses)), within_each(misses, ladder), refused, beyond)
+    return Near(within_limits(found, tolerance or adapted(misses)), within_each(misses, ladder), refused, beyond)
 
 
-def limited(surface: BudgetSurface, tolerance: float) -> BudgetSurface:
+def within_limits(surface: BudgetSurface, tolerance: float) -> BudgetSurface:
     """The surface with the members within a tolerance."""
     kept = tuple(m for m in surface.members if abs(m.cost / surface.target - 1) <= tolerance)
     return replace(surface, members=kept, tolerance=tolerance)

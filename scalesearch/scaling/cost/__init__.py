@@ -11,7 +11,7 @@ from __future__ import annotations
 from scalesearch.scaling.cost.agreement import (
     CountAgreement,
     count_agreement,
-    listed,
+    listed_operators,
     refuse_disagreement,
     uncounted_note,
 )
@@ -29,7 +29,7 @@ __all__ = [
     "count",
     "count_agreement",
     "count_module",
-    "listed",
+    "listed_operators",
     "refuse_disagreement",
     "uncounted_note",
 ]  # fmt: skip

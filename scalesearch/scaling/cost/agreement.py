@@ -48,7 +48,7 @@ class CountAgreement:
     @property
     def hidden(self) -> str:
         """The costly operators in words; empty where there is none."""
-        return listed(self.costly)
+        return listed_operators(self.costly)
 
     def difference(self) -> str:
         """Both numbers, and what fvcore did not look into."""
@@ -59,11 +59,11 @@ class CountAgreement:
         )
 
 
-def listed(operators: tuple[tuple[str, int], ...]) -> str:
+def listed_operators(operators: tuple[tuple[str, int], ...]) -> str:
     """Operators in words.
 
     Example:
-        >>> listed((("aten::fft_fft2", 1), ("prim::PythonOp.Swish", 4)))
+        >>> listed_operators((("aten::fft_fft2", 1), ("prim::PythonOp.Swish", 4)))
         'fft_fft2 1 time, autograd.Function Swish 4 times'
     """
     return ", ".join(f"{short_name(op)} {times} time{'' if times == 1 else 's'}" for op, times in operators)

@@ -14,7 +14,7 @@ from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.candidates import ENOUGH, FEWEST, near, tells_no_steps
 from scalesearch.scaling.coefficients import REFERENCES, Coefficients, lattice_with, parse_budget
-from scalesearch.scaling.cost import count_agreement, listed, uncounted_note
+from scalesearch.scaling.cost import count_agreement, uncounted_note
 from scalesearch.scaling.realize import BudgetSurface, make_surface, realize, round_spec
 from scalesearch.search.check_base.found import BudgetFit, BudgetPoint, Finding, Level, agreed
 
@@ -234,7 +234,7 @@ def count_findings(baseline: Baseline, task: Task) -> Iterator[Finding]:
     if note := uncounted_note(found):
         yield Finding("warning", "operators", note)
     if found.cheap:
-        text = f"not counted, because they cost a few operations an element: {listed(found.cheap)}"
+        text = f"not counted, because they cost a few operations an element: {listed_operators(found.cheap)}"
         yield Finding("ok", "operators", text)
     if not (found.costly or found.cheap):
         yield Finding("ok", "operators", "every operator was counted")

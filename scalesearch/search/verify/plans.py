@@ -184,7 +184,7 @@ def fidelity_plans(
     return [own, StagePlan(stage, own.networks, own.seeds, longer), *others]
 
 
-def compared(budget: BudgetResult) -> list[NetworkRecord]:
+def networks_of_the_claim(budget: BudgetResult) -> list[NetworkRecord]:
     """The network that a claim would be about, and the references it is compared with."""
     return _contenders(budget, 1)
 

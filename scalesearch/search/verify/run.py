@@ -18,8 +18,8 @@ from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.verify.plans import (
     VerifyRequest,
     chosen_budgets,
-    compared,
     fidelity_plans,
+    networks_of_the_claim,
     new_seeds,
     rate_plans,
     transfer_plan,
@@ -102,7 +102,7 @@ def make_plans(
         if ask.fidelity:
             plans += fidelity_plans(prepared, budget, ask, have)
         elif ask.rates or (ask.rates is None and result.rates is not None):
-            plans += rate_plans(prepared, budget, compared(budget), have)
+            plans += rate_plans(prepared, budget, networks_of_the_claim(budget), have)
     return tuple(plans)
 
 

@@ -11,7 +11,7 @@ from scalesearch.networks.user.function import UserBaseline
 from scalesearch.training.full.recipe import TrainRecipe
 
 
-def altered(baseline: Baseline, recipe: TrainRecipe) -> Baseline:
+def ablated(baseline: Baseline, recipe: TrainRecipe) -> Baseline:
     """The baseline as the recipe wants it: with ReLU where `swish` is off, without squeezes where `se` is off.
 
     Raises:

@@ -17,7 +17,7 @@ from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.questions.family import scale_family
 from scalesearch.study.record import NetworkRecord
-from scalesearch.training.full.ablation import altered, check_part
+from scalesearch.training.full.ablation import ablated, check_part
 from scalesearch.training.full.of_study import STUDY, at_rate
 from scalesearch.training.full.recipe import TrainRecipe, recipe_key, without
 from scalesearch.training.full.request import AGAINST, ALL, TrainRequest
@@ -123,7 +123,7 @@ def _planned(
 ) -> Planned:
     (whole, task), (network, part, recipe) = known, given
     check_part(whole, part)
-    baseline = altered(whole, recipe)
+    baseline = ablated(whole, recipe)
     label = f"{network.label} without {part}" if part else network.label
     macs, params = (baseline.amount(name, network.spec, task) for name in ("macs", "params"))
     key = [whole.name, whole.identity(), spec_to_dict(network.spec), network.phi, recipe_key(recipe), fingerprint]
