@@ -11,7 +11,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.verified.verification import SAME, Verification
 from scalesearch.report.figures.info import figure_title, shown_budgets
 from scalesearch.report.figures.settings import in_own_settings
-from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, say_empty, tidy
+from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, literal_text, say_empty, tidy
 
 ROW_IN = 0.42
 

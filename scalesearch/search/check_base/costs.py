@@ -15,6 +15,7 @@ from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.candidates import ENOUGH, FEWEST, near, tells_no_steps
 from scalesearch.scaling.coefficients import REFERENCES, Coefficients, lattice_with, parse_budget
 from scalesearch.scaling.cost import count_agreement, uncounted_note
+from scalesearch.scaling.cost.agreement import listed_operators
 from scalesearch.scaling.realize import BudgetSurface, make_surface, realize, round_spec
 from scalesearch.search.check_base.found import BudgetFit, BudgetPoint, Finding, Level, agreed
 
