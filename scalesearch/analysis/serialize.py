@@ -8,7 +8,7 @@ from typing import Any
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.fidelity.rate_range import rates_to_dict
 from scalesearch.analysis.fidelity.summary import fidelity_to_dict
-from scalesearch.analysis.law.strategies import compute_law, law_refusal, law_to_dict
+from scalesearch.analysis.law.strategies import law_of, law_refusal, law_to_dict
 from scalesearch.analysis.response.surface import optimum_to_dict, surface_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
@@ -108,7 +108,7 @@ def _evidence(result: StudyResult) -> dict[str, Any]:
         "verdict": [entry for v in verifications for entry in v["verdict"]],
         "smallest_detectable_difference": smallest,
         **first,
-        "law": {"words": refusal} if refusal else law_to_dict(compute_law(result, result.verified)),
+        "law": {"words": refusal} if refusal else law_to_dict(law_of(result)),
     }
 
 

@@ -29,14 +29,14 @@ def law(
     It takes a study with three budgets or more. Nothing is trained.
     """
     from scalesearch.analysis.law.read import cost_to_reach, parse_accuracy
-    from scalesearch.analysis.law.strategies import compute_law, forecasts_at, law_to_dict
+    from scalesearch.analysis.law.strategies import forecasts_at, law_of, law_to_dict
     from scalesearch.analysis.load import load_result
     from scalesearch.report.law import render_law
     from scalesearch.study import find_study
 
     wanted = None if accuracy is None else parse_accuracy(accuracy)
     result = load_result(find_study(study, studies_dir))
-    found = compute_law(result, result.verified)
+    found = law_of(result)
     reaches = [] if wanted is None else [cost_to_reach(own, wanted) for own in found.strategies]
     forecasts = [] if budget_at is None else forecasts_at(found, budget_at)
     if out is not None:  # before anything is printed: the file may have a wrong name

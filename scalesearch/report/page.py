@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from scalesearch.analysis.calls import network_line
-from scalesearch.analysis.law.strategies import compute_law, law_refusal
+from scalesearch.analysis.law.strategies import law_of, law_refusal
 from scalesearch.analysis.result import StudyResult
 from scalesearch.report import evidence, fidelity, surface, text
 from scalesearch.report import law as law_report
@@ -68,7 +68,7 @@ def html_report(result: StudyResult, figures: Mapping[str, str], missing: Mappin
         config=result.manifest.config,
         figures=shown,
         missing_figures=missing,
-        law=None if law_refusal(result) else compute_law(result, result.verified),
+        law=None if law_refusal(result) else law_of(result),
         missing_law=law_refusal(result) if len(result.budgets) > 1 else None,
         definition=dump_toml(config_to_dict(result.manifest.config)),
     )

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from scalesearch.analysis.calls import network_line
-from scalesearch.analysis.law.strategies import compute_law, law_refusal
+from scalesearch.analysis.law.strategies import law_of, law_refusal
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.report.evidence import render_proof
 from scalesearch.report.law import render_law
@@ -41,7 +41,7 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
         yield front_table(result.pareto)
     if len(result.budgets) > 1 and not law_refusal(result):
         yield Text("Accuracy against cost as a law", style="bold")
-        yield render_law(compute_law(result, result.verified))
+        yield render_law(law_of(result))
 
 
 def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:

@@ -11,7 +11,7 @@ from scalesearch.report.figures import settings
 from matplotlib.figure import Figure
 # isort: on
 
-from scalesearch.analysis.law.strategies import compute_law, law_refusal
+from scalesearch.analysis.law.strategies import law_of, law_refusal
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import choice_error
 from scalesearch.report.figures.evidence import draw_verdicts, verdict_info
@@ -72,7 +72,7 @@ def figure(result: StudyResult, kind: str, budget: str | None = None) -> Figure:
     if kind not in FIGURES:
         raise choice_error("figure kind", kind, FIGURES)
     if kind == "law":
-        return draw_law(compute_law(result, result.verified))
+        return draw_law(law_of(result))
     if kind == "surface":
         return draw_surface(surface_info(result, budget))
     if kind == "verdict":
