@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from fake_executor import FakeExecutor, World
 from torch import nn
 
 from scalesearch.analysis.fidelity.rate_range import (
+    LAST,
     ROLES,
     Role,
     Tried,
@@ -250,6 +252,23 @@ QUICK["proxy"] = {"train_images": 40, "val_images": 40, "learning_rate": 0.0, "o
 def search(jobs: list[Job]) -> list[Job]:
     """Those of the search: the short trainings have the same seed for all rates."""
     return [job for job in jobs if job.recipe.epochs > 1]
+
+
+@pytest.mark.parametrize("learns", [0.0, 0.15, 0.5])
+@pytest.mark.parametrize("finite", [0.0, 0.5, 1.0])
+def test_whatever_short_trainings_give_the_range_test_ends_on_rates_that_are_read_back(learns, finite):
+    """Planted at random: each training learns, ends no better than guessing, or diverges."""
+    readable = {rate_at("sgd", step) for step in range(-LAST, LAST + 1)}
+    for seed in range(300):
+        draw = random.Random(seed)
+        tried: list[Tried] = []
+        while wave := next_steps(tried):
+            for role, step in wave:
+                assert rate_at("sgd", step) in readable
+                assert (role, step) not in {(t.role, t.step) for t in tried}
+                accuracy = draw.random() if draw.random() < learns else None
+                tried.append(Tried(role, step, accuracy, accuracy is None and draw.random() < finite))
+        assert len(tried) <= 7 + 2 * 6
 
 
 def test_a_study_measures_its_rate_and_trains_by_it(tmp_path):

@@ -35,6 +35,9 @@ STEP = math.sqrt(10.0)
 FARTHEST = 3
 """Steps from the centre that are tried at most."""
 
+LAST = FARTHEST + 3
+"""Steps from the centre beyond which no network is tried, whatever its baseline's best rate is."""
+
 EXTENSIONS = 2
 """Rates beyond the first three that a corner is tried at."""
 
@@ -170,12 +173,13 @@ def next_steps(tried: Sequence[Tried], roles: Sequence[Role] = ROLES) -> list[tu
 def _settled(own: Sequence[Tried], centre: int, extensions: int) -> int | list[int]:
     """The best step of one network, or what it must be tried at before that is known."""
     known = {t.step for t in own}
-    first = [step for step in (centre - 1, centre, centre + 1) if step not in known]
+    first = [step for step in (centre - 1, centre, centre + 1) if step not in known and abs(step) <= LAST]
     if first:
         return first
     best = best_step(own)
     if best is None:
-        return [_another(own)] if len(known) - 3 < extensions + 1 else _unsettled(own)
+        other = _another(own)
+        return [other] if len(known) - 3 < extensions + 1 and abs(other) <= LAST else _unsettled(own)
     beyond = best - 1 if best == min(known) else best + 1 if best == max(known) else None
     if beyond is None or len(known) - 3 >= extensions or abs(beyond) > FARTHEST + 1:
         return best
@@ -293,7 +297,7 @@ def tried_of(
     """
     tried: list[Tried] = []
     networks: dict[Role, NetworkRecord] = {}
-    steps = {rate_at(optimizer, step): step for step in range(-FARTHEST - 3, FARTHEST + 4)}
+    steps = {rate_at(optimizer, step): step for step in range(-LAST, LAST + 1)}
     for record in evidence:
         if record.stage.purpose == "range" and record.stage.factor in steps:
             role: Role = record.network.roles[0]  # type: ignore[assignment]
