@@ -154,7 +154,7 @@ def test_a_network_off_the_budget_is_kept_and_never_trained(tmp_path, coarse):
     assert len(off) > 0
     assert off.accuracy.isna().all()
     assert (abs(off.macs / off.target_macs - 1) > 0.02).all()
-    assert not {job.number for job in world.done} & set(off.number)
+    assert not {job.number for job in world.done} & set(off.trial)
     assert result.complete
 
 

@@ -246,9 +246,9 @@ def test_what_fails_in_a_study_fails_in_check_base_with_the_same_line(name, said
 
 
 def test_a_loss_that_is_not_finite_is_a_warning_of_check_base():
-    (finding,) = checked("tied", replace(RECIPE, learning_rate=1e30))
+    (finding,) = checked("tied", replace(RECIPE, learning_rate=100.0))
     assert finding.level == "warning"
-    assert "not finite in epoch 1" in finding.text
+    assert "not finite in epoch" in finding.text
 
 
 def test_check_base_leaves_torchs_generator_as_it_was():
