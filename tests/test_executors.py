@@ -101,7 +101,7 @@ def test_the_time_of_a_training_is_estimated(events):
 
 
 def test_a_training_that_diverges_is_an_outcome_and_no_error():
-    diverging = replace(setup(), recipe=replace(setup().recipe, learning_rate=1e30, batch_size=10))
+    diverging = replace(setup(), recipe=replace(setup().recipe, learning_rate=100.0, batch_size=10))
     import torch
 
     threads = torch.get_num_threads()

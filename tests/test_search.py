@@ -405,7 +405,7 @@ def test_a_network_over_a_second_limit_is_kept_with_the_violation_and_not_traine
     assert 0 < len(over) < len(rows) - 1
     assert set(over.status) == {"infeasible"}
     assert over.accuracy.isna().all()
-    assert {job.number for job in world.done}.isdisjoint(over.number)
+    assert {job.number for job in world.done}.isdisjoint(over.trial)
     for _, row in over.iterrows():
         ((name, part),) = json.loads(row.violations)
         assert (name, part) == ("max_params", pytest.approx(row.params / 115_000 - 1))

@@ -132,7 +132,7 @@ def test_larger_phi_trains_what_the_coefficients_give_there_on_its_own_budget(st
         assert set(own.seed) == {5000, 5001}
         at_one = rows[rows.purpose == "verify"].set_index("trial").alpha.to_dict()
         for row in own.itertuples():
-            assert row.alpha == pytest.approx(at_one[row.number] ** phi)
+            assert row.alpha == pytest.approx(at_one[row.trial] ** phi)
     assert "baseline" not in set(rows[rows.purpose == "transfer"].roles)
 
 

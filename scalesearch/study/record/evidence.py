@@ -64,7 +64,7 @@ def parse_stage(name: str) -> EvidenceStage:
 
     Example:
         >>> parse_stage("evidence/transfer/2x/3/test")
-        Stage(purpose='transfer', budget='2x', factor=3.0, split='test')
+        EvidenceStage(purpose='transfer', budget='2x', factor=3.0, split='test')
     """
     parts = name.split("/")
     try:
