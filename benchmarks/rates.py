@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optuna.samplers import RandomSampler
+from trainings import WORKERS, trained
 
 from scalesearch.search.prepare import Prepared, make_manifest, prepare
 from scalesearch.search.queued import BudgetQueue
@@ -27,7 +28,7 @@ from scalesearch.study import StudyPaths, StudyStore, create_study
 from scalesearch.study.config import ProxyRecipe, config_from_dict
 from scalesearch.study.record import NetworkRecord
 from scalesearch.training.watch import Silent
-from scalesearch.training.workers.base import Job, JobDone
+from scalesearch.training.workers.base import Job
 from scalesearch.training.workers.local import LocalExecutor
 
 BASES = (
@@ -57,25 +58,18 @@ def networks(prepared: Prepared, store: StudyStore) -> dict[str, NetworkRecord]:
     return found
 
 
-def trained(prepared: Prepared, both: dict[str, NetworkRecord], recipes: dict[str, ProxyRecipe], seeds: int) -> Trained:
+def compared(
+    prepared: Prepared, both: dict[str, NetworkRecord], recipes: dict[str, ProxyRecipe], seeds: int
+) -> Trained:
     """Both networks on every seed, paired."""
-    executor = LocalExecutor(prepared.setup(), 2)
     jobs = [
         Job(number, both[role].spec, seed, recipes[role]) for seed in range(seeds) for number, role in enumerate(both)
     ]
-    left, running, accuracy, started = list(jobs), 0, {}, time.perf_counter()
-    failed = 0
-    while left or running:
-        while left and running < 2:
-            executor.submit(left.pop(0))
-            running += 1
-        for event in executor.events(0.2):
-            if isinstance(event, JobDone):
-                running -= 1
-                failed += event.outcome.accuracy is None
-                accuracy[event.job.number, event.job.seed] = event.outcome.accuracy or 0.0
-    seconds = (time.perf_counter() - started) * 2 / len(jobs)
-    executor.stop()
+    accuracy, failed, started = {}, 0, time.perf_counter()
+    for event in trained(prepared, jobs):
+        failed += event.outcome.accuracy is None
+        accuracy[event.job.number, event.job.seed] = event.outcome.accuracy or 0.0
+    seconds = (time.perf_counter() - started) * WORKERS / len(jobs)
     gaps = [accuracy[1, seed] - accuracy[0, seed] for seed in range(seeds)]
     error = statistics.stdev(gaps) / math.sqrt(seeds) if seeds > 1 else math.nan
     means = tuple(statistics.fmean(accuracy[n, s] for s in range(seeds)) for n in (0, 1))
@@ -104,8 +98,8 @@ def row(base: str, images: int, seeds: int) -> str:
         raise SystemExit(f"the rate of {base} was not measured")
     fixed = replace(prepared.recipe, optimizer="sgd", learning_rate=0.2)
     mine = {role: recipes.of(network) for role, network in both.items()}
-    at_own = trained(prepared, both, mine, seeds)
-    at_fixed = trained(prepared, both, dict.fromkeys(both, fixed), seeds)
+    at_own = compared(prepared, both, mine, seeds)
+    at_fixed = compared(prepared, both, dict.fromkeys(both, fixed), seeds)
     study = at_own.seconds * (11 * 2 + 1) / 2
     rates = " / ".join(f"{mine[role].learning_rate:g}" for role in both)
     changed = (at_own.deficit > 0) != (at_fixed.deficit > 0)

@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
+from trainings import trained
 
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
@@ -32,8 +33,7 @@ from scalesearch.search.prepare import Prepared, prepare
 from scalesearch.study import StudyPaths
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.record import NetworkRecord
-from scalesearch.training.workers.base import Job, JobDone
-from scalesearch.training.workers.local import LocalExecutor
+from scalesearch.training.workers.base import Job
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.gz"
@@ -87,17 +87,9 @@ def by_hand(name: str, network: NetworkRecord, classes: int) -> bool:
 def means(prepared: Prepared, network: NetworkRecord, recipes: Sequence[ProxyRecipe], seeds: range) -> list[float]:
     """Mean accuracy of one network by every recipe, in %."""
     jobs = [Job(k, network.spec, seed, recipe) for k, recipe in enumerate(recipes) for seed in seeds]
-    executor, left, running = LocalExecutor(prepared.setup(), 2), list(jobs), 0
     accuracy: dict[int, list[float]] = {}
-    while left or running:
-        while left and running < 2:
-            executor.submit(left.pop(0))
-            running += 1
-        for event in executor.events(0.2):
-            if isinstance(event, JobDone):
-                running -= 1
-                accuracy.setdefault(event.job.number, []).append(100 * (event.outcome.accuracy or 0.0))
-    executor.stop()
+    for event in trained(prepared, jobs):
+        accuracy.setdefault(event.job.number, []).append(100 * (event.outcome.accuracy or 0.0))
     return [statistics.fmean(accuracy[k]) for k in range(len(recipes))]
 
 
@@ -119,16 +111,16 @@ def row(name: str, data: Path, place: Path, options: tuple[str, ...], with_grid:
         return f"| {name} | refused: {refused} |"
     result = load_result(StudyPaths(place / name))
     budget = result.budgets[0]
-    trained = [summary for summary in budget.networks if summary.mean is not None]
+    shown = [summary for summary in budget.networks if summary.mean is not None]
     wrong = sum(not by_hand(name, summary.network, 10) for summary in budget.networks)
     diverged = sum(summary.failed for summary in budget.networks)
     rates = result.rates
     recipe = f"{rates.optimizer} {rates.common:g}{' and own' if rates.own else ''}" if rates else "as given"
     halved = f", halved {rates.lowered} x" if rates and rates.lowered else ""
-    best = max(summary.mean for summary in trained)
+    best = max(summary.mean for summary in shown)
     cells = [
         name,
-        f"{len(trained)}",
+        f"{len(shown)}",
         f"{wrong}",
         f"{diverged}",
         recipe + halved,
@@ -136,7 +128,7 @@ def row(name: str, data: Path, place: Path, options: tuple[str, ...], with_grid:
         f"{seconds:.0f} s",
     ]
     if with_grid:
-        cells += against_grid(result, next(s.network for s in trained if any("uniform" in n for n in s.network.names)))
+        cells += against_grid(result, next(s.network for s in shown if any("uniform" in n for n in s.network.names)))
     return f"| {' | '.join(cells)} |"
 
 

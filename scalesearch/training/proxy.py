@@ -24,6 +24,7 @@ from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.average import WeightAverage, constant_decay
+from scalesearch.training.steps import autocast, descend
 
 EVAL_BATCH = 200
 """Images at once in evaluation: more is no faster on a core, and costs memory in every worker."""
@@ -168,12 +169,6 @@ class Batches:
             yield self.ready(self.split.images[part]), self.split.labels[part]
 
 
-def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """The precision of a training step."""
-    # bf16 autocast is slower than float32 on CPU (0.7 to 0.9x, measured) and untested on mps.
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
-
-
 def evaluate(module: nn.Module, batches: Batches, device: torch.device) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy (0 to 1) over a split, in eval mode."""
     module.eval()
@@ -207,20 +202,14 @@ class _Training:
         self.average = WeightAverage(self.module, constant_decay(recipe.ema)) if recipe.ema else None
 
     def _descend(self, images: Tensor, labels: Tensor) -> Tensor:
-        factor = learning_rate_factor(self.step, self.steps, self.recipe.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
-        with autocast(self.device):
-            loss = functional.cross_entropy(self.module(images), labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip_norm:
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update()
+        recipe = self.recipe
+        rate = recipe.learning_rate * learning_rate_factor(self.step, self.steps, recipe.warmup)
+        loss = descend(
+            self.module, self.optimizer, images, labels, rate=rate, label_smoothing=recipe.label_smoothing,
+            clip_norm=recipe.clip_norm, average=self.average,
+        )  # fmt: skip
         self.step += 1
-        return loss.detach()
+        return loss
 
     def epoch(self, number: int, should_stop: ShouldStop) -> EpochPoint:
         """One pass over the training images and one over the validation images; `number` counts from 1.

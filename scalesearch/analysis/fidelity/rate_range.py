@@ -136,8 +136,8 @@ class MeasuredRates:
         return f"{self.optimizer}, measured by short trainings: {chosen}{lowered}. Accuracy in % by rate: {told}.{lost}"
 
 
-def rate_at(optimizer: str, step: int) -> float:
-    """The rate of a step of the grid, to two significant digits.
+def rate_at(optimizer: str, step: float) -> float:
+    """The rate of a step of the grid, or of a place between two, to two significant digits.
 
     Example:
         >>> [rate_at("sgd", step) for step in (-1, 0, 1)], rate_at("adamw", 1)
@@ -233,13 +233,13 @@ def measured_rates(
     every = {role: [t for t in tried if t.role == role] for role in roles}
     rows = {role: own for role, own in every.items() if best_step(own) is not None}
     tops = {role: vertex(own) for role, own in rows.items()}
-    best = {role: _rate(optimizer, top) for role, top in tops.items()}
+    best = {role: rate_at(optimizer, top) for role, top in tops.items()}
     common, cost = _common(rows, images), networks["baseline"].target
     if common is not None or "baseline" not in rows:
         top = min(tops.values(), default=vertex(every["baseline"]))
         if common is not None:
             top = min(max(tops.get("baseline", common), common - 0.5), common + 0.5)
-        rate = _rate(optimizer, top)
+        rate = rate_at(optimizer, top)
         return MeasuredRates(optimizer, tuple(tried), best, rate, 0.0, 0.0, (rate, rate), cost, lowered)
     base = math.log(best["baseline"])
     deeper, wider = (
@@ -248,10 +248,6 @@ def measured_rates(
     )
     bounds = (min(best.values()), max(best.values()))
     return MeasuredRates(optimizer, tuple(tried), best, best["baseline"], deeper, wider, bounds, cost, lowered)
-
-
-def _rate(optimizer: str, top: float) -> float:
-    return float(f"{CENTRES[optimizer] * STEP**top:.2g}")
 
 
 def spare(accuracy: float, images: int) -> float:

@@ -10,7 +10,6 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator
@@ -33,6 +32,7 @@ from scalesearch.report.figures.style import (
 from scalesearch.report.figures.triangle import (
     HEIGHT,
     at,
+    colour_bar,
     draw_quarters,
     limit,
     name_corners,
@@ -99,33 +99,14 @@ def _triangle(ax: Axes, panel: Panel, large: bool) -> None:
                    edgecolors="white", linewidths=0.8)  # fmt: skip
         if mark.best:
             ax.scatter(x, y, s=2.4 * _area(mark, large), facecolors="none", edgecolors=BEST, linewidths=2.2, zorder=4)
-    _colour_bar(ax, scale, large, narrow=high - low < 0.5)
+    bar = colour_bar(ax, scale, COLOURS, "mean validation accuracy (%)", large)
+    bar.locator = MaxNLocator(7, steps=[1, 2, 5, 10])
+    bar.formatter = FormatStrFormatter("%.2f" if high - low < 0.5 else "%.1f")
 
 
 def _area(mark: Mark, large: bool) -> float:
     """Marker area in square points: it grows with the seeds, up to eight."""
     return (110 if large else 60) * (0.7 + 0.3 * min(mark.seeds, 8))
-
-
-def _colour_bar(ax: Axes, scale: Normalize, large: bool, *, narrow: bool) -> None:
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        return
-    width = 0.45 if large else 0.8
-    bar = figure.colorbar(
-        ScalarMappable(scale, COLOURS),
-        ax=ax,
-        location="bottom",
-        panchor=False,
-        shrink=width,
-        pad=0.02,
-        aspect=40 * width,
-    )
-    bar.set_label("mean validation accuracy (%)", fontsize=10)
-    bar.locator = MaxNLocator(7, steps=[1, 2, 5, 10])
-    bar.formatter = FormatStrFormatter("%.2f" if narrow else "%.1f")
-    bar.ax.tick_params(labelsize=9)
-    bar.outline.set_visible(False)
 
 
 def _label(ax: Axes, panel: Panel, renderer: RendererAgg, large: bool) -> None:

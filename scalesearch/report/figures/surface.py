@@ -16,7 +16,6 @@ import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -41,6 +40,7 @@ from scalesearch.report.figures.style import (
 )
 from scalesearch.report.figures.triangle import (
     at,
+    colour_bar,
     draw_quarters,
     limit,
     name_corners,
@@ -170,7 +170,8 @@ def _contours(ax: Axes, surface: ResponseSurface, large: bool) -> None:
         lines = ax.tricontour(x, y, values, levels=[100 * edge], colors=[INK], linewidths=1.8, linestyles="dashed")
         lines.set(path_effects=OUTLINE, zorder=2)
     draw_quarters(ax, "#ffffff59", zorder=1)
-    _colour_bar(ax, levels, norm, large)
+    shown, digits = levels[:: 1 if len(levels) < 9 else 2], "%.2f" if levels[1] - levels[0] < 0.1 else "%.1f"
+    colour_bar(ax, norm, COLOURS, "expected validation accuracy (%)", large, ticks=shown, format=digits)
 
 
 def _edge(surface: ResponseSurface) -> float | None:
@@ -184,27 +185,6 @@ def _edge(surface: ResponseSurface) -> float | None:
 def _area(seeds: int, large: bool) -> float:
     """Marker area in square points: it grows with the seeds, up to eight."""
     return (34 if large else 24) * min(seeds, 8)
-
-
-def _colour_bar(ax: Axes, levels: list[float], norm: BoundaryNorm, large: bool) -> None:
-    width = 0.45 if large else 0.8
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        return
-    bar = figure.colorbar(
-        ScalarMappable(norm, COLOURS),
-        ax=ax,
-        location="bottom",
-        panchor=False,
-        shrink=width,
-        pad=0.02,
-        aspect=40 * width,
-        ticks=levels[:: 1 if len(levels) < 9 else 2],
-        format="%.2f" if levels[1] - levels[0] < 0.1 else "%.1f",
-    )
-    bar.set_label("expected validation accuracy (%)", fontsize=10)
-    bar.ax.tick_params(labelsize=9)
-    bar.outline.set_visible(False)
 
 
 def _legend() -> list[Artist]:

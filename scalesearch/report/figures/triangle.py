@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Normalize
 from matplotlib.text import Annotation
 
 from scalesearch.report.figures.labels import Boxes, Point, along, boxes
@@ -92,6 +95,25 @@ def name_corners(ax: Axes, below: float = 18) -> list[Annotation]:
             )
         )  # fmt: skip
     return found
+
+
+def colour_bar(ax: Axes, scale: Normalize, colours: str, label: str, large: bool, **ticks: Any) -> Colorbar:
+    """A bar below the triangle, shorter where one triangle has the whole figure; `ticks` as `Figure.colorbar`."""
+    width = 0.45 if large else 0.8
+    bar = ax.figure.colorbar(
+        ScalarMappable(scale, colours),
+        ax=ax,
+        location="bottom",
+        panchor=False,
+        shrink=width,
+        pad=0.02,
+        aspect=40 * width,
+        **ticks,
+    )
+    bar.set_label(label, fontsize=10)
+    bar.ax.tick_params(labelsize=9)
+    bar.outline.set_visible(False)
+    return bar
 
 
 def text_boxes(texts: Sequence[Annotation], renderer: RendererAgg) -> Boxes:

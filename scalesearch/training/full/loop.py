@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from scalesearch.data.device import DeviceSplit, Normalization
 from scalesearch.networks.placed import layout_for, placed
@@ -26,7 +25,8 @@ from scalesearch.training.full.images import augmented, epoch_batches
 from scalesearch.training.full.optimizer import make_full_optimizer
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.full.schedule import average_decay, learning_rate, patience_epochs
-from scalesearch.training.proxy import Batches, ShouldStop, StoppedEarly, autocast, evaluate, set_bn_momentum
+from scalesearch.training.proxy import Batches, ShouldStop, StoppedEarly, evaluate, set_bn_momentum
+from scalesearch.training.steps import descend
 
 SAVE_EVERY_SECONDS = 120.0
 """Within an epoch; one is always saved at its end."""
@@ -189,19 +189,11 @@ class FullTraining:
             self._losses = []
 
     def _descend(self, images: Tensor, labels: Tensor) -> Tensor:
-        done = (self.at.epoch - 1) * self.steps + self.at.step
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, done, self.steps)
-        with autocast(self.device):
-            loss = functional.cross_entropy(self.module(images), labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip_norm:
-            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update()
-        return loss.detach()
+        rate = learning_rate(self.recipe, (self.at.epoch - 1) * self.steps + self.at.step, self.steps)
+        return descend(
+            self.module, self.optimizer, images, labels, rate=rate, label_smoothing=self.recipe.label_smoothing,
+            clip_norm=self.recipe.clip_norm, average=self.average,
+        )  # fmt: skip
 
     def _close_epoch(self, point: EpochPoint) -> None:
         at = self.at
