@@ -306,7 +306,9 @@ def test_the_recipe_reaches_batch_norm_the_loss_and_the_rate(tmp_path, monkeypat
     seen = []
     real = torch.nn.functional.cross_entropy
     monkeypatch.setattr(
-        loop.functional, "cross_entropy", lambda *a, **k: (seen.append(k.get("label_smoothing")), real(*a, **k))[1]
+        torch.nn.functional,
+        "cross_entropy",
+        lambda *a, **k: (seen.append(k.get("label_smoothing")), real(*a, **k))[1],
     )
     one = training(tmp_path, recipe)
     one.run(lambda _: None, stop_never)
