@@ -132,7 +132,11 @@ def watched(outcome: TrainingOutcome, *, best: float | None = 0.6, lowered: bool
     tried = [Tried("baseline", step, best and best * part, unlearned=best is None) for step, part in heights]
     if best is None:
         tried += unlearned("baseline", -3, -2, 2, 3)
-    rates = measured_rates("sgd", tried, {"baseline": NETWORKS["baseline"]}, 2000) if best != 0.0 else None
+    rates = (
+        measured_rates("sgd", tried, {"baseline": NETWORKS["baseline"]}, replace(MANY, images=2000))
+        if best != 0.0
+        else None
+    )
     watch = lowers_once(Recipes(ProxyRecipe(), rates), SimpleNamespace(lowered=lowered), FACTS)
     try:
         watch(NETWORKS["deepest"], outcome)

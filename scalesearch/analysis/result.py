@@ -252,7 +252,7 @@ def _rates(manifest: Manifest, evidence: Sequence[EvidenceRecord], lowered: bool
         return None
     chance = chance_of(manifest.data, VALIDATION)
     tried, networks = tried_of(evidence, manifest.optimizer, chance)
-    return measured_rates(manifest.optimizer, tried, networks, chance.images, int(lowered))
+    return measured_rates(manifest.optimizer, tried, networks, chance, int(lowered))
 
 
 def _complete(

@@ -6,7 +6,9 @@ known so far settles what is tried next, so that a search that was killed goes o
 
 One rate serves all where it costs none of the three more than chance would. Else each network has its
 own: the logarithm of the rate is linear in what depth and width cost it, through the three that were measured, and
-stays within what was tried.
+stays within what was tried. Of rates that chance cannot tell apart the usual one is taken: so few steps say too well of
+high rates, at which a whole training may diverge. A network that no short training brought clearly above guessing
+decides nothing.
 
 Source: Smith (2017), learning rate range tests; the half-decade grid is that of usual hand tuning.
 """
@@ -219,24 +221,24 @@ def vertex(own: Sequence[Tried]) -> float:
 
 
 def measured_rates(
-    optimizer: str, tried: Sequence[Tried], networks: Mapping[Role, NetworkRecord], images: int, lowered: int = 0
+    optimizer: str, tried: Sequence[Tried], networks: Mapping[Role, NetworkRecord], chance: Chance, lowered: int = 0
 ) -> MeasuredRates | None:
     """What the short trainings settle; None while something must still be tried.
 
     Args:
         networks: the baseline, and the deepest and the widest network where there are others.
-        images: validation images that the accuracies are of.
+        chance: what guessing gives on the images that the accuracies are of.
     """
     roles = [role for role in ROLES if role in networks]
     if "baseline" not in networks or next_steps(tried, roles):
         return None
     every = {role: [t for t in tried if t.role == role] for role in roles}
-    rows = {role: own for role, own in every.items() if best_step(own) is not None}
-    tops = {role: vertex(own) for role, own in rows.items()}
+    rows = {role: own for role, own in every.items() if _learned(own, chance)}
+    tops = {role: _top(own, chance.images) for role, own in rows.items()}
     best = {role: rate_at(optimizer, top) for role, top in tops.items()}
-    common, cost = _common(rows, images), networks["baseline"].target
+    common, cost = _common(rows, chance.images), networks["baseline"].target
     if common is not None or "baseline" not in rows:
-        top = min(tops.values(), default=vertex(every["baseline"]))
+        top = min(tops.values(), default=_top(every["baseline"], chance.images))
         if common is not None:
             top = min(max(tops.get("baseline", common), common - 0.5), common + 0.5)
         rate = rate_at(optimizer, top)
@@ -250,6 +252,33 @@ def measured_rates(
     return MeasuredRates(optimizer, tuple(tried), best, best["baseline"], deeper, wider, bounds, cost, lowered)
 
 
+def _learned(own: Sequence[Tried], chance: Chance) -> bool:
+    """Whether a network's best short training is clearly above guessing."""
+    return any(t.accuracy is not None and chance.clearly_above(t.accuracy) for t in own)
+
+
+def _top(own: Sequence[Tried], images: int) -> float:
+    """The place of a network's best rate: the usual of those as good as the best, and the parabola's top near it."""
+    top = vertex(own)
+    highest = max((t.accuracy for t in own if t.accuracy is not None), default=None)
+    if highest is None:
+        return top
+    as_good = [t.step for t in own if t.accuracy is not None and highest - t.accuracy <= luck(highest, images)]
+    usual = min(as_good, key=lambda step: (abs(step), step))
+    return min(max(top, usual - 0.5), usual + 0.5)
+
+
+def luck(accuracy: float, images: int) -> float:
+    """Standard deviation of the difference of two accuracies that are the same but for the images.
+
+    Example:
+        >>> round(luck(0.5, 2000), 4)
+        0.0158
+    """
+    part = min(1.0, max(0.0, accuracy))
+    return math.sqrt(2 * part * (1 - part) / images)
+
+
 def spare(accuracy: float, images: int) -> float:
     """What a rate may cost a network before it is called worse: `SPARE`, and chance.
 
@@ -257,12 +286,14 @@ def spare(accuracy: float, images: int) -> float:
         >>> round(spare(0.5, 2000), 4)
         0.0458
     """
-    part = min(1.0, max(0.0, accuracy))
-    return SPARE + math.sqrt(2 * part * (1 - part) / images)
+    return SPARE + luck(accuracy, images)
 
 
 def _common(rows: Mapping[Role, Sequence[Tried]], images: int) -> int | None:
-    """The step that costs no network more than it may, and all together least; None where there is none."""
+    """The step that costs no network more than it may, and all together least beyond chance: the usual of several.
+
+    None where there is none.
+    """
     if not rows:
         return None
     at = {role: {t.step: t.accuracy for t in own} for role, own in rows.items()}
@@ -272,8 +303,8 @@ def _common(rows: Mapping[Role, Sequence[Tried]], images: int) -> int | None:
         found = [tops[role] - a for role, own in at.items() if (a := own[step]) is not None]
         allowed = [spare(tops[role], images) for role in at]
         if len(found) == len(at) and all(loss <= most for loss, most in zip(found, allowed, strict=True)):
-            losses[step] = found
-    return min(losses, key=lambda step: (sum(losses[step]), step)) if losses else None
+            losses[step] = [max(0.0, loss - luck(top, images)) for loss, top in zip(found, tops.values(), strict=True)]
+    return min(losses, key=lambda step: (sum(losses[step]), abs(step), step)) if losses else None
 
 
 def _per_cost(change: float, corner: NetworkRecord, dimension: Literal["depth", "width"], baseline: float) -> float:

@@ -5,6 +5,7 @@ They are stages of evidence in the study's database, so that nothing is repeated
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -83,7 +84,7 @@ def recipes_of(
         return Recipes(prepared.recipe, None)
     optimizer, chance = prepared.recipe.optimizer, chance_of(data, VALIDATION)
     tried, networks = tried_of(evidence, optimizer, chance)
-    rates = measured_rates(optimizer, tried, networks, chance.images, int(lowered))
+    rates = measured_rates(optimizer, tried, networks, chance, int(lowered))
     return Recipes(prepared.recipe, rates) if rates else None
 
 
@@ -123,9 +124,9 @@ def part_of(prepared: Prepared) -> float:
 
 
 def wanted_images(train_images: int, classes: int, recipe: ProxyRecipe, part: float) -> int:
-    """Images that a short training sees, each pass counted."""
-    least = min(train_images, max(BATCHES * recipe.batch_size, classes))
-    return max(round(part * recipe.epochs * train_images), least)
+    """Images that a short training sees, each pass counted: never more than a training of the study."""
+    whole = recipe.epochs * train_images
+    return max(round(part * whole), min(whole, max(BATCHES * recipe.batch_size, classes)))
 
 
 def planned_range(prepared: Prepared) -> tuple[int, float]:
@@ -142,15 +143,15 @@ def planned_range(prepared: Prepared) -> tuple[int, float]:
 
 
 def shortened(dataset: Dataset, recipe: ProxyRecipe, part: float) -> tuple[Dataset, ProxyRecipe]:
-    """Images and recipe of a short training: one pass where that is enough, over a stratified part of the images."""
+    """Images and recipe of a short training: as few passes as are enough, over a stratified part of the images."""
     images = len(dataset.train)
     wanted = wanted_images(images, len(dataset.classes), recipe, part)
-    train, val = dataset.train, dataset.val
-    if wanted < images:
-        train = train.subset(stratified(train.labels, wanted, 0))
+    train, val, passes = dataset.train, dataset.val, max(1, math.ceil(wanted / images))
+    if (each := math.ceil(wanted / passes / recipe.batch_size) * recipe.batch_size) < images:
+        train = train.subset(stratified(train.labels, each, 0))
     if len(val) > VALIDATION:
         val = val.subset(stratified(val.labels, VALIDATION, 0))
-    return replace(dataset, train=train, val=val, test=None), replace(recipe, epochs=max(1, wanted // images))
+    return replace(dataset, train=train, val=val, test=None), replace(recipe, epochs=passes)
 
 
 class RangeSource(TrialSource):
