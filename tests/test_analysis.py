@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic import BASELINE_MACS, Plan, manifest_of, records_of, study
 
-from scalesearch.analysis.leader import NO_EVIDENCE, advice, compare_best
+from scalesearch.analysis.leader import advice, compare_best
 from scalesearch.analysis.noise import one_way_anova, reliability, seeds_needed, spearman_brown
 from scalesearch.analysis.pareto import pareto_front
 from scalesearch.analysis.result import compute_result
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.analysis.summary import pooled_anova, summarize, with_role
+from scalesearch.analysis.verdict import NO_EVIDENCE
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import REFERENCES, Coefficients, Shares
 from scalesearch.study.record import NetworkRecord, TrainingOutcome, TrialRecord

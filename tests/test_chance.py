@@ -12,7 +12,8 @@ from fake_executor import FakeExecutor, World, planted
 from test_rate_range import MANY, NETWORKS, QUICK, RatedExecutor
 
 from scalesearch.analysis.fidelity.chance import UNLEARNED, Chance, chance_of, study_learns
-from scalesearch.analysis.fidelity.rate_range import Role, Tried, measured_rates, next_steps, rate_at, vertex
+from scalesearch.analysis.fidelity.rate_grid import Role, Tried, next_steps, rate_at, vertex
+from scalesearch.analysis.fidelity.rate_range import measured_rates
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.untrained import untrained
 from scalesearch.data import load_dataset

@@ -99,6 +99,23 @@ def test_a_difference_is_that_of_the_means_inside_its_interval():
     assert (table.seeds, table.finished) == ((0, 1, 2, 3, 4), True)
 
 
+def test_networks_that_miss_the_budget_are_compared_at_equal_cost():
+    """Depth costs more than it may, which is worth 1.5 ± 1 points: its level is lower, and the interval wider."""
+    result = planted({**EQUAL, "depth": 0.815})
+    (budget,) = result.budgets
+    dearer = tuple(
+        (name, replace(s, off=0.015, off_sd=0.01) if name == "depth" else s) for name, s in budget.references
+    )
+    exact = {row.names[0]: row for row in compare_scaling(result)[0].rows}
+    level = compare_scaling(replace(result, budgets=(replace(budget, references=dearer),)))[0].rows
+    at_cost = {row.names[0]: row for row in level}
+    assert exact["depth"].words == "worse"
+    assert at_cost["depth"].words == "no evidence of a difference"
+    assert at_cost["depth"].difference == pytest.approx(exact["depth"].difference + 0.015)
+    assert np.ptp(at_cost["depth"].ci95) > np.ptp(exact["depth"].ci95) + 0.02
+    assert at_cost["width"].ci95 == pytest.approx(exact["width"].ci95, abs=2e-3)
+
+
 def test_intervals_that_hold_together_are_wider_and_agree_with_their_p():
     result = planted({**EQUAL, "depth": 0.78, "width": 0.79}, sd=0.01)
     accuracies = [s.accuracies for s in (result.baseline, *(s for _, s in result.budgets[0].references))]

@@ -11,18 +11,8 @@ from fake_executor import FakeExecutor, World
 from torch import nn
 
 from scalesearch.analysis.fidelity.chance import Chance
-from scalesearch.analysis.fidelity.rate_range import (
-    LAST,
-    ROLES,
-    Role,
-    Tried,
-    best_step,
-    measured_rates,
-    next_steps,
-    rate_at,
-    spare,
-    vertex,
-)
+from scalesearch.analysis.fidelity.rate_grid import LAST, ROLES, Role, Tried, best_step, next_steps, rate_at, vertex
+from scalesearch.analysis.fidelity.rate_range import measured_rates, spare
 from scalesearch.analysis.load import load_result
 from scalesearch.errors import StudyError, UsageError
 from scalesearch.networks.spec import NetworkSpec

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from exporting import case
 
-from scalesearch.analysis.leader import NO_EVIDENCE, Comparison
+from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.recommendation import Recommendation, recommend
 from scalesearch.analysis.response.surface import NoSurface, ResponseSurface
 from scalesearch.analysis.result import StudyResult
+from scalesearch.analysis.verdict import NO_EVIDENCE
 from scalesearch.analysis.verified.verification import Verdict, Verification
 from scalesearch.scaling.coefficients import REFERENCES
 
@@ -42,9 +43,7 @@ def of(result: StudyResult) -> Recommendation:
 
 def verified(*verdicts: Verdict, diverged: tuple[int, ...] = (), smallest: float | None = 0.004) -> Verification:
     number = BEST.network.number
-    return Verification(
-        "2x", "test", number, (5, 6), 0.9, 0.9, verdicts, 0.01, 0.0, smallest, 20, diverged, "What new seeds say."
-    )
+    return Verification("2x", "test", number, (5, 6), 0.9, 0.9, verdicts, 0.01, 0.0, smallest, 20, diverged)
 
 
 def verdict(against: str, words: str, difference: float = 0.001, trial: int | None = None) -> Verdict:

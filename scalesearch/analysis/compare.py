@@ -2,7 +2,7 @@
 
 Which network is compared with which was settled before anything was trained: compound scaling (the reference
 `efficientnet`, the paper's direction) against every other row. So there is no winner's curse to pay for, which Tukey's
-intervals over all pairs would do (`verdict`), and no second look on new seeds is needed (`verification`). All networks
+intervals over all pairs would do (`leader`), and no second look on new seeds is needed (`verification`). All networks
 are trained on the same seeds, so differences are paired, and each pair is judged by its own noise (`paired`): noise
 pooled over all rows, as in Dunnett's test, would be a quarter narrower where all are equally noisy, which networks of
 such different shapes are not. Intervals are widened by Bonferroni's rule, so that those of one baseline hold together
@@ -19,14 +19,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from scalesearch.analysis.leader import NO_EVIDENCE
-from scalesearch.analysis.paired import Difference, PairedTable
+from scalesearch.analysis.paired import PairedVerdict, against
 from scalesearch.analysis.printed import Printed, printed_table
 from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.analysis.seed_table import pivoted
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.verified.verification import ONE_SEED
+from scalesearch.analysis.verdict import NO_EVIDENCE, word_of_interval
 from scalesearch.errors import StudyError, choice_error
 from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.scaling.coefficients import Coefficients
@@ -157,54 +155,42 @@ def _names(summary: NetworkSummary) -> tuple[str, ...]:
     return tuple(name for name in ROWS if name in summary.network.roles)
 
 
-def _differences(summaries: Sequence[NetworkSummary]) -> tuple[tuple[int, ...], dict[int, Difference | float]]:
-    """The seeds that all ranked networks have, and compound minus each other one; no interval with one seed."""
+def _differences(summaries: Sequence[NetworkSummary]) -> tuple[tuple[int, ...], dict[int, PairedVerdict]]:
+    """The seeds that all ranked networks have, and compound minus each other one, at equal cost."""
     ranked = [s for s in summaries if s.ranked]
-    seeds = sorted(set.intersection(*(set(s.seeds) for s in ranked))) if ranked else []
+    seeds, table = pivoted([dict(zip(s.seeds, s.level, strict=True)) for s in ranked])
     first = next((i for i, s in enumerate(ranked) if COMPOUND in s.network.roles), None)
-    if first is None or not seeds or len(ranked) < 2:
-        return tuple(seeds), {}
-    accuracies = [dict(zip(s.seeds, s.accuracies, strict=True)) for s in ranked]
-    table = np.array([[own[seed] for seed in seeds] for own in accuracies], dtype=np.float64)
+    if first is None or not seeds:
+        return seeds, {}
     others = [i for i in range(len(ranked)) if i != first]
-    found: dict[int, Difference | float] = {}
-    paired = PairedTable(table) if len(seeds) > 1 else None
-    for i in others:
-        gap = paired.difference(first, i, among=len(others)) if paired else float(table[first, 0] - table[i, 0])
-        found[ranked[i].network.number] = gap
-    return tuple(seeds), found
+    verdicts = against(table, first, others, [s.off_sd for s in ranked])
+    return seeds, {ranked[i].network.number: one for i, one in zip(others, verdicts, strict=True)}
 
 
 def _row(
-    summary: NetworkSummary,
-    baseline: NetworkSummary,
-    gap: Difference | float | None,
-    paper: Mapping[str, Printed],
+    summary: NetworkSummary, baseline: NetworkSummary, gap: PairedVerdict | None, paper: Mapping[str, Printed]
 ) -> Row:
     names = _names(summary)
-    interval = gap.ci95 if isinstance(gap, Difference) else None
     return Row(
         names=names,
         summary=summary,
         realized=realized(summary.network.spec, baseline.network.spec),
         ratio=summary.network.macs / baseline.network.macs,
-        difference=gap.value if isinstance(gap, Difference) else gap,
-        ci95=interval,
-        words=_verdict(summary, gap, interval),
+        difference=gap.difference if gap else None,
+        ci95=gap.joint_ci95 if gap else None,
+        words=_verdict(summary, gap),
         printed=next((paper[name] for name in names if name in paper), None),
     )
 
 
-def _verdict(summary: NetworkSummary, gap: Difference | float | None, ci95: tuple[float, float] | None) -> str:
+def _verdict(summary: NetworkSummary, gap: PairedVerdict | None) -> str:
     if not summary.ranked:
         return {"failed": summary.failure, "off_budget": "off budget", "waiting": "not trained yet"}.get(
             summary.status, summary.status
         )
     if gap is None:
         return "" if COMPOUND in summary.network.roles else "compound not trained"
-    if ci95 is None:
-        return ONE_SEED
-    return "better" if ci95[0] > 0 else "worse" if ci95[1] < 0 else NO_EVIDENCE
+    return word_of_interval(gap.joint_ci95)
 
 
 def realized(spec: NetworkSpec, baseline: NetworkSpec) -> Coefficients:

@@ -11,12 +11,11 @@ from typing import Any
 
 from scipy import special
 
-from scalesearch.analysis.leader import NO_EVIDENCE
-from scalesearch.analysis.paired import PairedTable, holm
+from scalesearch.analysis.paired import against
 from scalesearch.analysis.seed_table import layout
+from scalesearch.analysis.verdict import word_of_p
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
 
-ONE_SEED = "not known (one seed)"
 DIVERGED = "diverged"
 
 
@@ -34,8 +33,8 @@ class FullRow:
         difference: mean minus the first row's, on the seeds that all rows have; None where it cannot be said.
         difference_ci95: its own paired interval (see `PairedTable`).
         p_holm: two-sided, adjusted for the number of rows compared with the first.
-        words: `better`, `worse` (p_holm under 0.05), `no evidence of a difference`, `not known (one seed)`; `diverged`
-            where a training's loss was not finite; empty for the first row, and where nothing can be compared.
+        words: see `verdict`; `diverged` where a training's loss was not finite; empty for the first row, and where
+            nothing can be compared.
         epochs: mean number that were trained.
         seconds: mean of one training.
     """
@@ -108,20 +107,14 @@ def _interval(mean: float | None, sd: float | None, n: int) -> tuple[float, floa
 
 def _compared(rows: Sequence[FullRow], places: Sequence[int | None], accuracy: Any) -> list[FullRow]:
     """The rows with their differences to the first; a row that diverged on a seed is not in the table."""
-    first, others = places[0], [i for i in range(1, len(rows)) if places[i] is not None]
+    others = [i for i in range(1, len(rows)) if places[i] is not None]
+    verdicts = against(accuracy, places[0] or 0, [places[i] for i in others])  # type: ignore[misc]
     done = list(rows)
-    if accuracy.shape[1] < 2:
-        for i in others:
-            gap = float((accuracy[places[i]] - accuracy[first]).mean())
-            done[i] = dataclasses.replace(rows[i], difference=gap, words=ONE_SEED)
-        return done
-    paired = PairedTable(accuracy)
-    differences = [paired.difference(places[i], first) for i in others]  # type: ignore[arg-type]
-    for i, found, p in zip(others, differences, holm([d.p for d in differences]), strict=True):
-        word = NO_EVIDENCE if p >= 0.05 else "better" if found.value > 0 else "worse"
+    for i, one in zip(others, verdicts, strict=True):
+        gap, ci95 = -one.difference, one.ci95 and (-one.ci95[1], -one.ci95[0])
         done[i] = dataclasses.replace(
-            rows[i], difference=found.value, difference_ci95=found.ci95, p_holm=p, words=word
-        )  # fmt: skip
+            rows[i], difference=gap, difference_ci95=ci95, p_holm=one.p_holm, words=word_of_p(gap, one.p_holm)
+        )
     return done
 
 

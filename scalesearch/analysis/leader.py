@@ -16,9 +16,7 @@ from dataclasses import dataclass
 
 from scalesearch.analysis.noise import one_way_anova
 from scalesearch.analysis.summary import NetworkSummary, with_role
-
-NO_EVIDENCE = "no evidence of a difference"
-DEPENDS = "not known: depends on the learning rate"
+from scalesearch.analysis.verdict import BETTER, DEPENDS, SAME, word_of_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +27,7 @@ class Comparison:
         against: name of the other: a reference, or `baseline`.
         difference: mean accuracy of the best minus the other's (0 to 1), at equal cost.
         ci95: simultaneous 95 % interval; None when seeds were not repeated.
-        words: `better`, `worse`, `no evidence of a difference`, `the same network`, `not known (one seed)`, or `not
-            known: depends on the learning rate`, where a check of the rate takes back what the search showed.
+        words: see `verdict`; `DEPENDS` where a check of the rate takes back what the search showed.
         seeds: trainings of the best and of the other.
     """
 
@@ -39,13 +36,6 @@ class Comparison:
     ci95: tuple[float, float] | None
     words: str
     seeds: tuple[int, int]
-
-
-def _words(interval: tuple[float, float] | None) -> str:
-    if interval is None:
-        return "not known (one seed)"
-    low, high = interval
-    return "better" if low > 0 else "worse" if high < 0 else NO_EVIDENCE
 
 
 @functools.cache
@@ -74,11 +64,11 @@ def against_leader(
     """Compare two networks at equal cost; `family` is every network that could have been the best, plus `other`."""
     sizes = (len(best.accuracies), len(other.accuracies))
     if best.network.number == other.network.number:
-        return Comparison(name, 0.0, None, "the same network", sizes)
+        return Comparison(name, 0.0, None, SAME, sizes)
     difference = (best.level_mean or 0.0) - (other.level_mean or 0.0)
     gap = best.off_sd - other.off_sd
     interval = _interval(difference, sizes, [s.level for s in family if s.ranked], gap)
-    return Comparison(name, difference, interval, _words(interval), sizes)
+    return Comparison(name, difference, interval, word_of_interval(interval), sizes)
 
 
 def compare_best(
@@ -108,7 +98,7 @@ def advice(comparisons: Sequence[Comparison], *, costs_more: bool = True) -> str
     """
     text = _against_uniform(comparisons)
     baseline = next((c for c in comparisons if c.against == "baseline"), None)
-    if costs_more and baseline and baseline.words != "better":
+    if costs_more and baseline and baseline.words != BETTER:
         text += " It is not shown to beat the baseline, which costs less."
     return text
 
@@ -117,12 +107,10 @@ def _against_uniform(comparisons: Sequence[Comparison]) -> str:
     uniform = next((c for c in comparisons if c.against == "uniform"), None)
     if uniform is None:
         return "Uniform scaling was not trained on this budget, so the gain over it is not known."
-    if uniform.words == "better":
+    if uniform.words == BETTER:
         return "The best network beats uniform scaling by more than the seeds explain: use it."
-    if uniform.words == "the same network":
-        others = [
-            c.against for c in comparisons if c.words not in {"better", "the same network"} and c.against != "baseline"
-        ]
+    if uniform.words == SAME:
+        others = [c.against for c in comparisons if c.words not in {BETTER, SAME} and c.against != "baseline"]
         hedge = f", with no evidence that it beats {', '.join(others)}" if others else ""
         return f"Uniform scaling itself came first{hedge}: use it."
     if uniform.words == DEPENDS:

@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from scalesearch.analysis.verdict import word_of_p
+
 Floats = npt.NDArray[np.float64]
 
 DRAWS = 4999
@@ -45,6 +47,49 @@ class Difference:
     ci95: tuple[float, float]
     p: float
     standard_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairedVerdict:
+    """A network that was named beforehand against one other.
+
+    Attributes:
+        difference: mean of the named one minus the other's.
+        ci95: its own 95 % interval; None with one seed, as are the next two.
+        joint_ci95: such that those of all the others hold together with 95 % (Bonferroni).
+        p_holm: two-sided, adjusted for the number of others.
+        words: of the named one, by `p_holm`; see `verdict`.
+    """
+
+    difference: float
+    ci95: tuple[float, float] | None
+    joint_ci95: tuple[float, float] | None
+    p_holm: float | None
+    words: str
+
+
+def against(
+    table: Floats, row: int, others: Sequence[int], unsure: Sequence[float] | None = None
+) -> list[PairedVerdict]:
+    """Compare one row, which was named before anything was trained, with others.
+
+    Args:
+        table: float64 [networks, seeds] of accuracies.
+        unsure: standard error of what each row was corrected by (see `equal_cost`), with the sign of its miss.
+    """
+    if not others:
+        return []
+    if table.shape[1] < 2:
+        gaps = (table[row] - table[others])[:, 0]
+        return [PairedVerdict(float(gap), None, None, None, word_of_p(gap, None)) for gap in gaps]
+    paired, off = PairedTable(table), unsure or [0.0] * len(table)
+    own = [paired.difference(row, i, extra=off[row] - off[i]) for i in others]
+    joint = [paired.difference(row, i, among=len(others), extra=off[row] - off[i]) for i in others]
+    adjusted = holm([one.p for one in own])
+    return [
+        PairedVerdict(one.value, one.ci95, wide.ci95, p, word_of_p(one.value, p))
+        for one, wide, p in zip(own, joint, adjusted, strict=True)
+    ]
 
 
 class PairedTable:

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scalesearch.analysis.leader import NO_EVIDENCE, Comparison
+from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.surface import ResponseSurface
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.verdict import BETTER, NO_EVIDENCE, SAME, WORSE
 from scalesearch.analysis.verified.verification import Verdict
-
-WORSE, BETTER = "worse", "better"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ def _by_search(result: StudyResult, budget: BudgetResult, best: NetworkSummary) 
 
 def _against_uniform(budget: BudgetResult, comparison: Comparison) -> Iterator[_Objection]:
     uniform = dict(budget.references).get("uniform")
-    if comparison.words in (BETTER, "the same network") or _surface_leaves_uniform(budget):
+    if comparison.words in (BETTER, SAME) or _surface_leaves_uniform(budget):
         return
     if comparison.ci95 is None:
         yield _Objection("One seed per network shows no interval, so luck may have put it first.", "uniform", uniform)

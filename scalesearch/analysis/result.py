@@ -11,7 +11,8 @@ from typing import cast
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.fidelity.chance import chance_of, without_unlearned
 from scalesearch.analysis.fidelity.overruled import overruled, overruling_words
-from scalesearch.analysis.fidelity.rate_range import VALIDATION, MeasuredRates, measured_rates, tried_of
+from scalesearch.analysis.fidelity.rate_grid import VALIDATION
+from scalesearch.analysis.fidelity.rate_range import MeasuredRates, measured_rates, tried_of
 from scalesearch.analysis.fidelity.rates import RateCheck
 from scalesearch.analysis.leader import Comparison, advice, compare_best
 from scalesearch.analysis.noise import Reliability, reliability, repeated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,11 +62,22 @@ def layout(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> SeedTable:
         else:
             done.setdefault(network.number, {})[outcome.seed] = outcome
     kept = sorted(trial for trial in done if trial not in failed)
-    seeds = sorted(set.intersection(*(set(done[trial]) for trial in kept))) if kept else []
-    shape = (len(kept), len(seeds))
-    accuracy = np.array([[done[t][s].accuracy for s in seeds] for t in kept], dtype=np.float64).reshape(shape)
-    loss = np.array([[done[t][s].loss for s in seeds] for t in kept], dtype=np.float64).reshape(shape)
-    return SeedTable(tuple(networks[t] for t in kept), tuple(seeds), accuracy, loss, tuple(sorted(failed)))
+    seeds, accuracy = pivoted([{s: o.accuracy or 0.0 for s, o in done[trial].items()} for trial in kept])
+    _, loss = pivoted([{s: o.loss or 0.0 for s, o in done[trial].items()} for trial in kept])
+    return SeedTable(tuple(networks[t] for t in kept), seeds, accuracy, loss, tuple(sorted(failed)))
+
+
+def pivoted(rows: Sequence[Mapping[int, float]]) -> tuple[tuple[int, ...], Floats]:
+    """The seeds that all rows have, ascending, and their values there, float64 [rows, seeds].
+
+    Example:
+        >>> seeds, table = pivoted([{0: 0.1, 1: 0.2}, {1: 0.4, 2: 0.5}])
+        >>> seeds, table.tolist()
+        ((1,), [[0.2], [0.4]])
+    """
+    seeds = sorted(set.intersection(*map(set, rows))) if rows else []
+    table = np.array([[row[seed] for seed in seeds] for row in rows], dtype=np.float64)
+    return tuple(seeds), table.reshape(len(rows), len(seeds))
 
 
 def stage_layout(records: Iterable[EvidenceRecord]) -> SeedTable:

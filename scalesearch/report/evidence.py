@@ -8,8 +8,9 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.text import Text
 
+from scalesearch.analysis.verdict import SAME
 from scalesearch.analysis.verified.proof import BudgetVerification
-from scalesearch.analysis.verified.verification import SAME, Verdict, Verification
+from scalesearch.analysis.verified.verification import Verdict, Verification
 from scalesearch.report.fidelity import render_fidelity, render_transfer
 from scalesearch.report.layout import plain_table
 from scalesearch.report.tables import VERDICT_STYLES

@@ -14,6 +14,7 @@ from rich.text import Text
 from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.verdict import BETTER, SAME, WORSE
 from scalesearch.networks.user.line import multiplier
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import (
@@ -34,7 +35,7 @@ from scalesearch.scaling.units import CURRENCIES, engineering
 
 MOST_ROWS = 20
 """Networks that a result table shows beside the references."""
-VERDICT_STYLES = {"better": "bold green", "worse": "bold red", "the same network": "dim"}
+VERDICT_STYLES = {BETTER: "bold green", WORSE: "bold red", SAME: "dim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def verdict_table(comparisons: Iterable[Comparison]) -> Table:
     table.add_column("95 % interval (points)", justify="right", no_wrap=True)
     table.add_column("verdict")
     for comparison in comparisons:
-        same = comparison.words == "the same network"
+        same = comparison.words == SAME
         table.add_row(
             escape(comparison.against),
             NONE if same else points(comparison.difference),

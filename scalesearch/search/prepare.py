@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from scalesearch.analysis.fidelity.rate_range import CENTRES
+from scalesearch.analysis.fidelity.rate_grid import CENTRES
 from scalesearch.data import Dataset, absolute_spec, load_dataset, shown
 from scalesearch.environment.waiting import doing
 from scalesearch.errors import UsageError

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scalesearch.analysis.fidelity.rates import RateCheck, said_rate
-from scalesearch.analysis.leader import DEPENDS, Comparison
-
-CLAIMS = ("better", "worse")
+from scalesearch.analysis.leader import Comparison
+from scalesearch.analysis.verdict import BETTER, CLAIMS, DEPENDS, Interval
 
 
 def gains(check: RateCheck) -> dict[int, float]:
@@ -22,7 +21,7 @@ def gains(check: RateCheck) -> dict[int, float]:
     return {one.number: one.gain for one in check.untuned}
 
 
-def survives(words: str, interval: tuple[float, float] | None, shift: float) -> bool:
+def survives(words: str, interval: Interval | None, shift: float) -> bool:
     """Whether a claim holds when the difference is moved by `shift`; what claims nothing always does.
 
     Example:
@@ -34,7 +33,22 @@ def survives(words: str, interval: tuple[float, float] | None, shift: float) -> 
     if words not in CLAIMS or interval is None:
         return True
     low, high = interval
-    return low + shift > 0 if words == "better" else high + shift < 0
+    return low + shift > 0 if words == BETTER else high + shift < 0
+
+
+def word_under(check: RateCheck | None, words: str, interval: Interval | None, mine: int, other: int) -> str:
+    """What is left of a claim when both networks have the rate that suits them.
+
+    Args:
+        check: what `verify` found; None takes nothing back.
+        interval: of the difference, `mine` minus `other`: numbers of networks.
+    """
+    if check is None:
+        return words
+    gained = gains(check)
+    undone = words == BETTER and other in {one.number for one in check.overtaking}
+    holds = survives(words, interval, gained.get(mine, 0.0) - gained.get(other, 0.0))
+    return words if holds and not undone else DEPENDS
 
 
 def overruled(
@@ -47,17 +61,10 @@ def overruled(
         others: name -> number of the network that it is compared with.
         check: what `verify` found; None takes nothing back.
     """
-    if check is None:
-        return tuple(comparisons)
-    gained, leads = gains(check), {one.number for one in check.overtaking}
-    found = []
-    for comparison in comparisons:
-        other = others.get(comparison.against, -1)
-        shift = gained.get(best, 0.0) - gained.get(other, 0.0)
-        undone = comparison.words == "better" and other in leads
-        holds = survives(comparison.words, comparison.ci95, shift) and not undone
-        found.append(comparison if holds else replace(comparison, words=DEPENDS))
-    return tuple(found)
+    return tuple(
+        replace(one, words=word_under(check, one.words, one.ci95, best, others.get(one.against, -1)))
+        for one in comparisons
+    )
 
 
 def overruling_words(comparisons: Sequence[Comparison], check: RateCheck | None) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class TransferAt:
         agreement: of the order at phi = 1 with that at phi; its regret is what the found coefficients lack there.
         status: `leads`; `not shown otherwise` (another has a higher mean, within the noise); `no longer leads`.
         diverged: numbers that are left out because a training of theirs diverged.
-        words: for people.
+        lost: whether the found network is one of them.
     """
 
     phi: float
@@ -47,7 +47,12 @@ class TransferAt:
     agreement: RankAgreement
     status: Status
     diverged: tuple[int, ...]
-    words: str
+    lost: bool
+
+    @property
+    def words(self) -> str:
+        """What was found there, in a sentence."""
+        return _words(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def _at(phi: float, found: int, at_one: SeedTable, larger: SeedTable) -> Transfe
     best = int(means.argmax()) if mine is None or means.max() > means[mine] else mine
     leader = found if best == mine else tables.groups[best][0]
     measured = agreement(tables.here, tables.there, paired=tables.paired, choice=mine)
-    result = TransferAt(
+    return TransferAt(
         phi=phi,
         cost=larger.networks[0].budget,
         networks=len(numbers),
@@ -112,9 +117,8 @@ def _at(phi: float, found: int, at_one: SeedTable, larger: SeedTable) -> Transfe
         agreement=measured,
         status="no longer leads" if lost else _status(best == mine, measured),
         diverged=larger.diverged,
-        words="",
+        lost=lost,
     )
-    return dataclasses.replace(result, words=_words(result, lost))
 
 
 def _tables(at_one: SeedTable, larger: SeedTable) -> _Tables:
@@ -150,7 +154,7 @@ def _status(first: bool, measured: RankAgreement) -> Status:
     return "no longer leads" if measured.regret_ci95 and measured.regret_ci95[0] > 0 else "not shown otherwise"
 
 
-def _words(found: TransferAt, lost: bool) -> str:
+def _words(found: TransferAt) -> str:
     regret = f"{100 * found.agreement.regret:.2f} points{between(found.agreement.regret_ci95, 100)}"
     said = {
         "leads": f"the coefficients found at phi 1 still lead ({_at_most(found.agreement)})",
@@ -158,7 +162,7 @@ def _words(found: TransferAt, lost: bool) -> str:
         f"{regret})",
         "no longer leads": f"they no longer lead: {found.leader_name} is better by {regret}",
     }[found.status]
-    if lost:
+    if found.lost:
         said = "their network diverged"
     parts = [f"At phi {found.phi:g} ({found.cost}) {said}"]
     if found.distinct < 2:
@@ -168,7 +172,7 @@ def _words(found: TransferAt, lost: bool) -> str:
         parts.append(f"Kendall's tau of the order is {tau:.2f}{_without_noise(found.agreement)}")
     if found.distinct < found.networks:
         parts.append(f"{found.networks} coefficients give {found.distinct} different networks there")
-    others = [number for number in found.diverged if not (lost and len(found.diverged) == 1)]
+    others = [number for number in found.diverged if not (found.lost and len(found.diverged) == 1)]
     if others:
         parts.append(f"left out, because a training diverged: network {', '.join(map(str, others))}")
     return f"{'; '.join(parts)}."
@@ -190,4 +194,10 @@ def _without_noise(measured: RankAgreement) -> str:
 
 def transfer_to_dict(found: Transfer) -> dict[str, Any]:
     """`transfer` in `result.json`."""
-    return {"budget": found.budget, "found": found.found, "at": [dataclasses.asdict(one) for one in found.at]}
+    return {"budget": found.budget, "found": found.found, "at": [_at_to_dict(one) for one in found.at]}
+
+
+def _at_to_dict(one: TransferAt) -> dict[str, Any]:
+    content = dataclasses.asdict(one)
+    del content["lost"]  # `diverged` says it
+    return {**content, "words": one.words}

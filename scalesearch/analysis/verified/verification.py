@@ -14,18 +14,15 @@ from typing import Any
 import numpy as np
 
 from scalesearch.analysis.equal_cost import CostSlope
-from scalesearch.analysis.fidelity.overruled import gains, survives
+from scalesearch.analysis.fidelity.overruled import word_under
 from scalesearch.analysis.fidelity.rates import RateCheck
-from scalesearch.analysis.leader import DEPENDS, NO_EVIDENCE
-from scalesearch.analysis.paired import NOTHING, PairedTable, detectable, holm, seeds_to_detect
+from scalesearch.analysis.paired import NOTHING, PairedTable, against, detectable, seeds_to_detect
 from scalesearch.analysis.seed_table import SeedTable, told_roles
+from scalesearch.analysis.verdict import BETTER, CLAIMS, NO_EVIDENCE, SAME
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.record import NetworkRecord
 from scalesearch.study.record.evidence import Split
 from scalesearch.study.record.plain import as_told
-
-SAME = "the same network"
-ONE_SEED = "not known (one seed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +36,7 @@ class Verdict:
         difference: mean accuracy of the found network minus the other's, 0 to 1.
         ci95: its own interval; None where there is none.
         p_holm: two-sided, adjusted for the number of comparisons; None where there is none.
-        words: `better`, `worse` (p_holm under 0.05), `no evidence of a difference`, `the same network`, or `not known
-            (one seed)`.
+        words: of the found network, by `p_holm`; see `verdict`.
         seeds: trainings of each.
     """
 
@@ -68,7 +64,6 @@ class Verification:
             with one seed.
         seeds_for_half: seeds that would see half of it; None when no number within reason would.
         diverged: numbers of networks that are left out because a training of theirs diverged.
-        words: sentences for people.
     """
 
     budget: str
@@ -83,7 +78,15 @@ class Verification:
     smallest_detectable_difference: float | None
     seeds_for_half: int | None
     diverged: tuple[int, ...]
-    words: str
+
+    @property
+    def words(self) -> str:
+        """What was shown, in sentences."""
+        if self.found in self.diverged:
+            return _lost(self)
+        parts = [] if self.smallest_detectable_difference is None else [_headline(self), _adjusted(self)]
+        parts += [_curse(self), _reach(self), _left_out(self)]
+        return " ".join(part for part in parts if part)
 
 
 def verify_budget(
@@ -112,10 +115,9 @@ def verify_budget(
     row = table.row(found)
     search_mean = search_means.get(found)
     if found in table.diverged:
-        nothing = Verification(
-            budget, split, found, table.seeds, search_mean, None, (), None, None, None, None, table.diverged, ""
+        return Verification(
+            budget, split, found, table.seeds, search_mean, None, (), None, None, None, None, table.diverged
         )
-        return dataclasses.replace(nothing, words=_lost(nothing))
     if row is None or not table.seeds or len(table.networks) < 2:
         return None
     raw, unsure = table, [0.0] * len(table.networks)
@@ -124,22 +126,20 @@ def verify_budget(
     paired = PairedTable(table.accuracy) if len(table.seeds) > 1 else None
     smallest = detectable(paired.sd, *table.accuracy.shape) if paired else None
     search_lead, lead = _leads(table, row, search_means)
-    result = Verification(
+    return Verification(
         budget=budget,
         split=split,
         found=found,
         seeds=table.seeds,
         search_mean=search_mean,
         mean=float(raw.accuracy[row].mean()),
-        verdicts=_overruled(_verdicts(budget, table, row, paired, unsure), found, check),
+        verdicts=_verdicts(budget, table, row, unsure, check),
         search_lead=search_lead,
         lead=lead,
         smallest_detectable_difference=smallest,
         seeds_for_half=seeds_to_detect(smallest / 2, paired.sd, len(table.networks)) if paired and smallest else None,
         diverged=table.diverged,
-        words="",
     )
-    return dataclasses.replace(result, words=_words(result))
 
 
 def _at_equal_cost(table: SeedTable, at_cost: CostSlope) -> tuple[SeedTable, list[float]]:
@@ -168,52 +168,19 @@ def _same(budget: str, name: str, table: SeedTable, row: int) -> Verdict:
 
 
 def _verdicts(
-    budget: str, table: SeedTable, row: int, paired: PairedTable | None, unsure: Sequence[float]
+    budget: str, table: SeedTable, row: int, unsure: Sequence[float], check: RateCheck | None
 ) -> tuple[Verdict, ...]:
     """What the network itself is, then references in their usual order, the other leaders, and the baseline."""
-    same = [_same(budget, name, table, row) for name in told_roles(table.networks[row])]
+    mine, seeds = table.networks[row], len(table.seeds)
+    same = [_same(budget, name, table, row) for name in told_roles(mine)]
     others = [i for i in range(len(table.networks)) if i != row]
-    named = [(budget, _name(table.networks[i]), table.networks[i].number) for i in others]
-    seeds = len(table.seeds)
-    if paired is None:
-        gaps = (table.accuracy[row] - table.accuracy[others])[:, 0]
-        found = [Verdict(*who, float(gap), None, None, ONE_SEED, seeds) for who, gap in zip(named, gaps, strict=True)]
-    else:
-        differences = [paired.difference(row, i, extra=unsure[row] - unsure[i]) for i in others]
-        adjusted = holm([d.p for d in differences])
-        found = [
-            Verdict(*who, d.value, d.ci95, p, _word(d.value, p), seeds)
-            for who, d, p in zip(named, differences, adjusted, strict=True)
-        ]
+    found = []
+    for other, one in zip(others, against(table.accuracy, row, others, unsure), strict=True):
+        network = table.networks[other]
+        word = word_under(check, one.words, one.ci95, mine.number, network.number)
+        found.append(Verdict(budget, _name(network), network.number, one.difference, one.ci95, one.p_holm, word, seeds))
     order = [*REFERENCES, "network", "baseline"]
     return (*same, *sorted(found, key=lambda v: (order.index(v.against.split("+")[0].split(" ")[0]), v.number)))
-
-
-def _overruled(verdicts: tuple[Verdict, ...], found: int, check: RateCheck | None) -> tuple[Verdict, ...]:
-    """Without the claims that another learning rate would undo; an adjusted p value stands for the interval."""
-    if check is None:
-        return verdicts
-    gained, leads = gains(check), {one.number for one in check.overtaking}
-    kept = []
-    for verdict in verdicts:
-        shift = gained.get(found, 0.0) - gained.get(verdict.number, 0.0)
-        holds = survives(verdict.words, verdict.ci95, shift) and not (
-            verdict.words == "better" and verdict.number in leads
-        )
-        kept.append(verdict if holds else dataclasses.replace(verdict, words=DEPENDS))
-    return tuple(kept)
-
-
-def _word(difference: float, p: float) -> str:
-    if p >= 0.05:
-        return NO_EVIDENCE
-    return "better" if difference > 0 else "worse"
-
-
-def _words(found: Verification) -> str:
-    parts = [] if found.smallest_detectable_difference is None else [_headline(found), _adjusted(found)]
-    parts += [_curse(found), _reach(found), _left_out(found)]
-    return " ".join(part for part in parts if part)
 
 
 def _lost(found: Verification) -> str:
@@ -273,7 +240,7 @@ def _adjusted(found: Verification) -> str:
 def _headline(found: Verification) -> str:
     told = [
         f"{word} than {', '.join(names)}"
-        for word in ("better", "worse")
+        for word in CLAIMS
         if (names := [v.against for v in found.verdicts if v.words == word])
     ]
     rest = " and ".join(told) if told else "no difference to any network was shown"
@@ -288,7 +255,7 @@ def _against_uniform(found: Verification) -> str:
         return "The search's choice is uniform scaling itself"
     low, high = (f"{100 * bound:+.2f}" for bound in uniform.ci95)
     numbers = f"({100 * uniform.difference:+.2f} points, 95 % interval {low} to {high})"
-    if uniform.words == "better":
+    if uniform.words == BETTER:
         return f"The search's choice beats uniform scaling on new seeds {numbers}"
     return f"The search's choice against uniform scaling: {uniform.words} {numbers}"
 
@@ -303,4 +270,4 @@ def verification_to_dict(found: Verification) -> dict[str, Any]:
     content = dataclasses.asdict(found)
     content["verdict"] = [verdict_to_dict(v) for v in found.verdicts]
     del content["verdicts"]
-    return {**content, "seeds": list(found.seeds), "diverged": list(found.diverged)}
+    return {**content, "seeds": list(found.seeds), "diverged": list(found.diverged), "words": found.words}

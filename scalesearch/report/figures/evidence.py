@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scalesearch.analysis.result import StudyResult
-from scalesearch.analysis.verified.verification import SAME, Verification
+from scalesearch.analysis.verdict import SAME
+from scalesearch.analysis.verified.verification import Verification
 from scalesearch.report.figures.info import figure_title, shown_budgets
 from scalesearch.report.figures.settings import in_own_settings
 from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, literal_text, say_empty, tidy

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from scalesearch.analysis.fidelity.rate_range import CENTRES
+from scalesearch.analysis.fidelity.rate_grid import CENTRES
 from scalesearch.data.images import ArrayImages, Dataset
 from scalesearch.errors import BaseError
 from scalesearch.networks.base import Baseline, Task

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from scalesearch.analysis.fidelity.chance import chance_of
-from scalesearch.analysis.fidelity.rate_range import VALIDATION
+from scalesearch.analysis.fidelity.rate_grid import VALIDATION
 from scalesearch.search.rates.ranging import Recipes
 from scalesearch.study import StudyStore
 from scalesearch.study.manifest import DataFacts

@@ -12,18 +12,8 @@ from dataclasses import dataclass, replace
 from typing_extensions import override
 
 from scalesearch.analysis.fidelity.chance import Chance, chance_of
-from scalesearch.analysis.fidelity.rate_range import (
-    CENTRES,
-    CORNERS,
-    ROLES,
-    VALIDATION,
-    MeasuredRates,
-    Role,
-    measured_rates,
-    next_steps,
-    rate_at,
-    tried_of,
-)
+from scalesearch.analysis.fidelity.rate_grid import CENTRES, ROLES, VALIDATION, Role, next_steps, rate_at
+from scalesearch.analysis.fidelity.rate_range import CORNERS, MeasuredRates, measured_rates, tried_of
 from scalesearch.data import Dataset, stratified
 from scalesearch.scaling.coefficients import REFERENCES, Coefficients
 from scalesearch.search.loop import Loop
