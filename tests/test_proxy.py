@@ -224,7 +224,7 @@ def test_the_average_of_weights_is_what_is_evaluated():
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "rmsprop"])
 def test_weight_decay_leaves_out_biases_and_normalisation(optimizer):
     module = micro()()
-    groups = make_optimizer(module, ProxyRecipe(optimizer=optimizer, weight_decay=0.1)).param_groups
+    groups = make_optimizer(module, optimizer, rate=0.1, momentum=0.9, weight_decay=0.1).param_groups
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert len(decays) == len(list(module.parameters()))
     assert all(decays[id(p)] == (0.1 if p.ndim > 1 else 0.0) for p in module.parameters())

@@ -12,11 +12,25 @@ from typing import Any
 from scipy import special
 
 from scalesearch.analysis.paired import against
-from scalesearch.analysis.seed_table import layout
+from scalesearch.analysis.seed_table import pivoted
 from scalesearch.analysis.verdict import word_of_p
-from scalesearch.study.record import NetworkRecord, TrainingOutcome
+from scalesearch.study.record import TrainingOutcome
 
 DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, slots=True)
+class FullNetwork:
+    """One network, or one recipe, that was trained in full.
+
+    Attributes:
+        label: such as `phi 1` or `phi 1 without se`.
+    """
+
+    label: str
+    macs: int
+    params: int
+    resolution_px: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,34 +70,34 @@ class FullRow:
     seconds: float
 
 
-def full_rows(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> tuple[FullRow, ...]:
-    """One row a network, in the order of their numbers; differences are to the lowest number.
+def full_rows(trainings: Iterable[tuple[FullNetwork, Sequence[TrainingOutcome]]]) -> tuple[FullRow, ...]:
+    """One row a network, in the order given; differences are to the first.
 
     Args:
-        pairs: networks whose first role is their label, with finished trainings.
+        trainings: networks with their finished trainings, one or more each.
     """
-    found = sorted(pairs, key=lambda pair: (pair[0].number, pair[1].seed))
-    outcomes: dict[NetworkRecord, list[TrainingOutcome]] = {}
-    for network, outcome in found:
-        outcomes.setdefault(network, []).append(outcome)
-    rows = [_row(network, done) for network, done in outcomes.items()]
-    table = layout(found)
-    numbers = [network.number for network in outcomes]
-    if len(numbers) < 2 or table.row(numbers[0]) is None or not table.seeds:
+    found = [(network, sorted(outcomes, key=lambda one: one.seed)) for network, outcomes in trainings]
+    rows = [_row(network, outcomes) for network, outcomes in found]
+    whole = [i for i, row in enumerate(rows) if row.words != DIVERGED]
+    seeds, table = pivoted([{one.seed: one.accuracy or 0.0 for one in found[i][1]} for i in whole])
+    if len(rows) < 2 or 0 not in whole or not seeds:
         return tuple(rows)
-    compared = [table.row(number) for number in numbers]
-    return tuple(_compared(rows, compared, table.accuracy))
+    for i, one in zip(whole[1:], against(table, 0, range(1, len(whole))), strict=True):
+        gap, ci95 = -one.difference, one.ci95 and (-one.ci95[1], -one.ci95[0])  # minus the first, and not from it
+        word = word_of_p(gap, one.p_holm)
+        rows[i] = dataclasses.replace(rows[i], difference=gap, difference_ci95=ci95, p_holm=one.p_holm, words=word)
+    return tuple(rows)
 
 
-def _row(network: NetworkRecord, outcomes: Sequence[TrainingOutcome]) -> FullRow:
+def _row(network: FullNetwork, outcomes: Sequence[TrainingOutcome]) -> FullRow:
     good = [one.accuracy for one in outcomes if one.accuracy is not None]
     mean = statistics.fmean(good) if good else None
     sd = statistics.stdev(good) if len(good) > 1 else None
     return FullRow(
-        label=network.roles[0],
+        label=network.label,
         macs=network.macs,
         params=network.params,
-        resolution_px=network.spec.resolution_px,
+        resolution_px=network.resolution_px,
         seeds=tuple(one.seed for one in outcomes),
         accuracies=tuple(good),
         mean=mean,
@@ -103,19 +117,6 @@ def _interval(mean: float | None, sd: float | None, n: int) -> tuple[float, floa
         return None
     half = float(special.stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
     return mean - half, mean + half
-
-
-def _compared(rows: Sequence[FullRow], places: Sequence[int | None], accuracy: Any) -> list[FullRow]:
-    """The rows with their differences to the first; a row that diverged on a seed is not in the table."""
-    others = [i for i in range(1, len(rows)) if places[i] is not None]
-    verdicts = against(accuracy, places[0] or 0, [places[i] for i in others])  # type: ignore[misc]
-    done = list(rows)
-    for i, one in zip(others, verdicts, strict=True):
-        gap, ci95 = -one.difference, one.ci95 and (-one.ci95[1], -one.ci95[0])
-        done[i] = dataclasses.replace(
-            rows[i], difference=gap, difference_ci95=ci95, p_holm=one.p_holm, words=word_of_p(gap, one.p_holm)
-        )
-    return done
 
 
 def full_to_dict(row: FullRow) -> Mapping[str, Any]:

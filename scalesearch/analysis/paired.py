@@ -80,7 +80,7 @@ def against(
     if not others:
         return []
     if table.shape[1] < 2:
-        gaps = (table[row] - table[others])[:, 0]
+        gaps = (table[row] - table[list(others)])[:, 0]
         return [PairedVerdict(float(gap), None, None, None, word_of_p(gap, None)) for gap in gaps]
     paired, off = PairedTable(table), unsure or [0.0] * len(table)
     own = [paired.difference(row, i, extra=off[row] - off[i]) for i in others]

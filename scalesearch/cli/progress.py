@@ -16,7 +16,7 @@ from scalesearch.report.layout import FittingTable
 from scalesearch.report.text import architecture, data_told, duration, image_sides, told_network
 from scalesearch.scaling.units import amount, engineering
 from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
-from scalesearch.training.watch import BudgetPlan, Listener, Preflight, StagesPlan
+from scalesearch.training.watch import BudgetPlan, Listener, Preflight, StagesPlan, Watched
 from scalesearch.training.workers.base import Job
 
 
@@ -112,7 +112,7 @@ class Progress(Listener):
         self._started: float | None = None
         self._estimate: float | None = None
         self._accuracies: dict[int, list[float]] = defaultdict(list)
-        self._networks: dict[int, NetworkRecord] = {}
+        self._networks: dict[int, Watched] = {}
 
     @override
     def preflight(self, plan: Preflight) -> None:
@@ -128,7 +128,7 @@ class Progress(Listener):
             self.console.print(line, markup=False, highlight=False)
 
     @override
-    def started(self, job: Job, network: NetworkRecord) -> None:
+    def started(self, job: Job, network: Watched) -> None:
         self._networks[job.number] = network
         if self._started is None:
             self._started = time.monotonic()
@@ -138,7 +138,7 @@ class Progress(Listener):
         pass
 
     @override
-    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+    def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         self.done += 1
         if outcome.accuracy is not None:
             self._accuracies[job.number].append(outcome.accuracy)
@@ -161,7 +161,10 @@ class Progress(Listener):
             return ""
         trial = max(means, key=lambda t: means[t])
         network = self._networks[trial]
-        told = told_network(network) if network.shares else ", ".join(network.roles)
+        if isinstance(network, NetworkRecord) and network.shares:
+            told = told_network(network)
+        else:
+            told = ", ".join(network.names)
         return f"best so far {100 * means[trial]:.2f} %: {told}"
 
 
@@ -177,7 +180,7 @@ class PlainProgress(Progress):
         self._told: dict[Job, float] = {}
 
     @override
-    def started(self, job: Job, network: NetworkRecord) -> None:
+    def started(self, job: Job, network: Watched) -> None:
         super().started(job, network)
         self._told[job] = time.monotonic()
 
@@ -187,7 +190,7 @@ class PlainProgress(Progress):
             return
         self._told[job] = time.monotonic()
         network = self._networks[job.number]
-        names = f" ({', '.join(network.names)})" if network.roles else ""
+        names = f" ({', '.join(network.names)})" if network.names else ""
         self.console.print(
             f"network {job.number}{names}, seed {job.seed}: epoch {point.epoch}, loss {point.train_loss:.3f}, "
             f"validation accuracy {100 * point.accuracy:.2f} %",
@@ -197,10 +200,10 @@ class PlainProgress(Progress):
         )
 
     @override
-    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+    def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         super().finished(job, network, outcome)
         score = outcome.note if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.2f} %"
-        names = f" ({', '.join(network.names)})" if network.roles else ""
+        names = f" ({', '.join(network.names)})" if network.names else ""
         self.console.print(
             f"[{self.done}/{self.total}] network {job.number}{names} at {network.budget}, seed {job.seed}: {score}, "
             f"{outcome.seconds:.1f} s; {self.time_left()}",
@@ -235,7 +238,7 @@ class LiveProgress(Progress):
         self._live.start()
 
     @override
-    def started(self, job: Job, network: NetworkRecord) -> None:
+    def started(self, job: Job, network: Watched) -> None:
         super().started(job, network)
         self._running[job] = None
 
@@ -245,7 +248,7 @@ class LiveProgress(Progress):
             self._running[job] = point
 
     @override
-    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+    def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         super().finished(job, network, outcome)
         self._running.pop(job, None)
 
@@ -259,6 +262,6 @@ class LiveProgress(Progress):
         for job, point in self._running.items():
             network = self._networks[job.number]
             state = f"epoch {point.epoch}, accuracy {100 * point.accuracy:.2f} %" if point else "first epoch"
-            names = f" ({', '.join(network.names)})" if network.roles else ""
-            rows.add_row(f"network {job.number}{names}", Text(architecture(network)), f"seed {job.seed}", state)
+            names = f" ({', '.join(network.names)})" if network.names else ""
+            rows.add_row(f"network {job.number}{names}", Text(architecture(network.spec)), f"seed {job.seed}", state)
         return Group(bar, head, rows, Text(self.best(), style="green"))

@@ -69,7 +69,7 @@ def _answer(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType
         return
     yield _line("best", told_network(best.network), "bold green")
     if not is_function(best.network):
-        yield _line("network", architecture(best.network))
+        yield _line("network", architecture(best.network.spec))
     yield _line("in Python", network_line(manifest, best.network.spec).call)
     yield _line("validation accuracy", score_beside(best, manifest.data))
     yield _line("advice", budget.advice, "bold")

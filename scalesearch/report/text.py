@@ -46,10 +46,9 @@ def listed(values: Sequence[int]) -> str:
     return " ".join(str(value) for value in values)
 
 
-def architecture(network: NetworkRecord) -> str:
+def architecture(spec: NetworkSpec) -> str:
     """The whole-number network in one line."""
-    spec = network.spec
-    if is_function(network):
+    if spec.unit == "thousandth":
         return call_text(spec)
     return f"{blocks(spec)} blocks, {channels(spec)} channels, {spec.resolution_px} px"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 
 from scalesearch.search.opened import OpenTrial, TrialSource
@@ -12,6 +11,7 @@ from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
 from scalesearch.training.watch import Listener
 from scalesearch.training.workers.base import EpochDone, Executor, Job, JobDone
+from scalesearch.training.workers.flight import Flight
 
 POLL_SECONDS = 0.1
 SAVE_EVERY_SECONDS = 5.0
@@ -39,12 +39,11 @@ class Loop:
         watch: Callable[[NetworkRecord, TrainingOutcome], None] = lambda network, outcome: None,
     ) -> None:
         self.recipe_of, self.watch = recipe_of, watch
-        self.store, self.executor, self.listener = store, executor, listener
+        self.store, self.listener = store, listener
         self.window, self.deadline = window, deadline
         self._open: list[OpenTrial] = []
         self._owners: dict[Job, OpenTrial] = {}
-        self._queue: deque[Job] = deque()
-        self._flying: set[Job] = set()
+        self._jobs = Flight(executor)
         self._saved_at = time.monotonic()
 
     @property
@@ -59,16 +58,17 @@ class Loop:
         while True:
             if not (exhausted or self.late):
                 exhausted = not self._propose(source)
-            self._submit()
-            if not self._flying:
+            if not self.late:
+                self._jobs.fill(lambda job: self.listener.started(job, self._owners[job].network))
+            if not self._jobs.flying:
                 break
-            for event in self.executor.events(POLL_SECONDS):
+            for event in self._jobs.events(POLL_SECONDS):
                 self._handle(source, event)
             self._save_table()
         finished = exhausted and not self._open
         self._open.clear()
         self._owners.clear()
-        self._queue.clear()
+        self._jobs.waiting.clear()
         return finished
 
     def _take_up(self, source: TrialSource) -> None:
@@ -83,7 +83,7 @@ class Loop:
         for seed in opened.missing:
             job = Job(opened.network.number, opened.network.spec, seed, recipe)
             self._owners[job] = opened
-            self._queue.append(job)
+            self._jobs.waiting.append(job)
 
     def _propose(self, source: TrialSource) -> bool:
         """Open trials until the window is full. False when the source has no more.
@@ -100,13 +100,6 @@ class Loop:
             self._add(opened)
         return True
 
-    def _submit(self) -> None:
-        while self._queue and len(self._flying) < self.executor.workers and not self.late:
-            job = self._queue.popleft()
-            self.executor.submit(job)
-            self._flying.add(job)
-            self.listener.started(job, self._owners[job].network)
-
     def _handle(self, source: TrialSource, event: EpochDone | JobDone) -> None:
         opened = self._owners[event.job]
         if isinstance(event, EpochDone):
@@ -114,7 +107,6 @@ class Loop:
             if opened.weak_at(event.job.seed, event.point):
                 self._give_up(opened)
             return
-        self._flying.discard(event.job)
         opened.add(event.outcome)
         self.listener.finished(event.job, opened.network, event.outcome)
         self.watch(opened.network, event.outcome)
@@ -125,11 +117,8 @@ class Loop:
     def _give_up(self, opened: OpenTrial) -> None:
         """End the trainings of a network that a pruner calls weak, and spare those that have not begun."""
         mine = [job for job in self._owners if self._owners[job] is opened]
-        for job in mine:
-            if job in self._flying:
-                self.executor.cancel(job)
-        self._queue = deque(job for job in self._queue if self._owners[job] is not opened)
-        opened.spare(keep=[job.seed for job in mine if job in self._flying])
+        self._jobs.cancel(mine)
+        opened.spare(keep=[job.seed for job in mine if job in self._jobs.flying])
 
     def _close_finished(self, source: TrialSource) -> None:
         """Tell what is complete, in the order of proposal; for a source that learns only when the batch is whole."""

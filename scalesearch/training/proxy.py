@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.average import WeightAverage, constant_decay
-from scalesearch.training.steps import autocast, descend
+from scalesearch.training.steps import autocast, descend, make_optimizer
 
 EVAL_BATCH = 200
 """Images at once in evaluation: more is no faster on a core, and costs memory in every worker."""
@@ -61,29 +60,6 @@ def resolve_device(name: str) -> torch.device:
     if not known or (index and int(index) >= torch.cuda.device_count()):
         raise DeviceError(f"device {name!r} is not there; allowed on this machine: auto, {', '.join(choices)}")
     return torch.device(name)
-
-
-def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters for an optimizer: those that decay, and those that do not.
-
-    Biases and normalisation (every parameter of one dimension) are spared, and what a network itself names in
-    `no_weight_decay()`, as timm's networks do (position embeddings).
-    """
-    spared = set(module.no_weight_decay()) if hasattr(module, "no_weight_decay") else set()  # type: ignore[operator]
-    decayed = [p for name, p in module.named_parameters() if p.ndim > 1 and name not in spared]
-    plain = [p for name, p in module.named_parameters() if p.ndim <= 1 or name in spared]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-
-
-def make_optimizer(module: nn.Module, recipe: ProxyRecipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; see `decay_groups` for what is decayed."""
-    groups = decay_groups(module, recipe.weight_decay)
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=recipe.learning_rate, alpha=0.9, eps=1e-3, momentum=recipe.momentum)
-    nesterov = recipe.momentum > 0
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, fused=True)
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -195,7 +171,10 @@ class _Training:
         self.module = placed(module, self.device, layout)
         self.recipe, self.seed = recipe, seed
         self.train, self.val = (Batches(split, data.normalization, layout) for split in (data.train, data.val))
-        self.optimizer = make_optimizer(self.module, recipe)
+        self.optimizer = make_optimizer(
+            self.module, recipe.optimizer, rate=recipe.learning_rate, momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )  # fmt: skip
         size = min(recipe.batch_size, len(data.train.labels))
         self.steps = recipe.epochs * (len(data.train.labels) // size)
         self.step = 0

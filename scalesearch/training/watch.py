@@ -7,9 +7,10 @@ from typing import Protocol
 
 from typing_extensions import override
 
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.study.manifest import DataFacts
-from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
+from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.workers.base import Job
 
 
@@ -102,6 +103,22 @@ class StagesPlan:
     estimate_seconds: float
 
 
+class Watched(Protocol):
+    """What may be told of a network in training: a study's `NetworkRecord`, or one that is trained in full."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What people call it; empty where it is only a number."""
+
+    @property
+    def budget(self) -> str:
+        """What it costs, in words such as `2x`."""
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The whole-number network."""
+
+
 class Listener(Protocol):
     """Receives what happens, in order, on the thread that runs the search."""
 
@@ -111,13 +128,13 @@ class Listener(Protocol):
     def stages(self, plan: StagesPlan) -> None:
         """Before the first training of `verify`."""
 
-    def started(self, job: Job, network: NetworkRecord) -> None:
+    def started(self, job: Job, network: Watched) -> None:
         """A training was given to a worker."""
 
     def epoch(self, job: Job, point: EpochPoint) -> None:
         """A training has finished an epoch."""
 
-    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+    def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         """A training has ended."""
 
     def note(self, text: str) -> None:
@@ -136,7 +153,7 @@ class Silent(Listener):
         pass
 
     @override
-    def started(self, job: Job, network: NetworkRecord) -> None:
+    def started(self, job: Job, network: Watched) -> None:
         pass
 
     @override
@@ -144,7 +161,7 @@ class Silent(Listener):
         pass
 
     @override
-    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+    def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         pass
 
     @override

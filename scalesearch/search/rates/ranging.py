@@ -28,7 +28,7 @@ from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import DataFacts
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
 from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
-from scalesearch.training.watch import Listener, Silent
+from scalesearch.training.watch import Listener, Silent, Watched
 from scalesearch.training.workers.base import Job
 
 COST, TYPICAL = 0.12, 17.0
@@ -180,12 +180,12 @@ class ShortListener(Silent):
         self.listener, self.chance = listener, chance
 
     @override
-    def finished(self, job: Job, network: NetworkRecord, outcome: TrainingOutcome) -> None:
+    def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         rate = job.recipe.learning_rate if job.recipe else 0.0
         ended = "diverged" if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.1f} %"
         if self.chance.ended_at(outcome):
             ended += ", no better than guessing"
-        self.listener.note(f"{network.roles[0]} at learning rate {rate:g}: {ended}, {outcome.seconds:.1f} s")
+        self.listener.note(f"{network.names[0]} at learning rate {rate:g}: {ended}, {outcome.seconds:.1f} s")
 
 
 def measure(

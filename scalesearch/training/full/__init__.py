@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from scalesearch.analysis.full import FullRow, full_rows, full_to_dict
+from scalesearch.analysis.full import FullNetwork, FullRow, full_rows, full_to_dict
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.data import Dataset, load_dataset
 from scalesearch.errors import StudyError
-from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.study import StudyPaths, locked
 from scalesearch.study.files import write_atomic
-from scalesearch.study.record import NetworkRecord
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy
@@ -30,6 +28,7 @@ from scalesearch.training.full.worker import Planned, TrainSetup
 from scalesearch.training.proxy import resolve_device
 from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.base import Executor, Job, JobDone, Setup
+from scalesearch.training.workers.flight import Flight
 from scalesearch.training.workers.local import LocalExecutor, default_workers
 
 __all__ = ["Means", "TrainRequest", "Trained", "compared", "train", "trained", "trainings_to_dict"]
@@ -95,9 +94,13 @@ def trained(paths: StudyPaths) -> tuple[Trained, ...]:
 
 def compared(done: Sequence[Trained]) -> tuple[FullRow, ...]:
     """Finished trainings as rows, each beside the first network of `done`."""
-    numbers: dict[str, int] = {}
-    pairs = [(_known(numbers.setdefault(str(one.folder.parent), len(numbers)), one), one.outcome) for one in done]
-    return full_rows(pairs)
+    folders: dict[Path, list[Trained]] = {}
+    for one in done:
+        folders.setdefault(one.folder.parent, []).append(one)
+    return full_rows(
+        (FullNetwork(own[0].label, own[0].macs, own[0].params, own[0].spec.resolution_px), [one.outcome for one in own])
+        for own in folders.values()
+    )
 
 
 def trainings_to_dict(
@@ -158,50 +161,41 @@ def _run(
     make_executor: Callable[[Setup, int], Executor],
 ) -> None:
     executor = make_executor(setup, min(workers, len(jobs)))
-    records = [_known(number, one) for number, one in enumerate(setup.planned)]
-    flying: set[Job] = set()
+    flight = Flight(executor, jobs)
     try:
         listener.note("measuring the time of a few steps")
         listener.stages(_announced(setup, jobs, executor, said))
         deadline = time.monotonic() + means.time_limit if means.time_limit else None
-        waiting = deque(jobs)
-        while waiting or flying:
-            while waiting and len(flying) < executor.workers:
-                job = waiting.popleft()
-                executor.submit(job)
-                flying.add(job)
-                listener.started(job, records[job.number])
-            _take_events(executor, flying, listener, records)
+        while flight.waiting or flight.flying:
+            flight.fill(lambda job: listener.started(job, setup.planned[job.number]))
+            _take_events(flight, listener, setup.planned)
             if deadline is not None and time.monotonic() >= deadline:
-                waiting.clear()
-                _save_running(executor, flying, listener, records)
+                _save_running(flight, listener, setup.planned)
                 listener.note("the time limit was reached; the same command goes on where it stopped")
     except KeyboardInterrupt:
         with suppress(KeyboardInterrupt):  # a second one does not wait
-            _save_running(executor, flying, listener, records)
+            _save_running(flight, listener, setup.planned)
         raise
     finally:
         executor.stop()
 
 
-def _take_events(executor: Executor, flying: set[Job], listener: Listener, records: Sequence[NetworkRecord]) -> None:
-    for event in executor.events(POLL_SECONDS):
+def _take_events(flight: Flight, listener: Listener, planned: Sequence[Planned]) -> None:
+    for event in flight.events(POLL_SECONDS):
         if isinstance(event, JobDone):
-            flying.discard(event.job)
             if event.outcome.status != "stopped":  # it goes on another time
-                listener.finished(event.job, records[event.job.number], event.outcome)
+                listener.finished(event.job, planned[event.job.number], event.outcome)
         else:
             listener.epoch(event.job, event.point)
 
 
-def _save_running(executor: Executor, flying: set[Job], listener: Listener, records: Sequence[NetworkRecord]) -> None:
+def _save_running(flight: Flight, listener: Listener, planned: Sequence[Planned]) -> None:
     """Ask what is running to write its checkpoint and end; what takes too long keeps its last one."""
-    for job in flying:
-        executor.cancel(job)
+    flight.cancel({*flight.waiting, *flight.flying})
     until = time.monotonic() + GRACE_SECONDS
-    while flying and time.monotonic() < until:
-        _take_events(executor, flying, listener, records)
-    flying.clear()
+    while flight.flying and time.monotonic() < until:
+        _take_events(flight, listener, planned)
+    flight.flying.clear()
 
 
 def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor, said: Said) -> StagesPlan:
@@ -225,12 +219,3 @@ def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor, said:
     if seconds / executor.workers > LONG_SECONDS:
         notes.append("a shorter run: --epochs; Ctrl-C loses nothing")
     return StagesPlan(setup.study, lines, tuple(notes), len(jobs), executor.workers, seconds / executor.workers)
-
-
-def _known(number: int, one: Planned | Trained) -> NetworkRecord:
-    """The network as the progress view and `analysis` know networks; there are no coefficients to be shown."""
-    triple, any_range = Coefficients(1.0, 1.0, 1.0), (1.0, 1.0)
-    return NetworkRecord(
-        number, one.budget, (one.label,), triple, None, any_range, any_range, any_range, one.spec, one.macs, one.params,
-        0, "macs", one.macs, one.macs, True,
-    )  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scalesearch.training.full.recipe import TrainRecipe
-from scalesearch.training.proxy import decay_groups
+from scalesearch.training.steps import decay_groups, make_optimizer
 
 
 class RMSpropTF(torch.optim.Optimizer):
@@ -62,13 +62,10 @@ class RMSpropTF(torch.optim.Optimizer):
 
 def make_full_optimizer(module: nn.Module, recipe: TrainRecipe) -> torch.optim.Optimizer:
     """The recipe's optimizer; biases, normalisation and what the network itself spares are not decayed."""
-    groups = decay_groups(module, recipe.weight_decay)
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    if recipe.optimizer == "sgd":
-        nesterov = recipe.momentum > 0
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, fused=True)
-    if recipe.optimizer == "rmsprop_torch":
-        rate, decay, eps = recipe.learning_rate, recipe.rms_decay, recipe.rms_eps
-        return torch.optim.RMSprop(groups, lr=rate, alpha=decay, eps=eps, momentum=recipe.momentum)
-    return RMSpropTF(groups, recipe.learning_rate, recipe.rms_decay, recipe.momentum, recipe.rms_eps)
+    rate, decay, eps, momentum = recipe.learning_rate, recipe.rms_decay, recipe.rms_eps, recipe.momentum
+    if recipe.optimizer == "rmsprop":
+        return RMSpropTF(decay_groups(module, recipe.weight_decay), rate, decay, momentum, eps)
+    name = "rmsprop" if recipe.optimizer == "rmsprop_torch" else recipe.optimizer
+    return make_optimizer(
+        module, name, rate=rate, momentum=momentum, weight_decay=recipe.weight_decay, rms_decay=decay, rms_eps=eps
+    )

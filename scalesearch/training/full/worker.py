@@ -29,6 +29,7 @@ from scalesearch.training.full.logs import LogRun, open_logs
 from scalesearch.training.full.loop import FullData, FullTraining
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.proxy import EVAL_BATCH, Batches, StoppedEarly, evaluate, resolve_device
+from scalesearch.training.steps import whole_seconds
 from scalesearch.training.weights import save_weights
 from scalesearch.training.workers.base import Job, Setup
 from scalesearch.training.workers.inside import telling_whose
@@ -60,6 +61,11 @@ class Planned:
     params: int
     recipe: TrainRecipe
     folder: Path
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The label, as the progress view asks for it."""
+        return (self.label,)
 
     def place(self, seed: int) -> Path:
         """Folder of one training."""
@@ -230,8 +236,9 @@ class FullWorker:
         with self._telling(planned):
             seconds(WARM_BATCHES)
             timed = seconds(TIMED_BATCHES)
-        done = min(TIMED_BATCHES * size, len(splits.full.labels)) + min(EVAL_BATCH, len(splits.full.val.labels)) / 3
-        return timed * recipe.epochs * (len(splits.full.labels) + len(splits.full.val.labels) / 3) / done
+        images = len(splits.full.labels), len(splits.full.val.labels)
+        few = min(TIMED_BATCHES * size, images[0]), min(EVAL_BATCH, images[1])
+        return whole_seconds(timed, few, images, recipe.epochs)
 
 
 def _versions(recipe: TrainRecipe) -> dict[str, str]:

@@ -127,6 +127,7 @@ class ProxyWorker(Worker):
         """Seconds of a whole training, from a few steps of it; what the first steps set up is not counted."""
         from scalesearch.data.device import DeviceSplit
         from scalesearch.training.proxy import EVAL_BATCH, ProxyData, train_proxy
+        from scalesearch.training.steps import whole_seconds
 
         full, recipe = self.data(spec.resolution_px), self.setup.recipe
 
@@ -140,9 +141,9 @@ class ProxyWorker(Worker):
                 return train_proxy(lambda: self._build(spec), data, short, 0).seconds
 
         seconds(WARM_STEPS)
-        images = len(full.train.labels) + len(full.val.labels) / 3
-        timed = min(TIMED_STEPS * recipe.batch_size, len(full.train.labels)) + min(EVAL_BATCH, len(full.val.labels)) / 3
-        return seconds(TIMED_STEPS) * recipe.epochs * images / timed
+        images = len(full.train.labels), len(full.val.labels)
+        timed = min(TIMED_STEPS * recipe.batch_size, images[0]), min(EVAL_BATCH, images[1])
+        return whole_seconds(seconds(TIMED_STEPS), timed, images, recipe.epochs)
 
 
 _setup: Setup | None = None

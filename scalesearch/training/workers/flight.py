@@ -1,0 +1,43 @@
+"""Jobs on their way: those that wait, and those that an executor has."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from scalesearch.training.workers.base import Event, Executor, Job, JobDone
+
+
+class Flight:
+    """Gives an executor no more jobs at once than it has workers, so that the first come first.
+
+    Attributes:
+        waiting: jobs that were not given out yet, in order.
+        flying: jobs that were, and have not ended.
+    """
+
+    def __init__(self, executor: Executor, jobs: Iterable[Job] = ()) -> None:
+        self.executor = executor
+        self.waiting: deque[Job] = deque(jobs)
+        self.flying: set[Job] = set()
+
+    def fill(self, started: Callable[[Job], None] = lambda job: None) -> None:
+        """Give out what the workers can take; each job is told as it goes."""
+        while self.waiting and len(self.flying) < self.executor.workers:
+            job = self.waiting.popleft()
+            self.executor.submit(job)
+            self.flying.add(job)
+            started(job)
+
+    def events(self, timeout: float) -> list[Event]:
+        """What the executor has to tell; a job that has ended flies no more."""
+        events = self.executor.events(timeout)
+        self.flying.difference_update(event.job for event in events if isinstance(event, JobDone))
+        return events
+
+    def cancel(self, jobs: Iterable[Job]) -> None:
+        """Ask those of the jobs that fly to end soon, and forget those that wait."""
+        jobs = set(jobs)
+        for job in jobs & self.flying:
+            self.executor.cancel(job)
+        self.waiting = deque(job for job in self.waiting if job not in jobs)
