@@ -319,6 +319,29 @@ def test_what_a_quadratic_lacks_is_said(points, words):
     assert (found.accuracy.coefficients is None) == (len(points) != 6)
 
 
+EDGES = [
+    (1.0, 0.0), (0.0, 0.7118759323769369), (0.0, 0.0), (0.40109949435121994, 0.0), (0.3748035831078, 0.6251964168922),
+    (0.7261321593077471, 0.0), (0.0, 0.6519804063125889), (0.6678173280427023, 0.0), (0.372177126622054, 0.0),
+    (6.666666666666667e-05, 6.666666666666667e-05),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dust", [0.0, 1e-5, 1e-9])
+def test_networks_on_the_edges_of_the_triangle_have_a_surface_and_no_quadratic_that_rests_on_dust(dust):
+    """As a network of four branches gave them: one alone has depth and width, and without it nothing tells of both."""
+    points = [Shares(d, max(w, dust), 1 - d - max(w, dust)) for d, w in EDGES]
+    found = fitted(points, 2, flat, 0.01)
+    errors = dict(found.accuracy.errors)
+    assert errors["quadratic"] is None
+    assert "one of the 10 networks of this budget alone" in found.missing.lower()
+    assert all(0 < errors[model] < 0.03 for model in ("mean", "plane", "process"))
+
+
+def test_a_plane_is_not_fitted_to_shares_that_differ_by_rounding():
+    points = [Shares(d, w, 1 - d - w) for d, w in ((1, 0), (0.48, 2e-5), (0, 0), (0.73, 0), (0.31, 0), (0, 3e-5))]
+    assert dict(fitted(points, 2, flat, 0.01).accuracy.errors)["plane"] is None
+
+
 def test_a_quadratic_that_is_fitted_and_tested_lacks_nothing():
     assert fitted(TEN, 2, peak, 0.003).missing == ""
 

@@ -10,6 +10,7 @@ decides nothing.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -123,7 +124,7 @@ def measured_rates(
     if common is not None or "baseline" not in rows:
         top = min(tops.values(), default=_top(every["baseline"], chance.images))
         if common is not None:
-            top = min(max(tops.get("baseline", common), common - 0.5), common + 0.5)
+            top = min(max(statistics.fmean(tops.values()), common - 0.5), common + 0.5)
         rate = rate_at(optimizer, top)
         return MeasuredRates(optimizer, tuple(tried), best, rate, 0.0, 0.0, (rate, rate), cost, lowered)
     base = math.log(best["baseline"])
@@ -147,7 +148,7 @@ def _top(own: Sequence[Tried], images: int) -> float:
     if highest is None:
         return top
     as_good = [t.step for t in own if t.accuracy is not None and highest - t.accuracy <= luck(highest, images)]
-    usual = min(as_good, key=lambda step: (abs(step), step))
+    usual = min(as_good, key=_from_usual)
     return min(max(top, usual - 0.5), usual + 0.5)
 
 
@@ -173,7 +174,7 @@ def spare(accuracy: float, images: int) -> float:
 
 
 def _common(rows: Mapping[Role, Sequence[Tried]], images: int) -> int | None:
-    """The step that costs no network more than it may, and all together least beyond chance: the usual of several.
+    """The step that costs no network more than it may, and all together least; of several as good the usual one.
 
     None where there is none.
     """
@@ -181,13 +182,20 @@ def _common(rows: Mapping[Role, Sequence[Tried]], images: int) -> int | None:
         return None
     at = {role: {t.step: t.accuracy for t in own} for role, own in rows.items()}
     tops = {role: max((a for a in own.values() if a is not None), default=0.0) for role, own in at.items()}
-    losses: dict[int, list[float]] = {}
+    losses: dict[int, float] = {}
     for step in set.intersection(*(set(own) for own in at.values())):
-        found = [tops[role] - a for role, own in at.items() if (a := own[step]) is not None]
-        allowed = [spare(tops[role], images) for role in at]
-        if len(found) == len(at) and all(loss <= most for loss, most in zip(found, allowed, strict=True)):
-            losses[step] = [max(0.0, loss - luck(top, images)) for loss, top in zip(found, tops.values(), strict=True)]
-    return min(losses, key=lambda step: (sum(losses[step]), abs(step), step)) if losses else None
+        lost = {role: tops[role] - a for role, own in at.items() if (a := own[step]) is not None}
+        if len(lost) == len(at) and all(loss <= spare(tops[role], images) for role, loss in lost.items()):
+            losses[step] = sum(lost.values())
+    if not losses:
+        return None
+    chance = math.sqrt(sum(luck(top, images) ** 2 for top in tops.values()))
+    return min((step for step in losses if losses[step] <= min(losses.values()) + chance), key=_from_usual)
+
+
+def _from_usual(step: int) -> tuple[int, int]:
+    """Order of steps that are as good: the nearest to the usual rate, and of two the lower."""
+    return abs(step), step
 
 
 def _per_cost(change: float, corner: NetworkRecord, dimension: Literal["depth", "width"], baseline: float) -> float:

@@ -27,6 +27,9 @@ Groups = Sequence[npt.NDArray[np.int64]]
 BLOCKS = (0.0, 0.35, 0.7, 1.4, 2.8, 11.2)
 """Sizes of the common effect of a seed against the rest of the noise, where there is no f."""
 FLAT_GRID: tuple[Choice, ...] = tuple((0.0, GRID[0][1], block) for block in BLOCKS)
+FIRM = 1e-3
+"""Smallest singular value of the terms over the largest: below it a coefficient rests on shares that differ by no more
+than rounding, and would be a thousand times the noise."""
 _LEAST_SQUARES = 1e-24
 """Squared residuals below this are rounding."""
 
@@ -49,8 +52,23 @@ def scheffe(shares: Sequence[Shares], terms: int) -> Floats:
 
 
 def determines(terms: Floats) -> bool:
-    """Whether networks with these terms fix every coefficient."""
-    return len(terms) > 0 and int(np.linalg.matrix_rank(terms)) == terms.shape[1]
+    """Whether networks with these terms fix every coefficient, by more than the dust of their rounding.
+
+    Example:
+        >>> thin = [Shares(d, w, 1 - d - w) for d, w in ((1.0, 0.0), (0.5, 1e-5), (0.0, 0.0), (0.3, 0.0))]
+        >>> wide = [*thin, Shares(0.2, 0.5, 0.3)]
+        >>> determines(scheffe(thin, 3)), determines(scheffe(wide, 3))
+        (False, True)
+    """
+    if len(terms) < terms.shape[1]:
+        return False
+    sizes = np.linalg.svd(terms, compute_uv=False)
+    return bool(sizes[-1] > FIRM * sizes[0])
+
+
+def determines_without_any(terms: Floats) -> bool:
+    """Whether all but any one of the networks with these terms fix every coefficient."""
+    return all(determines(np.delete(terms, i, axis=0)) for i in range(len(terms)))
 
 
 class Polynomial:
@@ -93,8 +111,7 @@ class Polynomial:
 
     def can_leave_out(self) -> bool:
         """Whether all but any one of the networks fix every coefficient."""
-        own = self.of_networks
-        return all(determines(np.delete(own, i, axis=0)) for i in range(len(own)))
+        return determines_without_any(self.of_networks)
 
     def left_out(self, values: Floats) -> Floats:
         """What each network's mean is above the prediction from all other networks, float64 [networks]."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from scalesearch.analysis.noise import one_way_anova
 from scalesearch.analysis.response.optimum import ALIKE, Optimum, find_optimum
-from scalesearch.analysis.response.polynomials import Polynomial, determines, scheffe
+from scalesearch.analysis.response.polynomials import Polynomial, determines, determines_without_any, scheffe
 from scalesearch.analysis.response.posterior import GRID, Noise, Observations, SurfacePosterior, plane
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.scaling.coefficients import Shares, simplex_lattice
@@ -240,14 +240,19 @@ def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name) ->
 
 def _missing(rows: _Rows) -> str:
     networks, terms = len(rows.groups), TERMS["quadratic"]
+    own = scheffe(rows.shares, terms)
     if networks < terms:
         lack = f"the quadratic surface has {terms} coefficients and this budget has {networks} networks"
-    elif not determines(scheffe(rows.shares, terms)):
+    elif not determines(own):
         lack = (
             f"the {networks} networks of this budget lie too close to a line to fix a quadratic's {terms} coefficients"
         )
     elif networks == terms:
         lack = f"the quadratic surface takes all {networks} networks of this budget, so none can be left out to test it"
+    elif not determines_without_any(own):
+        lack = (
+            f"one of the {networks} networks of this budget alone holds the quadratic surface, so it cannot be tested"
+        )
     else:
         return ""
     return f"{lack[0].upper()}{lack[1:]}: run with --trials {max(8, networks + 4)} or more."
