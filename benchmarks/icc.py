@@ -25,8 +25,7 @@ from scalesearch.scaling.coefficients import NOMINAL
 from scalesearch.scaling.cost.meter import CostMeter
 from scalesearch.search.spaces import budget_space
 from scalesearch.study.config import ProxyRecipe, load_definition
-from scalesearch.training.workers.base import WorkerSetup
-from scalesearch.training.workers.inside import ProxyWorker
+from scalesearch.training.workers.inside import ProxyWorker, WorkerSetup
 
 ADAMW = ProxyRecipe(epochs=2, batch_size=50, optimizer="adamw", learning_rate=0.01, weight_decay=0.01)
 SGD = ProxyRecipe(epochs=2, batch_size=50, optimizer="sgd", learning_rate=0.2)

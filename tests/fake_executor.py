@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study.record import EpochPoint, TrainingOutcome
-from scalesearch.training.workers.base import EpochDone, Event, Job, JobDone, WorkerSetup
+from scalesearch.training.workers.base import EpochDone, Event, Job, JobDone
+from scalesearch.training.workers.inside import WorkerSetup
 
 Accuracy = Callable[[NetworkSpec, int], float | None]
 

@@ -53,7 +53,7 @@ def test_any_side_up_or_down(px):
 def test_chunks_do_not_show(monkeypatch):
     images = images_of(noise(11, 1, 16))
     whole = images.at(10)
-    monkeypatch.setattr("scalesearch.data.resize.CHUNK_FLOATS", 3 * 16 * 16)
+    monkeypatch.setattr("scalesearch.data.images.CHUNK_FLOATS", 3 * 16 * 16)
     assert np.array_equal(images.at(10), whole)
 
 

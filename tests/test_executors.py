@@ -19,8 +19,8 @@ from scalesearch.data import load_dataset
 from scalesearch.errors import DeviceError, ScaleSearchError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.study.config import ProxyRecipe
-from scalesearch.training.workers.base import EpochDone, Job, JobDone, WorkerSetup
-from scalesearch.training.workers.inside import ProxyWorker
+from scalesearch.training.workers.base import EpochDone, Job, JobDone
+from scalesearch.training.workers.inside import ProxyWorker, WorkerSetup
 from scalesearch.training.workers.local import LocalExecutor, default_workers
 
 HANG = 120

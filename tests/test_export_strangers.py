@@ -28,7 +28,7 @@ def scaled(name: str) -> Family:
 
 def check(name: str, to: str, folder) -> None:
     made = scaled(name)
-    member, library = made.main, get_library(to).suited(made.baseline)
+    member, library = made.main, get_library(to, made.baseline)
     library.write(folder, made, {})
     own, px = own_network(made, member), member.spec.resolution_px
     images = torch.randn(2, 3, px, px, generator=torch.Generator().manual_seed(1))
@@ -65,9 +65,9 @@ def test_every_strangers_network_is_a_graph(name, tmp_path):
 def test_a_refusal_names_targets_that_take_the_network(to):
     made = scaled("grouped")
     with pytest.raises(InexpressibleError, match="cannot build") as refused:
-        get_library(to).suited(made.baseline).check(made)
+        get_library(to, made.baseline).check(made)
     named = str(refused.value).rpartition("allowed: --to ")[2].partition(", which")[0]
     targets = [name for name in LIBRARIES if name in named]
     assert targets == ["python", "json", "onnx", "torch-export"]
     for target in targets:
-        get_library(target).suited(made.baseline).check(made)
+        get_library(target, made.baseline).check(made)

@@ -7,7 +7,7 @@ import torch
 from exported_checks import check_all, check_style, family, write
 from exporting import alone
 
-from scalesearch.export.python.library import PythonLibrary
+from scalesearch.export.library import get_library
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.scaling.coefficients import Coefficients
@@ -24,7 +24,7 @@ SLOW = [
 @pytest.mark.parametrize("name", ["test_efficientnet", "resnet18", "test_vit", *SLOW])
 def test_a_scaled_model_of_timm_s_is_the_same_network_without_the_registry(name, tmp_path):
     baseline = get_baseline(f"timm:{name}")
-    library = PythonLibrary().suited(baseline)
+    library = get_library("python", baseline)
     assert (library.name, library.needs, library.extra) == ("python", "timm", "vision")
     specs = [round_spec(baseline.spec, Coefficients(*c), baseline.rules) for c in ((1, 1, 0.5), (1.3, 0.8, 0.5))]
     made = family(baseline, specs, Task(7, 2))
@@ -36,7 +36,7 @@ def test_a_scaled_model_of_timm_s_is_the_same_network_without_the_registry(name,
 def test_the_module_runs_where_scalesearch_is_not(tmp_path):
     baseline = get_baseline("timm:test_efficientnet")
     made = family(baseline, [round_spec(baseline.spec, Coefficients(1.3, 1.2, 0.5), baseline.rules)], Task(7, 2))
-    library = PythonLibrary().suited(baseline)
+    library = get_library("python", baseline)
     write(library, made, tmp_path)
     code = (
         "import json, sys; sys.path.insert(0, sys.argv[1]); import importlib, torch\n"
@@ -53,7 +53,7 @@ def test_new_weights_are_drawn_as_scalesearch_draws_them(tmp_path):
 
     baseline = get_baseline("timm:test_vit")
     made = family(baseline, [baseline.spec], Task(7, 2))
-    library = PythonLibrary().suited(baseline)
+    library = get_library("python", baseline)
     build = import_file(tmp_path, write(library, made, tmp_path)).build
     torch.manual_seed(3)
     found = build().state_dict()

@@ -119,7 +119,7 @@ def family_of(attribute: str, spec: NetworkSpec, task: Task = TASK) -> Family:
 
 
 def library_for(name: str, made: Family) -> Library:
-    return get_library(name).suited(made.baseline)
+    return get_library(name, made.baseline)
 
 
 FUNCTIONS = ("resnet_like", "small_vit", "unregistered")

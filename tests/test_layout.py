@@ -13,13 +13,13 @@ from shown import said
 
 from scalesearch.networks.registry import get_baseline
 from scalesearch.report import count_table, render_result, studies_table
-from scalesearch.report.family import FamilyTable
+from scalesearch.report.family import render_family
 from scalesearch.report.layout import NARROWEST, Reach, console, packed, plain_table, shared_out
-from scalesearch.report.named import GoldenTable
+from scalesearch.report.named import render_named
 from scalesearch.report.tables import StudyRow
 from scalesearch.scaling.coefficients import EFFICIENTNET
 from scalesearch.scaling.questions.family import ScalingRequest, scale_family
-from scalesearch.scaling.questions.named import golden_rows
+from scalesearch.scaling.questions.named import named_rows
 
 WIDTHS = (20, 40, 60, 80, 120)
 
@@ -33,7 +33,7 @@ def count() -> object:
 
 def family() -> object:
     base = get_baseline("efficientnet_b0")
-    return FamilyTable(
+    return render_family(
         scale_family(ScalingRequest(base, base.task, EFFICIENTNET, "given"), (0.0, 1.0, 2.0)), explained=True
     )
 
@@ -45,7 +45,7 @@ CONTENTS = {
     ),
     "count": count,
     "family": family,
-    "table": lambda: GoldenTable(golden_rows(("efficientnet_b0", "resnet50"), check=False, told=print)),
+    "table": lambda: render_named(named_rows(("efficientnet_b0", "resnet50"), check=False, told=print)),
 }
 
 

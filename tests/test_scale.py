@@ -17,7 +17,7 @@ from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.families.efficientnet import MEMBERS, efficientnet_b
 from scalesearch.networks.registry import BASELINES, get_baseline
 from scalesearch.networks.spec import NetworkSpec, share_blocks, spec_to_dict
-from scalesearch.report.family import FamilyTable
+from scalesearch.report.family import render_family
 from scalesearch.scaling.answers.family import block_order, explain, family_to_dict, growth
 from scalesearch.scaling.coefficients import EFFICIENTNET, Coefficients
 from scalesearch.scaling.cost import count
@@ -250,7 +250,7 @@ def test_a_network_without_a_closed_form_has_no_costs_by_stage(monkeypatch):
     stages = growth(family.baseline, member)
     assert [stage.macs for stage in stages] == [None] * 6
     assert sum(s.added_blocks for s in stages) == sum(member.network.spec.depths) - 9
-    assert "–" in shown(FamilyTable(family, explained=True))
+    assert "–" in shown(render_family(family, explained=True))
 
 
 def test_json_says_everything(call):
@@ -289,7 +289,7 @@ def test_given_coefficients_are_taken_and_the_others_are_one(call):
 
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_the_tables_fit_and_lose_nothing(width):
-    text = shown(FamilyTable(family_of("0..7"), explained=True), width)
+    text = shown(render_family(family_of("0..7"), explained=True), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert text.count("extrapolated") == 6

@@ -81,3 +81,39 @@ def test_no_class_has_the_name_of_another():
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                     named.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: places for name, places in named.items() if len(places) > 1} == {}
+
+
+def imported() -> dict[str, set[str]]:
+    """Module -> modules of the package that it imports anywhere: lazily, or for types alone, too."""
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES
+    }
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        own = found[module] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                own.update(name if (name := f"{node.module}.{a.name}") in modules else node.module for a in node.names)
+            elif isinstance(node, ast.Import):
+                own.update(alias.name for alias in node.names)
+        own &= modules.keys() - {module}
+    return found
+
+
+def test_no_two_modules_import_each_other_by_any_way():
+    """What is left after modules that import nothing left are taken away, again and again, goes in circles."""
+    left = imported()
+    while free := {module for module, others in left.items() if not others & left.keys()}:
+        left = {module: others for module, others in left.items() if module not in free}
+    assert sorted(left) == []
+
+
+def test_docstrings_say_what_a_thing_is():
+    """And not of what, or where to look."""
+    vague = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in MODULES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if line.strip().startswith(('"""Of ', '"""See '))
+    ]
+    assert vague == []

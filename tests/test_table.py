@@ -18,7 +18,7 @@ from scalesearch.cli import invoke
 from scalesearch.errors import ScaleSearchError, UsageError
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.report.named import GoldenTable, golden_csv, golden_markdown
+from scalesearch.report.named import named_csv, named_markdown, render_named
 from scalesearch.scaling.answers.named import (
     MISQUOTES,
     NamedRow,
@@ -29,7 +29,7 @@ from scalesearch.scaling.answers.named import (
 )
 from scalesearch.scaling.cost import Cost
 from scalesearch.scaling.questions import named as explore_table
-from scalesearch.scaling.questions.named import golden_rows
+from scalesearch.scaling.questions.named import named_rows
 
 EFFICIENTNETS = {
     # name: (px, macs, fvcore_total, params)
@@ -85,14 +85,14 @@ def test_a_printed_figure_that_is_no_number_is_refused(text):
 
 
 def test_the_counts_are_exact():
-    rows = {row.name: row for row in golden_rows(EFFICIENTNETS)}
+    rows = {row.name: row for row in named_rows(EFFICIENTNETS)}
     found = {n: (r.resolution_px, r.macs, r.fvcore_total, r.params) for n, r in rows.items()}
     assert found == EFFICIENTNETS
     assert rows["efficientnet_b0"].activations == 6_748_036
 
 
 def test_every_registered_network_has_a_row_and_a_published_one_its_comparison():
-    rows = golden_rows()
+    rows = named_rows()
     assert [row.name for row in rows] == list(BASELINES)
     for row in rows:
         published = get_baseline(row.name).published
@@ -104,21 +104,21 @@ def test_every_registered_network_has_a_row_and_a_published_one_its_comparison()
 
 
 def test_names_keep_their_order_and_come_once():
-    rows = golden_rows(["efficientnet_b1", "efficientnet_micro", "efficientnet_b1"])
+    rows = named_rows(["efficientnet_b1", "efficientnet_micro", "efficientnet_b1"])
     assert [row.name for row in rows] == ["efficientnet_b1", "efficientnet_micro"]
     assert rows[1].published is None
 
 
 def test_what_differs_is_said_and_what_agrees_is_not():
-    rows = {row.name: row for row in golden_rows(EFFICIENTNETS)}
+    rows = {row.name: row for row in named_rows(EFFICIENTNETS)}
     assert figure_differences(rows["efficientnet_b0"]) == ()
     assert figure_differences(rows["efficientnet_b2"]) == ("params 9.11M, printed 9.2M: differs by -1.0 %",)
-    assert figure_differences(golden_rows(["efficientnet_micro"])[0]) == ()
+    assert figure_differences(named_rows(["efficientnet_micro"])[0]) == ()
 
 
 def test_the_misquotes_are_of_networks_that_exist_and_are_wrong():
     assert {quote.name for quote in MISQUOTES} <= set(BASELINES)
-    b6, b7 = golden_rows(["efficientnet_b6", "efficientnet_b7"])
+    b6, b7 = named_rows(["efficientnet_b6", "efficientnet_b7"])
     assert b6.published is not None and b6.published.macs is not None and b6.published.macs.text == "19B"
     assert b7.published is not None and b7.published.macs is not None and b7.published.macs.text == "37B"
     (quote,) = misquotes((b6, b7))
@@ -145,23 +145,23 @@ def test_a_network_without_a_closed_form_is_counted_too(monkeypatch):
     micro = get_baseline("efficientnet_micro")
     mine = Counted("mine", micro.spec, micro.rules, micro.task, None)
     monkeypatch.setitem(BASELINES, "mine", lambda: mine)
-    (plain,), (checked,) = golden_rows(["mine"]), golden_rows(["mine"], check=True)
+    (plain,), (checked,) = named_rows(["mine"]), named_rows(["mine"], check=True)
     assert (plain.macs, plain.fvcore_total, plain.params) == (569_856, None, 62_084)
     assert (checked.macs, checked.fvcore_total) == (569_856, 630_232)
-    assert "–" in shown(GoldenTable((plain,)))
+    assert "–" in shown(render_named((plain,)))
 
     def wrong(*arguments) -> Cost:
         return Cost(1, 1, 1, 1, 10, ())
 
     monkeypatch.setattr(explore_table, "count", wrong)
     with pytest.raises(ScaleSearchError, match="mine: 569,856 multiply-adds without running it, but fvcore counts 1"):
-        golden_rows(["mine"], check=True)
+        named_rows(["mine"], check=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(BASELINES))
 def test_the_closed_form_of_every_row_is_what_fvcore_counts(name):
-    (counted,), (row,) = golden_rows([name], check=True), golden_rows([name])
+    (counted,), (row,) = named_rows([name], check=True), named_rows([name])
     assert replace(counted, checked=False) == row
 
 
@@ -217,14 +217,14 @@ def test_markdown_is_a_table_that_no_name_breaks(call):
     assert cells(lines[2])[2] == "385,814,752"
     assert cells(lines[3])[6] == "0.70B\\*"
     hostile = NamedRow("a|b\\|c_d", 32, 1, None, 1, 1, None)
-    line = golden_markdown((hostile,)).splitlines()[2]
+    line = named_markdown((hostile,)).splitlines()[2]
     assert line.startswith(r"| a\|b\\\|c\_d | 32 |")
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_the_table_fits_and_loses_nothing(width):
-    rows = golden_rows()
-    text = shown(GoldenTable(rows), width)
+    rows = named_rows()
+    text = shown(render_named(rows), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     assert all(any(line.split()[:1] == [row.name] for line in text.splitlines()) for row in rows)
@@ -235,7 +235,7 @@ def test_the_table_fits_and_loses_nothing(width):
 
 
 def test_a_star_stands_where_printed_and_counted_differ():
-    lines = shown(GoldenTable(golden_rows(["efficientnet_b0", "efficientnet_b1"]))).splitlines()
+    lines = shown(render_named(named_rows(["efficientnet_b0", "efficientnet_b1"]))).splitlines()
     b0, b1 = (next(line.split() for line in lines if line.split()[:1] == [f"efficientnet_b{i}"]) for i in (0, 1))
     assert b0 == [
         "efficientnet_b0",
@@ -253,8 +253,8 @@ def test_a_star_stands_where_printed_and_counted_differ():
 
 def test_names_are_not_markup():
     row = NamedRow("[bold]x[/bold]", 32, 1_000, None, 10, 5, None)
-    assert "[bold]x[/bold]" in shown(GoldenTable((row,)))
-    assert golden_csv([row]).splitlines()[1].startswith("[bold]x[/bold],32,1000,,10,5,,")
+    assert "[bold]x[/bold]" in shown(render_named((row,)))
+    assert named_csv([row]).splitlines()[1].startswith("[bold]x[/bold],32,1000,,10,5,,")
     assert row_to_dict(row)["fvcore_total"] is None
 
 

@@ -34,7 +34,7 @@ NOTHING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Of two networks' means.
+    """How far two networks' means are apart.
 
     Attributes:
         value: first minus second, in accuracy.

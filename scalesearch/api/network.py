@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scalesearch.analysis.calls import network_line
-from scalesearch.analysis.found import studied_question
+from scalesearch.analysis.found import studied_baseline, studied_question
 from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.recommendation import Recommendation, recommend
-from scalesearch.analysis.result import BudgetResult
+from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verified.verification import Verification
 from scalesearch.errors import StudyError
+from scalesearch.networks.base import Task
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.answers.family import ScaledFamily
 from scalesearch.scaling.coefficients import Coefficients
@@ -21,8 +22,6 @@ from scalesearch.scaling.questions.family import parse_phis, scale_family
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from scalesearch.api.study import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,11 @@ class FoundNetwork:
     """One network of a study, with what is known of it. Made by `Study.best`, `networks` and `baseline`.
 
     Attributes:
-        study: that trained it.
+        result: of the study that trained it.
         summary: all its trainings, rank and status.
     """
 
-    study: Study
+    result: StudyResult
     summary: NetworkSummary
 
     def __repr__(self) -> str:
@@ -59,11 +58,11 @@ class FoundNetwork:
         found = (
             f"{self.budget}: alpha {c.alpha:.3f}, beta {c.beta:.3f}, gamma {c.gamma:.3f}, {self.macs:,} multiply-adds"
         )
-        return f"FoundNetwork({self.study.name!r} at {found})"
+        return f"FoundNetwork({self.result.manifest.study!r} at {found})"
 
     @property
     def budget(self) -> str:
-        """Of the study; the baseline's is `1x`."""
+        """The budget as the study writes it; the baseline's is `1x`."""
         return self.summary.network.budget
 
     @property
@@ -110,7 +109,9 @@ class FoundNetwork:
         """
         own = self.summary
         if own.mean is None:
-            raise StudyError(f"network {own.network.number} of study {self.study.name!r} has no finished training yet")
+            raise StudyError(
+                f"network {own.network.number} of study {self.result.manifest.study!r} has no finished training yet"
+            )
         return Accuracy(own.mean, own.sd, own.ci95, own.seeds)
 
     @property
@@ -138,18 +139,18 @@ class FoundNetwork:
         Of a user's own function the call itself, `my_net.build(depth=1.26, ...)`, of every other baseline
         `scalesearch.build_network(...)`.
         """
-        return network_line(self.study.result.manifest, self.spec).call
+        return network_line(self.result.manifest, self.spec).call
 
     @property
     def needs(self) -> str:
         """The import that `call` needs, such as `import my_net`."""
-        return network_line(self.study.result.manifest, self.spec).needs
+        return network_line(self.result.manifest, self.spec).needs
 
     @property
     def recommendation(self) -> Recommendation | None:
         """Whether this best network of a budget is the one to take, and else which; None of any other network."""
         chosen = self._own_budget()
-        return recommend(self.study.result, chosen) if chosen else None
+        return recommend(self.result, chosen) if chosen else None
 
     def build(
         self,
@@ -159,13 +160,7 @@ class FoundNetwork:
         stochastic_depth: float | None = None,
     ) -> nn.Module:
         """This network as a torch module with new random weights; arguments, result and errors are `Study.build`'s."""
-        return self.study.build(
-            self.spec,
-            num_classes=num_classes,
-            in_channels=in_channels,
-            dropout=dropout,
-            stochastic_depth=stochastic_depth,
-        )
+        return build_of(self.result, self.spec, num_classes, in_channels, dropout, stochastic_depth)
 
     def scale(self, phis: str | Sequence[float] = "0..3") -> ScaledFamily:
         """The family that its coefficients give, each member realized on its own target and counted.
@@ -181,12 +176,29 @@ class FoundNetwork:
         chosen = read_phis(phis)
         best = self._own_budget()
         if best:
-            return scale_family(studied_question(self.study.result, self.budget), chosen)
-        return scale_family(studied_question(self.study.result, given=self.coefficients), chosen)
+            return scale_family(studied_question(self.result, self.budget), chosen)
+        return scale_family(studied_question(self.result, given=self.coefficients), chosen)
 
     def _own_budget(self) -> BudgetResult | None:
         """The budget that this network is the best of."""
-        return next((b for b in self.study.result.budgets if b.best is self.summary), None)
+        return next((b for b in self.result.budgets if b.best is self.summary), None)
+
+
+def build_of(
+    result: StudyResult,
+    spec: NetworkSpec,
+    num_classes: int | None,
+    in_channels: int | None,
+    dropout: float | None,
+    stochastic_depth: float | None,
+) -> nn.Module:
+    """Any network of a study's family; None takes the study's task and the family's own rates. See `Study.build`."""
+    baseline, task = studied_baseline(result)
+    own = Task(
+        task.num_classes if num_classes is None else num_classes,
+        task.in_channels if in_channels is None else in_channels,
+    )
+    return baseline.build(spec, own, dropout=dropout, stochastic_depth=stochastic_depth)
 
 
 def read_phis(phis: str | Sequence[float]) -> tuple[float, ...]:

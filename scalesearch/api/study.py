@@ -8,13 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from scalesearch.analysis.found import best_of, chosen_budget, studied_baseline
+from scalesearch.analysis.found import best_of, chosen_budget
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.verified.verification import Verification
-from scalesearch.api.network import FoundNetwork, read_phis
+from scalesearch.api.network import FoundNetwork, build_of, read_phis
 from scalesearch.errors import StudyError
-from scalesearch.networks.base import Task
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import Coefficients, parse_budget
 from scalesearch.study import StudyPaths, StudyStore
@@ -73,7 +72,7 @@ class Study:
         """
         if self.result.baseline is None:
             raise StudyError(f"study {self.name!r} has not trained its baseline yet; resume it first")
-        return FoundNetwork(self, self.result.baseline)
+        return FoundNetwork(self.result, self.result.baseline)
 
     def best(self, budget: str | None = None) -> FoundNetwork:
         """The best network of a budget; None takes the study's first.
@@ -83,7 +82,7 @@ class Study:
             UnknownNameError: the study does not have this budget.
             StudyError: nothing was trained on it yet.
         """
-        return FoundNetwork(self, best_of(self.result, self._budget(budget)))
+        return FoundNetwork(self.result, best_of(self.result, self._budget(budget)))
 
     def networks(self, budget: str | None = None) -> tuple[FoundNetwork, ...]:
         """Every ranked network of a budget, the best first. One that failed or missed the budget is in `to_dataframe`.
@@ -91,7 +90,7 @@ class Study:
         Raises:
             BudgetError, UnknownNameError: as `best`.
         """
-        return tuple(FoundNetwork(self, summary) for summary in self._budget(budget).networks if summary.ranked)
+        return tuple(FoundNetwork(self.result, summary) for summary in self._budget(budget).networks if summary.ranked)
 
     def verification(self, budget: str | None = None) -> Verification | None:
         """What `scalesearch verify` found of the best network on new seeds; None before it has been run."""
@@ -194,12 +193,7 @@ class Study:
             UsageError: a spec of another number of stages, a rate or a task outside its range.
             BaseError: a user's network that cannot be imported.
         """
-        baseline, task = studied_baseline(self.result)
-        own = Task(
-            task.num_classes if num_classes is None else num_classes,
-            task.in_channels if in_channels is None else in_channels,
-        )
-        return baseline.build(spec, own, dropout=dropout, stochastic_depth=stochastic_depth)
+        return build_of(self.result, spec, num_classes, in_channels, dropout, stochastic_depth)
 
     def _budget(self, budget: str | None) -> BudgetResult:
         return chosen_budget(self.result, None if budget is None else parse_budget(budget).text)

@@ -40,7 +40,7 @@ def scale(
     1.2, 1.1, 1.15. A name that is both is the baseline.
     """
     from scalesearch.environment.waiting import doing
-    from scalesearch.report.family import FamilyTable
+    from scalesearch.report.family import render_family
     from scalesearch.scaling.answers.family import family_to_dict
     from scalesearch.scaling.coefficients import Coefficients
     from scalesearch.scaling.questions.family import parse_phis, scale_family
@@ -54,7 +54,7 @@ def scale(
     if as_json:
         show_json(family_to_dict(family, explained=explained))
     else:
-        show(FamilyTable(family, explained))
+        show(render_family(family, explained))
 
 
 def _question(

@@ -27,23 +27,23 @@ def table(
 
     The closed form is exact: it equals fvcore's count (see --check).
     """
-    from scalesearch.report.named import GoldenTable, golden_csv, golden_markdown
+    from scalesearch.report.named import named_csv, named_markdown, render_named
     from scalesearch.scaling.answers.named import row_to_dict
-    from scalesearch.scaling.questions.named import golden_rows
+    from scalesearch.scaling.questions.named import named_rows
 
     forms = {"--json": as_json, "--csv": as_csv, "--markdown": as_markdown}
     if sum(forms.values()) > 1:
         given = " and ".join(option for option, asked in forms.items() if asked)
         raise UsageError(f"{given} exclude each other; give one")
-    rows = golden_rows(names or (), check=check, told=_tell)
+    rows = named_rows(names or (), check=check, told=_tell)
     if as_json:
         show_json([row_to_dict(row) for row in rows])
     elif as_csv:
-        sys.stdout.write(golden_csv(rows))
+        sys.stdout.write(named_csv(rows))
     elif as_markdown:
-        sys.stdout.write(golden_markdown(rows))
+        sys.stdout.write(named_markdown(rows))
     else:
-        show(GoldenTable(rows))
+        show(render_named(rows))
 
 
 def _tell(name: str) -> None:

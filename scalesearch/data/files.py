@@ -81,7 +81,7 @@ class FileImages:
         return len(self.names)
 
     def at(self, px: int) -> Pixels:
-        """See `ImageSet.at`: the shorter side is resized to px (antialiased bilinear), the centre is kept.
+        """The shorter side is resized to px (antialiased bilinear), the centre is kept.
 
         Raises:
             DataError: a file vanished or changed since it was checked.
@@ -220,7 +220,7 @@ def _square(values: Deep) -> Deep:
 
 
 def _digest(path: Path, content: bytes | None, *facts: object) -> bytes:
-    """Of the pixels where they are few, else of the file."""
+    """What tells an image from others: a digest of the pixels where they are few, else of the file."""
     return digest_of(content, *facts) if content is not None else digest_of(path.read_bytes(), "file")
 
 

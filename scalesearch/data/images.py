@@ -9,10 +9,15 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from scalesearch.errors import UsageError
+
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
+
+
+CHUNK_FLOATS = 8_000_000  # 32 MB of float32 at a time, whatever the number of images
 
 
 def shown(name: str) -> str:
@@ -104,15 +109,13 @@ class ArrayImages:
         return len(self.labels)
 
     def at(self, px: int) -> Pixels:
-        """See `ImageSet.at`.
+        """All images at another side, resized on the CPU.
 
         Example:
             >>> two = ArrayImages(np.full((2, 1, 4, 4), 7, np.uint8), np.array([0, 1]))
             >>> two.at(3).shape, int(two.at(3).max())
             ((2, 1, 3, 3), 7)
         """
-        from scalesearch.data.resize import resized  # torch is slow to import: only when pixels are asked for
-
         return resized(self.pixels, px, self.white)
 
     def subset(self, indices: Indices) -> ArrayImages:
@@ -130,3 +133,42 @@ def array_fingerprint(*splits: ArrayImages) -> str:
         if split.white != 255:
             digest.update(repr(split.white).encode())
     return digest.hexdigest()
+
+
+def resized(images: Values, px: int, white: float = 255.0) -> Pixels:
+    """Images [N, C, S, S] at another side, as a fresh uint8 array [N, C, px, px].
+
+    Antialiased bilinear, on the CPU: the same bits every time.
+
+    Args:
+        images: [N, C, S, S], of bytes or of any other values.
+        px: the new side in pixels; larger than S is allowed.
+        white: the value that becomes 255. Values become bytes after resizing, so that few of them do not stay few.
+
+    Raises:
+        UsageError: px is under 1.
+    """
+    if px < 1:
+        raise UsageError(f"resolution {px} px: at least 1 px is needed")
+    if px == images.shape[-1] and images.dtype == np.uint8 and white == 255:
+        return images.astype(np.uint8)
+    out = np.empty((*images.shape[:2], px, px), np.uint8)
+    per_image = images.shape[1] * max(px, images.shape[-1]) ** 2
+    step = max(1, CHUNK_FLOATS // per_image)
+    for start in range(0, len(images), step):
+        out[start : start + step] = _chunk(images[start : start + step], px, 255 / white)
+    return out
+
+
+def _chunk(images: Values, px: int, stretch: float) -> Pixels:
+    import torch  # slow to import: only when another side is asked for
+    from torch.nn.functional import interpolate
+
+    with torch.inference_mode():
+        pixels = torch.from_numpy(images.astype(np.float32))
+        same = px == images.shape[-1]
+        out = pixels if same else interpolate(pixels, size=(px, px), mode="bilinear", antialias=True)
+        if stretch != 1:
+            out = out * stretch
+        result: Pixels = out.round_().clamp_(0, 255).to(torch.uint8).numpy()
+    return result

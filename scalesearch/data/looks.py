@@ -70,7 +70,7 @@ class SplitLook:
 
 
 def look_at(values: npt.NDArray[Any], digest: bytes) -> Look:
-    """Of whole numbers of any range; bytes take the fast way."""
+    """How an image of whole numbers of any range looks; bytes take the fast way."""
     if values.dtype == np.uint8:
         found = np.flatnonzero(np.bincount(values.reshape(-1), minlength=256))
     else:

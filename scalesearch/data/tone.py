@@ -47,7 +47,7 @@ class Tone:
 
 
 PLAIN = Tone()
-"""Of 16-bit files whose values use all 16 bits."""
+"""The tone of 16-bit files whose values use all 16 bits."""
 
 
 def deep_tone(low: int, high: int) -> Tone:

@@ -101,7 +101,7 @@ def export_study(
     """
     library = get_library(to)
     family = export_family(result, budget, phis or library.phis)
-    library = library.suited(family.baseline)
+    library = get_library(to, family.baseline)
     check_replaceable(out)
     checked = check and library.builds
     if checked:

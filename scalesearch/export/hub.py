@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from scalesearch.errors import UsageError
-from scalesearch.export.library import Family, Library, LibraryProbe
-from scalesearch.export.timm.library import TimmLibrary, Written
+from scalesearch.export.library import Family, Library, LibraryProbe, get_library
+from scalesearch.export.timm.library import TimmLibrary
+from scalesearch.export.timm.written import Written
 from scalesearch.study.files import write_atomic
 from scalesearch.training.weights import Weights, save_weights
 
@@ -44,7 +45,7 @@ class HubLibrary(Library):
         if len(family.members) != 1:
             phis = ", ".join(f"{member.phi:g}" for member in family.members)
             raise UsageError(f"a hub folder holds one network, not those of phi {phis}; allowed: one --phi, such as 1")
-        return TimmLibrary().suited(family.baseline).files(family)
+        return _timm(family).files(family)
 
     def usage(self, family: Family) -> str:
         """Loading from the path."""
@@ -68,9 +69,10 @@ class HubLibrary(Library):
         found = weights[member.name]
         for name, text in texts.items():
             write_atomic(folder / name, text)
-        config = hub_config(family, TimmLibrary().suited(family.baseline).written(family))
+        library = _timm(family)
+        config = hub_config(family, library.written(family))
         write_atomic(folder / CONFIG, json.dumps(config, indent=2) + "\n")
-        names = TimmLibrary().suited(family.baseline).own_names(member, found.state)
+        names = library.own_names(member, found.state)
         save_weights(folder / MODEL, names, found.metadata)
 
     def texts(self, card: Mapping[str, Any], text: str) -> dict[str, str]:
@@ -87,6 +89,10 @@ class HubLibrary(Library):
         import_file(folder, module)
         network = timm.create_model(f"local-dir:{folder}", pretrained=True)
         return compare(network, own, images, network.state_dict(), timm_stages(own))
+
+
+def _timm(family: Family) -> TimmLibrary:
+    return cast(TimmLibrary, get_library("timm", family.baseline))
 
 
 def hub_config(family: Family, written: Written) -> dict[str, Any]:

@@ -152,12 +152,12 @@ class LibraryProbe:
 
     @property
     def params(self) -> int | None:
-        """Of the whole network; None where any stage's cannot be counted."""
+        """Trainable weights of the whole network; None where any stage's cannot be counted."""
         return _sum(stage.params for stage in self.stages.values())
 
     @property
     def macs(self) -> int | None:
-        """Of the whole network; None where any stage's cannot be counted."""
+        """Multiply-adds of the whole network; None where any stage's cannot be counted."""
         return _sum(stage.macs for stage in self.stages.values())
 
 
@@ -215,10 +215,6 @@ class Library(ABC):
     carries_weights: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-5
     phis: ClassVar[tuple[float, ...]] = (0.0, 1.0)
-
-    def suited(self, baseline: Baseline) -> Library:
-        """What writes networks of this baseline: this, or one of the same name for a user's or timm's own source."""
-        return self
 
     @abstractmethod
     def files(self, family: Family) -> dict[str, str]:
@@ -313,15 +309,26 @@ LIBRARIES: dict[str, tuple[str, str]] = {
 }
 """Name -> module and class."""
 
+OTHERS_SOURCES: dict[tuple[str, type[Baseline]], tuple[str, str]] = {
+    ("timm", UserBaseline): ("scalesearch.export.timm.user", "UserTimmLibrary"),
+    ("python", UserBaseline): ("scalesearch.export.python.user", "UserPythonLibrary"),
+    ("python", TimmBaseline): ("scalesearch.export.python.timm", "TimmPythonLibrary"),
+}
+"""The same where a network's source is a user's or timm's own, and is called instead of written."""
 
-def get_library(name: str) -> Library:
+
+def get_library(name: str, baseline: Baseline | None = None) -> Library:
     """The target called `name`.
+
+    Args:
+        baseline: of what is exported, where that is known.
 
     Raises:
         UnknownNameError: no such target; the message lists them all.
     """
     if name not in LIBRARIES:
         raise choice_error("library", name, LIBRARIES)
-    module, attribute = LIBRARIES[name]
+    own = (place for (to, kind), place in OTHERS_SOURCES.items() if to == name and isinstance(baseline, kind))
+    module, attribute = next(own, LIBRARIES[name])
     library: Library = getattr(importlib.import_module(module), attribute)()
     return library

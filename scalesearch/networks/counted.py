@@ -6,6 +6,8 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.spec import NetworkSpec
 
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 class CountedBaseline(Baseline):
     """A network of someone else's: `amount` builds it without memory and counts shapes (about 20 to 200 ms, once)."""
 
+    @override
     def amount(self, quantity: str, spec: NetworkSpec, task: Task) -> int:
-        """See `Baseline.amount`.
+        """
 
         Raises:
             InfeasibleError: the network does not run at this resolution.

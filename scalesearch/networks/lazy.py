@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 IMAGES = 2
-"""Of the pass: in training mode a batch-norm over one pixel wants more than one."""
+"""Images of the pass: in training mode a batch-norm over one pixel wants more than one."""
 
 
 def initialise_lazy(module: nn.Module, resolution_px: int, in_channels: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -25,23 +25,11 @@ LEGEND = (
 
 
 def render_comparisons(found: Sequence[ScalingComparison]) -> RenderableType:
-    """Every table, and what its columns mean."""
-    return Group(*(ComparisonTable(one) for one in found), Text(LEGEND, style="dim"))
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonTable:
-    """One table with its heading and its finding."""
-
-    found: ScalingComparison
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Heading, table, remarks."""
-        yield Text(heading(self.found), style="bold")
-        yield comparison_table(self.found)
-        for line in remarks(self.found):
-            yield Text(line)
-        yield Text()
+    """Every table with its heading and its finding, and what its columns mean."""
+    parts: list[RenderableType] = []
+    for one in found:
+        parts += [Text(heading(one), style="bold"), comparison_table(one), *map(Text, remarks(one)), Text()]
+    return Group(*parts, Text(LEGEND, style="dim"))
 
 
 def heading(found: ScalingComparison) -> str:
@@ -78,12 +66,12 @@ class _Column:
 
 
 def row_name(row: Row) -> str:
-    """Of the first column: the references that it is, with the paper's word for its own."""
+    """The first column: the references that it is, with the paper's word for its own."""
     return " + ".join("compound" if name == COMPOUND else name for name in row.names)
 
 
 def mean_interval(row: Row) -> str:
-    """Of the mean, in percent."""
+    """The mean and its interval, in percent."""
     interval = row.summary.ci95
     return NONE if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
@@ -28,30 +28,24 @@ RELEASED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FamilyTable:
-    """The whole answer.
+def render_family(family: ScaledFamily, explained: bool = False) -> RenderableType:
+    """The whole answer: the members, their networks, and what was asked for beside them.
 
-    Attributes:
+    Args:
         explained: whether each member is taken apart, stage by stage.
     """
-
-    family: ScaledFamily
-    explained: bool = False
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The members, their networks, and what was asked for beside them."""
-        yield Text(f"{self.family.base} scaled by {_triple(self.family)}", style="bold")
-        yield members_table(self.family)
-        yield networks_table(self.family)
-        if any(member.extrapolated for member in self.family.members):
-            yield Text(EXTRAPOLATED, style="yellow")
-        if self.explained:
-            for member in self.family.members:
-                yield from _explained(self.family, member)
-        if self.family.released:
-            yield Text(f"\n{RELEASED}", style="bold")
-            yield released_table(self.family.released)
+    parts: list[RenderableType] = [
+        Text(f"{family.base} scaled by {_triple(family)}", style="bold"),
+        members_table(family),
+        networks_table(family),
+    ]
+    if any(member.extrapolated for member in family.members):
+        parts.append(Text(EXTRAPOLATED, style="yellow"))
+    if explained:
+        parts += [part for member in family.members for part in _explained(family, member)]
+    if family.released:
+        parts += [Text(f"\n{RELEASED}", style="bold"), released_table(family.released)]
+    return Group(*parts)
 
 
 def _triple(family: ScaledFamily) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from scalesearch.analysis.law.fit import HeldOut, Interval, StrategyLaw
 from scalesearch.analysis.law.read import CostReach, Forecast, times
 from scalesearch.analysis.law.strategies import ScalingLaw
-from scalesearch.report.layout import plain_table
+from scalesearch.report.layout import ByWidth, plain_table
 from scalesearch.report.text import NONE
 from scalesearch.scaling.units import CURRENCIES, amount
 
@@ -69,7 +68,7 @@ def _parts(law: ScalingLaw, reaches: Sequence[CostReach], forecasts: Sequence[Fo
     short = CURRENCIES[law.currency].short
     yield Text(f"{law.study}: accuracy against {short}", style="bold underline")
     yield Text(f"accuracy = a - b * x^-c, x = {short} over the baseline's {amount(law.baseline_cost, law.currency)}")
-    yield LawTable(law)
+    yield ByWidth(WIDE, lambda narrow: law_table(law, narrow=narrow))
     for number, sentence in enumerate(law_sentences(law)):
         yield Text(sentence, style="bold" if number == 0 else "")
     for reach in reaches:
@@ -87,17 +86,6 @@ def forecast_words(forecast: Forecast) -> str:
         plural = "" if forecast.seeds == 1 else "s"
         band = f" (95 % band of the mean of {forecast.seeds} seed{plural}: {low:.1f} to {high:.1f})"
     return f"{100 * forecast.accuracy:.1f} %{band}{', extrapolated' if forecast.extrapolated else ''}"
-
-
-@dataclass(frozen=True, slots=True)
-class LawTable:
-    """The table of the laws as wide as the terminal allows."""
-
-    law: ScalingLaw
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Without b, and without the interval of a, where they do not fit."""
-        yield law_table(self.law, narrow=options.max_width < WIDE)
 
 
 def law_table(law: ScalingLaw, *, narrow: bool = False) -> Table:

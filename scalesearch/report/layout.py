@@ -6,7 +6,7 @@ rich shortens what does not fit to "…", numbers too. So widths are settled her
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +82,23 @@ def console(*, stderr: bool = False) -> Console:
     """What everything is printed on, as wide as the terminal; a width that nothing fits is taken as `NARROWEST`."""
     found = Console(stderr=stderr)
     return found if found.width >= NARROWEST else Console(stderr=stderr, width=NARROWEST)
+
+
+@dataclass(frozen=True, slots=True)
+class ByWidth:
+    """What is drawn in another way where there is little room.
+
+    Attributes:
+        wide: columns of the terminal below which it is narrow.
+        drawn: by whether it is.
+    """
+
+    wide: int
+    drawn: Callable[[bool], RenderableType]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As the width allows."""
+        yield self.drawn(options.max_width < self.wide)
 
 
 class FittingTable(Table):

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.report.layout import plain_table
+from scalesearch.report.layout import ByWidth, plain_table
 from scalesearch.report.text import NONE
 from scalesearch.scaling.answers.named import (
     NamedRow,
@@ -87,22 +87,21 @@ def _params(figures: PublishedFigures) -> PublishedAgreement | None:
     return figures.params
 
 
-@dataclass(frozen=True, slots=True)
-class GoldenTable:
-    """The whole answer as wide as the terminal allows: table, where printed and counted differ, sources."""
+def render_named(rows: tuple[NamedRow, ...]) -> RenderableType:
+    """The whole answer: table, where printed and counted differ, sources.
 
-    rows: tuple[NamedRow, ...]
+    In a narrow terminal with short numbers, and without fvcore's totals.
+    """
+    notes: list[RenderableType] = []
+    for heading, lines in footnotes(rows):
+        notes += [
+            Text(heading, style="dim"),
+            *(Padding(Text(line, style="dim"), (0, 0, 0, 2), expand=False) for line in lines),
+        ]
+    return Group(ByWidth(WIDE, lambda narrow: named_table(rows, narrow=narrow)), *notes)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """With short numbers, and without fvcore's totals, where whole ones do not fit."""
-        yield golden_table(self.rows, narrow=options.max_width < WIDE)
-        for heading, lines in footnotes(self.rows):
-            yield Text(heading, style="dim")
-            for line in lines:
-                yield Padding(Text(line, style="dim"), (0, 0, 0, 2), expand=False)
 
-
-def golden_table(rows: Sequence[NamedRow], *, narrow: bool = False) -> Table:
+def named_table(rows: Sequence[NamedRow], *, narrow: bool = False) -> Table:
     """One line a network; a star where the printed figure is not the rounded count."""
     table = plain_table(leave_out=_LEAVE_OUT)
     cells = [(c.name, c.narrow if narrow else c.cell, c.number) for c in _COLUMNS]
@@ -165,7 +164,7 @@ def _said(row: NamedRow, get: Callable[[PublishedFigures], PublishedAgreement | 
     return None if figure is None else str(figure.agrees).lower()
 
 
-def golden_csv(rows: Sequence[NamedRow]) -> str:
+def named_csv(rows: Sequence[NamedRow]) -> str:
     """A header and one line a network, plain numbers; a cell is empty where there is no value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -174,7 +173,7 @@ def golden_csv(rows: Sequence[NamedRow]) -> str:
     return text.getvalue()
 
 
-def golden_markdown(rows: tuple[NamedRow, ...]) -> str:
+def named_markdown(rows: tuple[NamedRow, ...]) -> str:
     """A table in GitHub's Markdown, with the footnotes of the terminal's as lists under it."""
     lines = [_markdown_row(c.name for c in _COLUMNS)]
     lines.append(_markdown_row("---:" if c.number else "---" for c in _COLUMNS))

@@ -126,7 +126,7 @@ _PASSED = (
 
 
 def _columns(budget: BudgetResult) -> tuple[_ResultColumn, ...]:
-    """Of a user's function what is passed to it comes first, and coefficients after."""
+    """Columns of depth, width and resolution: what is passed to a user's function first, coefficients after."""
     if not all(is_function(s.network) for s in budget.networks):
         return _COLUMNS
     return (_RANK, *_PASSED, *_COEFFICIENTS, *_MEASURED)

@@ -97,7 +97,7 @@ def _counted_quantity(prepared: Prepared) -> str:
 
 
 def _corners(prepared: Prepared) -> list[NetworkSpec]:
-    """Of the networks on a budget that are planned: the deepest, the widest, and the one with the largest images."""
+    """The deepest, the widest and the one with the largest images of the networks that are planned on a budget."""
     found = [c.spec for space in prepared.budgets for c in space.candidates() if c.within_tolerance]
     sizes: tuple[Callable[[NetworkSpec], int], ...] = (
         lambda spec: sum(spec.depths),

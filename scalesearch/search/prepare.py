@@ -23,7 +23,7 @@ from scalesearch.study.config import Optimizer, ProxyRecipe, StudyConfig
 from scalesearch.study.manifest import CLASSES_KEPT, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.study.record import NetworkRecord
 from scalesearch.training.proxy import resolve_device
-from scalesearch.training.workers.base import WorkerSetup
+from scalesearch.training.workers.inside import WorkerSetup
 from scalesearch.training.workers.local import default_workers
 
 SEED_STRIDE = 10_000

@@ -8,7 +8,8 @@ from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.study import StudyStore, write_result
 from scalesearch.study.manifest import Manifest
-from scalesearch.training.workers.base import Executor, WorkerSetup
+from scalesearch.training.workers.base import Executor
+from scalesearch.training.workers.inside import WorkerSetup
 
 MakeExecutor = Callable[[WorkerSetup, int], Executor]
 

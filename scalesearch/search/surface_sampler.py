@@ -14,6 +14,7 @@ from optuna import Study
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
 
 from scalesearch.analysis.response.allocation import MOST_NEEDED, Goal, Search, Standing
 from scalesearch.analysis.response.posterior import Noise, Observations, plane
@@ -41,24 +42,26 @@ class SurfaceSampler(BaseSampler):
         centre = plane([REFERENCES["uniform"]])[0]
         self.uniform = int(((self._points - centre) ** 2).sum(1).argmin())
 
+    @override
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """See optuna."""
         return _SPACE
 
+    @override
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """See optuna. A queued trial has its point already."""
+        """A queued trial has its point already."""
         if "fixed_params" in trial.system_attrs:
             return {}
         trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         u, v = self._squares[self.choose(trials)]
         return {"u": float(u), "v": float(v)}
 
+    @override
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """See optuna: never asked, because both parameters are relative."""
+        """Never asked, because both parameters are relative."""
         return float(self._squares[self.uniform]["uv".index(param_name)])
 
     def choose(self, trials: Sequence[FrozenTrial]) -> int:

@@ -34,7 +34,7 @@ _CELLS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class RankAgreement:
-    """Of two rankings of the same networks.
+    """How far two rankings of the same networks agree.
 
     Attributes:
         networks: that are ranked.
@@ -155,7 +155,7 @@ class _Model:
     paired: bool
 
     def interval(self) -> Interval | None:
-        """Of tau between true means that the data leave possible."""
+        """95 % of the values of tau between true means that the data leave possible."""
         taus = _taus(*self._true_means(np.random.default_rng(0)))
         finite = taus[np.isfinite(taus)]
         if not len(finite):

@@ -128,7 +128,7 @@ class Polynomial:
 
 
 def _weights(log_size: Floats, squares: Floats, degrees: int) -> Floats:
-    """Of each choice of the grid, from the restricted likelihood with the noise integrated out; they sum to 1."""
+    """Weights of the grid's choices, from the restricted likelihood with the noise integrated out; they sum to 1."""
     log_weights = -0.5 * log_size - 0.5 * max(degrees, 0) * np.log(np.maximum(squares, _LEAST_SQUARES))
     weights = np.exp(log_weights - log_weights.max())
     return np.asarray(weights / weights.sum())

@@ -94,7 +94,7 @@ class Observations:
 
     @property
     def degrees(self) -> int:
-        """Of freedom of the noise."""
+        """Degrees of freedom of the noise."""
         return len(self.values) - 1 + (self.noise.degrees if self.noise else 0)
 
 

@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 Name = Literal["mean", "plane", "quadratic", "process"]
 
 ORDER = 21
-"""Of the lattice that the optimum is looked for on: 253 points, uniform among them."""
+"""Order of the lattice that the optimum is looked for on: 253 points, uniform among them."""
 SIMPLER = 1.02
 """A simpler model is preferred until the least error is this much smaller."""
 TERMS: dict[Name, int] = {"mean": 1, "plane": 3, "quadratic": 6}
@@ -92,7 +92,7 @@ class ResponseSurface:
 
     @property
     def fits(self) -> tuple[SurfaceFit, ...]:
-        """Of accuracy, and of loss where there is one."""
+        """The fit of accuracy, and that of loss where there is one."""
         return (self.accuracy,) if self.loss is None else (self.accuracy, self.loss)
 
 

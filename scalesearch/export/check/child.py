@@ -46,7 +46,7 @@ def check_member(asked: Request, member: Member) -> dict[str, Any]:
     import torch
 
     family = asked.family
-    library = get_library(asked.library).suited(family.baseline)
+    library = get_library(asked.library, family.baseline)
     px, batch = member.spec.resolution_px, 2 if member.macs < LIGHT else 1
     drawn = torch.randn(4, family.task.in_channels, px, px, generator=torch.Generator().manual_seed(0))
     own, images = _own(asked, library, member, drawn), drawn[:batch]

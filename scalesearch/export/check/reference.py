@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SEED = 0
-"""Of the weights that nobody trained."""
+"""Seed of the weights that nobody trained."""
 
 
 def own_network(family: Family, member: Member, state: Mapping[str, Tensor] | None = None) -> nn.Module:

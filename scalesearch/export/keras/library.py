@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from typing_extensions import override
+
 from scalesearch.export.keras.arguments import FAMILIES
 from scalesearch.export.keras.names import own_paths
 from scalesearch.export.library import Family, Library, LibraryProbe, member_parts
@@ -55,8 +57,8 @@ class KerasLibrary(Library):
     needs: ClassVar[str] = "keras"
     extra: ClassVar[str] = "keras"
 
+    @override
     def files(self, family: Family) -> dict[str, str]:
-        """See `Library.files`."""
         lacks = f"begins a network like {family.baseline.name}, which is not written for Keras here"
         parts, task = member_parts(self.name, family, FAMILIES, lacks), family.task
         files, _ = parts[family.main.name]
@@ -65,8 +67,9 @@ class KerasLibrary(Library):
         classes = [CLASSES / f"{name}.py" for name in files]
         return {f"{family.name}.py": module(render(_DOCSTRING, family=family), classes, builders, {"typing": ["Any"]})}
 
+    @override
     def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
-        """See `Library.probe`; multiply-adds are counted on Keras' torch backend, which is taken if none was chosen."""
+        """Multiply-adds are counted on Keras' torch backend, which is taken if none was chosen."""
         os.environ.setdefault("KERAS_BACKEND", "torch")
         from scalesearch.export.check.torch_probe import import_file
         from scalesearch.export.keras.probe import compare

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from typing_extensions import override
+
 from scalesearch.export.library import Family, InexpressibleError, Library, LibraryProbe, Member, member_parts
 from scalesearch.export.pycls.arguments import FAMILIES, Sections
 from scalesearch.export.pycls.names import pycls_names, pycls_stages
@@ -59,8 +61,8 @@ class PyclsLibrary(Library):
     needs: ClassVar[str] = "pycls"
     extra: ClassVar[str] = "pycls"
 
+    @override
     def files(self, family: Family) -> dict[str, str]:
-        """See `Library.files`."""
         if family.task.in_channels != 3:
             why = f"takes images of {family.task.in_channels} channel(s), and every network of pycls takes 3"
             raise InexpressibleError(self.name, family.members[0].name, "stem", why)
@@ -70,12 +72,12 @@ class PyclsLibrary(Library):
         text, builders = render(_DOCSTRING, family=family), render(_BUILDERS, family=family)
         return {f"{family.name}.py": module(text, [CLASSES / "loading.py"], builders, {}), **configs}
 
+    @override
     def own_names(self, member: Member, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `Library.own_names`."""
         return pycls_names(state)
 
+    @override
     def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
-        """See `Library.probe`."""
         from scalesearch.export.check.torch_probe import compare, import_file
 
         # In double precision: pycls' activation rounds otherwise than torch's, and a deep network makes more of that.

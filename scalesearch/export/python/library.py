@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from scalesearch.export.library import Family, Library, LibraryProbe, Member
 from scalesearch.export.python.module import own_baseline, python_module
-from scalesearch.networks.base import Baseline
-from scalesearch.networks.timm.adapter import TimmBaseline
-from scalesearch.networks.user.function import UserBaseline
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,18 +20,6 @@ class PythonLibrary(Library):
 
     name = "python"
     needs = "torch"
-
-    def suited(self, baseline: Baseline) -> Library:
-        """See `Library.suited`."""
-        if isinstance(baseline, UserBaseline):
-            from scalesearch.export.python.user import UserPythonLibrary
-
-            return UserPythonLibrary()
-        if isinstance(baseline, TimmBaseline):
-            from scalesearch.export.python.timm import TimmPythonLibrary
-
-            return TimmPythonLibrary()
-        return self
 
     def files(self, family: Family) -> dict[str, str]:
         """The one module."""

@@ -47,7 +47,7 @@ build = {{ name }}
 """{{ what }}"""
 
 RESOLUTION_PX = RESOLUTIONS_PX["{{ name }}"]
-"""Of `build`."""
+"""Side of the images that `build` is meant for."""
 
 
 if __name__ == "__main__":

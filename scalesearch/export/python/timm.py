@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from typing_extensions import override
+
 from scalesearch.export.library import Family, LibraryProbe
 from scalesearch.export.python.library import PythonLibrary, classes_of, hidden
 from scalesearch.export.text import module, render
 from scalesearch.export.timm.adapted import written
-from scalesearch.export.timm.library import CLASSES
+from scalesearch.export.timm.written import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +51,7 @@ build = {{ main.name }}
 """{{ what }}"""
 
 RESOLUTION_PX = RESOLUTIONS_PX["{{ main.name }}"]
-"""Of `build`."""
+"""Side of the images that `build` is meant for."""
 '''
 
 
@@ -80,8 +82,8 @@ class TimmPythonLibrary(PythonLibrary):
         """Refuse an argument of timm's that cannot be written."""
         self.files(family)
 
+    @override
     def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
-        """See `PythonLibrary.probe`."""
         from scalesearch.export.check.torch_probe import compare, import_file
 
         with hidden("scalesearch"):

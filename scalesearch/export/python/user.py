@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from scalesearch.export.check.reference import SEED
 from scalesearch.export.library import Family, LibraryProbe, Member
 from scalesearch.export.python.library import PythonLibrary, classes_of
@@ -44,7 +46,7 @@ build = {{ main }}
 """{{ what }}"""
 
 RESOLUTION_PX = RESOLUTIONS_PX["{{ main }}"]
-"""Of `build`."""
+"""Side of the images that `build` is meant for."""
 '''
 
 _BUILDER = '''
@@ -75,8 +77,8 @@ class UserPythonLibrary(PythonLibrary):
     def check(self, family: Family) -> None:
         """Nothing of a user's function is refused."""
 
+    @override
     def usage(self, family: Family) -> str:
-        """See `Library.usage`."""
         holds = user_source(family).holds
         return (
             f"import {family.name}  # {holds} must be on the path too\n\nnetwork = {family.name}.{family.main.name}()"

@@ -9,7 +9,7 @@ from typing import Any
 from scalesearch.export.library import Family, InexpressibleError
 from scalesearch.export.literal import Source, UnwritableError
 from scalesearch.export.timm.arguments import TIMM_STEM, TimmModel
-from scalesearch.export.timm.library import Written
+from scalesearch.export.timm.written import Written
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.timm.adapter import TimmBaseline
 from scalesearch.networks.timm.capture import TimmCall, capture

@@ -5,47 +5,20 @@ Weights are scalesearch's state dict as it is: its names are timm's, but for Reg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scalesearch.export.library import Family, Library, LibraryProbe, Member, member_parts
 from scalesearch.export.literal import Source
 from scalesearch.export.text import Imports, module, render
-from scalesearch.export.timm.arguments import FAMILIES, TimmModel
+from scalesearch.export.timm.arguments import FAMILIES
 from scalesearch.export.timm.names import timm_names, timm_stages
-from scalesearch.networks.base import Baseline
+from scalesearch.export.timm.written import CLASSES, Written
 from scalesearch.networks.timm.adapter import TimmBaseline
-from scalesearch.networks.user.function import UserBaseline
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-CLASSES = Path(__file__).parent / "classes"
-
-
-@dataclass(frozen=True)
-class Written:
-    """What one family of networks puts into a module.
-
-    Attributes:
-        models: by member's name.
-        text: definitions that are not files of classes.
-        imports: of `text`.
-        call: source of what a builder returns, by member's name.
-        guarded_import: source of an import that may fail with advice; may be empty.
-        needs: what the module needs.
-        rates: arguments of timm's that the builders take beside classes and channels.
-    """
-
-    models: Mapping[str, TimmModel]
-    text: str
-    call: Mapping[str, str]
-    imports: Imports = field(default_factory=dict)
-    guarded_import: str = ""
-    needs: str = "timm and nothing else"
-    rates: Iterable[str] = ("drop_rate",)
 
 
 class TimmLibrary(Library):
@@ -54,14 +27,6 @@ class TimmLibrary(Library):
     name: ClassVar[str] = "timm"
     needs: ClassVar[str] = "timm"
     extra: ClassVar[str] = "vision"
-
-    def suited(self, baseline: Baseline) -> TimmLibrary:
-        """See `Library.suited`."""
-        if not isinstance(baseline, UserBaseline):
-            return self
-        from scalesearch.export.timm.user import UserTimmLibrary
-
-        return UserTimmLibrary()
 
     def files(self, family: Family) -> dict[str, str]:
         """The module that registers every member; see `Library.files`."""

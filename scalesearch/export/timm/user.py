@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from scalesearch.errors import ScaleSearchError
 from scalesearch.export.check.reference import SEED
 from scalesearch.export.library import Family, LibraryProbe, Member
 from scalesearch.export.literal import Source
 from scalesearch.export.text import render
 from scalesearch.export.timm.arguments import TimmModel
-from scalesearch.export.timm.library import TimmLibrary, Written
+from scalesearch.export.timm.library import TimmLibrary
+from scalesearch.export.timm.written import Written
 from scalesearch.export.user_source import user_baseline_of, user_source
 from scalesearch.networks.base import Task
 from scalesearch.networks.user.function import UserBaseline
@@ -58,12 +61,12 @@ _TIMM = ("build_model_with_cfg", "generate_default_cfgs")
 class UserTimmLibrary(TimmLibrary):
     """Models for `timm.create_model`, whose layers are the user's own."""
 
+    @override
     def written(self, family: Family) -> Written:
-        """See `TimmLibrary.written`."""
         return written(family)
 
+    @override
     def usage(self, family: Family) -> str:
-        """See `Library.usage`."""
         holds = user_source(family).holds
         return (
             f"import timm\n\nimport {family.name}  # registers the models; this folder and {holds} must be on the path"

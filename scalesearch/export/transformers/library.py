@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from typing_extensions import override
+
 from scalesearch.export.library import Family, Library, LibraryProbe, Member, member_parts
 from scalesearch.export.literal import Source
 from scalesearch.export.text import module, render
@@ -55,8 +57,8 @@ class TransformersLibrary(Library):
     needs: ClassVar[str] = "transformers"
     extra: ClassVar[str] = "transformers"
 
+    @override
     def files(self, family: Family) -> dict[str, str]:
-        """See `Library.files`."""
         lacks = f"begins a network like {family.baseline.name}, which transformers does not have"
         models = member_parts(self.name, family, FAMILIES, lacks)
         model, task = models[family.main.name], family.task
@@ -69,12 +71,12 @@ class TransformersLibrary(Library):
         files = [CLASSES / f"{name}.py" for name in model.classes]
         return {f"{family.name}.py": module(render(_DOCSTRING, family=family, model=model), files, builders, needs)}
 
+    @override
     def own_names(self, member: Member, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `Library.own_names`."""
         return transformers_names(state)
 
+    @override
     def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
-        """See `Library.probe`."""
         from scalesearch.export.check.torch_probe import import_file
         from scalesearch.export.transformers.probe import compare
 

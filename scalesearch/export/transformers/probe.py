@@ -29,7 +29,7 @@ class Logits(nn.Module):
 def compare(
     model: Any, own: nn.Module, images: Tensor, state: Mapping[str, Tensor], stages: torch_probe.StagePaths
 ) -> LibraryProbe:
-    """See `torch_probe.compare`; names are those of `model` itself."""
+    """What `torch_probe.compare` gives, by the names of `model` itself."""
     return torch_probe.compare(
         Logits(model),
         own,

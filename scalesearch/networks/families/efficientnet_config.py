@@ -132,7 +132,7 @@ class BlockShape:
 
 
 def stage_blocks(config: EfficientNetConfig, spec: NetworkSpec) -> Iterator[tuple[BlockShape, BlockShape]]:
-    """Of each stage its first block, and the block that fills the rest of it."""
+    """Each stage as its first block, and the block that fills the rest of it."""
     c_in = spec.stem_width
     for stage, c_out in zip(config.stages, spec.widths, strict=True):
         first, rest = (

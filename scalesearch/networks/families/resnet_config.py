@@ -64,7 +64,7 @@ class ResidualShape:
 
 
 def residual_stages(config: ResNetConfig, spec: NetworkSpec) -> Iterator[tuple[ResidualShape, ResidualShape]]:
-    """Of each stage its first block, and the block that fills the rest of it."""
+    """Each stage as its first block, and the block that fills the rest of it."""
     c_in = spec.stem_width
     for planes, stride in zip(spec.widths, config.strides, strict=True):
         c_out = planes * config.expansion

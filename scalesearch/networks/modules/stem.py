@@ -17,5 +17,5 @@ class SwitchedStem:
 
     @property
     def stem_stride(self) -> int:
-        """Of the first convolution, and of the pooling after it."""
+        """Stride of the first convolution, and of the pooling after it."""
         return 1 if self.small_stem else 2

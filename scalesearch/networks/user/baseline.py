@@ -31,7 +31,7 @@ from scalesearch.networks.user.function import ONE, FunctionBaseline, UserBaseli
 from scalesearch.user_code.importing import REFERENCE, guarded, module_exists
 
 CLASSES, CHANNELS, NATIVE_PX = 10, 3, 32
-"""Of an unscaled network that does not say its own."""
+"""The native resolution of an unscaled network that does not say its own."""
 
 STEPS_TRIED = 5
 """Doublings of the resolution step that are tried where the network does not run at the first."""

@@ -43,10 +43,11 @@ class UserBaseline(CountedBaseline):
 
     call: UserCall
 
+    @override
     def build(
         self, spec: NetworkSpec, task: Task, *, dropout: float | None = None, stochastic_depth: float | None = None
     ) -> nn.Module:
-        """See `Baseline.build`; the two rates reach a function whose signature has them.
+        """The two rates reach a function whose signature has them.
 
         Raises:
             BaseError: the code raises, leaves, or gives something else than a network.
@@ -59,12 +60,14 @@ class UserBaseline(CountedBaseline):
         )
         return built
 
+    @override
     def amount(self, quantity: str, spec: NetworkSpec, task: Task) -> int:
-        """See `Baseline.amount`. Raises as `build` does, and where the network does not run."""
+        """Raises as `build` does, and where the network does not run."""
         return int(getattr(self.shapes(spec, task), quantity))
 
+    @override
     def identity(self) -> str:
-        """See `Baseline.identity`: a hash of the module's code, comments and layout aside; not of what it imports."""
+        """A hash of the module's code, comments and layout aside; not of what it imports."""
         return code_hash(self.call.reference)
 
     @override
@@ -90,16 +93,18 @@ class FunctionBaseline(UserBaseline):
     ones is taken to be equal too, so depth must not make a network cheaper.
     """
 
+    @override
     def depths(self, alpha: float) -> tuple[int, ...]:
-        """See `Baseline.depths`: the one multiplier in thousandths."""
+        """The one multiplier in thousandths."""
         asked = max(self._least, round_half_up(alpha * ONE / GRID) * GRID)
         start = self._start(asked)
         if start == self._start(ONE):
             return (ONE,)
         return (start if start > ONE else self._end(asked),)
 
+    @override
     def smallest(self) -> NetworkSpec:
-        """See `Baseline.smallest`: the first of `LEAST`, for depth and width at once, that can be built and runs.
+        """The first of `LEAST`, for depth and width at once, that can be built and runs.
 
         Raises:
             BaseError: width does not change the cost, so no budget could be met.

@@ -44,7 +44,7 @@ class FidelityPanel:
 
     @property
     def heights(self) -> list[float]:
-        """Of its rows of axes, in inches."""
+        """Heights of its rows of axes, in inches."""
         return [*([CURVE_IN] if self.curve else []), *([ROW_IN * (len(self.rows) + 1)] if self.rows else [])]
 
 

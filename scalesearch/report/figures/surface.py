@@ -57,7 +57,7 @@ NOTE = (
     "process (GP). Region: part of the triangle."
 )
 KNOWN_AREA, BEST_AREA, RING_AREA = 70.0, 240.0, 330.0
-"""Of markers, in square points."""
+"""Areas of markers, in square points."""
 OUTLINE = [withStroke(linewidth=4, foreground="white")]
 SHORT = {"mean": "mean", "plane": "plane", "quadratic": "quadratic", "process": "GP"}
 

@@ -131,7 +131,7 @@ class Limits:
     memory: float = 0.0
 
     def excess(self, meter: CostMeter, spec: NetworkSpec) -> Excess:
-        """Of every limit that is set: its name, and cost / limit - 1, which is above 0 where the limit is broken."""
+        """Every limit that is set: its name, and cost / limit - 1, which is above 0 where the limit is broken."""
         found = []
         if self.params:
             found.append(("max_params", meter.baseline.amount("params", spec, meter.task) / self.params - 1))

@@ -11,7 +11,7 @@ from scalesearch.scaling.answers.named import NamedRow, PublishedFigures, beside
 from scalesearch.scaling.cost import Cost, closed_form, count
 
 
-def golden_rows(
+def named_rows(
     names: Iterable[str] = (), *, check: bool = False, told: Callable[[str], None] = lambda name: None
 ) -> tuple[NamedRow, ...]:
     """Networks at their native resolution and with their own task, counted in closed form, each one once.

@@ -15,11 +15,10 @@ from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.suited import suited_optimizer
 from scalesearch.search.check_base.found import Finding
 from scalesearch.study.config import ProxyRecipe
-from scalesearch.training.workers.base import WorkerSetup
-from scalesearch.training.workers.inside import ProxyWorker
+from scalesearch.training.workers.inside import ProxyWorker, WorkerSetup
 
 BATCH, STEPS, EPOCHS = 8, 2, 2
-"""Of the trial: what an evaluation leaves in a network shows in the epoch after it."""
+"""Images a step, steps an epoch, epochs: what an evaluation leaves in a network shows in the epoch after it."""
 VAL_IMAGES = 2 * BATCH + 3
 """More than a training batch, as in a study: a network may keep something of the largest batch that it has seen."""
 

@@ -30,7 +30,7 @@ from scalesearch.study import StudyPaths, StudyStore, load_manifest, locked
 from scalesearch.study.record import NetworkRecord, TrialRecord
 from scalesearch.study.record.evidence import Split
 from scalesearch.training.watch import Listener, Silent, StagesPlan
-from scalesearch.training.workers.base import WorkerSetup
+from scalesearch.training.workers.inside import WorkerSetup
 from scalesearch.training.workers.local import LocalExecutor
 
 

@@ -11,7 +11,7 @@ Optimizer = Literal["auto", "sgd", "adamw", "rmsprop"]
 Augmentation = Literal["none", "flip", "shift", "flip+shift"]
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""Of every dataclass that a file can fill."""
+"""What every dataclass that a file can fill refuses: other keys, and numbers that are not finite."""
 
 
 MOST_RATE = 100.0

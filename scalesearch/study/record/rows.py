@@ -135,7 +135,7 @@ class TrialRecord:
 
     @property
     def status(self) -> Status:
-        """Of the training, or `off_budget` (outside the tolerance) or `infeasible` (over a second limit)."""
+        """How the training ended, or `off_budget` (outside the tolerance) or `infeasible` (over a second limit)."""
         if self.outcome:
             return self.outcome.status
         return "infeasible" if self.network.within_tolerance else "off_budget"

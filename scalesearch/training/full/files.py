@@ -142,7 +142,7 @@ COLUMNS = (
     "label", "phi", "budget", "base", "seed", "status", "scored", "accuracy", "loss", "val_accuracy", "best_epoch",
     "seconds", "macs", "params", "device", "finished_at", "note", "sha256",
 )  # fmt: skip
-"""Of `trainings.csv`; accuracies are 0 to 1, losses in nats."""
+"""The columns of `trainings.csv`; accuracies are 0 to 1, losses in nats."""
 
 
 def write_table(trainings: Path) -> None:

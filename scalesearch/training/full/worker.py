@@ -31,7 +31,7 @@ from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.proxy import EVAL_BATCH, Batches, StoppedEarly, evaluate, resolve_device
 from scalesearch.training.steps import whole_seconds
 from scalesearch.training.weights import save_weights
-from scalesearch.training.workers.base import Job, Setup
+from scalesearch.training.workers.base import Job, Setup, Worker
 from scalesearch.training.workers.inside import telling_whose
 
 WARM_BATCHES, TIMED_BATCHES = 2, 6
@@ -111,7 +111,7 @@ class _Splits:
     split: str
 
 
-class FullWorker:
+class FullWorker(Worker):
     """Trains the planned networks of one study on one device."""
 
     def __init__(self, setup: TrainSetup) -> None:
@@ -139,8 +139,9 @@ class FullWorker:
             return _Splits(full, val, "validation")
         return _Splits(full, to_device(data.test, px, self.device), "test")
 
+    @override
     def run(self, job: Job, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]) -> TrainingOutcome:
-        """See `Worker.run`: train, or go on; then the test images, once."""
+        """Train, or go on; then the test images, once."""
         planned = self.setup.planned[job.number]
         folder = planned.place(job.seed)
         done = read_trained(folder)
@@ -218,8 +219,9 @@ class FullWorker:
         facts = weights_metadata(self.setup.study, planned, scored, normal)
         return replace(scored, sha256=save_weights(trained.folder / WEIGHTS, training.best_state, facts))
 
+    @override
     def estimate(self, spec: NetworkSpec) -> float:
-        """See `Worker.estimate`: a few batches, scaled up; what the first ones set up is not counted."""
+        """A few batches, scaled up; what the first ones set up is not counted."""
         planned = next(one for one in self.setup.planned if one.spec == spec)
         splits, recipe = self.splits(spec.resolution_px), planned.recipe
         size = min(recipe.batch_size, len(splits.full.labels))
@@ -242,7 +244,7 @@ class FullWorker:
 
 
 def _versions(recipe: TrainRecipe) -> dict[str, str]:
-    """Of what decides the numbers: with a policy its pixels are torchvision's and Pillow's."""
+    """The versions of what decides the numbers: with a policy its pixels are torchvision's and Pillow's."""
     drawn = () if recipe.policy == "none" else ("torchvision", "pillow")
     return library_versions() | {name: importlib.metadata.version(name) for name in drawn}
 

@@ -6,10 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from typing_extensions import override
-
-from scalesearch.data import Dataset
-from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.record import EpochPoint, TrainingOutcome
@@ -30,24 +26,6 @@ class Setup(Protocol):
 
     def worker(self) -> Worker:
         """Made in the process that will use it."""
-
-
-@dataclass(frozen=True)
-class WorkerSetup(Setup):
-    """What a worker needs to train any candidate of a study by its proxy."""
-
-    baseline: Baseline
-    task: Task
-    dataset: Dataset
-    recipe: ProxyRecipe
-    device: str
-    threads: int = 1
-
-    @override
-    def worker(self) -> Worker:
-        from scalesearch.training.workers.inside import ProxyWorker
-
-        return ProxyWorker(self)
 
 
 @dataclass(frozen=True, slots=True)

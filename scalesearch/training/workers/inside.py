@@ -13,25 +13,26 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from typing_extensions import override
 
+from scalesearch.data import Dataset
 from scalesearch.environment.streams import Diagnostics
 from scalesearch.errors import BaseError, ScaleSearchError
-from scalesearch.networks.base import Baseline, ClosedFormBaseline
+from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.spec import NetworkSpec
+from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import OUT_OF_MEMORY, EpochPoint, TrainingOutcome
-from scalesearch.training.workers.base import Job, Setup, Worker, WorkerSetup
+from scalesearch.training.workers.base import Job, Setup, Worker
 from scalesearch.user_code.hidden import hidden_library
 
 if TYPE_CHECKING:
     import torch
 
-    from scalesearch.study.config import ProxyRecipe
     from scalesearch.training.proxy import ProxyData
 
 WARM_STEPS, TIMED_STEPS = 3, 8
@@ -62,6 +63,22 @@ def telling_whose(baseline: Baseline, spec: NetworkSpec) -> Iterator[None]:
             f"{baseline.name} fails in training at {spec.resolution_px} px: {type(error).__name__}: {reason} "
             f"(look closer with: scalesearch check-base {baseline.name})"
         ) from error
+
+
+@dataclass(frozen=True)
+class WorkerSetup(Setup):
+    """What a worker needs to train any candidate of a study by its proxy."""
+
+    baseline: Baseline
+    task: Task
+    dataset: Dataset
+    recipe: ProxyRecipe
+    device: str
+    threads: int = 1
+
+    @override
+    def worker(self) -> Worker:
+        return ProxyWorker(self)
 
 
 class ProxyWorker(Worker):
