@@ -43,7 +43,7 @@ class Cell:
     def true_error(self) -> float:
         one = 2.0 if self.errors == "t, 4 df" else 1.0
         first = NOISY**2 if self.pair == "noisy" else one
-        return ((first + one) / self.seeds) ** 0.5
+        return float(((first + one) / self.seeds) ** 0.5)
 
 
 def cells(networks: tuple[int, ...], seeds: tuple[int, ...]) -> Iterator[Cell]:

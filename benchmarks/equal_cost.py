@@ -43,7 +43,7 @@ class Truth:
     def at(self, cost: float) -> float:
         """Expected accuracy at a cost, 0 to 1."""
         scale = self.gain / (1 - 2**-EXPONENT)
-        return 0.9 - scale * (cost / (TARGET / 2)) ** -EXPONENT
+        return float(0.9 - scale * (cost / (TARGET / 2)) ** -EXPONENT)
 
 
 TRUTHS = tuple(

@@ -15,6 +15,7 @@ import multiprocessing
 import statistics
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scalesearch.analysis.noise import Reliability, reliability
 from scalesearch.data import load_dataset
@@ -53,16 +54,16 @@ def combinations(cifar: str | None) -> list[Combination]:
     found = [
         Combination("mini, 10 px, sgd", px10, mini, SGD),
         Combination("mini, 10 px, adamw", px10, mini, ADAMW),
+        Combination("mini, 10 px, sgd 0.1", px10, mini, replace(SGD, learning_rate=0.1)),
+        Combination("mini, 10 px, adamw 0.005", px10, mini, replace(ADAMW, learning_rate=0.005, weight_decay=5e-4)),
         Combination("mini, 12 px, sgd", px12, mini, SGD),
         Combination("mini, 12 px, adamw", px12, mini, ADAMW),
         Combination("mini, 12 px, expand 3, adamw", expand3, mini, ADAMW),
         Combination("mini, 10 px, sgd, 3 epochs", px10, mini, replace(SGD, epochs=3)),
     ]
     if cifar:
-        once, small = (
-            {"epochs": 1, "train_images": 32_000, "val_images": 6000},
-            {"train_images": 8000, "val_images": 6000},
-        )
+        once: dict[str, Any] = {"epochs": 1, "train_images": 32_000, "val_images": 6000}
+        small: dict[str, Any] = {"train_images": 8000, "val_images": 6000}
         found += [
             Combination("cifar10, 10 px, sgd, 32,000 once", px10, cifar, replace(SGD, **once)),
             Combination("cifar10, 10 px, adamw, 32,000 once", px10, cifar, replace(ADAMW, **once)),

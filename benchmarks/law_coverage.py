@@ -135,7 +135,7 @@ def _drawn_in(table: Floats, best: int) -> float:
         return float(table[best].mean())
     variance = max(0.0, (anova.ms_between - anova.ms_within) / anova.n0)
     total = variance + anova.ms_within / table.shape[1]
-    return anova.mean + variance / total * (float(table[best].mean()) - anova.mean)
+    return float(anova.mean + variance / total * (float(table[best].mean()) - anova.mean))
 
 
 SETTINGS = [

@@ -88,10 +88,11 @@ def row(base: str, images: int, seeds: int) -> str:
     prepared = prepare(config_from_dict({"base": base, "proxy": recipe, "trials": 11, "workers": 2}))
     with tempfile.TemporaryDirectory() as folder:
         paths = StudyPaths(Path(folder) / "s")
-        create_study(paths, make_manifest(prepared, "s", ""))
+        manifest = make_manifest(prepared, "s", "")
+        create_study(paths, manifest)
         with contextlib.closing(StudyStore(paths)) as store:
             started = time.perf_counter()
-            recipes = measure(prepared, store, Silent(), LocalExecutor, 2, None)
+            recipes = measure(prepared, manifest.data, store, Silent(), LocalExecutor, 2, None)
             spent = time.perf_counter() - started
             both = networks(prepared, store)
     if recipes is None or recipes.rates is None:

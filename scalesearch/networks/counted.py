@@ -21,7 +21,7 @@ class CountedBaseline(Baseline):
 
     @override
     def amount(self, quantity: str, spec: NetworkSpec, task: Task) -> int:
-        """
+        """How much of a quantity one image takes; the shapes of a spec are counted once.
 
         Raises:
             InfeasibleError: the network does not run at this resolution.

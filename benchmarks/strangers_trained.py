@@ -1,6 +1,6 @@
 """Thirteen networks that nobody tuned, through the command a stranger would type, and against a grid of recipes.
 
-    python benchmarks/strangers.py --px 32 [--images N] [--epochs E] [--grid] [NAME ...]
+    python benchmarks/strangers_trained.py --px 32 [--images N] [--epochs E] [--grid] [NAME ...]
 
 For every network of `tests/strangers`: `scalesearch run --base NAME --data folder:IMAGES --budget 2x` on CIFAR-10 (as
 JPEG, `../shared/data`; enlarged to `--px`), N images for training. Prints Markdown: networks trained, networks whose
@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO, cast
 
 from PIL import Image
 from trainings import trained
@@ -32,12 +33,16 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.search.prepare import Prepared, prepare
 from scalesearch.study import StudyPaths
 from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.config.recipe import Optimizer
 from scalesearch.study.record import NetworkRecord
 from scalesearch.training.workers.base import Job
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.gz"
-GRID = {"sgd": (0.2, 0.1, 0.05, 0.02, 0.01), "adamw": (0.02, 0.01, 0.005, 0.002, 0.001)}
+GRID: dict[Optimizer, tuple[float, ...]] = {
+    "sgd": (0.2, 0.1, 0.05, 0.02, 0.01),
+    "adamw": (0.02, 0.01, 0.005, 0.002, 0.001),
+}
 EACH = 400
 """Images of a class that are taken from the archive: 280 for training and 120 to judge by."""
 
@@ -47,7 +52,8 @@ from strangers import NETWORKS  # noqa: E402
 
 def images(place: Path, px: int) -> Path:
     """A folder of train/ and val/, EACH images of every class, enlarged where more than 32 px are asked for."""
-    folder, counted = place / f"cifar{px}", {}
+    folder = place / f"cifar{px}"
+    counted: dict[str, int] = {}
     with tarfile.open(ARCHIVE) as archive:
         for entry in archive:
             parts = Path(entry.name).parts
@@ -59,7 +65,7 @@ def images(place: Path, px: int) -> Path:
                 continue
             file = folder / ("train" if number <= EACH * 0.7 else "val") / name / f"{number}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
-            with Image.open(archive.extractfile(entry)) as image:
+            with Image.open(cast(IO[bytes], archive.extractfile(entry))) as image:
                 image.convert("RGB").resize((px, px), Image.Resampling.BICUBIC).save(file, quality=95)
     return folder
 
@@ -81,7 +87,7 @@ def by_hand(name: str, network: NetworkRecord, classes: int) -> bool:
     module, attribute = NETWORKS[name].split(":")
     build, spec = getattr(importlib.import_module(module), attribute), network.spec
     built = build(spec.depths[0] / 1000, spec.widths[0] / 1000, spec.resolution_px, classes, 3)
-    return sum(weights.numel() for weights in built.parameters()) == network.params
+    return bool(sum(weights.numel() for weights in built.parameters()) == network.params)
 
 
 def means(prepared: Prepared, network: NetworkRecord, recipes: Sequence[ProxyRecipe], seeds: range) -> list[float]:
@@ -117,7 +123,7 @@ def row(name: str, data: Path, place: Path, options: tuple[str, ...], with_grid:
     rates = result.rates
     recipe = f"{rates.optimizer} {rates.common:g}{' and own' if rates.own else ''}" if rates else "as given"
     halved = f", halved {rates.lowered} x" if rates and rates.lowered else ""
-    best = max(summary.mean for summary in shown)
+    best = max(summary.mean or 0.0 for summary in shown)
     cells = [
         name,
         f"{len(shown)}",
