@@ -22,9 +22,10 @@ from scalesearch.export.library import Family, Member
 from scalesearch.export.python.module import python_module
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import BASELINES, get_baseline
-from scalesearch.networks.spec import spec_from_dict
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.cost import count_module
 from scalesearch.scaling.questions.family import parse_phis, scale_family
+from scalesearch.study.plain import from_plain
 
 RUN_ALONE = """
 import json, sys
@@ -60,7 +61,7 @@ def test_the_card_carries_the_networks_and_the_claim(tmp_path):
     card, best = json.loads((tmp_path / "e" / "card.json").read_text()), case().budgets[0].best
     assert best is not None
     assert (card["scalesearch_export"], card["library"], card["module"]) == (1, "json", None)
-    assert spec_from_dict(card["network"]) == best.network.spec
+    assert from_plain(NetworkSpec, card["network"]) == best.network.spec
     assert card["ranges"]["alpha"] == list(best.network.alpha_range)
     assert card["macs"] == best.network.macs
     assert card["accuracy"]["mean"] == best.mean
@@ -75,7 +76,7 @@ def test_the_card_carries_the_networks_and_the_claim(tmp_path):
     zero, one = card["builders"]
     assert (zero["phi"], zero["mark"], zero["macs"]) == (0, "baseline", case().manifest.baseline_macs)
     assert (one["phi"], one["mark"], one["params"]) == (1, "found", best.network.params)
-    assert spec_from_dict(one["network"]) == best.network.spec
+    assert from_plain(NetworkSpec, one["network"]) == best.network.spec
 
 
 def test_every_stage_of_every_member_is_written_out():

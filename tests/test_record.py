@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import Plan, manifest_of, networks_of, records_of
 
-from scalesearch.networks.spec import NetworkSpec, spec_from_dict, spec_to_dict
+from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.scaling.units import CURRENCIES
+from scalesearch.study.database import read_network
 from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
+from scalesearch.study.plain import from_plain, to_plain
 from scalesearch.study.record import (
     COLUMNS,
     TIME_COLUMNS,
@@ -22,10 +24,6 @@ from scalesearch.study.record import (
     NetworkRecord,
     TrainingOutcome,
     TrialRecord,
-    network_from_dict,
-    network_to_dict,
-    outcome_from_dict,
-    outcome_to_dict,
     to_frame,
 )
 
@@ -89,20 +87,62 @@ def through_json(value):
 @modest
 @given(networks)
 def test_a_network_comes_back_from_json_equal(network):
-    assert network_from_dict(through_json(network_to_dict(network))) == network
+    assert read_network(through_json(to_plain(network))) == network
 
 
 @modest
 @given(outcomes)
 def test_a_training_comes_back_from_json_equal(outcome):
-    assert outcome_from_dict(through_json(outcome_to_dict(outcome))) == outcome
+    assert from_plain(TrainingOutcome, through_json(to_plain(outcome))) == outcome
 
 
 @modest
 @given(specs)
 def test_a_spec_comes_back_from_json_equal_and_hashes_alike(spec):
-    back = spec_from_dict(through_json(spec_to_dict(spec)))
+    back = from_plain(NetworkSpec, through_json(spec_to_dict(spec)))
     assert (back, hash(back)) == (spec, hash(spec))
+
+
+NETWORK = networks_of(Plan())[1]
+
+
+def test_a_network_is_kept_by_the_keys_of_old_its_triple_and_its_shares_without_names():
+    kept = to_plain(replace(NETWORK, coefficients=Coefficients(1.5, 1.25, 1.0), shares=Shares(0.5, 0.25, 0.25)))
+    assert (kept["trial"], kept["coefficients"], kept["shares"]) == (
+        NETWORK.number,
+        [1.5, 1.25, 1.0],
+        [0.5, 0.25, 0.25],
+    )
+    assert "number" not in kept
+    assert list(kept["spec"]) == ["depths", "widths", "resolution_px", "stem_width", "head_width", "unit"]
+
+
+@pytest.mark.parametrize("target", [569856, 569856.0])
+def test_a_number_that_was_written_whole_stays_whole(target):
+    kept = json.dumps(to_plain(replace(NETWORK, target=target)))
+    assert f'"target": {target!r},' in kept
+    assert repr(read_network(json.loads(kept)).target) == repr(target)
+
+
+def test_a_loss_that_is_not_finite_is_kept():
+    outcome = TrainingOutcome(0, "failed", None, None, 1.0, (EpochPoint(1, math.nan, math.inf, 0.1),), "then")
+    (point,) = from_plain(TrainingOutcome, json.loads(json.dumps(to_plain(outcome)))).curve
+    assert (math.isnan(point.train_loss), point.loss) == (True, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"cost": None}, "cost"),
+        ({"later": 1}, "later"),
+        ({"shares": [0.5, 0.5]}, "shares.resolution"),
+        ({"spec": {"depths": ["deep"]}}, "spec.depths.0"),
+    ],
+)
+def test_a_damaged_network_is_told_by_its_field_in_one_line(change, told):
+    with pytest.raises(ValueError, match=told) as raised:
+        read_network(to_plain(NETWORK) | change)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_manifest_comes_back_equal_and_is_itself_a_definition():

@@ -25,8 +25,10 @@ from scalesearch.scaling.cost.latency import Latency
 from scalesearch.search import Silent, records, resume, run
 from scalesearch.study import BudgetStore, StudyPaths, StudyStore
 from scalesearch.study.config import StudyConfig, config_from_dict, load_config
+from scalesearch.study.database import read_network
 from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
-from scalesearch.study.record import TIME_COLUMNS, network_from_dict, network_to_dict
+from scalesearch.study.plain import to_plain
+from scalesearch.study.record import TIME_COLUMNS
 
 TINY = {"proxy": {"train_images": 20, "val_images": 20}}
 
@@ -467,9 +469,9 @@ def test_a_study_from_before_other_currencies_can_be_read(whole):
     for budget in values["made"]["budgets"]:
         budget["target_macs"] = round(budget.pop("target"))
     assert manifest_from_dict(values, "old") == result.manifest
-    network = network_to_dict(result.budgets[0].best.network)
+    network = to_plain(result.budgets[0].best.network)
     old = {k: v for k, v in network.items() if k not in ("currency", "cost", "target", "excess")}
-    assert network_from_dict({**old, "target_macs": round(network["target"])}) == result.budgets[0].best.network
+    assert read_network({**old, "target_macs": round(network["target"])}) == result.budgets[0].best.network
 
 
 @pytest.mark.parametrize(

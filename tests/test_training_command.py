@@ -38,10 +38,11 @@ from scalesearch.errors import (
 )
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
-from scalesearch.networks.spec import NetworkSpec, spec_from_dict
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.report.full import render_full
 from scalesearch.scaling.cost import count_module
 from scalesearch.study import StudyPaths
+from scalesearch.study.plain import from_plain
 from scalesearch.study.record import EpochPoint
 from scalesearch.training.full import Means, compared, train, trained, trainings_to_dict
 from scalesearch.training.full.ablation import ablated, check_part
@@ -203,7 +204,9 @@ def test_the_stored_accuracy_is_that_of_the_stored_weights(whole, data):
         facts = weights_facts(read.metadata)
         recipe = TrainRecipe(**facts["recipe"])
         base = ablated(get_baseline(facts["base"]), recipe)
-        network = base.build(spec_from_dict(facts["network"]), Task(facts["classes"], facts["channels"])).eval()
+        network = base.build(
+            from_plain(NetworkSpec, facts["network"]), Task(facts["classes"], facts["channels"])
+        ).eval()
         network.load_state_dict(read.state)
         for split, wanted in (("test", one.accuracy), ("val", one.val_accuracy)):
             x = torch.from_numpy(arrays[f"x_{split}"]).permute(0, 3, 1, 2)

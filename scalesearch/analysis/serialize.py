@@ -15,7 +15,8 @@ from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verified.transfer import transfer_to_dict
 from scalesearch.analysis.verified.verification import verification_to_dict
 from scalesearch.networks.spec import spec_to_dict
-from scalesearch.study.manifest import SCHEMA, Manifest, data_to_dict
+from scalesearch.study.manifest import SCHEMA, Manifest
+from scalesearch.study.plain import to_plain
 
 
 def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
             "cost": manifest.baseline_cost,
             **(summary_to_dict(result.baseline) if result.baseline else {}),
         },
-        "data": data_to_dict(manifest.data),
+        "data": to_plain(manifest.data),
         "budgets": [_budget_to_dict(b, manifest) for b in result.budgets],
         "best": [
             {"budget": b.facts.text, **summary_to_dict(b.best), **_made_by(manifest, b.best)}

@@ -20,7 +20,7 @@ from scalesearch.export.stages import architecture, stages
 from scalesearch.export.user_code import user_code
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.spec import spec_to_dict
-from scalesearch.study.manifest import data_to_dict
+from scalesearch.study.plain import to_plain
 
 EXTRAPOLATED = "Members at larger phi are extrapolated: scalesearch verify {study} --phi 2,3 has not been run."
 
@@ -70,7 +70,7 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
         if proof.transfer
         else [EXTRAPOLATED.format(study=manifest.study)],
         "study_complete": result.complete,
-        "data": data_to_dict(manifest.data),
+        "data": to_plain(manifest.data),
         "proxy": dataclasses.asdict(manifest.config.proxy),
         "device": manifest.device,
         "versions": dict(manifest.versions),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from scalesearch.errors import UsageError, choice_error
@@ -173,23 +173,4 @@ def snap_resolution(px: float, native_px: int, rules: RoundingRules) -> int:
 
 def spec_to_dict(spec: NetworkSpec) -> dict[str, Any]:
     """A plain mapping for JSON."""
-    return {
-        "depths": list(spec.depths),
-        "widths": list(spec.widths),
-        "resolution_px": spec.resolution_px,
-        "stem_width": spec.stem_width,
-        "head_width": spec.head_width,
-        "unit": spec.unit,
-    }
-
-
-def spec_from_dict(values: Mapping[str, Any]) -> NetworkSpec:
-    """The inverse of `spec_to_dict`."""
-    return NetworkSpec(
-        tuple(values["depths"]),
-        tuple(values["widths"]),
-        values["resolution_px"],
-        values["stem_width"],
-        values["head_width"],
-        values.get("unit", "block"),
-    )
+    return asdict(spec) | {"depths": list(spec.depths), "widths": list(spec.widths)}

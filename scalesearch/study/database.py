@@ -19,19 +19,16 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from scalesearch.errors import StorageError
+from scalesearch.errors import StorageError, StudyError
 from scalesearch.networks.spec import Excess
 from scalesearch.study.files import write_atomic, writing_errors
 from scalesearch.study.folder import StudyPaths, create_folder
 from scalesearch.study.manifest import Manifest
+from scalesearch.study.plain import from_plain, to_plain
 from scalesearch.study.record import (
     NetworkRecord,
     TrainingOutcome,
     TrialRecord,
-    network_from_dict,
-    network_to_dict,
-    outcome_from_dict,
-    outcome_to_dict,
     to_frame,
 )
 from scalesearch.study.record.evidence import EvidenceRecord, evidence_frame, is_stage, parse_stage
@@ -209,12 +206,12 @@ class BudgetStore:
     def save_network(self, trial: Trial, network: NetworkRecord) -> None:
         """Keep what a trial was realized to."""
         with storage_errors(self._folder):
-            trial.set_user_attr(_NETWORK, network_to_dict(network))
+            trial.set_user_attr(_NETWORK, to_plain(network))
 
     def save_training(self, trial: Trial, outcome: TrainingOutcome) -> None:
         """Keep one finished training at once."""
         with storage_errors(self._folder):
-            trial.set_user_attr(f"{_TRAINING}{outcome.seed}", outcome_to_dict(outcome))
+            trial.set_user_attr(f"{_TRAINING}{outcome.seed}", to_plain(outcome))
 
     def save_ending(self, words: str) -> None:
         """Keep why the search of this budget ended."""
@@ -258,10 +255,32 @@ class BudgetStore:
 
 
 def _content(trial: FrozenTrial) -> tuple[NetworkRecord | None, tuple[TrainingOutcome, ...]]:
+    """The network of a trial, where it is stored, and its finished trainings.
+
+    Raises:
+        StudyError: a row is damaged, or was written by a version that this one cannot read.
+    """
     attributes = trial.user_attrs
-    network = network_from_dict(attributes[_NETWORK]) if _NETWORK in attributes else None
-    outcomes = [outcome_from_dict(value) for key, value in attributes.items() if key.startswith(_TRAINING)]
+    try:
+        network = read_network(attributes[_NETWORK]) if _NETWORK in attributes else None
+        trainings = [value for key, value in attributes.items() if key.startswith(_TRAINING)]
+        outcomes = [from_plain(TrainingOutcome, values) for values in trainings]
+    except ValueError as error:
+        row = f"trial {trial.number} of the study database"
+        raise StudyError(f"{row} is not one that this version of scalesearch can read ({error})") from None
     return network, tuple(sorted(outcomes, key=lambda o: o.seed))
+
+
+def read_network(values: Mapping[str, Any]) -> NetworkRecord:
+    """A network as `to_plain` wrote it, also from before budgets had other currencies.
+
+    Raises:
+        ValueError: as `from_plain` says.
+    """
+    if "target_macs" in values:
+        given = {"currency": "macs", "cost": values["macs"], "target": values["target_macs"]}
+        values = given | {key: value for key, value in values.items() if key != "target_macs"}
+    return from_plain(NetworkRecord, values)
 
 
 def records_of(trial: FrozenTrial) -> list[TrialRecord]:

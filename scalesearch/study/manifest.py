@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import importlib.metadata
 import platform
@@ -13,7 +12,8 @@ from typing import Any
 from scalesearch import __version__
 from scalesearch.scaling.coefficients import NOMINAL, Exponents
 from scalesearch.scaling.units import memory_is_estimate
-from scalesearch.study.config import PER_TRAINING, StudyConfig, config_from_dict, config_to_dict
+from scalesearch.study.config import PER_TRAINING, StudyConfig, config_from_dict
+from scalesearch.study.plain import Number, from_plain, to_plain
 
 SCHEMA = 1
 """Version of `study.toml` and `result.json`; raised when a field changes its meaning."""
@@ -114,7 +114,7 @@ class Manifest:
     host: Mapping[str, str]
     created_at: str
     command: str
-    baseline_cost: float
+    baseline_cost: Number
     exponents: Exponents = NOMINAL
     baseline_identity: str = ""
     baseline_px: int = 0
@@ -172,37 +172,30 @@ def utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def data_to_dict(data: DataFacts) -> dict[str, Any]:
-    """The facts as plain values, for TOML and JSON."""
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(data).items()}
-
-
 def manifest_to_dict(manifest: Manifest) -> dict[str, Any]:
     """A plain mapping for TOML: the definition at the top, so that the file can be run again, facts under [made]."""
-    made = dataclasses.asdict(manifest)
-    del made["config"]
-    made["data"] = data_to_dict(manifest.data)
-    made["budgets"] = [dataclasses.asdict(budget) for budget in manifest.budgets]
-    made["schema"] = SCHEMA
-    return {**config_to_dict(manifest.config), "made": made}
+    made = to_plain(manifest)
+    definition = made.pop("config")
+    return {**definition, "made": {**made, "schema": SCHEMA}}
 
 
 def manifest_from_dict(values: Mapping[str, Any], source: str) -> Manifest:
-    """The inverse of `manifest_to_dict`."""
+    """The manifest that `manifest_to_dict` wrote, also from before budgets had tolerances and currencies of their own.
+
+    Args:
+        source: where messages say that a value of the definition stands.
+
+    Raises:
+        ConfigError: the definition has an unknown key, or a value outside its range.
+        KeyError, TypeError, ValueError: what was made of it is damaged, or has a field that this version does not know.
+    """
     definition = {key: value for key, value in values.items() if key != "made"}
     made = dict(values["made"])
     made.pop("schema")
-    facts: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in made["data"].items()}
-    made["data"] = DataFacts(**facts)
-    given = {"tolerance": definition.get("tolerance", 0.02)}  # of studies made before budgets had their own
-    made["budgets"] = tuple(BudgetFacts(**given | _renamed(budget)) for budget in made["budgets"])
-    made["exponents"] = Exponents(**made["exponents"]) if "exponents" in made else NOMINAL
+    given = {"tolerance": definition.get("tolerance", 0.02)}
+    made["budgets"] = [
+        {**given, **{"target" if key == "target_macs" else key: value for key, value in budget.items()}}
+        for budget in made["budgets"]
+    ]
     made.setdefault("baseline_cost", made["baseline_macs"])
-    return Manifest(config=config_from_dict(definition, source), **made)
-
-
-def _renamed(budget: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a budget, also as they were written before budgets had other currencies."""
-    found = {{"target_macs": "target"}.get(name, name): value for name, value in budget.items()}
-    found["within"] = tuple((tolerance, count) for tolerance, count in found.get("within", ()))
-    return found
+    return from_plain(Manifest, {**made, "config": config_from_dict(definition, source)})

@@ -10,8 +10,8 @@ from typing import Any
 from scalesearch.analysis.fidelity.bias import RankChange, rank_change
 from scalesearch.analysis.fidelity.curves import EpochAgreement, RungCheck, epoch_words, rank_agreement, rung_check
 from scalesearch.analysis.fidelity.rates import RateCheck, rate_check
+from scalesearch.study.plain import as_told
 from scalesearch.study.record import TrialRecord
-from scalesearch.study.record.plain import as_told
 
 __all__ = [
     "EpochAgreement",

@@ -21,7 +21,7 @@ from scalesearch.analysis.summary import NetworkSummary, pooled_anova, with_role
 from scalesearch.errors import BudgetError, StudyError
 from scalesearch.scaling.coefficients import parse_budget, parse_budgets
 from scalesearch.scaling.units import CURRENCIES
-from scalesearch.study.record.plain import as_told
+from scalesearch.study.plain import as_told
 
 STRATEGIES = ("found", "uniform", "efficientnet", "width", "resolution", "depth")
 """Ways to spend compute: the best network of each budget, and the network with each role."""

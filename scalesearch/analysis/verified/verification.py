@@ -20,9 +20,9 @@ from scalesearch.analysis.paired import NOTHING, PairedTable, against, detectabl
 from scalesearch.analysis.seed_table import SeedTable, told_roles
 from scalesearch.analysis.verdict import BETTER, CLAIMS, NO_EVIDENCE, SAME
 from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.study.plain import as_told
 from scalesearch.study.record import NetworkRecord
 from scalesearch.study.record.evidence import Split
-from scalesearch.study.record.plain import as_told
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,8 +194,7 @@ def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def config_to_dict(config: StudyConfig) -> dict[str, Any]:
     """The plain mapping that `config_from_dict` reads back to an equal value."""
-    values = dataclasses.asdict(config)
-    values["budgets"] = list(config.budgets)
+    values: dict[str, Any] = _ADAPTER.dump_python(config, mode="json")
     return values
 
 

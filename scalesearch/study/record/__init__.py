@@ -1,8 +1,7 @@
-"""Evidence row by row: networks, their trainings, the plain form of both, and the table of columns of `trials.csv`."""
+"""Evidence row by row: networks, their trainings, and the table of columns of `trials.csv`."""
 
 from __future__ import annotations
 
-from scalesearch.study.record.plain import network_from_dict, network_to_dict, outcome_from_dict, outcome_to_dict
 from scalesearch.study.record.rows import (
     OUT_OF_MEMORY,
     EpochPoint,
@@ -23,9 +22,5 @@ __all__ = [
     "Status",
     "TrainingOutcome",
     "TrialRecord",
-    "network_from_dict",
-    "network_to_dict",
-    "outcome_from_dict",
-    "outcome_to_dict",
     "to_frame",
 ]

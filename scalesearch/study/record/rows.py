@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from scalesearch.networks.spec import Excess, NetworkSpec, Range
 from scalesearch.scaling.coefficients import Coefficients, Shares
+from scalesearch.study.plain import InARow, Number
 
 Status = Literal["complete", "failed", "stopped", "off_budget", "infeasible"]
 
@@ -49,7 +52,7 @@ class TrainingOutcome:
     accuracy: float | None
     loss: float | None
     seconds: float
-    curve: tuple[EpochPoint, ...]
+    curve: tuple[Annotated[EpochPoint, InARow()], ...]
     finished_at: str
     note: str = ""
     learning_rate: float | None = None
@@ -78,11 +81,11 @@ class NetworkRecord:
         stands_for: the roles that no network has, for which this one, the nearest, stands.
     """
 
-    number: int
+    number: Annotated[int, Field(alias="trial")]
     budget: str
     roles: tuple[str, ...]
-    coefficients: Coefficients
-    shares: Shares | None
+    coefficients: Annotated[Coefficients, InARow()]
+    shares: Annotated[Shares, InARow()] | None
     alpha_range: Range
     beta_range: Range
     gamma_range: Range
@@ -91,13 +94,13 @@ class NetworkRecord:
     params: int
     activations: int
     currency: str
-    cost: float
-    target: float
+    cost: Number
+    target: Number
     within_tolerance: bool
     excess: Excess = ()
     latency_seconds: float | None = None
     latency_spread: float | None = None
-    memory_bytes: float | None = None
+    memory_bytes: Number | None = None
     stands_for: tuple[str, ...] = ()
 
     @property

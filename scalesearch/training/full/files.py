@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scalesearch.errors import StudyError
-from scalesearch.networks.spec import NetworkSpec, spec_from_dict, spec_to_dict
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study.files import write_atomic
+from scalesearch.study.plain import Number, from_plain, to_plain
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 
 RESULT, WEIGHTS, CURVE, TABLE = "result.json", "model.safetensors", "curve.csv", "trainings.csv"
@@ -43,7 +44,7 @@ class Trained:
 
     label: str
     without: str
-    phi: float | None
+    phi: Number | None
     roles: tuple[str, ...]
     budget: str
     base: str
@@ -96,10 +97,9 @@ def write_trained(trained: Trained) -> None:
 
 def trained_to_dict(trained: Trained) -> dict[str, Any]:
     """Plain values for JSON, without the folder."""
-    values = {field.name: getattr(trained, field.name) for field in dataclasses.fields(trained)}
+    values = to_plain(trained)
     del values["folder"]
-    curve = [dataclasses.asdict(point) for point in trained.curve]
-    return {**values, "spec": spec_to_dict(trained.spec), "roles": list(trained.roles), "curve": curve}
+    return values
 
 
 def read_trained(folder: Path) -> Trained | None:
@@ -111,18 +111,10 @@ def read_trained(folder: Path) -> Trained | None:
     path = folder / RESULT
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return Trained(
-            **{
-                **values,
-                "spec": spec_from_dict(values["spec"]),
-                "roles": tuple(values["roles"]),
-                "curve": tuple(EpochPoint(**point) for point in values["curve"]),
-                "folder": folder,
-            }
-        )
+        return from_plain(Trained, {**values, "folder": folder})
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise StudyError(f"{path} cannot be read ({error!r}); delete it, and the training is made again") from None
 
 
