@@ -267,7 +267,8 @@ DEFINITIONS = {
     "a plain definition": 'base = "efficientnet_micro"\n',
     "made of nothing": "[made]\n",
     "made is a word": 'made = "yesterday"\n',
-    "a newer one": "__replace__",
+    "a newer one": ("baseline_macs", "baseline_flops"),
+    "a fact unknown": ("[made.data]\n", "[made.data]\ncolour = 1\n"),
 }
 
 
@@ -275,8 +276,8 @@ DEFINITIONS = {
 def test_a_damaged_definition_is_one_line_that_names_the_file(tmp_path, kind):
     paths = made(tmp_path)
     content = DEFINITIONS[kind]
-    if content == "__replace__":
-        content = paths.definition.read_text().replace("baseline_macs", "baseline_flops")
+    if isinstance(content, tuple):
+        content = paths.definition.read_text().replace(*content)
     paths.definition.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ScaleSearchError, match=r"study\.toml") as caught:
         load_manifest(paths)
@@ -291,6 +292,18 @@ def test_a_damaged_database_is_one_line_that_names_the_folder(tmp_path, content)
         load_result(paths)
     assert str(paths.folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_row_of_the_database_is_one_line_that_names_the_field(tmp_path):
+    paths = made(tmp_path)
+    store = StudyStore(paths)
+    budget = store.budget("2x")
+    trial = budget.ask(sampler(0))
+    budget.save_network(trial, network(0))
+    budget.save_attribute(trial, "training:0", {"seed": 0, "status": "complete"})
+    store.close()
+    with pytest.raises(StudyError, match=r"^trial 0 of the study database .*\(accuracy: Field required\)$"):
+        load_result(paths)
 
 
 def test_a_database_of_something_else_is_one_line(tmp_path):
