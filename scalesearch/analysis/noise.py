@@ -159,6 +159,7 @@ def reliability(groups: Sequence[Sequence[float]]) -> Reliability | None:
     anova = one_way_anova(groups)
     if anova is None:
         return None
+    # The mean square between networks holds the noise of a mean once and the networks' own variance n0 times.
     network_variance = max(0.0, (anova.ms_between - anova.ms_within) / anova.n0)
     total = network_variance + anova.ms_within
     icc = network_variance / total if total > 0 else 0.0

@@ -93,6 +93,8 @@ def _fit(a: Floats, b: Floats, points: Floats) -> tuple[dict[str, float], dict[s
         return None
     standings = [_standing(a), _standing(b)]
     fits = [np.linalg.lstsq(design, own.values, rcond=None)[0] for own in standings]
+    # Both fits see the same networks: what one network strays by in both is no doubt of the change, so the doubt is of
+    # the difference of the residuals.
     left = standings[1].values - standings[0].values - design @ (fits[1] - fits[0])
     seeds_free = (len(a) - 1) * (a.shape[1] + b.shape[1] - 2)
     rest, free = _rest(left, sum(own.noise for own in standings), seeds_free)
@@ -100,6 +102,7 @@ def _fit(a: Floats, b: Floats, points: Floats) -> tuple[dict[str, float], dict[s
     reach = float(special.stdtrit(free, 1 - 0.05 / 2 / len(DIMENSIONS)))
     slopes, intervals = {}, {}
     for name, corner in zip(DIMENSIONS, plane([REFERENCES[name] for name in DIMENSIONS]), strict=True):
+        # Standings are in units of a spread that is itself estimated, once for each table.
         before, after = (float(corner @ fit[1:]) for fit in fits)
         unit = before**2 * standings[0].unit + after**2 * standings[1].unit
         half = reach * math.sqrt(float(corner @ cover @ corner) + unit)

@@ -192,6 +192,7 @@ def rung_check(records: Iterable[TrialRecord], epoch: int, keep: float = 0.5) ->
         words = f"early stopping is off: no two networks of one budget have curves that go on after epoch {epoch}"
         return RungCheck(epoch, 0, None, None, None, False, words)
     compared = sum(group.compared for group in groups)
+    # Pairs of one budget share networks and are no independent trials: the interval counts what they are worth.
     concordance = sum(group.concordant for group in groups) / compared if compared else CHANCE
     interval = _wilson(concordance, sum(_weight(len(group.end)) for group in groups))
     kept = float(np.mean([share for group in groups for share in group.best_kept(keep)]))

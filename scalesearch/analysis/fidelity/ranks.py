@@ -165,7 +165,9 @@ class _Model:
 
     def _true_means(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
         noise, total = self._covariances(rng)
+        # What networks differ by in truth is what they differ by, less the noise; drawn too small, it may be negative.
         between = _positive(total - noise)
+        # Kalman's gain: how far a measured mean is to be believed. Means are drawn in by it, and stray by what is left.
         gain = between @ np.linalg.inv(between + noise + _jitter(between + noise))
         drawn = rng.standard_normal((DRAWS, len(self.means), 2)) @ _root(between - gain @ between)
         true = (self.means - self.means.mean(0)) @ gain.transpose(0, 2, 1) + drawn

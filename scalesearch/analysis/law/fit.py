@@ -190,6 +190,7 @@ def _held_out(points: tuple[LawPoint, ...], noise: SeedNoise | None, scale: floa
     if noise is None:
         return held
     spread = _spread(noise, scale)
+    # The band is of what will be measured, not of the law: the noise of that measurement is in it too.
     draws = _redrawn(others, spread).at(np.array([last.ratio]))[:, 0] + _measuring(spread, last.seeds)
     low, high = _interval(draws)
     inside = low - _EXACT <= last.accuracy <= high + _EXACT

@@ -134,6 +134,7 @@ def compare_laws(first: StrategyLaw, second: StrategyLaw) -> LawComparison:
             f"One training per network: whether {names} differ is not known; run with --seeds {_FEWEST_SEEDS} or more."
         )
         return LawComparison(first.name, second.name, (), (), words)
+    # Only where both were trained: beyond, one law is extrapolated and the other is not.
     ends = trained_range(first.points), trained_range(second.points)
     ratios = np.geomspace(max(e[0] for e in ends), min(e[1] for e in ends), _GRID)
     draws = first.curves.at(ratios) - second.curves.at(ratios)

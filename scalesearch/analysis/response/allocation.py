@@ -166,6 +166,7 @@ class Search:
         if remaining <= 0:
             return 0.0
         weights = self._best_weights()
+        # Every difference that decides is one to uniform: it gets trainings even where it is surely not the best.
         weights[self.uniform] = max(weights[self.uniform], 0.2)
         contenders = np.flatnonzero(weights >= min(0.02, weights.max()))
         after = self._covariance
@@ -175,6 +176,7 @@ class Search:
         rng = np.random.default_rng(1)
         means = self._mean + _normal(self._covariance - after, FUTURES, rng)
         spread = _normal(after, 256, rng)
+        # Twice uncertain: where the means will be, and what will be left to know around them.
         against = np.diag(after) + after[self.uniform, self.uniform] - 2 * after[self.uniform]
         doubt = _DEVIATIONS * np.sqrt(np.maximum(against, 0.0))
         choices = [self._surest(mean - mean[self.uniform] - doubt) for mean in means]

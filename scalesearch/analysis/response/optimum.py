@@ -103,6 +103,7 @@ def find_optimum(
         trusted: whether the surface predicts left-out networks better than their mean does.
     """
     trials, trained = list(networks), plane(list(networks.values()))
+    # One set of draws for lattice and networks, so that probabilities of both are of the same surfaces.
     draws = process.draw(np.vstack([plane(lattice), trained]), DRAWS, np.random.default_rng(0))
     surfaces, of_networks = draws[:, : len(lattice)], draws[:, len(lattice) :]
     uniform = lattice.index(next(s for s in lattice if s.depth == s.width == s.resolution))

@@ -95,6 +95,8 @@ class Polynomial:
         sizes = [len(group) for group in groups]
         points = np.repeat(plane(shares), sizes, axis=0)
         design = np.repeat(self.of_networks, sizes, axis=0)
+        # `_precision` is what is left of the inverse covariance when the coefficients have been fitted: values times it
+        # are residuals, and its blocks give those of a network that was left out (Dubrule).
         covers = np.stack([covariance(points, seeds, choice) for choice in grid])
         inverse = np.linalg.inv(covers)
         weighted = inverse @ design

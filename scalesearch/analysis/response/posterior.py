@@ -177,6 +177,7 @@ class Posterior:
         values, vectors = np.linalg.eigh(self.covariances[setting])
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         normal = rng.standard_normal((count, len(values))) @ root.T
+        # The size of the noise is not known but estimated: a chi-square under the root makes of the normal a t.
         scale = np.sqrt(self.degrees / rng.chisquare(self.degrees, size=(count, 1)))
         return np.asarray(self.means[setting] + normal * scale)
 
@@ -217,6 +218,7 @@ class SurfacePosterior:
     def _setting(self, choice: Choice) -> _Setting:
         data = self.observations
         cover = covariance(data.points, data.seeds, choice) + np.outer(self._drift, self._drift)
+        # Divided by the root, trainings are independent and as noisy: the mean is then an ordinary regression on ones.
         root = linalg.cholesky(cover, lower=True, check_finite=False)
         ones = linalg.solve_triangular(root, np.ones(len(data.values)), lower=True, check_finite=False)
         values = linalg.solve_triangular(root, data.values, lower=True, check_finite=False)
@@ -225,6 +227,7 @@ class SurfacePosterior:
         residual = values - mean * ones
         degrees, elsewhere = data.degrees, data.noise.degrees * data.noise.variance if data.noise else 0.0
         scale = max((float(residual @ residual) + elsewhere) / degrees, 1e-16)
+        # The restricted likelihood: mean and scale are integrated out, so that no choice wins by fitting them.
         log_weight = -np.log(np.diag(root)).sum() - 0.5 * np.log(information) - 0.5 * degrees * np.log(scale)
         if not choice[0]:
             log_weight += np.log(FLAT_WEIGHT)
@@ -276,6 +279,8 @@ class SurfacePosterior:
         self, setting: _Setting, points: Floats, root: Floats | None, count: int, rng: np.random.Generator
     ) -> Floats:
         data = self.observations
+        # A surface and trainings are made up together, and what the trainings tell of the surface is taken off: what is
+        # left is by how much the predictor misses (Matheron's rule), without a covariance of all points to be factored.
         seen, degrees = len(data.values), data.degrees
         surface = np.zeros((seen + len(points), count))
         if root is not None:

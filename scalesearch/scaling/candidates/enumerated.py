@@ -206,6 +206,7 @@ def _between(
     found: dict[int, tuple[float, float]] = {}
     for _ in range(3):
         (left, cheap), (right, dear) = ends
+        # By the secant in log-cost, kept off the ends: cost goes in steps, and a secant may stand still at one.
         share = math.log(surface.target / cheap) / math.log(dear / cheap)
         width = round(left + min(0.9, max(0.1, share)) * (right - left))
         cost = None if width in (left, right) else probe.cost(_spec(surface, depth, width, size))
