@@ -72,7 +72,6 @@ class ScalingComparison:
         seeds: that every compared network has finished.
         apart: largest over smallest cost of the networks on the budget, minus 1.
         finished: whether the study is.
-        words: what was shown, in a sentence.
         source: where the paper's numbers are printed; empty where it has none for such a baseline.
     """
 
@@ -84,8 +83,12 @@ class ScalingComparison:
     seeds: tuple[int, ...]
     apart: float
     finished: bool
-    words: str
     source: str
+
+    @property
+    def words(self) -> str:
+        """What was shown, in a sentence."""
+        return _words(self.rows)
 
 
 def compare_scaling(result: StudyResult, budget: str | None = None) -> tuple[ScalingComparison, ...]:
@@ -140,7 +143,6 @@ def _comparison(result: StudyResult, baseline: NetworkSummary, budget: BudgetRes
         seeds=seeds,
         apart=max(costs) / min(costs) - 1 if costs else 0.0,
         finished=result.complete,
-        words=_words(rows),
         source=f"{paper.network} on ImageNet, arXiv 1905.11946v5, table {paper.table}" if paper else "",
     )
 
@@ -219,7 +221,8 @@ def _words(rows: Sequence[Row]) -> str:
 def comparison_to_dict(found: ScalingComparison) -> dict[str, Any]:
     """Plain values for JSON; accuracies are 0 to 1, the paper's in percent."""
     content = {f.name: getattr(found, f.name) for f in dataclasses.fields(found)}
-    return {**content, "rows": [_row_to_dict(row) for row in found.rows], "seeds": list(found.seeds)}
+    rows = [_row_to_dict(row) for row in found.rows]
+    return {**content, "rows": rows, "seeds": list(found.seeds), "words": found.words}
 
 
 def _row_to_dict(row: Row) -> dict[str, Any]:

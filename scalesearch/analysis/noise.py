@@ -10,9 +10,11 @@ Source: Shrout & Fleiss (1979), ICC(1,1) and its F interval; Spearman (1910) and
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scipy import special
 
@@ -47,7 +49,6 @@ class Reliability:
         reliability: the ICC of a network's mean over `seeds` trainings.
         seeds_for_80: trainings per network for a reliability of 0.8; None when no number would do.
         networks: networks that the numbers come from.
-        words: what this means, in one sentence.
     """
 
     icc: float
@@ -58,7 +59,11 @@ class Reliability:
     reliability: float
     seeds_for_80: int | None
     networks: int
-    words: str
+
+    @property
+    def words(self) -> str:
+        """What this means, in one sentence."""
+        return _words(self.icc, self.ci95[0], self.seeds, self.seeds_for_80)
 
 
 def mean_of(values: Sequence[float]) -> float:
@@ -163,15 +168,18 @@ def reliability(groups: Sequence[Sequence[float]]) -> Reliability | None:
     network_variance = max(0.0, (anova.ms_between - anova.ms_within) / anova.n0)
     total = network_variance + anova.ms_within
     icc = network_variance / total if total > 0 else 0.0
-    needed, interval = seeds_needed(icc), _interval(anova)
     return Reliability(
         icc=icc,
-        ci95=interval,
+        ci95=_interval(anova),
         sd_seed=math.sqrt(anova.ms_within),
         sd_network=math.sqrt(network_variance),
         seeds=anova.n0,
         reliability=spearman_brown(icc, anova.n0),
-        seeds_for_80=needed,
+        seeds_for_80=seeds_needed(icc),
         networks=anova.networks,
-        words=_words(icc, interval[0], anova.n0, needed),
     )
+
+
+def reliability_to_dict(found: Reliability) -> dict[str, Any]:
+    """`reliability` in `result.json`."""
+    return {**dataclasses.asdict(found), "words": found.words}

@@ -9,6 +9,7 @@ from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.fidelity.rate_range import rates_to_dict
 from scalesearch.analysis.fidelity.summary import fidelity_to_dict
 from scalesearch.analysis.law.strategies import law_of, law_refusal, law_to_dict
+from scalesearch.analysis.noise import reliability_to_dict
 from scalesearch.analysis.response.surface import optimum_to_dict, surface_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
@@ -70,7 +71,7 @@ def _budget_to_dict(budget: BudgetResult, manifest: Manifest) -> dict[str, Any]:
         "networks_on_surface": budget.facts.networks_on_surface,
         "within_tolerance": budget.facts.within_tolerance,
         "residual_median": budget.facts.residual_median,
-        "reliability": dataclasses.asdict(budget.reliability) if budget.reliability else None,
+        "reliability": reliability_to_dict(budget.reliability) if budget.reliability else None,
         "verdict": [dataclasses.asdict(comparison) for comparison in budget.comparisons],
         "advice": budget.advice,
         "ending": budget.ending or None,

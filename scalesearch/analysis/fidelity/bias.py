@@ -46,7 +46,6 @@ class RankChange:
         intervals: dimension -> 95 % interval, for the three together (Bonferroni); empty as well.
         bias: dimensions whose interval leaves out 0; what the proxy favours has a slope below 0.
         agreement: of the short with the long ranking.
-        words: what that means.
     """
 
     longer: float
@@ -56,7 +55,11 @@ class RankChange:
     intervals: Mapping[str, tuple[float, float]]
     bias: tuple[str, ...]
     agreement: RankAgreement
-    words: str
+
+    @property
+    def words(self) -> str:
+        """What that means, in one sentence."""
+        return _bias(self.slopes, self.intervals, self.longer) if self.slopes else _cannot(self.networks, self.seeds)
 
 
 def rank_change(short: SeedTable, long: SeedTable, longer: float) -> RankChange | None:
@@ -73,8 +76,7 @@ def rank_change(short: SeedTable, long: SeedTable, longer: float) -> RankChange 
     a = short.accuracy[[row for n in numbers if (row := short.row(n)) is not None]]
     b = long.accuracy[[row for n in numbers if (row := long.row(n)) is not None]]
     points = plane([n.shares for n in short.networks if n.number in numbers and n.shares])
-    fitted = _fit(a, b, points)
-    slopes, intervals = fitted or ({}, {})
+    slopes, intervals = _fit(a, b, points) or ({}, {})
     return RankChange(
         longer=longer,
         networks=len(numbers),
@@ -83,7 +85,6 @@ def rank_change(short: SeedTable, long: SeedTable, longer: float) -> RankChange 
         intervals=intervals,
         bias=tuple(name for name, (low, high) in intervals.items() if low > 0 or high < 0),
         agreement=agreement(a, b, paired=short.seeds == long.seeds),
-        words=_bias(slopes, intervals, longer) if fitted else _cannot(len(numbers), a, b),
     )
 
 
@@ -142,8 +143,8 @@ def _rest(left: Floats, noise: float, noise_free: int) -> tuple[float, int]:
     return unexplained, free
 
 
-def _cannot(networks: int, a: Floats, b: Floats) -> str:
-    if min(a.shape[1], b.shape[1]) < 2:
+def _cannot(networks: int, seeds: int) -> str:
+    if seeds < 2:
         return "With one seed a longer proxy cannot tell whether this one favours a dimension: it takes two or more."
     if networks < LEAST_NETWORKS:
         return (

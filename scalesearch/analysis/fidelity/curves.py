@@ -63,7 +63,20 @@ class RungCheck:
     ci95: tuple[float, float] | None
     best_kept: float | None
     trusted: bool
-    words: str
+
+    @property
+    def words(self) -> str:
+        """Whether networks are given up, and why."""
+        if self.concordance is None or self.ci95 is None:
+            return (
+                f"early stopping is off: no two networks of one budget have curves that go on after epoch {self.epoch}"
+            )
+        low, high = (100 * bound for bound in self.ci95)
+        return (
+            f"early stopping is {'on' if self.trusted else 'off'}: one training at epoch {self.epoch} orders "
+            f"{100 * self.concordance:.0f} % of the pairs of {self.networks} networks like the end does "
+            f"({low:.0f} to {high:.0f} %{'' if self.trusted else f'; {_needed()}'})"
+        )
 
 
 def _complete(records: Iterable[TrialRecord]) -> dict[str, dict[int, dict[int, Curve]]]:
@@ -189,8 +202,7 @@ def rung_check(records: Iterable[TrialRecord], epoch: int, keep: float = 0.5) ->
     groups = [_Rung(networks, epoch) for networks in later if len(networks) > 1]
     count = sum(len(group.end) for group in groups)
     if not groups:
-        words = f"early stopping is off: no two networks of one budget have curves that go on after epoch {epoch}"
-        return RungCheck(epoch, 0, None, None, None, False, words)
+        return RungCheck(epoch, 0, None, None, None, False)
     compared = sum(group.compared for group in groups)
     # Pairs of one budget share networks and are no independent trials: the interval counts what they are worth.
     concordance = sum(group.concordant for group in groups) / compared if compared else CHANCE
@@ -204,11 +216,6 @@ def rung_check(records: Iterable[TrialRecord], epoch: int, keep: float = 0.5) ->
         ci95=interval,
         best_kept=kept,
         trusted=trusted,
-        words=(
-            f"early stopping is {'on' if trusted else 'off'}: one training at epoch {epoch} orders "
-            f"{100 * concordance:.0f} % of the pairs of {count} networks like the end does "
-            f"({100 * interval[0]:.0f} to {100 * interval[1]:.0f} %{'' if trusted else f'; {_needed()}'})"
-        ),
     )
 
 

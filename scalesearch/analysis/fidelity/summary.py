@@ -34,14 +34,24 @@ class Fidelity:
 
     Attributes:
         epochs: of the search's own trainings; empty for proxies of one epoch.
-        words: the most important sentence first.
     """
 
     budget: str
     epochs: tuple[EpochAgreement, ...]
     rank_change: RankChange | None
     rate: RateCheck | None
-    words: str
+
+    @property
+    def words(self) -> str:
+        """What is known, the most important sentence first."""
+        rate, change = self.rate, self.rank_change
+        biased = change is not None and bool(change.bias)
+        sentences = [
+            (0, rate.words) if rate and rate.changed else (2, rate.words if rate else ""),
+            (1 if biased else 3, change.words if change else ""),
+            (4, epoch_words(self.epochs)),
+        ]
+        return " ".join(words for _, words in sorted(sentences) if words)
 
 
 def fidelity(
@@ -57,18 +67,14 @@ def fidelity(
     epochs = rank_agreement(budget, records)
     if not epochs and change is None and rate is None:
         return None
-    biased = change is not None and bool(change.bias)
-    sentences = [
-        (0, rate.words) if rate and rate.changed else (2, rate.words if rate else ""),
-        (1 if biased else 3, change.words if change else ""),
-        (4, epoch_words(epochs)),
-    ]
-    return Fidelity(budget, epochs, change, rate, " ".join(words for _, words in sorted(sentences) if words))
+    return Fidelity(budget, epochs, change, rate)
 
 
 def fidelity_to_dict(found: Fidelity) -> dict[str, Any]:
     """`fidelity` in `result.json`; keys that are numbers become text."""
-    content = dataclasses.asdict(found)
+    content = {**dataclasses.asdict(found), "words": found.words}
+    if found.rank_change:
+        content["rank_change"]["words"] = found.rank_change.words
     if found.rate:
         for name in ("overtaking", "untuned"):
             content["rate"][name] = tuple(as_told(one) for one in getattr(found.rate, name))

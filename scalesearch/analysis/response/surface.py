@@ -53,7 +53,6 @@ class SurfaceFit:
         preferred: the simplest model whose error is within 2 % of the least.
         coefficients: of the quadratic: depth, width, resolution (its values at the corners), depth*width,
             depth*resolution, width*resolution; None when the networks do not fix them.
-        words: how far the surface can be trusted, in one sentence.
     """
 
     target: str
@@ -61,7 +60,11 @@ class SurfaceFit:
     noise: float | None
     preferred: Name
     coefficients: tuple[float, ...] | None
-    words: str
+
+    @property
+    def words(self) -> str:
+        """How far the surface can be trusted, in one sentence."""
+        return _trust(self.target, dict(self.errors), self.preferred)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +181,12 @@ def _fit(target: str, rows: _Rows, values: Floats, models: dict[Name, Polynomial
         for name, model in models.items()
     )
     quadratic = models["quadratic"]
-    preferred = _preferred(errors)
     return SurfaceFit(
         target=target,
         errors=errors,
         noise=_noise([values[group] for group in rows.groups]),
-        preferred=preferred,
+        preferred=_preferred(errors),
         coefficients=tuple(float(c) for c in quadratic.coefficients(values)) if quadratic else None,
-        words=_trust(target, dict(errors), preferred),
     )
 
 
