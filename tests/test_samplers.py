@@ -11,6 +11,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
 from optuna.samplers import GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
@@ -295,6 +296,30 @@ def test_trainings_beside_each_other_take_each_other_into_account():
     assert len(set(taken)) >= 2
     again = surface_study(study.trials[:9])
     assert network_of(again.ask()) == taken[1]
+
+
+def test_a_network_that_costs_more_does_not_lead_by_that():
+    """All networks are as good; width's costs 10 % more, which is worth the five points by which it leads."""
+    rng, networks = np.random.default_rng(3), [NETWORKS[i] for i in (0, 5, 12, 20, 27)]
+    dearer = max(networks, key=lambda shares: shares.width)
+    space = dict.fromkeys("uv", FloatDistribution(0.0, 1.0))
+    trials = [
+        optuna.trial.create_trial(
+            params=dict(zip("uv", square_from_shares(n), strict=True)), distributions=space,
+            value=0.8 + 0.05 * (n == dearer) + 0.0005 * rng.standard_normal(), user_attrs={SEED_INDEX: seed},
+        )
+        for seed in range(3) for n in (*networks, REFERENCES["uniform"])
+    ]  # fmt: skip
+    point = square_from_shares(dearer)
+
+    def off(done):
+        return [(0.05, 0.002) if t.params["u"] == point[0] and t.params["v"] == point[1] else (0.0, 0.0) for t in done]
+
+    as_measured = SurfaceSampler(NETWORKS, Goal()).standing(trials, 20)
+    level = SurfaceSampler(NETWORKS, Goal(), off=off).standing(trials, 20)
+    assert not as_measured.decided
+    assert level.decided
+    assert NETWORKS[level.recommended] == REFERENCES["uniform"]
 
 
 def test_the_first_trainings_are_of_uniform_until_two_have_finished():

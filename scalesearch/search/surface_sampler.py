@@ -6,7 +6,7 @@ goes on as if it had not been, and trainings that run beside each other do not r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from scalesearch.scaling.coefficients import REFERENCES, Shares, square_from_sha
 SEED_INDEX = "seed_index"
 """Attribute of a trial: which training of its network it is, from 0."""
 
+Off = Callable[[Sequence[FrozenTrial]], Sequence[tuple[float, float]]]
+
 _SPACE: dict[str, BaseDistribution] = {"u": FloatDistribution(0.0, 1.0), "v": FloatDistribution(0.0, 1.0)}
 
 
@@ -33,10 +35,14 @@ class SurfaceSampler(BaseSampler):
         candidates: one point of each network.
         goal: when it knows enough.
         noise: of one training, from networks that are not candidates.
+        off: what is taken off the accuracy of each trial to compare it at the budget's exact cost, and the standard
+            error of that (see `equal_cost`); None takes nothing off.
     """
 
-    def __init__(self, candidates: Sequence[Shares], goal: Goal, noise: Noise | None = None) -> None:
-        self.candidates, self.goal, self.noise = tuple(candidates), goal, noise
+    def __init__(
+        self, candidates: Sequence[Shares], goal: Goal, noise: Noise | None = None, off: Off | None = None
+    ) -> None:
+        self.candidates, self.goal, self.noise, self.off = tuple(candidates), goal, noise, off
         self._squares = np.array([square_from_shares(shares) for shares in candidates])
         self._points = plane(candidates)
         centre = plane([REFERENCES["uniform"]])[0]
@@ -115,11 +121,13 @@ class SurfaceSampler(BaseSampler):
         done = [t for t in trials if t.state is TrialState.COMPLETE and t.value is not None]
         if len(done) < 2:
             return None
+        taken = np.array(self.off(done) if self.off else [(0.0, 0.0)] * len(done), dtype=np.float64)
         observations = Observations(
             points=self._points[[self._index(t) for t in done]],
             seeds=np.array([int(t.user_attrs[SEED_INDEX]) for t in done], dtype=np.int64),
-            values=np.array([t.value for t in done], dtype=np.float64),
+            values=np.array([t.value for t in done], dtype=np.float64) - taken[:, 0],
             noise=self.noise,
+            drift=taken[:, 1],
         )
         return Search(observations, self.candidates, self.uniform, self.goal)
 

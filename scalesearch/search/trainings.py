@@ -6,12 +6,15 @@ not been, and several trainings at once do not repeat each other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from optuna.trial import FrozenTrial, Trial, TrialState
 from typing_extensions import override
 
+from scalesearch.analysis.equal_cost import EXACT
 from scalesearch.analysis.response.allocation import Goal
 from scalesearch.analysis.result import noise_elsewhere
-from scalesearch.analysis.summary import summarize
+from scalesearch.analysis.summary import cost_slopes, summarize
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.search.opened import OpenTrial, TrialSource, taken_up
 from scalesearch.search.prepare import Prepared
@@ -31,12 +34,12 @@ class TrainingSource(TrialSource):
     learns = True
 
     def __init__(self, prepared: Prepared, store: StudyStore, space: BudgetSpace, first_seed: int) -> None:
-        self.config, self.space, self.first_seed = prepared.config, space, first_seed
+        self.config, self.space, self.first_seed, self.store = prepared.config, space, first_seed, store
         self.queue = BudgetQueue(prepared, store, space)
         self.budget = self.queue.budget
         goal = Goal(self.config.delta, self.config.confidence)
         noise = noise_elsewhere(summarize(store.records()), space.text)
-        self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal, noise)
+        self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal, noise, self._off)
         self._networks: dict[NetworkSpec, NetworkRecord] = {}
         for trial in self.budget.trials():
             if network := self.budget.network(trial):
@@ -50,6 +53,15 @@ class TrainingSource(TrialSource):
     def _trainings(self) -> list[FrozenTrial]:
         """Trials that have been trained, or are being."""
         return [t for t in self.budget.trials() if SEED_INDEX in t.user_attrs]
+
+    def _off(self, trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
+        """What each trial's accuracy is above that of a network which meets the budget, by the study so far."""
+        own, tolerance = self.space.text, self.space.surface.tolerance
+        slope = None
+        if tolerance > EXACT:  # or else the whole table is read for nothing
+            slope = cost_slopes(summarize(self.store.records()), {own: tolerance}).get(own)
+        networks = [self.budget.network(trial) for trial in trials]
+        return [slope.off(n.cost, n.target) if slope and n else (0.0, 0.0) for n in networks]
 
     @override
     def interrupted(self) -> list[OpenTrial]:

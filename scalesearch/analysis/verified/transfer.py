@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from scalesearch.analysis.equal_cost import EXACT
 from scalesearch.analysis.fidelity.curves import between
 from scalesearch.analysis.fidelity.ranks import DIGITS, RankAgreement, agreement, name_of
 from scalesearch.analysis.seed_table import SeedTable
@@ -34,6 +35,7 @@ class TransferAt:
         status: `leads`; `not shown otherwise` (another has a higher mean, within the noise); `no longer leads`.
         diverged: numbers that are left out because a training of theirs diverged.
         lost: whether the found network is one of them.
+        apart: largest over smallest cost of the networks there, minus 1; accuracies are as they were measured.
     """
 
     phi: float
@@ -48,6 +50,7 @@ class TransferAt:
     status: Status
     diverged: tuple[int, ...]
     lost: bool
+    apart: float
 
     @property
     def words(self) -> str:
@@ -118,6 +121,7 @@ def _at(phi: float, found: int, at_one: SeedTable, larger: SeedTable) -> Transfe
         status="no longer leads" if lost else _status(best == mine, measured),
         diverged=larger.diverged,
         lost=lost,
+        apart=max(n.cost for n in larger.networks) / min(n.cost for n in larger.networks) - 1,
     )
 
 
@@ -172,6 +176,8 @@ def _words(found: TransferAt) -> str:
         parts.append(f"Kendall's tau of the order is {tau:.2f}{_without_noise(found.agreement)}")
     if found.distinct < found.networks:
         parts.append(f"{found.networks} coefficients give {found.distinct} different networks there")
+    if found.apart > EXACT:
+        parts.append(f"their costs there are up to {100 * found.apart:.1f} % apart, which is not taken off")
     others = [number for number in found.diverged if not (found.lost and len(found.diverged) == 1)]
     if others:
         parts.append(f"left out, because a training diverged: network {', '.join(map(str, others))}")
