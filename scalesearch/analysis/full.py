@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from scipy import special
 
@@ -117,9 +116,3 @@ def _interval(mean: float | None, sd: float | None, n: int) -> tuple[float, floa
         return None
     half = float(special.stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
     return mean - half, mean + half
-
-
-def full_to_dict(row: FullRow) -> Mapping[str, Any]:
-    """Plain values for JSON."""
-    values = dataclasses.asdict(row)
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -53,7 +53,7 @@ class PlannedStudy:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and lists, ready for JSON."""
+        """Plain values for JSON."""
         return dataclasses.asdict(self)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from optuna.trial import Trial, TrialState
@@ -48,19 +49,16 @@ class BudgetQueue:
 
     def record(self, trial: Trial, shares: Shares) -> NetworkRecord:
         """The next network of the study."""
-        candidate, key, surface = self.space.candidate(shares), self.space.key(shares), self.space.surface
-        triples = (
-            candidate.coefficients if surface.members else (*candidate.coefficients, *self.space.networks.get(key, ()))
-        )
+        candidate, surface = self.space.candidate(shares), self.space.surface
+        if not surface.members:
+            others = self.space.networks.get(surface.skeleton_of(candidate.spec), ())
+            candidate = replace(candidate, coefficients=(*candidate.coefficients, *others))
         roles = tuple(trial.user_attrs.get("roles", []))
         proposed = Proposed(
             self.space.text,
             roles,
             surface.placed(shares),
-            triples,
-            candidate.spec,
-            candidate.cost,
-            candidate.target,
+            candidate,
             surface.tolerance,
             tuple(name for name, _ in self.space.nearest() if name in roles),
         )

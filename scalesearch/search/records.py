@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from scalesearch.networks.spec import NetworkSpec
+from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.scaling.cost import count
-from scalesearch.scaling.realize import coefficient_ranges
+from scalesearch.scaling.realize import Candidate, coefficient_ranges
 from scalesearch.search.prepare import Prepared
 from scalesearch.study.record import NetworkRecord
 
 
 @dataclass(frozen=True)
 class Proposed:
-    """A network before it is counted; the first of `triples` proposed it, all of them round to it."""
+    """A candidate before it is counted; the first of its coefficients proposed it."""
 
     budget: str
     roles: tuple[str, ...]
     shares: Shares | None
-    triples: Sequence[Coefficients]
-    spec: NetworkSpec
-    cost: float
-    target: float
+    candidate: Candidate
     tolerance: float
     stands_for: tuple[str, ...] = ()
 
 
 def network_record(prepared: Prepared, number: int, proposed: Proposed) -> NetworkRecord:
     """What a study keeps of a network; `number` is its own in the study."""
-    meter, limits, spec = prepared.meter, prepared.limits, proposed.spec
+    candidate, meter, limits = proposed.candidate, prepared.meter, prepared.limits
+    spec = candidate.spec
     counted = count(prepared.baseline, spec, prepared.task)
-    cost = float(getattr(counted, meter.currency)) if meter.unit.counted else proposed.cost
+    cost = float(getattr(counted, meter.currency)) if meter.unit.counted else candidate.cost
     latency = meter.latency(spec) if limits.latency or meter.currency == "latency" else None
-    alpha, beta, gamma = coefficient_ranges(proposed.triples)
+    alpha, beta, gamma = coefficient_ranges(candidate.coefficients)
     return NetworkRecord(
         number=number,
         budget=proposed.budget,
         roles=proposed.roles,
-        coefficients=proposed.triples[0],
+        coefficients=candidate.coefficients[0],
         shares=proposed.shares,
         alpha_range=alpha,
         beta_range=beta,
@@ -50,11 +47,20 @@ def network_record(prepared: Prepared, number: int, proposed: Proposed) -> Netwo
         activations=counted.activations,
         currency=meter.currency,
         cost=cost,
-        target=proposed.target,
-        within_tolerance=abs(cost / proposed.target - 1) <= proposed.tolerance,
+        target=candidate.target,
+        within_tolerance=abs(cost / candidate.target - 1) <= proposed.tolerance,
         excess=limits.excess(meter, spec),
         stands_for=proposed.stands_for,
         latency_seconds=latency.median if latency else None,
         latency_spread=latency.spread if latency else None,
         memory_bytes=meter.memory(spec) if limits.memory or meter.currency == "memory" else None,
     )
+
+
+def baseline_record(prepared: Prepared, number: int) -> NetworkRecord:
+    """What a study keeps of the unscaled network: it is trained whatever the limits say."""
+    spec, one = prepared.baseline.spec, Coefficients(1.0, 1.0, 1.0)
+    cost = prepared.meter.settled(spec)
+    candidate = Candidate(spec, (one,), cost, cost, cost, within_tolerance=True)
+    network = network_record(prepared, number, Proposed(BASELINE_BUDGET, ("baseline",), None, candidate, 1.0))
+    return replace(network, within_tolerance=True, excess=())

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 from typing_extensions import override
 
-from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.networks.spec import Excess, NetworkSpec
-from scalesearch.scaling.coefficients import Coefficients, shares_from_coefficients
+from scalesearch.scaling.coefficients import shares_from_coefficients
 from scalesearch.search.opened import Judge, OpenTrial, TrialSource, taken_up
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
-from scalesearch.search.records import Proposed, network_record
+from scalesearch.search.records import baseline_record
 from scalesearch.search.samplers import ADAPTIVE, adaptive_sampler, derived_seed
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.study import BASELINE_STUDY, Interrupted, StudyStore
-from scalesearch.study.record import NetworkRecord
 
 MAX_REPEATS = 20
 """Proposals in a row that are known networks, after which a network that is not known yet is taken instead."""
@@ -54,16 +52,9 @@ class BaselineSource(TrialSource):
     def _open(self, found: Interrupted) -> OpenTrial:
         if opened := taken_up(self.budget, found, self.seeds):
             return opened
-        network = self._record()
+        network = baseline_record(self.prepared, self.store.networks())
         self.budget.save_network(found.trial, network)
         return OpenTrial(self.budget, found.trial, network, self.seeds)
-
-    def _record(self) -> NetworkRecord:
-        spec, one = self.prepared.baseline.spec, Coefficients(1.0, 1.0, 1.0)
-        cost = self.prepared.meter.settled(spec)
-        proposed = Proposed(BASELINE_BUDGET, ("baseline",), None, (one,), spec, cost, cost, 1.0)
-        network = network_record(self.prepared, self.store.networks(), proposed)
-        return replace(network, within_tolerance=True, excess=())
 
     @override
     def closed(self, done: OpenTrial) -> None:

@@ -304,25 +304,16 @@ def law_to_dict(
         "form": "accuracy = a_inf - b * (cost / baseline_cost) ** -c",
         "currency": law.currency,
         "baseline_cost": law.baseline_cost,
-        "budgets": list(law.budgets),
+        "budgets": law.budgets,
         "verified": law.verified,
         "sd_seed": law.noise.sd if law.noise else None,
         "misfit": dataclasses.asdict(law.misfit),
         "strategies": [_strategy_to_dict(own) for own in law.strategies],
-        "comparison": _plain(law.comparison) if law.comparison else None,
-        "notes": list(law.notes),
-        "reach": [_plain(item) for item in reaches],
-        "forecast": [_plain(item) for item in forecasts],
+        "comparison": dataclasses.asdict(law.comparison) if law.comparison else None,
+        "notes": law.notes,
+        "reach": [dataclasses.asdict(item) for item in reaches],
+        "forecast": [dataclasses.asdict(item) for item in forecasts],
     }
-
-
-def _plain(item: Any) -> dict[str, Any]:
-    """A flat dataclass whose tuples are lists."""
-    return {key: _listed(value) for key, value in dataclasses.asdict(item).items()}
-
-
-def _listed(value: Any) -> Any:
-    return [_listed(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _strategy_to_dict(own: StrategyLaw) -> dict[str, Any]:
@@ -332,12 +323,12 @@ def _strategy_to_dict(own: StrategyLaw) -> dict[str, Any]:
     return {
         "name": own.name,
         **dataclasses.asdict(own.law),
-        "a_inf_ci95": _listed(own.a_inf_ci95),
-        "b_ci95": _listed(own.b_ci95),
-        "c_ci95": _listed(own.c_ci95),
+        "a_inf_ci95": own.a_inf_ci95,
+        "b_ci95": own.b_ci95,
+        "c_ci95": own.c_ci95,
         "degrees_of_freedom": own.degrees,
         "points": [as_told(point) for point in own.points],
-        "held_out": {**_plain(own.held_out), "words": held_out_words(own.held_out)},
+        "held_out": {**dataclasses.asdict(own.held_out), "words": held_out_words(own.held_out)},
         "curve": {
             "ratio": ratios.tolist(),
             "accuracy": [own.law.at(ratio) for ratio in ratios],

@@ -260,14 +260,8 @@ def _against_uniform(found: Verification) -> str:
     return f"The search's choice against uniform scaling: {uniform.words} {numbers}"
 
 
-def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
-    """An entry of `verdict` in `result.json`."""
-    return {**as_told(verdict), "ci95": list(verdict.ci95) if verdict.ci95 else None}
-
-
 def verification_to_dict(found: Verification) -> dict[str, Any]:
     """Plain values for `result.json`."""
     content = dataclasses.asdict(found)
-    content["verdict"] = [verdict_to_dict(v) for v in found.verdicts]
     del content["verdicts"]
-    return {**content, "seeds": list(found.seeds), "diverged": list(found.diverged), "words": found.words}
+    return {**content, "verdict": [as_told(verdict) for verdict in found.verdicts], "words": found.words}

@@ -48,9 +48,8 @@ class Cost:
     uncounted_ops: tuple[tuple[str, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and lists, ready for JSON."""
-        pairs = {"operators": dict(self.operators), "uncounted_ops": dict(self.uncounted_ops)}
-        return asdict(self) | pairs | {"stages": [asdict(stage) for stage in self.stages]}
+        """Plain values for JSON."""
+        return asdict(self) | {"operators": dict(self.operators), "uncounted_ops": dict(self.uncounted_ops)}
 
 
 def closed_form(baseline: ClosedFormBaseline, spec: NetworkSpec, task: Task) -> Cost:

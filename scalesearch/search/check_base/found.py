@@ -88,14 +88,8 @@ class BaseCheck:
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and lists, ready for JSON."""
-        return {
-            "base": self.base,
-            "ok": self.ok,
-            "findings": [asdict(finding) for finding in self.findings],
-            "points": [asdict(point) for point in self.points],
-            "budget": asdict(self.budget) if self.budget else None,
-        }
+        """Plain values for JSON."""
+        return {"base": self.base, "ok": self.ok, **asdict(self)}
 
 
 def looked_at(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:

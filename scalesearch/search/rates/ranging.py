@@ -15,11 +15,11 @@ from scalesearch.analysis.fidelity.chance import Chance, chance_of
 from scalesearch.analysis.fidelity.rate_grid import CENTRES, ROLES, VALIDATION, Role, next_steps, rate_at
 from scalesearch.analysis.fidelity.rate_range import CORNERS, MeasuredRates, measured_rates, tried_of
 from scalesearch.data import Dataset, stratified
-from scalesearch.scaling.coefficients import REFERENCES, Coefficients
+from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.search.loop import Loop
 from scalesearch.search.opened import OpenTrial, TrialSource
 from scalesearch.search.prepare import Prepared, first_seed
-from scalesearch.search.records import Proposed, network_record
+from scalesearch.search.records import Proposed, baseline_record, network_record
 from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.verify.stages import StagePlan, StageSource
@@ -80,7 +80,7 @@ def recipes_of(
 
 def corners(prepared: Prepared) -> dict[Role, NetworkRecord]:
     """The baseline, and the networks of the largest budget that are nearest to all on depth and all on width."""
-    found: dict[Role, NetworkRecord] = {"baseline": _baseline(prepared)}
+    found: dict[Role, NetworkRecord] = {"baseline": baseline_record(prepared, 0)}
     spaces = [space for space in prepared.budgets if not space.is_baseline]
     for role, reference in (("deepest", "depth"), ("widest", "width")) if spaces else ():
         space = max(spaces, key=lambda s: s.surface.target)
@@ -90,20 +90,10 @@ def corners(prepared: Prepared) -> dict[Role, NetworkRecord]:
     return {role: found[role] for role in ROLES if role in found}
 
 
-def _baseline(prepared: Prepared) -> NetworkRecord:
-    spec, one = prepared.baseline.spec, Coefficients(1.0, 1.0, 1.0)
-    cost = prepared.meter.settled(spec)
-    network = network_record(prepared, 0, Proposed("1x", ("baseline",), None, (one,), spec, cost, cost, 1.0))
-    return replace(network, within_tolerance=True, excess=())
-
-
 def _corner(prepared: Prepared, space: BudgetSpace, role: str, reference: str, number: int) -> NetworkRecord:
     found, surface = space.candidate(REFERENCES[reference]), space.surface
     place = surface.placed(REFERENCES[reference])
-    proposed = Proposed(
-        space.text, (role,), place, found.coefficients, found.spec, found.cost, found.target, surface.tolerance
-    )
-    return network_record(prepared, number, proposed)
+    return network_record(prepared, number, Proposed(space.text, (role,), place, found, surface.tolerance))
 
 
 def part_of(prepared: Prepared) -> float:

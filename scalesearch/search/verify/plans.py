@@ -157,19 +157,8 @@ def _larger(prepared: Prepared, space: BudgetSpace, phi: float) -> BudgetSurface
 
 
 def _member(prepared: Prepared, surface: BudgetSurface, network: NetworkRecord, phi: float) -> NetworkRecord:
-    coefficients = network.coefficients.at(phi)
-    candidate = realize(surface, coefficients)
-    proposed = Proposed(
-        f"{surface.ratio:g}x",
-        network.roles,
-        network.shares,
-        (coefficients,),
-        candidate.spec,
-        candidate.cost,
-        candidate.target,
-        surface.tolerance,
-        network.stands_for,
-    )
+    candidate, budget = realize(surface, network.coefficients.at(phi)), f"{surface.ratio:g}x"
+    proposed = Proposed(budget, network.roles, network.shares, candidate, surface.tolerance, network.stands_for)
     return network_record(prepared, network.number, proposed)
 
 

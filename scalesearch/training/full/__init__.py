@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scalesearch.analysis.full import FullNetwork, FullRow, full_rows, full_to_dict
+from scalesearch.analysis.full import FullNetwork, FullRow, full_rows
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.data import Dataset, load_dataset
@@ -110,7 +110,7 @@ def trainings_to_dict(
     return {
         "study": study,
         "recipe": dataclasses.asdict(ask.recipe),
-        "rows": [full_to_dict(row) for row in rows],
+        "rows": [dataclasses.asdict(row) for row in rows],
         "trainings": [{**trained_to_dict(one), "folder": str(one.folder)} for one in done],
     }
 
