@@ -29,6 +29,7 @@ class Comparison:
         ci95: simultaneous 95 % interval; None when seeds were not repeated.
         words: see `verdict`; `DEPENDS` where a check of the rate takes back what the search showed.
         seeds: trainings of the best and of the other.
+        stand_in: number of the other where no network is the reference and this one, the nearest, stands for it.
     """
 
     against: str
@@ -36,6 +37,19 @@ class Comparison:
     ci95: tuple[float, float] | None
     words: str
     seeds: tuple[int, int]
+    stand_in: int | None = None
+
+    @property
+    def called(self) -> str:
+        """The other, as a sentence names it: never a reference that no network is."""
+        if self.stand_in is not None:
+            return f"network {self.stand_in}, the nearest to {self.against}"
+        return "uniform scaling" if self.against == "uniform" else self.against
+
+    @property
+    def label(self) -> str:
+        """The other, as a table names it."""
+        return self.against if self.stand_in is None else f"near {self.against}"
 
 
 @functools.cache
@@ -63,12 +77,13 @@ def against_leader(
 ) -> Comparison:
     """Compare two networks at equal cost; `family` is every network that could have been the best, plus `other`."""
     sizes = (len(best.accuracies), len(other.accuracies))
+    stand_in = other.network.number if name in other.network.stands_for else None
     if best.network.number == other.network.number:
-        return Comparison(name, 0.0, None, SAME, sizes)
+        return Comparison(name, 0.0, None, SAME, sizes, stand_in)
     difference = (best.level_mean or 0.0) - (other.level_mean or 0.0)
     gap = best.off_sd - other.off_sd
     interval = _interval(difference, sizes, [s.level for s in family if s.ranked], gap)
-    return Comparison(name, difference, interval, word_of_interval(interval), sizes)
+    return Comparison(name, difference, interval, word_of_interval(interval), sizes, stand_in)
 
 
 def compare_best(
@@ -108,20 +123,21 @@ def _against_uniform(comparisons: Sequence[Comparison]) -> str:
     if uniform is None:
         return "Uniform scaling was not trained on this budget, so the gain over it is not known."
     if uniform.words == BETTER:
-        return "The best network beats uniform scaling by more than the seeds explain: use it."
+        return f"The best network beats {uniform.called} by more than the seeds explain: use it."
     if uniform.words == SAME:
-        others = [c.against for c in comparisons if c.words not in {BETTER, SAME} and c.against != "baseline"]
+        others = [c.label for c in comparisons if c.words not in {BETTER, SAME} and c.against != "baseline"]
         hedge = f", with no evidence that it beats {', '.join(others)}" if others else ""
-        return f"Uniform scaling itself came first{hedge}: use it."
+        first = "Uniform scaling itself" if uniform.stand_in is None else "The network nearest to uniform scaling"
+        return f"{first} came first{hedge}: use it."
     if uniform.words == DEPENDS:
         return (
-            "Whether the best network beats uniform scaling depends on the learning rate: use uniform scaling, or "
-            "search again with --lr auto."
+            f"Whether the best network beats {uniform.called} depends on the learning rate: use {uniform.called}, "
+            "or search again with --lr auto."
         )
     if uniform.ci95 is None:
-        return "One seed per network shows no interval: use uniform scaling, or run again with --seeds 2 or more."
+        return f"One seed per network shows no interval: use {uniform.called}, or run again with --seeds 2 or more."
     low, high = (100 * bound for bound in uniform.ci95)
     return (
-        f"No evidence that the best network beats uniform scaling ({low:+.2f} to {high:+.2f} points): "
+        f"No evidence that the best network beats {uniform.called} ({low:+.2f} to {high:+.2f} points): "
         "either will do, and more seeds would narrow this."
     )

@@ -72,10 +72,12 @@ def recommend(result: StudyResult, budget: BudgetResult) -> Recommendation:
 
 
 def _objections(result: StudyResult, budget: BudgetResult, best: NetworkSummary) -> Iterator[_Objection]:
+    if result.nothing:
+        yield _Objection(f"{result.nothing}.", "none", None)
     yield from _by_rate(budget)
     verification = budget.proof.verification
     if verification and best.network.number in verification.diverged:
-        yield _Objection("It diverged on a new seed of verify.", "none", None)
+        yield _Objection(f"It {verification.failure} on a new seed of verify.", "none", None)
     elif verification and verification.smallest_detectable_difference is not None:
         yield from _by_new_seeds(result, budget, verification.verdicts)
     else:
@@ -125,7 +127,7 @@ def _against_uniform(budget: BudgetResult, comparison: Comparison) -> Iterator[_
     if comparison.ci95 is None:
         yield _Objection("One seed per network shows no interval, so luck may have put it first.", "uniform", uniform)
     else:
-        reason = f"It is not shown to beat uniform scaling ({_points(comparison)}): either will do."
+        reason = f"It is not shown to beat {comparison.called} ({_points(comparison)}): either will do."
         yield _Objection(reason, "uniform", uniform)
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
-from scalesearch.analysis.fidelity.chance import chance_of, without_unlearned
+from scalesearch.analysis.failed.networks import all_lost_advice, lost_headline
+from scalesearch.analysis.fidelity.chance import chance_of, nothing_learned, without_unlearned
 from scalesearch.analysis.fidelity.overruled import overruled, overruling_words
 from scalesearch.analysis.fidelity.rate_grid import VALIDATION
 from scalesearch.analysis.fidelity.rate_range import MeasuredRates, measured_rates, tried_of
@@ -48,7 +49,7 @@ class BudgetResult:
         at_cost: how accuracy answers to cost, by which networks that miss the budget are compared; None where all
             meet it, or nothing else was trained that would tell.
         cautions: what a reader must know to compare its networks, sentence by sentence.
-        headline: what stands before the answer: networks that diverged or did not learn.
+        headline: what stands before the answer: that nothing was learned, or which networks failed; and what helps.
     """
 
     facts: BudgetFacts
@@ -68,7 +69,11 @@ class BudgetResult:
 
 @dataclass(frozen=True, slots=True)
 class StudyResult:
-    """The whole result: baseline, budgets, and the Pareto front over all of them by rising cost."""
+    """The whole result: baseline, budgets, and the Pareto front over all of them by rising cost.
+
+    Attributes:
+        nothing: that most trainings learned nothing, in a sentence; empty where enough did.
+    """
 
     manifest: Manifest
     baseline: NetworkSummary | None
@@ -79,6 +84,7 @@ class StudyResult:
     seconds: float
     complete: bool
     rates: MeasuredRates | None = None
+    nothing: str = ""
 
     def recipe_of(self, network: NetworkRecord) -> ProxyRecipe:
         """The recipe that a network is trained by, at the learning rate and by the optimizer that the study settled."""
@@ -101,6 +107,7 @@ def _budget_result(
     records: Sequence[TrialRecord],
     evidence: Sequence[EvidenceRecord],
     at_cost: CostSlope | None,
+    nothing: str,
 ) -> BudgetResult:
     own = sorted(
         (s for s in summaries if s.network.budget == facts.text),
@@ -119,13 +126,13 @@ def _budget_result(
         references=tuple((name, summary) for name, summary in found if summary),
         reliability=reliability([s.level for s in own if s.ranked]),
         comparisons=comparisons,
-        advice=_advice(best, baseline, comparisons, sum(1 for s in own if s.failed)),
+        advice=_advice(best, baseline, comparisons, own, nothing),
         ending=ending,
         surface=response_surface(own, noise_elsewhere(summaries, facts.text)),
         proof=proof,
         at_cost=at_cost,
         cautions=(*_cautions(facts, own, at_cost), *overruling_words(comparisons, check)),
-        headline=_headline(own, baseline),
+        headline=" ".join(text for text in (nothing and f"{nothing}.", lost_headline(own, baseline)) if text),
     )
 
 
@@ -142,26 +149,6 @@ def _compared(
     if baseline:
         others["baseline"] = baseline.network.number
     return overruled(compare_best(best, own, baseline, REFERENCES), best.network.number, others, check)
-
-
-def _headline(own: Sequence[NetworkSummary], baseline: NetworkSummary | None) -> str:
-    """That networks diverged or did not learn: the first thing to know of a budget."""
-    trained = sum(1 for s in own if s.failed or s.accuracies)
-    groups = {
-        "diverged (a loss that is not finite)": [s for s in own if s.failed > s.unlearned],
-        "did not learn (no better than guessing at the end)": [s for s in own if s.failed == s.unlearned > 0],
-    }
-    told = [f"{len(lost)} of {trained} networks {what}: {_some(lost)}" for what, lost in groups.items() if lost]
-    if baseline and baseline.failed:
-        told.append(f"the baseline {baseline.failure}")
-    if not told:
-        return ""
-    return f"{'; '.join(told)}. They are left out of every comparison; a lower --lr would let them train."
-
-
-def _some(networks: Sequence[NetworkSummary]) -> str:
-    names = [" ".join((f"network {s.network.number}", *(f"({n})" for n in s.network.names))) for s in networks[:5]]
-    return ", ".join(names) + (f" and {len(networks) - 5} more" if len(networks) > 5 else "")
 
 
 def _cautions(facts: BudgetFacts, own: Sequence[NetworkSummary], at_cost: CostSlope | None) -> Iterator[str]:
@@ -188,15 +175,19 @@ def noise_elsewhere(summaries: Iterable[NetworkSummary], budget: str) -> Noise |
 
 
 def _advice(
-    best: NetworkSummary | None, baseline: NetworkSummary | None, comparisons: Sequence[Comparison], failed: int
+    best: NetworkSummary | None,
+    baseline: NetworkSummary | None,
+    comparisons: Sequence[Comparison],
+    own: Sequence[NetworkSummary],
+    nothing: str,
 ) -> str:
-    if best is None and failed:
-        return (
-            f"All {failed} networks that were trained diverged or did not learn: lower the learning rate "
-            "(--lr), or look at the network with scalesearch check-base."
-        )
     if best is None:
-        return "Nothing was trained on this budget yet."
+        return all_lost_advice(own) or "Nothing was trained on this budget yet."
+    if nothing:
+        return (
+            "No difference between these networks means anything: more --epochs or images, another --lr or another "
+            "--optimizer may let them learn; scalesearch check-base looks at the network."
+        )
     if best.network.spec == (baseline.network.spec if baseline else None):
         return "This budget is the baseline's own cost: the baseline is its only network."
     return advice(comparisons, costs_more=baseline is not None and best.network.cost > baseline.network.cost)
@@ -223,14 +214,16 @@ def compute_result(
         endings: budget -> why its search ended, where the sampler decides that itself.
         lowered: whether the learning rate was halved because a training diverged.
     """
-    records, evidence = without_unlearned(list(records), list(evidence), chance_of(manifest.data))
+    chance, rows = chance_of(manifest.data), list(records)
+    nothing = nothing_learned((r.outcome for r in rows if r.outcome), chance)
+    records, evidence = without_unlearned(rows, list(evidence), chance)
     at_own_cost = summarize(records)
     at_cost = cost_slopes(at_own_cost, {facts.text: facts.tolerance for facts in manifest.budgets})
     summaries = summarize(records, at_cost) if at_cost else at_own_cost
     baseline = with_role(summaries, "baseline")
     endings = endings or {}
     budgets = tuple(
-        _budget_result(f, summaries, baseline, endings.get(f.text, ""), records, evidence, at_cost.get(f.text))
+        _budget_result(f, summaries, baseline, endings.get(f.text, ""), records, evidence, at_cost.get(f.text), nothing)
         for f in manifest.budgets
     )
     outcomes = [r.outcome for r in records if r.outcome]
@@ -244,6 +237,7 @@ def compute_result(
         seconds=math.fsum(o.seconds for o in outcomes),
         complete=_complete(manifest, summaries, baseline, endings),
         rates=_rates(manifest, evidence, lowered),
+        nothing=nothing,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from scalesearch.analysis.failed.causes import failures_of
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
 from scalesearch.study.record.evidence import EvidenceRecord
@@ -24,7 +25,8 @@ class SeedTable:
         seeds: ascending; those that every network has finished.
         accuracy: float64 [networks, seeds], 0 to 1.
         loss: float64 [networks, seeds], nats.
-        diverged: numbers of networks that are left out because a training of theirs had a loss that was not finite.
+        diverged: numbers of networks that are left out because a training of theirs failed.
+        failure: what those trainings did, in words: `diverged`, `ran out of memory` ...; empty where none is left out.
     """
 
     networks: tuple[NetworkRecord, ...]
@@ -32,6 +34,7 @@ class SeedTable:
     accuracy: Floats
     loss: Floats
     diverged: tuple[int, ...] = ()
+    failure: str = "diverged"
 
     def row(self, trial: int) -> int | None:
         """Where the network of this number is; None when it is not in the table."""
@@ -48,23 +51,26 @@ def told_roles(network: NetworkRecord) -> list[str]:
 
 
 def layout(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> SeedTable:
-    """The complete part of what was trained: every network that never diverged, and the seeds that all of them have.
+    """The complete part of what was trained: networks of which no training failed, and the seeds that all of them have.
 
     The table may be empty: no network, or no seed that all have finished.
     """
     networks: dict[int, NetworkRecord] = {}
     done: dict[int, dict[int, TrainingOutcome]] = {}
     failed: set[int] = set()
+    lost: list[TrainingOutcome] = []
     for network, outcome in pairs:
         networks.setdefault(network.number, network)
         if outcome.accuracy is None or outcome.loss is None:
             failed.add(network.number)
+            lost.append(outcome)
         else:
             done.setdefault(network.number, {})[outcome.seed] = outcome
+    told = failures_of(lost).words or ("was stopped" if lost else "")
     kept = sorted(trial for trial in done if trial not in failed)
     seeds, accuracy = pivoted([{s: o.accuracy or 0.0 for s, o in done[trial].items()} for trial in kept])
     _, loss = pivoted([{s: o.loss or 0.0 for s, o in done[trial].items()} for trial in kept])
-    return SeedTable(tuple(networks[t] for t in kept), seeds, accuracy, loss, tuple(sorted(failed)))
+    return SeedTable(tuple(networks[t] for t in kept), seeds, accuracy, loss, tuple(sorted(failed)), told)
 
 
 def pivoted(rows: Sequence[Mapping[int, float]]) -> tuple[tuple[int, ...], Floats]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from scipy import special
 
 from scalesearch.analysis.equal_cost import CostSlope, Level, level, slopes
+from scalesearch.analysis.failed.causes import Failures, failures_of
 from scalesearch.analysis.noise import Anova, mean_of, one_way_anova
 from scalesearch.study.record import NetworkRecord, TrialRecord
 
@@ -19,8 +20,8 @@ class NetworkSummary:
 
     Attributes:
         accuracies: validation accuracy of each finished training, by seed, 0 to 1.
-        failed: trainings whose loss was not finite, or that learned nothing; a network with one is never ranked.
-        unlearned: those of them that learned nothing (see `analysis.chance`).
+        failed: trainings whose loss was not finite, that learned nothing or ran out of memory; a network with one is
+            never ranked.
         stopped: trainings that a pruner ended or spared; a network with one is not ranked either.
         mean: mean accuracy; None without a finished training.
         sd: over this network's seeds; None with fewer than two.
@@ -29,6 +30,7 @@ class NetworkSummary:
         rank: 1 is the highest shrunk mean among the ranked networks of the budget; None when not ranked.
         off: what is taken off its accuracy to compare it at the budget's exact cost (see `equal_cost`), 0 to 1.
         off_sd: standard error of that, with the sign of its miss.
+        failures: the failed trainings by cause.
     """
 
     network: NetworkRecord
@@ -45,7 +47,12 @@ class NetworkSummary:
     rank: int | None = None
     off: float = 0.0
     off_sd: float = 0.0
-    unlearned: int = 0
+    failures: Failures = field(default_factory=Failures)
+
+    @property
+    def unlearned(self) -> int:
+        """Trainings that learned nothing (see `fidelity.chance`)."""
+        return self.failures.unlearned
 
     @property
     def level(self) -> tuple[float, ...]:
@@ -65,9 +72,7 @@ class NetworkSummary:
     @property
     def failure(self) -> str:
         """What its failed trainings did, in words."""
-        if not self.unlearned:
-            return "diverged"
-        return "did not learn" if self.unlearned == self.failed else "diverged or did not learn"
+        return self.failures.words
 
     @property
     def status(self) -> str:
@@ -103,7 +108,7 @@ def _collect(records: Sequence[TrialRecord], at_cost: Mapping[str, CostSlope]) -
         sd=sd,
         off=off,
         off_sd=off_sd,
-        unlearned=sum(o.status == "failed" and o.loss is not None for o in outcomes),
+        failures=failures_of(outcomes),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scalesearch.analysis.failed.networks import lost_groups
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.scaling.units import over_limit
 
@@ -35,11 +36,7 @@ def _causes(budget: BudgetResult) -> Iterator[str]:
         limit, part = min((max(s.network.violations, key=lambda v: v[1]) for s in over), key=lambda item: item[1])
         yield f"{len(over)} broke a limit (the nearest is {over_limit(limit, part)})"
     if failed := by_status["failed"]:
-        lost = sum(1 for s in failed if s.failed > s.unlearned)
-        if lost:
-            yield f"{lost} diverged (a loss that is not finite)"
-        if lost < len(failed):
-            yield f"{len(failed) - lost} did not learn (no better than guessing at the end)"
+        yield from (f"{len(lost)} {what}" for what, lost in lost_groups(failed))
     if stopped := by_status["stopped"]:
         yield f"{len(stopped)} were given up by the pruner"
 

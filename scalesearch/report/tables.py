@@ -151,7 +151,7 @@ def verdict_table(comparisons: Iterable[Comparison]) -> Table:
     for comparison in comparisons:
         same = comparison.words == SAME
         table.add_row(
-            escape(comparison.against),
+            escape(comparison.label),
             NONE if same else points(comparison.difference),
             points_interval(comparison),
             Text(comparison.words, style=VERDICT_STYLES.get(comparison.words, "")),

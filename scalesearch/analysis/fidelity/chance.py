@@ -83,6 +83,27 @@ def study_learns(outcomes: Iterable[TrainingOutcome], chance: Chance) -> bool:
     return bool(done) and sum(chance.clearly_above(accuracy) for accuracy in done) >= TYPICAL * len(done)
 
 
+def nothing_learned(outcomes: Iterable[TrainingOutcome], chance: Chance) -> str:
+    """What to know of a study of which most has learned nothing, in a sentence; empty for any other.
+
+    Example:
+        >>> done = TrainingOutcome(0, "complete", 0.101, 2.303, 1.0, (), "")
+        >>> nothing_learned([done], Chance(0.1, 2.3026, 2000))
+        'Nothing was learned: of 1 training none is clearly better than guessing (10.0 %)'
+        >>> nothing_learned([replace(done, accuracy=0.5)], Chance(0.1, 2.3026, 2000))
+        ''
+    """
+    found = list(outcomes)
+    done = [outcome.accuracy for outcome in found if outcome.accuracy is not None]
+    if not done or study_learns(found, chance):
+        return ""
+    above = sum(chance.clearly_above(accuracy) for accuracy in done)
+    said = "Hardly anything was learned" if above else "Nothing was learned"
+    number = f"{len(done)} training{'' if len(done) == 1 else 's'}"
+    are = f"only {above} {'is' if above == 1 else 'are'}" if above else "none is"
+    return f"{said}: of {number} {are} clearly better than guessing ({100 * chance.accuracy:.1f} %)"
+
+
 def without_unlearned(
     records: Sequence[TrialRecord], evidence: Sequence[EvidenceRecord], chance: Chance
 ) -> tuple[list[TrialRecord], list[EvidenceRecord]]:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from scalesearch.analysis.failed.causes import OUT
+
 Role = Literal["baseline", "deepest", "widest"]
 ROLES: tuple[Role, ...] = ("baseline", "deepest", "widest")
 
@@ -41,21 +43,23 @@ class Tried:
     Attributes:
         role: of which network.
         step: its rate, in steps from the centre.
-        accuracy: 0 to 1; None where it diverged or learned nothing.
+        accuracy: 0 to 1; None where it failed.
         unlearned: whether it ended no better than guessing, with a finite loss.
+        out_of_memory: whether it did not fit the device.
     """
 
     role: Role
     step: int
     accuracy: float | None
     unlearned: bool = False
+    out_of_memory: bool = False
 
     @property
     def told(self) -> str:
         """Its accuracy in %, or what it did instead."""
         if self.accuracy is not None:
             return f"{100 * self.accuracy:.1f}"
-        return "did not learn" if self.unlearned else "diverged"
+        return "did not learn" if self.unlearned else OUT if self.out_of_memory else "diverged"
 
 
 def rate_at(optimizer: str, step: float) -> float:
@@ -95,6 +99,8 @@ def _settled(own: Sequence[Tried], centre: int, extensions: int) -> int | list[i
         return first
     best = best_step(own)
     if best is None:
+        if any(t.out_of_memory for t in own):  # at no other rate would it fit
+            return unsettled(own)
         other = _another(own)
         return [other] if len(known) - 3 < extensions + 1 and abs(other) <= LAST else unsettled(own)
     beyond = best - 1 if best == min(known) else best + 1 if best == max(known) else None

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from scalesearch.analysis.failed.causes import OUT
 from scalesearch.analysis.fidelity.chance import Chance
 from scalesearch.analysis.fidelity.rate_grid import (
     LAST,
@@ -82,21 +83,31 @@ class MeasuredRates:
     @property
     def unlearned(self) -> tuple[Role, ...]:
         """The networks that learned at no rate."""
-        return tuple(role for role in ROLES if role not in self.best and any(t.role == role for t in self.tried))
+        lost = [role for role in ROLES if role not in self.best and any(t.role == role for t in self.tried)]
+        return tuple(role for role in lost if role not in self.out_of_memory)
+
+    @property
+    def out_of_memory(self) -> tuple[Role, ...]:
+        """The networks that did not fit the device at some rate."""
+        return tuple(role for role in ROLES if any(t.role == role and t.out_of_memory for t in self.tried))
 
     @property
     def words(self) -> str:
-        """The table in a sentence or two."""
+        """The table in a sentence or two; a rate that no short training speaks for is said to be none."""
         told = "; ".join(f"{role} {row}" for role in ROLES if (row := _row(self, role)))
         rate = f"{self.common / 2**self.lowered:.3g}"
-        chosen = (
-            f"each network has its own rate, {rate} for the baseline, by a rule through the three"
-            if self.own
-            else f"{rate} for all networks"
+        chosen = f"{rate} for all networks"
+        if self.own:
+            chosen = f"each network has its own rate, {rate} for the baseline, by a rule through the three"
+        if not self.best:
+            chosen = f"nothing was learned at any of these rates, and {rate} is taken for want of a better one"
+        lowered = "; halved once, because a training diverged or learned nothing" if self.lowered else ""
+        lost = [f" The {role} learned at none of these rates." for role in self.unlearned if self.best]
+        lost += [f" The {role} {OUT}." for role in self.out_of_memory]
+        return (
+            f"{self.optimizer}, measured by short trainings: {chosen}{lowered}. Accuracy in % by rate: {told}."
+            f"{''.join(lost)}"
         )
-        lowered = "; halved once, because a training diverged" if self.lowered else ""
-        lost = "".join(f" The {role} learned at none of these rates." for role in self.unlearned)
-        return f"{self.optimizer}, measured by short trainings: {chosen}{lowered}. Accuracy in % by rate: {told}.{lost}"
 
 
 def _row(found: MeasuredRates, role: Role) -> str:
@@ -221,7 +232,7 @@ def tried_of(
             role: Role = record.network.roles[0]  # type: ignore[assignment]
             unlearned = chance.ended_at(record.outcome)
             accuracy = None if unlearned else record.outcome.accuracy
-            tried.append(Tried(role, steps[record.stage.factor], accuracy, unlearned))
+            tried.append(Tried(role, steps[record.stage.factor], accuracy, unlearned, record.outcome.out_of_memory))
             networks[role] = record.network
     return tried, networks
 

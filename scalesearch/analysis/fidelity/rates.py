@@ -62,7 +62,7 @@ class RateCheck:
         changed: whether another network leads at some rate by more than the noise.
         overtaking: the networks that do.
         untuned: networks that another rate suits better by more than the noise.
-        diverged: rate -> numbers of networks that are left out because a training of theirs diverged there.
+        diverged: rate -> numbers of networks that are left out because a training of theirs failed there.
         seeds: of each network at each rate, the fewest.
         words: the headline where the order changes.
     """
@@ -103,7 +103,7 @@ def rate_check(layouts: Mapping[float, SeedTable]) -> RateCheck | None:
     overtaking = _overtaking(tables, names) if seeds > 1 else ()
     untuned = _untuned(tables, names) if seeds > 1 else ()
     diverged = {rate: lay.diverged for rate, lay in sorted(layouts.items()) if lay.diverged}
-    said = [_order_words(leaders, overtaking, names, seeds), *_rate_words(untuned), *_diverged_words(diverged)]
+    said = [_order_words(leaders, overtaking, names, seeds), *_rate_words(untuned), *_diverged_words(layouts)]
     return RateCheck(
         leaders=leaders,
         agreements={
@@ -212,8 +212,9 @@ def _rate_words(untuned: Sequence[Untuned]) -> list[str]:
     return [f"The study's rate does not suit every network: {said}."]
 
 
-def _diverged_words(diverged: Mapping[float, Sequence[int]]) -> list[str]:
+def _diverged_words(layouts: Mapping[float, SeedTable]) -> list[str]:
     return [
-        f"At {said_rate(rate)} network {', '.join(map(str, numbers))} diverged, and is left out."
-        for rate, numbers in diverged.items()
+        f"At {said_rate(rate)} network {', '.join(map(str, table.diverged))} {table.failure}, and is left out."
+        for rate, table in sorted(layouts.items())
+        if table.diverged
     ]

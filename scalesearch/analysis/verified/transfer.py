@@ -28,13 +28,14 @@ class TransferAt:
         cost: what the networks cost there over the baseline, in words such as `8x`.
         networks: numbers that are compared; `distinct` of them are different networks there, and are ranked.
         seeds: of each.
-        rank: of the found coefficients there among the distinct ones, 1 is first; None where their network diverged.
+        rank: of the found coefficients there among the distinct ones, 1 is first; None where their network failed.
         leader: number of the network that leads there.
         leader_name: with the names under which it was proposed.
         agreement: of the order at phi = 1 with that at phi; its regret is what the found coefficients lack there.
         status: `leads`; `not shown otherwise` (another has a higher mean, within the noise); `no longer leads`.
-        diverged: numbers that are left out because a training of theirs diverged.
+        diverged: numbers that are left out because a training of theirs failed.
         lost: whether the found network is one of them.
+        failure: what the trainings of those left out did: `diverged`, `ran out of memory` ...
         apart: largest over smallest cost of the networks there, minus 1; accuracies are as they were measured.
     """
 
@@ -50,6 +51,7 @@ class TransferAt:
     status: Status
     diverged: tuple[int, ...]
     lost: bool
+    failure: str
     apart: float
 
     @property
@@ -80,7 +82,7 @@ def transfer(budget: str, found: int, at_one: SeedTable, at_phi: Mapping[float, 
         at_phi: phi -> trainings there; a network has the number of the one at phi = 1 that it comes from.
 
     Returns:
-        None when no phi has two networks in common with phi = 1, the found one among them or diverged.
+        None when no phi has two networks in common with phi = 1, the found one among them or failed.
     """
     results = [_at(phi, found, at_one, layout) for phi, layout in sorted(at_phi.items())]
     kept = tuple(result for result in results if result)
@@ -121,6 +123,7 @@ def _at(phi: float, found: int, at_one: SeedTable, larger: SeedTable) -> Transfe
         status="no longer leads" if lost else _status(best == mine, measured),
         diverged=larger.diverged,
         lost=lost,
+        failure=larger.failure,
         apart=max(n.cost for n in larger.networks) / min(n.cost for n in larger.networks) - 1,
     )
 
@@ -167,7 +170,7 @@ def _words(found: TransferAt) -> str:
         "no longer leads": f"they no longer lead: {found.leader_name} is better by {regret}",
     }[found.status]
     if found.lost:
-        said = "their network diverged"
+        said = f"their network {found.failure}"
     parts = [f"At phi {found.phi:g} ({found.cost}) {said}"]
     if found.distinct < 2:
         return f"{parts[0]}; all {found.networks} coefficients give one network there."
@@ -180,7 +183,7 @@ def _words(found: TransferAt) -> str:
         parts.append(f"their costs there are up to {100 * found.apart:.1f} % apart, which is not taken off")
     others = [number for number in found.diverged if not (found.lost and len(found.diverged) == 1)]
     if others:
-        parts.append(f"left out, because a training diverged: network {', '.join(map(str, others))}")
+        parts.append(f"left out, because a training {found.failure}: network {', '.join(map(str, others))}")
     return f"{'; '.join(parts)}."
 
 

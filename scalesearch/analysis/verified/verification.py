@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from scalesearch.analysis.equal_cost import CostSlope
+from scalesearch.analysis.failed.causes import OUT
 from scalesearch.analysis.fidelity.overruled import word_under
 from scalesearch.analysis.fidelity.rates import RateCheck
 from scalesearch.analysis.paired import NOTHING, PairedTable, against, detectable, seeds_to_detect
@@ -57,13 +58,14 @@ class Verification:
     Attributes:
         found: number of the network that the search put first.
         search_mean: its mean accuracy in the search, on the validation split; None where it is not known.
-        mean: its mean accuracy on the new seeds; None when it diverged there.
+        mean: its mean accuracy on the new seeds; None when it failed there.
         search_lead: its lead over uniform scaling in the search; None when that is itself, or is not there.
         lead: the same on the new seeds.
         smallest_detectable_difference: of two networks of usual noise, by one comparison, with a power of 80 %; None
             with one seed.
         seeds_for_half: seeds that would see half of it; None when no number within reason would.
-        diverged: numbers of networks that are left out because a training of theirs diverged.
+        diverged: numbers of networks that are left out because a training of theirs failed.
+        failure: what those trainings did: `diverged`, `ran out of memory` ...
     """
 
     budget: str
@@ -78,6 +80,7 @@ class Verification:
     smallest_detectable_difference: float | None
     seeds_for_half: int | None
     diverged: tuple[int, ...]
+    failure: str = "diverged"
 
     @property
     def words(self) -> str:
@@ -110,14 +113,15 @@ def verify_budget(
 
     Returns:
         None when there is nothing to say yet: no seed that all networks have, or the found network is not among them.
-        When the found network diverged there are no verdicts, and `words` say so.
+        When the found network failed there are no verdicts, and `words` say so.
     """
     row = table.row(found)
     search_mean = search_means.get(found)
     if found in table.diverged:
         return Verification(
-            budget, split, found, table.seeds, search_mean, None, (), None, None, None, None, table.diverged
-        )
+            budget, split, found, table.seeds, search_mean, None, (), None, None, None, None, table.diverged,
+            table.failure,
+        )  # fmt: skip
     if row is None or not table.seeds or len(table.networks) < 2:
         return None
     raw, unsure = table, [0.0] * len(table.networks)
@@ -139,6 +143,7 @@ def verify_budget(
         smallest_detectable_difference=smallest,
         seeds_for_half=seeds_to_detect(smallest / 2, paired.sd, len(table.networks)) if paired and smallest else None,
         diverged=table.diverged,
+        failure=table.failure,
     )
 
 
@@ -187,9 +192,10 @@ def _lost(found: Verification) -> str:
     others = len(found.diverged) - 1
     plural = "" if others == 1 else "s"
     more = f", and so did {others} other network{plural}" if others else ""
+    helps = "with a smaller --batch-size" if found.failure == OUT else "at a lower learning rate (--lr)"
     return (
-        f"The search's choice, network {found.found}, diverged on a new seed{more}: it is not to be trusted as it is. "
-        "Lower the learning rate (--lr) and search again."
+        f"The search's choice, network {found.found}, {found.failure} on a new seed{more}: it is not to be trusted as "
+        f"it is. Search again {helps}."
     )
 
 
@@ -197,7 +203,7 @@ def _left_out(found: Verification) -> str:
     if not found.diverged:
         return ""
     plural = "s" if len(found.diverged) > 1 else ""
-    return f"Left out, because a training diverged: network{plural} {', '.join(map(str, found.diverged))}."
+    return f"Left out, because a training {found.failure}: network{plural} {', '.join(map(str, found.diverged))}."
 
 
 def _curse(found: Verification) -> str:

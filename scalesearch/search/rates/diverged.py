@@ -9,7 +9,7 @@ from scalesearch.analysis.fidelity.rate_grid import VALIDATION
 from scalesearch.search.rates.ranging import Recipes
 from scalesearch.study import StudyStore
 from scalesearch.study.manifest import DataFacts
-from scalesearch.study.record import OUT_OF_MEMORY, NetworkRecord, TrainingOutcome
+from scalesearch.study.record import NetworkRecord, TrainingOutcome
 
 
 class Diverged(Exception):  # noqa: N818 (no error: the search goes on at half the rate)
@@ -34,7 +34,7 @@ def lowers_once(
     def watch(network: NetworkRecord, outcome: TrainingOutcome) -> None:
         if recipes.rates is None or store.lowered:
             return
-        diverged = outcome.status == "failed" and not outcome.note.startswith(OUT_OF_MEMORY)
+        diverged = outcome.status == "failed" and not outcome.out_of_memory
         if not diverged and not (learns and chance.ended_at(outcome)):
             return
         name = f"network {network.number}" + (f" ({', '.join(network.names)})" if network.names else "")

@@ -172,7 +172,9 @@ class ShortListener(Silent):
     @override
     def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         rate = job.recipe.learning_rate if job.recipe else 0.0
-        ended = "diverged" if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.1f} %"
+        ended = f"accuracy {100 * outcome.accuracy:.1f} %" if outcome.accuracy is not None else "diverged"
+        if outcome.out_of_memory:
+            ended = outcome.note
         if self.chance.ended_at(outcome):
             ended += ", no better than guessing"
         self.listener.note(f"{network.names[0]} at learning rate {rate:g}: {ended}, {outcome.seconds:.1f} s")

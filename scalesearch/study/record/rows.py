@@ -36,7 +36,8 @@ class TrainingOutcome:
 
     Attributes:
         seed: of initialisation, data order and augmentation.
-        status: `complete`; `failed` when a loss was not finite; `stopped` when a pruner ended it, or spared it.
+        status: `complete`; `failed` when a loss was not finite or memory ran out; `stopped` when a pruner ended it, or
+            spared it.
         accuracy: validation accuracy after the last epoch, 0 to 1; None unless complete.
         loss: validation cross-entropy after the last epoch, in nats; None unless complete. The analysis counts a
             training that learned nothing as failed, and keeps its loss.
@@ -56,6 +57,11 @@ class TrainingOutcome:
     finished_at: str
     note: str = ""
     learning_rate: float | None = None
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether it failed for want of memory."""
+        return self.status == "failed" and self.note.startswith(OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ def telling_whose(baseline: Baseline, spec: NetworkSpec) -> Iterator[None]:
     except (ScaleSearchError, torch.OutOfMemoryError):
         raise
     except Exception as error:
+        if _wants_memory(error):
+            raise torch.OutOfMemoryError(str(error)) from error
         if isinstance(baseline, ClosedFormBaseline):
             raise
         if hidden := hidden_library(error):
@@ -79,6 +81,18 @@ class WorkerSetup(Setup):
     @override
     def worker(self) -> Worker:
         return ProxyWorker(self)
+
+
+def _wants_memory(error: Exception) -> bool:
+    """Whether a device without an error of its own for that has run out of memory: the CPU, MPS, cuBLAS.
+
+    Example:
+        >>> [_wants_memory(RuntimeError(f"{text} (x)")) for text in ("DefaultCPUAllocator: can't allocate memory", "x")]
+        [True, False]
+    """
+    said = str(error).lower()
+    known = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(text in said for text in known))
 
 
 class ProxyWorker(Worker):
@@ -141,7 +155,13 @@ class ProxyWorker(Worker):
         )
 
     def estimate(self, spec: NetworkSpec) -> float:
-        """Seconds of a whole training, from a few steps of it; what the first steps set up is not counted."""
+        """Seconds of a whole training, from a few steps of it; what the first steps set up is not counted.
+
+        Raises:
+            ScaleSearchError: it does not fit the device.
+        """
+        import torch
+
         from scalesearch.data.device import DeviceSplit
         from scalesearch.training.proxy import EVAL_BATCH, ProxyData, train_proxy
         from scalesearch.training.steps import whole_seconds
@@ -154,8 +174,15 @@ class ProxyWorker(Worker):
             val = DeviceSplit(full.val.images[:EVAL_BATCH], full.val.labels[:EVAL_BATCH])
             short = replace(recipe, epochs=1)
             data = ProxyData(train, val, full.normalization)
-            with telling_whose(self.setup.baseline, spec):
-                return train_proxy(lambda: self._build(spec), data, short, 0).seconds
+            try:
+                with telling_whose(self.setup.baseline, spec):
+                    return train_proxy(lambda: self._build(spec), data, short, 0).seconds
+            except torch.OutOfMemoryError:
+                raise ScaleSearchError(
+                    f"{OUT_OF_MEMORY} on {self.device}: a training of {self.setup.baseline.name} at "
+                    f"{spec.resolution_px} px in batches of {recipe.batch_size}; allowed: a smaller --batch-size, "
+                    "fewer --workers, a smaller --budget"
+                ) from None
 
         seconds(WARM_STEPS)
         images = len(full.train.labels), len(full.val.labels)

@@ -1,0 +1,1 @@
+"""Trainings that failed: why, which networks were lost to them, and what would let them train."""
