@@ -28,13 +28,13 @@ class BudgetQueue:
                 self.add(proposal.shares, {"proposal": index, "roles": list(proposal.roles)})
 
     def add(self, shares: Shares, attributes: dict[str, Any]) -> None:
-        """Put a point at the end."""
+        """Put a point at the end of the queue, with its shares to the last bit beside its place in the square."""
         u, v = square_from_shares(shares)
         kept = [shares.depth, shares.width, shares.resolution]
         self.budget.enqueue({"u": u, "v": v}, {**attributes, "shares": kept})
 
     def waiting(self) -> bool:
-        """Whether any point is left in it."""
+        """Whether any point is left in the queue."""
         return any(t.state is TrialState.WAITING for t in self.budget.trials())
 
     def shares(self, trial: Trial) -> Shares:

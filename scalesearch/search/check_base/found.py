@@ -84,7 +84,7 @@ class BaseCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether none does."""
+        """Whether no finding stands in the way of a search."""
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:

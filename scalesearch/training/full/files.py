@@ -75,7 +75,7 @@ class Trained:
 
     @property
     def outcome(self) -> TrainingOutcome:
-        """As the executors and the progress view know it."""
+        """The part of it that the executors and the progress view know."""
         return TrainingOutcome(
             self.seed, self.status, self.accuracy, self.loss, self.seconds, self.curve, self.finished_at, self.note
         )
