@@ -133,11 +133,11 @@ def test_what_verify_found_at_a_phi_is_the_members_mark():
 
     (budget,) = case().budgets
     agreement = RankAgreement(**{**dict.fromkeys(RankAgreement.__dataclass_fields__), "regret": 0.0})
-    at = TransferAt(2.0, "4x", 3, 3, 2, 1, 1, "1", agreement, "leads", (), "At phi 2 they still lead.")
+    at = TransferAt(2.0, "4x", 3, 3, 2, 1, 1, "1", agreement, "leads", (), lost=False, apart=0.0)
     proved = replace(budget, proof=replace(budget.proof, transfer=Transfer("2x", 1, (at,))))
     found = export_family(replace(case(), budgets=(proved,)), phis=(2, 3))
     assert [(m.mark, m.extrapolated) for m in found.members] == [("verified: leads", False), ("extrapolated", True)]
-    assert "At phi 2 they still lead." in found.heading
+    assert "At phi 2 (4x) the coefficients found at phi 1 still lead" in found.heading
 
 
 def test_names_of_members_are_identifiers_and_tell_phi_apart():
