@@ -113,6 +113,7 @@ class Progress(Listener):
         self._estimate: float | None = None
         self._accuracies: dict[int, list[float]] = defaultdict(list)
         self._networks: dict[int, Watched] = {}
+        self.short = ""
 
     @override
     def preflight(self, plan: Preflight) -> None:
@@ -130,6 +131,7 @@ class Progress(Listener):
     @override
     def started(self, job: Job, network: Watched) -> None:
         self._networks[job.number] = network
+        self.short = ""
         if self._started is None:
             self._started = time.monotonic()
 
@@ -146,6 +148,10 @@ class Progress(Listener):
     @override
     def note(self, text: str) -> None:
         self.console.print(f"note: {text}", markup=False, highlight=False)
+
+    @override
+    def short_trainings(self, done: int, about: int) -> None:
+        self.short = f"learning rate: {done} of about {about} short trainings"
 
     def time_left(self) -> str:
         """From what has been trained so far; before the first training ends, from the estimate."""
@@ -264,4 +270,5 @@ class LiveProgress(Progress):
             state = f"epoch {point.epoch}, accuracy {100 * point.accuracy:.2f} %" if point else "first epoch"
             names = f" ({', '.join(network.names)})" if network.names else ""
             rows.add_row(f"network {job.number}{names}", Text(architecture(network.spec)), f"seed {job.seed}", state)
-        return Group(bar, head, rows, Text(self.best(), style="green"))
+        short = [Text(self.short)] if self.short else []
+        return Group(bar, head, *short, rows, Text(self.best(), style="green"))

@@ -37,6 +37,7 @@ from scalesearch.study.again import place_of
 from scalesearch.study.config import StudyConfig, override
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.training.full.request import Means, TrainRequest
+from scalesearch.training.workers.local import ENDING
 
 T = TypeVar("T")
 
@@ -229,7 +230,9 @@ def _show_comparisons(results: Sequence[StudyResult], as_json: bool) -> None:
 
 def _watched(paths: StudyPaths, as_json: bool, work: Callable[[Listener], T], again: str | None = None) -> T:
     """Do the work under a progress view; when it is interrupted, say how to go on and leave."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a closed terminal ends nothing
+            signal.signal(number, signal.default_int_handler)
     onlooker = console(stderr=True)
     try:
         if onlooker.is_terminal and not onlooker.is_dumb_terminal and not as_json:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scalesearch.networks.spec import NetworkSpec
+from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.candidates import NARROWER
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost.latency import STEADY
 from scalesearch.scaling.realize import Candidate
+from scalesearch.search.check_base.costs import DIMENSIONS, Sweeps
 from scalesearch.search.prepare import Prepared, data_facts
 from scalesearch.search.rates.ranging import planned_range
 from scalesearch.search.samplers import Proposal
@@ -93,8 +95,20 @@ def measure_ahead(prepared: Prepared) -> None:
 
 
 def cautions(prepared: Prepared) -> tuple[str, ...]:
-    """What to know of networks that are smaller in one dimension, of sizes that do not run, of a measured cost."""
-    return (*_far(prepared), *_not_running(prepared), *_timing(prepared))
+    """What to know of arguments that change nothing, of networks that are smaller in one dimension, of sizes that do
+    not run, of a measured cost.
+    """
+    return (*_ignored(prepared), *_far(prepared), *_not_running(prepared), *_timing(prepared))
+
+
+def _ignored(prepared: Prepared) -> Iterator[str]:
+    """What `check-base` calls a problem: an argument of a user's function on which nothing can be spent."""
+    if not isinstance(prepared.baseline, UserBaseline):
+        return
+    sweeps = Sweeps(prepared.baseline, prepared.task)
+    if found := [sweeps.told_ignored(dimension) for dimension in DIMENSIONS if sweeps.ignored(dimension)]:
+        name = prepared.baseline.name
+        yield f"{'; '.join(found)}: nothing can be spent on it (look closer with: scalesearch check-base {name})"
 
 
 def _far(prepared: Prepared) -> Iterator[str]:

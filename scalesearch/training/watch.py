@@ -140,6 +140,9 @@ class Listener(Protocol):
     def note(self, text: str) -> None:
         """Something a user should know."""
 
+    def short_trainings(self, done: int, about: int) -> None:
+        """So many trainings that measure the learning rate have ended; a study's own are counted without them."""
+
 
 class Silent(Listener):
     """A listener that does nothing."""
@@ -166,4 +169,8 @@ class Silent(Listener):
 
     @override
     def note(self, text: str) -> None:
+        pass
+
+    @override
+    def short_trainings(self, done: int, about: int) -> None:
         pass

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 
 from scalesearch.errors import BaseError, InfeasibleError, UsageError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
-from scalesearch.networks.registry import get_baseline
+from scalesearch.networks.native import native_baseline
 from scalesearch.networks.user.call import ARGUMENTS
 from scalesearch.networks.user.function import FunctionBaseline, UserBaseline
 from scalesearch.scaling.coefficients import parse_budget
@@ -37,9 +36,9 @@ def check_base(
 
     Args:
         ref: as `--base` takes it.
-        resolution_px: of the unscaled network; None takes its own.
+        resolution_px: of the unscaled network; None takes what `run` takes: its own, or the images' where smaller.
         num_classes: None takes its own; the same for `in_channels`.
-        native_px: of the images, for a user's function that does not say its own resolution.
+        native_px: of the images; None where there are none.
         budget: that is to be met, within `tolerance` (0 takes what `run` takes).
         recipe: by which a few steps are trained; None takes that of a study of this baseline.
 
@@ -54,15 +53,13 @@ def check_base(
         raise UsageError(f"--resolution is {resolution_px} px; allowed: 1 or more")
     parse_budget(budget)
     try:
-        baseline = get_baseline(ref, resolution_px or native_px)
+        baseline = native_baseline(ref, resolution_px=resolution_px or 0, images_px=native_px or 0).baseline
     except (BaseError, InfeasibleError) as error:
         return BaseCheck(ref, (Finding("problem", "import", str(error)),))
     own = baseline.task
     task = Task(
         own.num_classes if num_classes is None else num_classes, own.in_channels if in_channels is None else in_channels
     )
-    if resolution_px is not None:
-        baseline = replace(baseline, spec=replace(baseline.spec, resolution_px=resolution_px))
     fit = partial(_fit, baseline, task, budget, tolerance)
     return _checked(baseline, task, recipe or config_from_dict({"base": ref}).proxy, fit)
 

@@ -73,8 +73,15 @@ class Sweeps:
         return {multiplier: point for (name, multiplier), point in self.points.items() if name == dimension}
 
     def ignored(self, dimension: str) -> bool:
-        """Whether the cost is the same at every multiplier."""
-        return len({point.macs for point in self.along(dimension).values()}) == 1
+        """Whether the cost is the same at every multiplier that runs, some above 1 among them."""
+        points = self.along(dimension)
+        return bool(points) and max(points) > 1 and len({point.macs for point in points.values()}) == 1
+
+    def told_ignored(self, dimension: str) -> str:
+        """That a dimension changes nothing, in words."""
+        points = self.along(dimension)
+        cost = f"{points[min(points)].macs:,}"
+        return f"{dimension} is ignored: {cost} multiply-adds at every value from {min(points):g} to {max(points):g}"
 
 
 def output_findings(sweeps: Sweeps) -> Iterator[Finding]:
@@ -102,8 +109,7 @@ def dimension_findings(sweeps: Sweeps, dimension: str) -> Iterator[Finding]:
     macs = {multiplier: point.macs for multiplier, point in points.items()}
     ends = f"from {min(macs):g} to {max(macs):g}"
     if sweeps.ignored(dimension):
-        cost = f"{next(iter(macs.values())):,}"
-        yield Finding("problem", dimension, f"{dimension} is ignored: {cost} multiply-adds at every value {ends}")
+        yield Finding("problem", dimension, sweeps.told_ignored(dimension))
         return
     falls = next(((low, high) for low, high in itertools.pairwise(macs) if macs[high] < macs[low]), None)
     if falls:

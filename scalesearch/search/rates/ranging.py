@@ -6,7 +6,7 @@ They are stages of evidence in the study's database, so that nothing is repeated
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from typing_extensions import override
@@ -164,10 +164,16 @@ def _by_its_recipe(stage: StageSource, opened: OpenTrial) -> OpenTrial:
 
 
 class ShortListener(Silent):
-    """Tells short trainings as notes: they are none of those that a study counts."""
+    """Tells short trainings as notes, with a count of their own: they are none of those that a study counts.
 
-    def __init__(self, listener: Listener, chance: Chance) -> None:
-        self.listener, self.chance = listener, chance
+    Args:
+        done: short trainings that have ended.
+        about: that the range test usually takes.
+    """
+
+    def __init__(self, listener: Listener, chance: Chance, done: int, about: int) -> None:
+        self.listener, self.chance, self.done, self.about = listener, chance, done, about
+        listener.short_trainings(done, about)
 
     @override
     def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
@@ -177,7 +183,13 @@ class ShortListener(Silent):
             ended = outcome.note
         if self.chance.ended_at(outcome):
             ended += ", no better than guessing"
-        self.listener.note(f"{network.names[0]} at learning rate {rate:g}: {ended}, {outcome.seconds:.1f} s")
+        self.done += 1
+        self.about = max(self.about, self.done)
+        self.listener.short_trainings(self.done, self.about)
+        self.listener.note(
+            f"learning rate: {self.done} of about {self.about} short trainings: {network.names[0]} at {rate:g}: "
+            f"{ended}, {outcome.seconds:.1f} s"
+        )
 
 
 def measure(
@@ -199,10 +211,12 @@ def measure(
         listener.note(_announced(networks, dataset, recipe, prepared))
         executor = make_executor(replace(prepared.setup(), dataset=dataset), workers)
         try:
+            told = ShortListener(listener, chance, _tried(store), usual_trainings(networks))
             while wave := _wave(store, recipe, networks, chance):
+                told.about = max(told.about, told.done + len(wave))
                 steps = sorted({step for _, step in wave})
                 source = RangeSource([_stage(prepared, store, recipe, step, networks, wave) for step in steps])
-                loop = Loop(store, executor, ShortListener(listener, chance), window=workers + 1, deadline=deadline)
+                loop = Loop(store, executor, told, window=workers + 1, deadline=deadline)
                 if not loop.run(source):
                     return None
         finally:
@@ -211,6 +225,15 @@ def measure(
     if found and found.rates:
         listener.note(f"learning rate: {found.rates.words}")
     return found
+
+
+def _tried(store: StudyStore) -> int:
+    return sum(record.stage.purpose == "range" for record in store.evidence())
+
+
+def usual_trainings(networks: Collection[str]) -> int:
+    """Short trainings that usually settle the rate of these networks: four of the baseline, three of each corner."""
+    return 4 + 3 * (len(networks) - 1)
 
 
 def _wave(
@@ -242,7 +265,7 @@ def _announced(
     whole = prepared.recipe.epochs * len(prepared.dataset.train)
     few = "" if steps >= BATCHES else f", which is {steps} steps, and fewer than {BATCHES} tell little of a rate"
     return (
-        f"measuring the learning rate of {recipe.optimizer} first: about {4 + 3 * (len(networks) - 1)} short trainings "
+        f"measuring the learning rate of {recipe.optimizer} first: about {usual_trainings(networks)} short trainings "
         f"({', '.join(networks)}) on {images:,} images each, where a training of the study sees {whole:,}{few}; "
         f"--lr {CENTRES[recipe.optimizer]:g} gives one instead"
     )

@@ -203,9 +203,11 @@ def _leave_with_parent() -> None:
 
 
 def start(setup: Setup, reports: Any, cancelled: Any) -> None:
-    """Initialise a worker process: it ignores Ctrl-C (the parent decides) and ends when the parent dies."""
+    """Initialise a worker process: what ends a study is for the parent to decide, with whom it ends."""
     global _setup, _reports, _cancelled
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     sys.stderr = cast(TextIO, Diagnostics(sys.stderr))

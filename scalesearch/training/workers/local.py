@@ -24,6 +24,11 @@ from scalesearch.training.workers.base import EpochDone, Event, Executor, Job, J
 from scalesearch.training.workers.machine import choose_place, clean_start, usable_cores
 
 T = TypeVar("T")
+ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end a study, where the system has them: the last is that of a terminal that was closed."""
+
+HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[int]()
+
 NOBODY = -1
 """No job has this number."""
 
@@ -47,12 +52,17 @@ def _context() -> multiprocessing.context.BaseContext:
 
 
 def _start_server() -> None:
-    """Start the server with Ctrl-C blocked: while it imports, it would answer one with a traceback."""
+    """Start the server with Ctrl-C blocked: while it imports, it would answer one with a traceback.
+
+    What a closed terminal sends stays blocked in it, in the tracker of shared memory and in all workers: the study's
+    own process hears it and ends them in order.
+    """
     choose_place()
     with clean_start():
-        resource_tracker.ensure_running()  # before the block, which it would lift
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HANGUP)
         try:
+            resource_tracker.ensure_running()  # before Ctrl-C is blocked, which it would lift
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             forkserver.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -60,7 +70,7 @@ def _start_server() -> None:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C and SIGTERM back for a moment, in the main thread (no other gets them).
+    """Keep what ends a study (Ctrl-C, SIGTERM, SIGHUP) back for a moment, in the main thread (no other gets them).
 
     Processes start in the first `submit`, which waits for the server's imports. Interrupted in there, the pool would
     not know a process that is about to start, and it could not be ended.
@@ -69,7 +79,7 @@ def _interrupts_held() -> Iterator[None]:
         yield
         return
     held: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
     before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in numbers}
     try:
         yield
