@@ -14,7 +14,11 @@ from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.user.call import load
+from scalesearch.scaling.candidates import near
+from scalesearch.scaling.coefficients import parse_budget
 from scalesearch.scaling.cost import count
+from scalesearch.scaling.questions.surface import explore_space
+from scalesearch.scaling.realize import make_surface
 from scalesearch.search.check_base.training import training_findings
 from scalesearch.study.config import ProxyRecipe
 
@@ -47,3 +51,11 @@ def test_where_it_does_not_run_it_is_refused_in_one_line(name, width):
     with pytest.raises(ScaleSearchError, match=rf"{name}.* width {width / 1000:g}") as refused:
         baseline.amount("params", NetworkSpec((1000,), (width,), 32, unit="thousandth"), TASK)
     assert "\n" not in str(refused.value)
+
+
+def test_space_shows_the_networks_that_there_are_as_a_study_enumerates_them():
+    baseline = get_baseline(HOSTILE["rounds_up"], 32)
+    found = explore_space(baseline, TASK, parse_budget("2x"))
+    there = near(make_surface(baseline, TASK, parse_budget("2x"), 0.02), 0.0).surface
+    assert {n.spec for n in found.networks} == {m.spec for m in there.members}
+    assert found.tolerance == there.tolerance

@@ -72,7 +72,8 @@ def explore_space(
     """
     surface = _surface(baseline, task, budget, tolerance)
     own, plan = baseline.macs(baseline.spec, task), plan or StudySize()
-    lattice = lattice_with(points or default_points(baseline))
+    # Where networks were enumerated there are no others, and each is at its own place.
+    lattice = tuple(m.shares for m in surface.members) or lattice_with(points or default_points(baseline))
     networks = _networks(surface, lattice, own)
     target, trained = round(surface.target), 0 if surface.ratio == 1 else min(plan.trials, len(networks))
     return SpaceReport(
