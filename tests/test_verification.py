@@ -434,7 +434,7 @@ def test_the_result_file_holds_plain_values():
     stored = json.loads(json.dumps(verification_to_dict(found), allow_nan=False))
     assert stored["seeds"] == [5000, 5001, 5002, 5003, 5004]
     assert set(stored["verdict"][0]) == {
-        "budget", "against", "trial", "difference", "ci95", "p_holm", "words", "seeds",
+        "budget", "against", "trial", "difference", "ci95", "p_holm", "words", "seeds", "near",
     }  # fmt: skip
     assert stored["verdict"][0]["against"] == "depth" and len(stored["verdict"][0]["ci95"]) == 2
     assert stored["smallest_detectable_difference"] == found.smallest_detectable_difference
@@ -444,3 +444,16 @@ def test_references_come_in_their_usual_order():
     names = tuple(REFERENCES)
     found = verified(as_layout(("baseline", *reversed(names), ""), 0.8 + noise(7, 3)), 6)
     assert [v.against for v in found.verdicts] == [*names, "baseline"]
+
+
+def test_a_network_that_stands_for_uniform_is_not_called_uniform():
+    """No network is at uniform: the nearest stands for it, and every sentence says so."""
+    layout = as_layout(("", "uniform+depth", "width"), 0.8 + noise(3, 4) + [[0.05], [0.0], [0.0]])
+    first, nearest, last = layout.networks
+    layout = replace(layout, networks=(first, replace(nearest, stands_for=("uniform",)), last))
+    found = verified(layout, 0, n0=0.85, n1=0.8)
+    assert [v.called for v in found.verdicts] == ["width", "near uniform+depth"]
+    assert "The search's choice beats the network nearest to uniform scaling on new seeds (+" in found.words
+    assert "; better than width, near uniform+depth." in found.words
+    own = verified(layout, 1, n0=0.85, n1=0.8)
+    assert own.words.startswith("The search's choice is the network nearest to uniform scaling; ")

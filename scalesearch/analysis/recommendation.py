@@ -95,13 +95,13 @@ def _by_rate(budget: BudgetResult) -> Iterator[_Objection]:
 def _by_new_seeds(result: StudyResult, budget: BudgetResult, verdicts: tuple[Verdict, ...]) -> Iterator[_Objection]:
     worse = sorted((v for v in verdicts if v.words == WORSE), key=lambda v: v.difference)
     for verdict in worse:
-        reason = f"On new seeds it is worse than {verdict.against} ({_points(verdict)})."
+        reason = f"On new seeds it is worse than {verdict.called} ({_points(verdict)})."
         yield _Objection(reason, verdict.against, _numbered(result, budget, verdict.number))
     open_ones = [v for v in verdicts if v.words == NO_EVIDENCE]
     for verdict in sorted(open_ones, key=lambda v: "baseline" not in v.against.split("+")):
         names = verdict.against.split("+")
         if "uniform" in names or _costs_less(result, budget, names):
-            reason = f"On new seeds it is not shown to beat {_called(names)} ({_points(verdict)})."
+            reason = f"On new seeds it is not shown to beat {_called(verdict)} ({_points(verdict)})."
             yield _Objection(reason, verdict.against, _numbered(result, budget, verdict.number))
 
 
@@ -166,10 +166,11 @@ def _numbered(result: StudyResult, budget: BudgetResult, trial: int) -> NetworkS
     return next((summary for summary in known if summary.network.number == trial), None)
 
 
-def _called(names: list[str]) -> str:
+def _called(verdict: Verdict) -> str:
+    names = verdict.against.split("+")
     if "uniform" in names:
-        return "uniform scaling"
-    return "the baseline, which costs less" if "baseline" in names else " and ".join(names)
+        return "the network nearest to uniform scaling" if "uniform" in verdict.near else "uniform scaling"
+    return "the baseline, which costs less" if "baseline" in names else verdict.called.replace("+", " and ")
 
 
 def _points(one: Verdict | Comparison) -> str:

@@ -47,7 +47,7 @@ def probability(p: float | None) -> str:
 def verdict_cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
     """What a table shows of a verdict: against, difference, interval, p, words."""
     difference = NONE if verdict.words == SAME else points(verdict.difference)
-    return verdict.against, difference, interval(verdict.ci95), probability(verdict.p_holm), verdict.words
+    return verdict.called, difference, interval(verdict.ci95), probability(verdict.p_holm), verdict.words
 
 
 def _verification(found: Verification) -> Iterator[RenderableType]:

@@ -39,6 +39,7 @@ class Verdict:
         p_holm: two-sided, adjusted for the number of comparisons; None where there is none.
         words: of the found network, by `p_holm`; see `verdict`.
         seeds: trainings of each.
+        near: those of the names that no network has, and for which this one, the nearest, stands.
     """
 
     budget: str
@@ -49,6 +50,12 @@ class Verdict:
     p_holm: float | None
     words: str
     seeds: int
+    near: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """The names as people read them."""
+        return "+".join(f"near {name}" if name in self.near else name for name in self.against.split("+"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +176,8 @@ def _name(network: NetworkRecord) -> str:
 
 
 def _same(budget: str, name: str, table: SeedTable, row: int) -> Verdict:
-    return Verdict(budget, name, table.networks[row].number, 0.0, None, None, SAME, len(table.seeds))
+    mine = table.networks[row]
+    return Verdict(budget, name, mine.number, 0.0, None, None, SAME, len(table.seeds), mine.stands_for)
 
 
 def _verdicts(
@@ -183,7 +191,12 @@ def _verdicts(
     for other, one in zip(others, against(table.accuracy, row, others, unsure), strict=True):
         network = table.networks[other]
         word = word_under(check, one.words, one.ci95, mine.number, network.number)
-        found.append(Verdict(budget, _name(network), network.number, one.difference, one.ci95, one.p_holm, word, seeds))
+        found.append(
+            Verdict(
+                budget, _name(network), network.number, one.difference, one.ci95, one.p_holm, word, seeds,
+                network.stands_for,
+            )
+        )  # fmt: skip
     order = [*REFERENCES, "network", "baseline"]
     return (*same, *sorted(found, key=lambda v: (order.index(v.against.split("+")[0].split(" ")[0]), v.number)))
 
@@ -233,7 +246,7 @@ def _reach(found: Verification) -> str:
 
 def _adjusted(found: Verification) -> str:
     """Names whose own interval leaves out 0, although the family of comparisons takes that back."""
-    names = [v.against for v in found.verdicts if v.words == NO_EVIDENCE and v.ci95 and not v.ci95[0] <= 0 <= v.ci95[1]]
+    names = [v.called for v in found.verdicts if v.words == NO_EVIDENCE and v.ci95 and not v.ci95[0] <= 0 <= v.ci95[1]]
     if not names:
         return ""
     count = sum(v.p_holm is not None for v in found.verdicts)
@@ -247,7 +260,7 @@ def _headline(found: Verification) -> str:
     told = [
         f"{word} than {', '.join(names)}"
         for word in CLAIMS
-        if (names := [v.against for v in found.verdicts if v.words == word])
+        if (names := [v.called for v in found.verdicts if v.words == word])
     ]
     rest = " and ".join(told) if told else "no difference to any network was shown"
     return f"{_against_uniform(found)}; {rest}."
@@ -257,13 +270,14 @@ def _against_uniform(found: Verification) -> str:
     uniform = next((v for v in found.verdicts if "uniform" in v.against.split("+")), None)
     if uniform is None:
         return "Uniform scaling was not among the networks"
+    called = "the network nearest to uniform scaling" if "uniform" in uniform.near else "uniform scaling"
     if uniform.words == SAME or uniform.ci95 is None:
-        return "The search's choice is uniform scaling itself"
+        return f"The search's choice is {called}{'' if uniform.near else ' itself'}"
     low, high = (f"{100 * bound:+.2f}" for bound in uniform.ci95)
     numbers = f"({100 * uniform.difference:+.2f} points, 95 % interval {low} to {high})"
     if uniform.words == BETTER:
-        return f"The search's choice beats uniform scaling on new seeds {numbers}"
-    return f"The search's choice against uniform scaling: {uniform.words} {numbers}"
+        return f"The search's choice beats {called} on new seeds {numbers}"
+    return f"The search's choice against {called}: {uniform.words} {numbers}"
 
 
 def verification_to_dict(found: Verification) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def _verdicts(ax: Axes, panel: Verification) -> None:
             low, high = (100 * bound for bound in verdict.ci95)
             ax.plot([low, high], [position, position], color=colour, linewidth=2, solid_capstyle="round")
         ax.plot(100 * verdict.difference, position, "o", color=colour, markersize=7)
-    names = [f"{literal_text(v.against)}: {v.words}" for v in shown]
+    names = [f"{literal_text(v.called)}: {v.words}" for v in shown]
     ax.set_yticks(range(len(shown)), names, fontsize=9.5)
     ax.set_ylim(len(shown) - 0.4, -0.6)
     if not shown:
