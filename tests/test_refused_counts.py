@@ -10,6 +10,7 @@ import pytest
 from fake_executor import World
 from synthetic import study
 
+from scalesearch.analysis.failed.causes import Failures
 from scalesearch.analysis.untrained import untrained
 from scalesearch.cli import run_study as session
 from scalesearch.errors import ScaleSearchError
@@ -127,6 +128,9 @@ def test_a_study_with_one_trained_network_leaves_with_0(planted_world, call, tmp
     assert (code, "error" in err) == (0, False)
 
 
+NONE = Failures()
+
+
 def emptied(**changes):
     """A synthetic study whose networks are all as `changes` makes them, one sentence expected."""
     result = study()
@@ -135,18 +139,20 @@ def emptied(**changes):
     return replace(result, complete=True, budgets=(replace(budget, networks=networks), *result.budgets[1:]))
 
 
-def change(summary, *, off=False, excess=(), failed=0, stopped=0):
+def change(summary, *, off=False, excess=(), failures=NONE, stopped=0):
     cost = 1.1 * summary.network.target
     network = replace(summary.network, excess=excess)
     network = replace(network, cost=cost, within_tolerance=False) if off else network
     untrained_too = {"accuracies": (), "seeds": ()} if off or excess else {}
-    return replace(summary, network=network, failed=failed, stopped=stopped, **untrained_too)
+    return replace(summary, network=network, failures=failures, stopped=stopped, **untrained_too)
 
 
 CAUSES = [
     ({"off": True}, "missed it by more than 2 % (the nearest by 10.0 %)"),
     ({"excess": (("max_params", 0.25),)}, "broke a limit (the nearest is 25.0 % over max-params)"),
-    ({"failed": 1}, "diverged (a loss that is not finite)"),
+    ({"failures": Failures(diverged=1)}, "diverged (a loss that is not finite)"),
+    ({"failures": Failures(out_of_memory=2)}, "ran out of memory"),
+    ({"failures": Failures(unlearned=1)}, "did not learn (no better than guessing at the end)"),
     ({"stopped": 1}, "were given up by the pruner"),
 ]
 
@@ -161,7 +167,7 @@ def test_every_cause_is_told_with_its_number(changes, said):
 
 
 def test_a_study_that_is_not_ended_or_has_networks_is_not_blamed():
-    assert untrained(replace(emptied(failed=1), complete=False)) == ()
+    assert untrained(replace(emptied(failures=Failures(diverged=1)), complete=False)) == ()
     assert untrained(replace(study(), complete=True)) == ()
 
 

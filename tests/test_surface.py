@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from synthetic import Plan, networks_of, study
 
+from scalesearch.analysis.failed.causes import Failures
 from scalesearch.analysis.response import surface as module
 from scalesearch.analysis.response.optimum import _areas, percent
 from scalesearch.analysis.response.polynomials import FLAT_GRID, Polynomial, scheffe
@@ -52,7 +53,6 @@ def summary(
         accuracies=tuple(values.values()),
         losses=tuple(losses.values()),
         seconds=(1.0,) * len(values),
-        failed=0,
     )
 
 
@@ -349,7 +349,7 @@ def test_a_quadratic_that_is_fitted_and_tested_lacks_nothing():
 def test_networks_without_a_rank_or_shares_are_left_out():
     rows = networks(TEN, 2, peak, 0.003)
     others = [
-        replace(rows[0], failed=1),
+        replace(rows[0], failures=Failures(diverged=1)),
         replace(rows[1], network=replace(rows[1].network, number=98, shares=None)),
         replace(rows[2], network=replace(rows[2].network, number=99, within_tolerance=False)),
     ]

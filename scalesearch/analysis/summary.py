@@ -20,8 +20,6 @@ class NetworkSummary:
 
     Attributes:
         accuracies: validation accuracy of each finished training, by seed, 0 to 1.
-        failed: trainings whose loss was not finite, that learned nothing or ran out of memory; a network with one is
-            never ranked.
         stopped: trainings that a pruner ended or spared; a network with one is not ranked either.
         mean: mean accuracy; None without a finished training.
         sd: over this network's seeds; None with fewer than two.
@@ -30,7 +28,8 @@ class NetworkSummary:
         rank: 1 is the highest shrunk mean among the ranked networks of the budget; None when not ranked.
         off: what is taken off its accuracy to compare it at the budget's exact cost (see `equal_cost`), 0 to 1.
         off_sd: standard error of that, with the sign of its miss.
-        failures: the failed trainings by cause.
+        failures: trainings whose loss was not finite, that learned nothing or ran out of memory; a network with one is
+            never ranked.
     """
 
     network: NetworkRecord
@@ -38,7 +37,6 @@ class NetworkSummary:
     accuracies: tuple[float, ...]
     losses: tuple[float, ...]
     seconds: tuple[float, ...]
-    failed: int
     stopped: int = 0
     mean: float | None = None
     sd: float | None = None
@@ -53,6 +51,11 @@ class NetworkSummary:
     def unlearned(self) -> int:
         """Trainings that learned nothing (see `fidelity.chance`)."""
         return self.failures.unlearned
+
+    @property
+    def failed(self) -> int:
+        """Trainings that failed, however they did."""
+        return self.failures.all
 
     @property
     def level(self) -> tuple[float, ...]:
@@ -102,7 +105,6 @@ def _collect(records: Sequence[TrialRecord], at_cost: Mapping[str, CostSlope]) -
         accuracies=accuracies,
         losses=tuple(o.loss for o in done if o.loss is not None),
         seconds=tuple(o.seconds for o in outcomes),
-        failed=sum(o.status == "failed" for o in outcomes),
         stopped=sum(o.status == "stopped" for o in outcomes),
         mean=mean,
         sd=sd,
