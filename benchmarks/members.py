@@ -4,7 +4,7 @@
 
 For every network of `tests/strangers` at 32 and 64 px: the networks within each tolerance, the tolerance that is taken,
 whether they had to be looked for outside of the triangle of shares, and how many of them the default command trains
-(`scalesearch run --base NAME --budget 2x`, 11 networks at most). Prints Markdown.
+(`scalesearch run --base NAME --budget 2x`, 12 at most, the references included). Prints Markdown.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 import statistics
 import subprocess
 import sys
@@ -117,3 +119,16 @@ def test_docstrings_say_what_a_thing_is():
         if line.strip().startswith(('"""Of ', '"""See '))
     ]
     assert vague == []
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_imports_is_there(page):
+    """Every `from scalesearch... import ...` of its examples."""
+    text = page.read_text(encoding="utf-8").replace("\\n", "\n")
+    found = re.findall(r"^\W*from (scalesearch[\w.]*) import ([\w, ]+)", text, re.MULTILINE)
+    for module, names in found:
+        for name in names.split(","):
+            assert hasattr(importlib.import_module(module), name.strip()), (module, name)

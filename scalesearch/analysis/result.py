@@ -38,11 +38,11 @@ class BudgetResult:
 
     Attributes:
         networks: every network of the budget, ranked ones first.
-        best: the highest mean accuracy on budget; None when nothing was trained.
+        best: the highest shrunk mean accuracy on budget; None when nothing was trained.
         references: name and network of each reference that was proposed.
         reliability: seed spread, network spread and ICC; None when seeds were not repeated.
         comparisons: the best against each reference and the baseline.
-        advice: what to do with it, in one sentence.
+        advice: what to do with it, in a sentence or two.
         ending: why its search ended, where the sampler decides that itself.
         surface: accuracy over the shares.
         proof: what `verify` has found.

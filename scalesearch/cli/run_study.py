@@ -149,7 +149,7 @@ def check(
 
 
 def train_fully(paths: StudyPaths, ask: TrainRequest, means: Means, as_json: bool) -> None:
-    """Train in full; the arguments are those of `training.train`."""
+    """Train in full; the arguments are those of `training.full.train`."""
     from scalesearch.training.full import compared, train, trainings_to_dict
 
     done = _watched(

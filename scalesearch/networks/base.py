@@ -155,7 +155,7 @@ class Baseline(ABC):
         return (self.identity(),)
 
     def call_form(self) -> str:
-        """How a user's code is called, one of the forms of `networks.user_line`; empty for every other baseline."""
+        """How a user's code is called, one of the forms of `networks.user.line`; empty for every other baseline."""
         return ""
 
     def smallest(self) -> NetworkSpec:

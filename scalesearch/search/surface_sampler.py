@@ -29,7 +29,7 @@ _SPACE: dict[str, BaseDistribution] = {"u": FloatDistribution(0.0, 1.0), "v": Fl
 
 
 class SurfaceSampler(BaseSampler):
-    """Chooses each training where it tells most about which network is best; see `analysis.allocation`.
+    """Chooses each training where it tells most about which network is best; see `response.allocation`.
 
     Args:
         candidates: one point of each network.

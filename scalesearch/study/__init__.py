@@ -1,4 +1,4 @@
-"""A study on disk: its folder (`folder`) and its Optuna database (`store`)."""
+"""A study on disk: its folder (`folder`) and its Optuna database (`database`)."""
 
 from __future__ import annotations
 

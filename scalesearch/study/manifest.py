@@ -98,7 +98,7 @@ class Manifest:
         baseline_px: native resolution of the baseline as it was searched; 0 in studies made before it was kept.
         baseline_identity: of code that is not scalesearch's own (see `Baseline.identity`); empty for its own.
         exponents: of cost in depth, width and resolution, which lay out the surface.
-        baseline_call: how a user's code is called (see `networks.user_line`); empty for others, and where it was
+        baseline_call: how a user's code is called (see `networks.user.line`); empty for others, and where it was
             not recorded.
         optimizer: that networks are trained with; empty in studies from before it could be chosen by the network.
     """

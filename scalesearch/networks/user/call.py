@@ -42,7 +42,7 @@ class UserCall(ABC):
     @property
     @abstractmethod
     def form(self) -> str:
-        """How the code is called: one of the forms of `networks.user_line`."""
+        """How the code is called: one of the forms of `networks.user.line`."""
 
     @abstractmethod
     def make(self, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> Any:

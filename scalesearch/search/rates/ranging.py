@@ -1,4 +1,4 @@
-"""The range test: short trainings before the search that settle the learning rate; see `analysis.rate_range`.
+"""The range test: short trainings before the search that settle the learning rate; see `fidelity.rate_range`.
 
 They are stages of evidence in the study's database, so that nothing is repeated after an interruption.
 """
