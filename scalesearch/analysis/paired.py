@@ -113,9 +113,9 @@ class PairedTable:
         """Compare two rows.
 
         Args:
-            extra: standard error of what the two rows were corrected by, against each other.
             among: number of comparisons that the interval and p hold for together (Bonferroni), named before any
                 result was seen.
+            extra: standard error of what the two rows were corrected by, against each other.
         """
         value = float((self.table[first] - self.table[second]).mean())
         if self.sd < NOTHING:  # the seeds made no difference at all

@@ -78,7 +78,8 @@ def build_network(
     Args:
         base: as `--base` takes it.
         depths: blocks of each stage.
-        widths: channels of each stage, as `NetworkSpec` counts them.
+        widths: channels of each stage, as its family counts them: output channels (EfficientNet), inner channels
+            (ResNet), growth rate (DenseNet), channels of the MLP (ViT).
         resolution: side of the square image, in pixels.
         num_classes: outputs of the classifier.
         in_channels: of the image.

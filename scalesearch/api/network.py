@@ -116,7 +116,7 @@ class FoundNetwork:
 
     @property
     def verdicts(self) -> tuple[Comparison, ...]:
-        """The best network of a budget against each reference and the baseline; none of any other network."""
+        """The best network of a budget against each reference and the baseline; empty for any other network."""
         chosen = self._own_budget()
         return chosen.comparisons if chosen else ()
 
@@ -148,7 +148,7 @@ class FoundNetwork:
 
     @property
     def recommendation(self) -> Recommendation | None:
-        """Whether this best network of a budget is the one to take, and else which; None of any other network."""
+        """Whether this best network of a budget is the one to take, and else which; None for any other network."""
         chosen = self._own_budget()
         return recommend(self.result, chosen) if chosen else None
 
