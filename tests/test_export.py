@@ -133,7 +133,7 @@ def test_what_verify_found_at_a_phi_is_the_members_mark():
 
     (budget,) = case().budgets
     agreement = RankAgreement(**{**dict.fromkeys(RankAgreement.__dataclass_fields__), "regret": 0.0})
-    at = TransferAt(2.0, "4x", 3, 3, 2, 1, 1, "1", agreement, "leads", (), lost=False, failure="", apart=0.0)
+    at = TransferAt(2.0, "4x", 3, 3, 2, 1, 1, "1", agreement, "leads", (), failure="", apart=0.0)
     proved = replace(budget, proof=replace(budget.proof, transfer=Transfer("2x", 1, (at,))))
     found = export_family(replace(case(), budgets=(proved,)), phis=(2, 3))
     assert [(m.mark, m.extrapolated) for m in found.members] == [("verified: leads", False), ("extrapolated", True)]

@@ -135,7 +135,7 @@ def measured_rates(
     if common is not None or "baseline" not in rows:
         top = min(tops.values(), default=_top(every["baseline"], chance.images))
         if common is not None:
-            top = min(max(statistics.fmean(tops.values()), common - 0.5), common + 0.5)
+            top = _within_half_a_step(statistics.fmean(tops.values()), common)
         rate = rate_at(optimizer, top)
         return MeasuredRates(optimizer, tuple(tried), best, rate, 0.0, 0.0, (rate, rate), cost, lowered)
     base = math.log(best["baseline"])
@@ -160,7 +160,11 @@ def _top(own: Sequence[Tried], images: int) -> float:
         return top
     as_good = [t.step for t in own if t.accuracy is not None and highest - t.accuracy <= luck(highest, images)]
     usual = min(as_good, key=_from_usual)
-    return min(max(top, usual - 0.5), usual + 0.5)
+    return _within_half_a_step(top, usual)
+
+
+def _within_half_a_step(place: float, step: int) -> float:
+    return min(max(place, step - 0.5), step + 0.5)
 
 
 def luck(accuracy: float, images: int) -> float:

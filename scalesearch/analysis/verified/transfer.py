@@ -34,7 +34,6 @@ class TransferAt:
         agreement: of the order at phi = 1 with that at phi; its regret is what the found coefficients lack there.
         status: `leads`; `not shown otherwise` (another has a higher mean, within the noise); `no longer leads`.
         diverged: numbers that are left out because a training of theirs failed.
-        lost: whether the found network is one of them.
         failure: what the trainings of those left out did: `diverged`, `ran out of memory` ...
         apart: largest over smallest cost of the networks there, minus 1; accuracies are as they were measured.
     """
@@ -50,7 +49,6 @@ class TransferAt:
     agreement: RankAgreement
     status: Status
     diverged: tuple[int, ...]
-    lost: bool
     failure: str
     apart: float
 
@@ -122,7 +120,6 @@ def _at(phi: float, found: int, at_one: SeedTable, larger: SeedTable) -> Transfe
         agreement=measured,
         status="no longer leads" if lost else _status(best == mine, measured),
         diverged=larger.diverged,
-        lost=lost,
         failure=larger.failure,
         apart=max(n.cost for n in larger.networks) / min(n.cost for n in larger.networks) - 1,
     )
@@ -169,7 +166,7 @@ def _words(found: TransferAt) -> str:
         f"{regret})",
         "no longer leads": f"they no longer lead: {found.leader_name} is better by {regret}",
     }[found.status]
-    if found.lost:
+    if found.rank is None:
         said = f"their network {found.failure}"
     parts = [f"At phi {found.phi:g} ({found.cost}) {said}"]
     if found.distinct < 2:
@@ -181,7 +178,7 @@ def _words(found: TransferAt) -> str:
         parts.append(f"{found.networks} coefficients give {found.distinct} different networks there")
     if found.apart > EXACT:
         parts.append(f"their costs there are up to {100 * found.apart:.1f} % apart, which is not taken off")
-    others = [number for number in found.diverged if not (found.lost and len(found.diverged) == 1)]
+    others = [number for number in found.diverged if not (found.rank is None and len(found.diverged) == 1)]
     if others:
         parts.append(f"left out, because a training {found.failure}: network {', '.join(map(str, others))}")
     return f"{'; '.join(parts)}."
@@ -207,6 +204,4 @@ def transfer_to_dict(found: Transfer) -> dict[str, Any]:
 
 
 def _at_to_dict(one: TransferAt) -> dict[str, Any]:
-    content = dataclasses.asdict(one)
-    del content["lost"]  # `diverged` says it
-    return {**content, "words": one.words}
+    return {**dataclasses.asdict(one), "words": one.words}

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from typing_extensions import override
-
-from scalesearch.export.library import Family, LibraryProbe
-from scalesearch.export.python.library import PythonLibrary, classes_of, hidden
+from scalesearch.export.library import Family
+from scalesearch.export.python.library import PythonLibrary
 from scalesearch.export.text import module, render
 from scalesearch.export.timm.adapted import written
 from scalesearch.export.timm.written import CLASSES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import Tensor, nn
+    pass
 
 _DOCSTRING = """{{ family.heading }}
 
@@ -81,11 +77,3 @@ class TimmPythonLibrary(PythonLibrary):
     def check(self, family: Family) -> None:
         """Refuse an argument of timm's that cannot be written."""
         self.files(family)
-
-    @override
-    def probe(self, folder: Path, module: str, builder: str, own: nn.Module, images: Tensor) -> LibraryProbe:
-        from scalesearch.export.check.torch_probe import compare, import_file
-
-        with hidden("scalesearch"):
-            network = getattr(import_file(folder, module), builder)(classes_of(own, images), images.shape[1])
-        return compare(network, own, images, own.state_dict())
