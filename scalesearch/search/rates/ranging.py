@@ -35,6 +35,9 @@ COST, TYPICAL = 0.12, 17.0
 """Part of a study that the range test may cost, and its usual cost in trainings of the baseline: four of it, and three
 of each corner at twice the cost, with one more here and there."""
 
+OWN_TRAININGS, CORNER_TRAININGS = 4, 3
+"""Short trainings that usually settle the baseline, and each corner."""
+
 PARTS = (0.05, 0.25)
 """Least and largest part of a proxy that one short training is."""
 
@@ -118,7 +121,7 @@ def planned_range(prepared: Prepared) -> tuple[int, float]:
     part = wanted / (recipe.epochs * len(dataset.train))
     targets = [space.surface.target for space in prepared.budgets if not space.is_baseline]
     ratio = max(targets, default=0.0) / prepared.meter.cost(prepared.baseline.spec)
-    own, each = 4, 3 * len(CORNERS) if targets else 0
+    own, each = OWN_TRAININGS, CORNER_TRAININGS * len(CORNERS) if targets else 0
     return own + each, part * (own + each * ratio)
 
 
@@ -233,7 +236,7 @@ def _tried(store: StudyStore) -> int:
 
 def usual_trainings(networks: Collection[str]) -> int:
     """Short trainings that usually settle the rate of these networks: four of the baseline, three of each corner."""
-    return 4 + 3 * (len(networks) - 1)
+    return OWN_TRAININGS + CORNER_TRAININGS * (len(networks) - 1)
 
 
 def _wave(
