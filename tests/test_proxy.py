@@ -15,15 +15,8 @@ from scalesearch.errors import DeviceError
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.study.config import ProxyRecipe
-from scalesearch.training.proxy import (
-    ProxyData,
-    augment,
-    epoch_order,
-    learning_rate_factor,
-    make_optimizer,
-    resolve_device,
-    train_proxy,
-)
+from scalesearch.training.batches import ProxyData, augment, epoch_order
+from scalesearch.training.proxy import learning_rate_factor, make_optimizer, resolve_device, train_proxy
 
 RECIPE = ProxyRecipe(epochs=2, batch_size=16, learning_rate=0.05)
 

@@ -21,9 +21,10 @@ from scalesearch.scaling.cost import count_agreement
 from scalesearch.search.check_base.training import training_findings
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.training.average import WeightAverage, constant_decay
+from scalesearch.training.batches import ProxyData
 from scalesearch.training.full.loop import FullData, FullTraining
 from scalesearch.training.full.recipe import TrainRecipe
-from scalesearch.training.proxy import ProxyData, train_proxy
+from scalesearch.training.proxy import train_proxy
 
 TASK = Task(3, 1)
 RECIPE = ProxyRecipe(epochs=2, batch_size=8, learning_rate=0.05)

@@ -23,6 +23,7 @@ from scalesearch.networks.spec import spec_to_dict
 from scalesearch.networks.user.call import load
 from scalesearch.study import StudyPaths
 from scalesearch.study.config import ProxyRecipe
+from scalesearch.training.batches import ProxyData
 from scalesearch.training.full import train
 from scalesearch.training.full.loop import FullTraining
 from scalesearch.training.full.of_study import STUDY, chosen_recipe, study_recipe
@@ -30,7 +31,7 @@ from scalesearch.training.full.plan import plan
 from scalesearch.training.full.recipe import PARTS, TrainRecipe, load_recipe, recipe_to_toml, without
 from scalesearch.training.full.schedule import learning_rate, peak_rate
 from scalesearch.training.full.told import recipe_notes
-from scalesearch.training.proxy import ProxyData, StoppedEarly, learning_rate_factor, train_proxy
+from scalesearch.training.proxy import StoppedEarly, learning_rate_factor, train_proxy
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from scalesearch.errors import MissingExtraError
+from scalesearch.training.batches import augment, epoch_order, keyed_generator
 from scalesearch.training.full.recipe import TrainRecipe
-from scalesearch.training.proxy import augment, epoch_order, keyed_generator
 
 Transform = Callable[[Image.Image], Image.Image]
 

@@ -20,12 +20,13 @@ from scalesearch.data.device import DeviceSplit, Normalization
 from scalesearch.networks.placed import layout_for, placed
 from scalesearch.study.record import EpochPoint
 from scalesearch.training.average import WeightAverage
+from scalesearch.training.batches import Batches
 from scalesearch.training.full.checkpoint import checkpoints, save_checkpoint, use_newest
 from scalesearch.training.full.images import augmented, epoch_batches
 from scalesearch.training.full.optimizer import make_full_optimizer
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.full.schedule import average_decay, learning_rate, patience_epochs
-from scalesearch.training.proxy import Batches, ShouldStop, StoppedEarly, evaluate, set_bn_momentum
+from scalesearch.training.proxy import ShouldStop, StoppedEarly, evaluate, set_bn_momentum
 from scalesearch.training.steps import descend
 
 SAVE_EVERY_SECONDS = 120.0

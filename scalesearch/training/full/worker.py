@@ -23,12 +23,13 @@ from scalesearch.networks.placed import placed
 from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.study.manifest import library_versions, utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
+from scalesearch.training.batches import EVAL_BATCH, Batches
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import WEIGHTS, Trained, read_trained, write_trained
 from scalesearch.training.full.logs import LogRun, open_logs
 from scalesearch.training.full.loop import FullData, FullTraining
 from scalesearch.training.full.recipe import TrainRecipe
-from scalesearch.training.proxy import EVAL_BATCH, Batches, StoppedEarly, evaluate, resolve_device
+from scalesearch.training.proxy import StoppedEarly, evaluate, resolve_device
 from scalesearch.training.steps import whole_seconds
 from scalesearch.training.weights import save_weights
 from scalesearch.training.workers.base import Job, Setup, Worker

@@ -33,7 +33,7 @@ from scalesearch.user_code.hidden import hidden_library
 if TYPE_CHECKING:
     import torch
 
-    from scalesearch.training.proxy import ProxyData
+    from scalesearch.training.batches import ProxyData
 
 WARM_STEPS, TIMED_STEPS = 3, 8
 CACHE_BYTES = 2**30
@@ -112,7 +112,7 @@ class ProxyWorker(Worker):
     def data(self, px: int) -> ProxyData:
         """Both splits at `px`, resized once and kept on the device."""
         from scalesearch.data.device import normalization, to_device
-        from scalesearch.training.proxy import ProxyData
+        from scalesearch.training.batches import ProxyData
 
         if px not in self._splits:
             while self._splits and sum(map(_size, self._splits.values())) > CACHE_BYTES:
@@ -163,7 +163,8 @@ class ProxyWorker(Worker):
         import torch
 
         from scalesearch.data.device import DeviceSplit
-        from scalesearch.training.proxy import EVAL_BATCH, ProxyData, train_proxy
+        from scalesearch.training.batches import EVAL_BATCH, ProxyData
+        from scalesearch.training.proxy import train_proxy
         from scalesearch.training.steps import whole_seconds
 
         full, recipe = self.data(spec.resolution_px), self.setup.recipe
