@@ -169,6 +169,27 @@ def test_all_is_every_reference_that_the_study_has(study):
         plan(fewer, ask(against=("depth",)), "", study.trainings)
 
 
+def test_a_network_that_stands_for_a_reference_is_called_near_it_and_keeps_its_folder(study):
+    result = load_result(study)
+    (budget,) = result.budgets
+    near = dataclasses.replace(
+        budget,
+        networks=tuple(
+            dataclasses.replace(n, network=dataclasses.replace(n.network, stands_for=("uniform",)))
+            if "uniform" in n.network.roles
+            else n
+            for n in budget.networks
+        ),
+    )
+    asked = ask(against=("uniform", "depth"))
+    there = plan(result, asked, "", study.trainings)
+    stood = plan(dataclasses.replace(result, budgets=(near,)), asked, "", study.trainings)
+    assert "uniform" in [one.label for one in there]
+    assert [one.label.replace("near uniform", "uniform") for one in stood] == [one.label for one in there]
+    assert "near uniform" in [one.label for one in stood] and "near depth" not in [one.label for one in stood]
+    assert [one.folder for one in stood] == [one.folder for one in there]
+
+
 def test_another_phi_is_the_scaled_network(study):
     half, two = plan(load_result(study), ask(phis=(0.5, 2.0)), "", study.trainings)
     assert (half.label, two.label) == ("phi 0.5", "phi 2")

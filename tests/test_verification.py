@@ -455,5 +455,9 @@ def test_a_network_that_stands_for_uniform_is_not_called_uniform():
     assert [v.called for v in found.verdicts] == ["width", "near uniform+depth"]
     assert "The search's choice beats the network nearest to uniform scaling on new seeds (+" in found.words
     assert "; better than width, near uniform+depth." in found.words
+    assert (
+        "In the search it led the network nearest to uniform scaling by +5.00 points, on new seeds and other "
+        in found.words
+    )
     own = verified(layout, 1, n0=0.85, n1=0.8)
     assert own.words.startswith("The search's choice is the network nearest to uniform scaling; ")

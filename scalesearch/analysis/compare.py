@@ -47,6 +47,7 @@ class Row:
         words: of compound against this one: `better`, `worse`, `no evidence of a difference`, `not known (one seed)`;
             or why there is no accuracy; empty for compound itself.
         printed: the paper's row of this name.
+        near: those of the names that no network has, and for which this one, the nearest, stands.
     """
 
     names: tuple[str, ...]
@@ -57,6 +58,12 @@ class Row:
     ci95: tuple[float, float] | None
     words: str
     printed: Printed | None
+    near: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """The names as people read them."""
+        return tuple(f"near {name}" if name in self.near else name for name in self.names)
 
     @property
     def is_compound(self) -> bool:
@@ -173,6 +180,7 @@ def _row(
     summary: NetworkSummary, baseline: NetworkSummary, gap: PairedVerdict | None, paper: Mapping[str, Printed]
 ) -> Row:
     names = _names(summary)
+    near = tuple(name for name in names if name in summary.network.stands_for)
     return Row(
         names=names,
         summary=summary,
@@ -181,7 +189,8 @@ def _row(
         difference=gap.difference if gap else None,
         ci95=gap.joint_ci95 if gap else None,
         words=_verdict(summary, gap),
-        printed=next((paper[name] for name in names if name in paper), None),
+        printed=next((paper[name] for name in names if name in paper and name not in near), None),
+        near=near,
     )
 
 
@@ -213,9 +222,11 @@ def _words(rows: Sequence[Row]) -> str:
     told = [
         f"{lead} {', '.join(names)}"
         for word, lead in (("better", "better than"), ("worse", "worse than"), (NO_EVIDENCE, f"{NO_EVIDENCE} to"))
-        if (names := ["+".join(row.names) for row in rows if row.words == word])
+        if (names := ["+".join(row.called) for row in rows if row.words == word])
     ]
-    return f"Compound scaling: {'; '.join(told)}." if told else "Nothing can be said of compound scaling yet."
+    near = any(COMPOUND in row.near for row in rows)
+    who = "The network nearest to compound scaling" if near else "Compound scaling"
+    return f"{who}: {'; '.join(told)}." if told else "Nothing can be said of compound scaling yet."
 
 
 def comparison_to_dict(found: ScalingComparison) -> dict[str, Any]:
@@ -229,6 +240,7 @@ def _row_to_dict(row: Row) -> dict[str, Any]:
     summary, network = row.summary, row.summary.network
     return {
         "names": list(row.names),
+        "near": list(row.near),
         "compound": row.is_compound,
         "proposed": dataclasses.asdict(network.coefficients),
         "realized": dataclasses.asdict(row.realized),

@@ -25,7 +25,7 @@ class Recommendation:
 
     Attributes:
         network: the one that is recommended; None where none can be.
-        name: of it: `the best network`, a reference, `the baseline`, `network 7`; `none`.
+        name: of it: `the best network`, a reference or `near` one, `baseline`, `network 7`; `none`.
         reasons: why it is not the best network of the search, or not with confidence; sentences, the weightiest first.
             Empty where the best network is recommended.
     """
@@ -96,13 +96,13 @@ def _by_new_seeds(result: StudyResult, budget: BudgetResult, verdicts: tuple[Ver
     worse = sorted((v for v in verdicts if v.words == WORSE), key=lambda v: v.difference)
     for verdict in worse:
         reason = f"On new seeds it is worse than {verdict.called} ({_points(verdict)})."
-        yield _Objection(reason, verdict.against, _numbered(result, budget, verdict.number))
+        yield _Objection(reason, verdict.called, _numbered(result, budget, verdict.number))
     open_ones = [v for v in verdicts if v.words == NO_EVIDENCE]
     for verdict in sorted(open_ones, key=lambda v: "baseline" not in v.against.split("+")):
         names = verdict.against.split("+")
         if "uniform" in names or _costs_less(result, budget, names):
             reason = f"On new seeds it is not shown to beat {_called(verdict)} ({_points(verdict)})."
-            yield _Objection(reason, verdict.against, _numbered(result, budget, verdict.number))
+            yield _Objection(reason, verdict.called, _numbered(result, budget, verdict.number))
 
 
 def _by_search(result: StudyResult, budget: BudgetResult, best: NetworkSummary) -> Iterator[_Objection]:
@@ -125,10 +125,12 @@ def _against_uniform(budget: BudgetResult, comparison: Comparison) -> Iterator[_
     if comparison.words in (BETTER, SAME) or _surface_leaves_uniform(budget):
         return
     if comparison.ci95 is None:
-        yield _Objection("One seed per network shows no interval, so luck may have put it first.", "uniform", uniform)
+        yield _Objection(
+            "One seed per network shows no interval, so luck may have put it first.", comparison.label, uniform
+        )
     else:
         reason = f"It is not shown to beat {comparison.called} ({_points(comparison)}): either will do."
-        yield _Objection(reason, "uniform", uniform)
+        yield _Objection(reason, comparison.label, uniform)
 
 
 def _surface_leaves_uniform(budget: BudgetResult) -> bool:

@@ -50,6 +50,11 @@ def told_roles(network: NetworkRecord) -> list[str]:
     return [role for role in network.roles if role in REFERENCES or role == "baseline"]
 
 
+def told_names(network: NetworkRecord) -> list[str]:
+    """These names as people read them: `near uniform` where no network is there and this one stands for it."""
+    return [name for role, name in zip(network.roles, network.names, strict=True) if role in told_roles(network)]
+
+
 def layout(pairs: Iterable[tuple[NetworkRecord, TrainingOutcome]]) -> SeedTable:
     """The complete part of what was trained: networks of which no training failed, and the seeds that all of them have.
 

@@ -71,6 +71,11 @@ class FoundNetwork:
         return self.summary.network.roles
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The roles as people read them: `near uniform` where no network is at uniform and this one stands for it."""
+        return self.summary.network.names
+
+    @property
     def rank(self) -> int | None:
         """Among the networks of its budget: 1 is the best."""
         return self.summary.rank

@@ -36,8 +36,10 @@ def _budget_line(plan: BudgetPlan, currency: str) -> str:
     ]
     if left_out:
         text += f" (of {plan.planned} planned: {', '.join(left_out)}, kept and not trained)"
+    stood_for = {name for name, _ in plan.nearest}
     for names in plan.same:
-        text += f"; {' and '.join(names)} are one network"
+        told = (f"near {name}" if name in stood_for else name for name in names)
+        text += f"; {' and '.join(told)} are one network"
     return text
 
 

@@ -67,7 +67,7 @@ class _Column:
 
 def row_name(row: Row) -> str:
     """The first column: the references that it is, with the paper's word for its own."""
-    return " + ".join("compound" if name == COMPOUND else name for name in row.names)
+    return " + ".join(name.replace(COMPOUND, "compound") for name in row.called)
 
 
 def mean_interval(row: Row) -> str:

@@ -19,7 +19,7 @@ def surface_lines(surface: ResponseSurface | NoSurface) -> Iterator[RenderableTy
         yield _line("surface", surface.words)
         return
     yield _line("optimum", surface.optimum.words, "yellow" if surface.optimum.flat else "")
-    yield _line("over uniform", surface.optimum.advice, "bold")
+    yield _line(surface.optimum.label, surface.optimum.advice, "bold")
     yield _line("surface", surface.accuracy.words, "yellow" if surface.accuracy.preferred == "mean" else "")
     if surface.missing:
         yield _line("missing", surface.missing)

@@ -69,7 +69,7 @@ def overruled(
 
 def overruling_words(comparisons: Sequence[Comparison], check: RateCheck | None) -> tuple[str, ...]:
     """What was taken back and why, in a sentence; none where nothing was."""
-    names = [c.against for c in comparisons if c.words == DEPENDS]
+    names = [c.label for c in comparisons if c.words == DEPENDS]
     if not names or check is None:
         return ()
     why = "; ".join(

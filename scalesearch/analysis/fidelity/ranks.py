@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy import special
 
 from scalesearch.analysis.paired import PairedTable, degrees, residuals
-from scalesearch.analysis.seed_table import told_roles
+from scalesearch.analysis.seed_table import told_names
 from scalesearch.study.record import NetworkRecord
 
 Floats = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ class RankAgreement:
 
 def name_of(network: NetworkRecord) -> str:
     """A network in a sentence, such as `network 3 (width)`."""
-    roles = "+".join(told_roles(network))
+    roles = "+".join(told_names(network))
     return f"network {network.number} ({roles})" if roles else f"network {network.number}"
 
 

@@ -205,6 +205,7 @@ def _notes(
         _noise_note(noise),
         _points_note(fits),
         _open_note(fits),
+        _near_note(chosen),
         _misfit_note(fits.misfit),
     )
     fitted = {law.name for law in fits.strategies}
@@ -256,6 +257,13 @@ def _open_note(fits: LawFits) -> str:
         f"The exponent is not determined for {', '.join(open_ended)} (its interval ends where the allowed range does, "
         f"{low:g} to {high:g}): such a curve holds where it was measured, and its asymptote says little."
     )
+
+
+def _near_note(chosen: Mapping[str, Sequence[NetworkSummary]]) -> str:
+    """On which budgets a strategy has no network of its own."""
+    found = {name: [s.network.budget for s in own if name in s.network.stands_for] for name, own in chosen.items()}
+    told = [f"{name} on {', '.join(budgets)}" for name, budgets in found.items() if budgets]
+    return f"No network is at {'; at '.join(told)}: the nearest stands for it." if told else ""
 
 
 def _misfit_note(misfit: Misfit) -> str:

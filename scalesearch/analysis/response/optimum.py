@@ -42,6 +42,8 @@ class Optimum:
         gain_ci95: its 95 % interval.
         recommended: uniform, unless the optimum is better with a probability of `allocation.LEAVE` on a surface that
             predicts left-out networks better than their mean does.
+        stand_in: number of the network that is nearest to uniform, where none is there: its place is then what is
+            called uniform above.
     """
 
     shares: Shares
@@ -54,6 +56,12 @@ class Optimum:
     gain: float
     gain_ci95: tuple[float, float]
     recommended: Shares
+    stand_in: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What gains are over, as a line of a report begins with it."""
+        return "over uniform" if self.stand_in is None else "over near uniform"
 
     @property
     def words(self) -> str:
@@ -74,16 +82,20 @@ class Optimum:
     def advice(self) -> str:
         """Whether to leave uniform scaling."""
         low, high = (100 * bound for bound in self.gain_ci95)
-        gain = f"{100 * self.gain:+.2f} points over uniform (95 % interval {low:+.2f} to {high:+.2f})"
+        over, left = "uniform", "uniform"
+        if self.stand_in is not None:
+            over = f"network {self.stand_in}"
+            left = f"{over}, the nearest to uniform,"
+        gain = f"{100 * self.gain:+.2f} points over {over} (95 % interval {low:+.2f} to {high:+.2f})"
         chance = f"better with a probability of {self.p_beats_uniform:.2f}"
         if self.gain == 0.0:
-            return "No point of the surface is expected to be better than uniform: stay with it."
+            return f"No point of the surface is expected to be better than {left.rstrip(',')}: stay with it."
         if self.recommended == self.shares:
-            return f"Leave uniform for {percent(self.shares)}: {gain}, {chance}."
+            return f"Leave {left} for {percent(self.shares)}: {gain}, {chance}."
         why = f"{chance}, and {LEAVE:g} is asked for"
         if self.p_beats_uniform >= LEAVE:
             why = "but the surface does not predict networks that it has not seen"
-        return f"Not enough evidence to leave uniform: {percent(self.shares)} is {gain}, {why}."
+        return f"Not enough evidence to leave {left.rstrip(',')}: {percent(self.shares)} is {gain}, {why}."
 
 
 def find_optimum(
@@ -93,6 +105,7 @@ def find_optimum(
     expected: Floats,
     *,
     trusted: bool,
+    stand_in: tuple[int, Shares] | None = None,
 ) -> Optimum:
     """Read the optimum off the posterior.
 
@@ -101,30 +114,47 @@ def find_optimum(
         lattice: points of the triangle, uniform among them.
         expected: float64 [points], expected accuracy at each.
         trusted: whether the surface predicts left-out networks better than their mean does.
+        stand_in: number and shares of the network that stands for uniform; None where one is there.
     """
     trials, trained = list(networks), plane(list(networks.values()))
-    # One set of draws for lattice and networks, so that probabilities of both are of the same surfaces.
-    draws = process.draw(np.vstack([plane(lattice), trained]), DRAWS, np.random.default_rng(0))
-    surfaces, of_networks = draws[:, : len(lattice)], draws[:, len(lattice) :]
-    uniform = lattice.index(next(s for s in lattice if s.depth == s.width == s.resolution))
-    top, leader = _first(expected, uniform), _first(process.mean(trained))
-    region = _region(expected, _best(surfaces))
+    places, uniform = _places(lattice, networks, stand_in)
+    points = len(lattice)
+    means = np.append(expected, process.mean(plane(places[points:])))
+    # One set of draws for all places, so that probabilities of points and of networks are of the same surfaces.
+    draws = process.draw(plane(places), DRAWS, np.random.default_rng(0))
+    allowed = np.where((np.arange(len(places)) < points) | (np.arange(len(places)) == uniform), means, -np.inf)
+    top, leader = _first(allowed, uniform), _first(process.mean(trained))
+    region = _region(expected, _best(draws[:, :points]))
     area = float(_areas(lattice)[region].sum())
-    gains = surfaces[:, top] - surfaces[:, uniform]
+    gains = draws[:, top] - draws[:, uniform]
     low, high = (float(q) for q in np.quantile(gains, (0.025, 0.975)))
     beats = float((gains > ALIKE).mean())
     return Optimum(
-        shares=lattice[top],
+        shares=places[top],
         region=tuple(lattice[i] for i in region),
         region_area=area,
-        p_best=float(_best(of_networks)[leader]),
+        p_best=float(_best(draws[:, points : points + len(trials)])[leader]),
         best=trials[leader],
         flat=area > FLAT,
         p_beats_uniform=beats,
-        gain=float(expected[top] - expected[uniform]),
+        gain=float(means[top] - means[uniform]),
         gain_ci95=(low, high),
-        recommended=lattice[top] if trusted and beats >= LEAVE else REFERENCES["uniform"],
+        recommended=places[top] if trusted and beats >= LEAVE else stand_in[1] if stand_in else REFERENCES["uniform"],
+        stand_in=stand_in[0] if stand_in else None,
     )
+
+
+def _places(
+    lattice: Sequence[Shares], networks: Mapping[int, Shares], stand_in: tuple[int, Shares] | None
+) -> tuple[list[Shares], int]:
+    """The lattice, the trained networks, what stands for uniform where it failed; and which of them is uniform."""
+    places = [*lattice, *networks.values()]
+    if stand_in is None:
+        return places, lattice.index(next(s for s in lattice if s.depth == s.width == s.resolution))
+    number, shares = stand_in
+    if number in networks:
+        return places, len(lattice) + list(networks).index(number)
+    return [*places, shares], len(places)
 
 
 def _first(expected: Floats, default: int = 0) -> int:

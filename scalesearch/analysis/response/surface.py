@@ -20,7 +20,7 @@ from scalesearch.analysis.noise import one_way_anova
 from scalesearch.analysis.response.optimum import ALIKE, Optimum, find_optimum
 from scalesearch.analysis.response.polynomials import Polynomial, determines, determines_without_any, scheffe
 from scalesearch.analysis.response.posterior import GRID, Noise, Observations, SurfacePosterior, plane
-from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.summary import NetworkSummary, with_role
 from scalesearch.scaling.coefficients import Shares, simplex_lattice
 
 Floats = npt.NDArray[np.float64]
@@ -152,7 +152,8 @@ def response_surface(networks: Sequence[NetworkSummary], noise: Noise | None = N
     lattice = simplex_lattice(ORDER)
     expected = process.mean(plane(lattice))
     known = dict(zip(rows.trials, rows.shares, strict=True))
-    optimum = find_optimum(process, known, lattice, expected, trusted=accuracy.preferred != "mean")
+    trusted = accuracy.preferred != "mean"
+    optimum = find_optimum(process, known, lattice, expected, trusted=trusted, stand_in=_stand_in(networks))
     return ResponseSurface(
         accuracy=accuracy,
         loss=loss,
@@ -163,6 +164,14 @@ def response_surface(networks: Sequence[NetworkSummary], noise: Noise | None = N
         trainings=len(rows.seeds),
         missing=_missing(rows),
     )
+
+
+def _stand_in(networks: Sequence[NetworkSummary]) -> tuple[int, Shares] | None:
+    """Number and shares of the network that is nearest to uniform; None where one is there."""
+    found = with_role(networks, "uniform")
+    if found is None or "uniform" not in found.network.stands_for or found.network.shares is None:
+        return None
+    return found.network.number, found.network.shares
 
 
 def _models(rows: _Rows) -> dict[Name, Polynomial | None]:
@@ -281,6 +290,7 @@ def optimum_to_dict(found: ResponseSurface | NoSurface) -> dict[str, Any] | None
         "gain": optimum.gain,
         "gain_ci95": list(optimum.gain_ci95),
         "recommended": dataclasses.asdict(optimum.recommended),
+        "stand_in": optimum.stand_in,
     }
 
 

@@ -224,7 +224,7 @@ def _curse(found: Verification) -> str:
     where = "on new seeds" if found.split == "validation" else "on new seeds and other images"
     if found.search_lead is not None and found.lead is not None:
         before, now = (f"{100 * lead:+.2f}" for lead in (found.search_lead, found.lead))
-        return f"In the search it led uniform scaling by {before} points, {where} by {now}."
+        return f"In the search it led {_called(_uniform(found))} by {before} points, {where} by {now}."
     if found.split == "validation" and found.search_mean is not None and found.mean is not None:
         return f"The search showed {100 * found.search_mean:.2f} %, new seeds {100 * found.mean:.2f} %."
     return ""
@@ -266,13 +266,22 @@ def _headline(found: Verification) -> str:
     return f"{_against_uniform(found)}; {rest}."
 
 
+def _uniform(found: Verification) -> Verdict | None:
+    """The verdict against uniform scaling, or against what stands for it."""
+    return next((v for v in found.verdicts if "uniform" in v.against.split("+")), None)
+
+
+def _called(uniform: Verdict | None) -> str:
+    return "the network nearest to uniform scaling" if uniform and "uniform" in uniform.near else "uniform scaling"
+
+
 def _against_uniform(found: Verification) -> str:
-    uniform = next((v for v in found.verdicts if "uniform" in v.against.split("+")), None)
+    uniform = _uniform(found)
     if uniform is None:
         return "Uniform scaling was not among the networks"
-    called = "the network nearest to uniform scaling" if "uniform" in uniform.near else "uniform scaling"
+    called = _called(uniform)
     if uniform.words == SAME or uniform.ci95 is None:
-        return f"The search's choice is {called}{'' if uniform.near else ' itself'}"
+        return f"The search's choice is {called}{'' if 'uniform' in uniform.near else ' itself'}"
     low, high = (f"{100 * bound:+.2f}" for bound in uniform.ci95)
     numbers = f"({100 * uniform.difference:+.2f} points, 95 % interval {low} to {high})"
     if uniform.words == BETTER:

@@ -11,6 +11,7 @@ from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.errors import choice_error
 from scalesearch.scaling.coefficients import REFERENCES, Shares
 from scalesearch.scaling.units import over_limit
+from scalesearch.study.record import NetworkRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Mark:
 
     Attributes:
         label: its multipliers, such as `d 1.26 w 1.00 r 1.26`.
-        names: references that it is, in the order of `REFERENCES`.
+        names: references that it is, or is `near` to, in the order of `REFERENCES`.
         shares: None for the baseline.
         cost: in the study's currency.
         percent: mean validation accuracy, 0 to 100; None when not scored.
@@ -100,12 +101,17 @@ def _problem(summary: NetworkSummary) -> str:
     return "" if summary.ranked else "not trained yet"
 
 
+def _names(network: NetworkRecord) -> tuple[str, ...]:
+    told = dict(zip(network.roles, network.names, strict=True))
+    return tuple(told[role] for role in REFERENCES if role in told)
+
+
 def _mark(summary: NetworkSummary, best: NetworkSummary | None) -> Mark:
     network, problem = summary.network, _problem(summary)
     c, scored = network.coefficients, not problem and summary.mean is not None
     return Mark(
         label=f"d {c.alpha:.2f} w {c.beta:.2f} r {c.gamma:.2f}",
-        names=tuple(name for name in REFERENCES if name in network.roles),
+        names=_names(network),
         shares=network.shares,
         cost=network.cost,
         percent=100 * summary.mean if scored and summary.mean is not None else None,

@@ -30,6 +30,7 @@ class _Network:
 
     Attributes:
         rate: at which the study trains it, where networks have their own; None where one rate serves all.
+        near: whether no network is the reference of that name, and this one, the nearest, stands for it.
     """
 
     label: str
@@ -37,6 +38,7 @@ class _Network:
     roles: tuple[str, ...]
     spec: NetworkSpec
     rate: float | None = None
+    near: bool = False
 
 
 def plan(result: StudyResult, ask: TrainRequest, fingerprint: str, trainings: Path) -> tuple[Planned, ...]:
@@ -106,7 +108,8 @@ def _references(
         if name == "baseline":
             yield _Network(name, 0.0, (name,), unscaled, _rate(result, _baseline(result)))
         elif name in by_role:
-            yield _Network(name, None, by_role[name].roles, by_role[name].spec, _rate(result, by_role[name]))
+            own = by_role[name]
+            yield _Network(name, None, own.roles, own.spec, _rate(result, own), name in own.stands_for)
         elif ALL not in names:
             raise StudyError(
                 f"study {result.manifest.study!r} has no network {name!r} on budget {chosen.facts.text}; "
@@ -129,7 +132,8 @@ def _planned(
     key = [whole.name, whole.identity(), spec_to_dict(network.spec), network.phi, recipe_key(recipe), fingerprint]
     short = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
     folder = trainings / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', label)}-{short}"
+    told = f"near {label}" if network.near else label
     return Planned(
-        label, part, network.phi, network.roles, chosen.facts.text, baseline, task, network.spec, macs, params, recipe,
+        told, part, network.phi, network.roles, chosen.facts.text, baseline, task, network.spec, macs, params, recipe,
         folder,
     )  # fmt: skip
