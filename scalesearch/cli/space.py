@@ -18,7 +18,10 @@ MOST_POINTS = 20_000
 def space(
     base: BaseName,
     budget: Annotated[str, typer.Option("--budget", "-b", help="Target cost: 2x, 0.5x, 800M, 4e8.")] = "2x",
-    rounding: Annotated[str, typer.Option(help="Depth rule: proportional, official or round.")] = "proportional",
+    cost: Annotated[str, typer.Option(help="Count the budget in macs, params or activations.")] = "macs",
+    rounding: Annotated[
+        str | None, typer.Option(help="Depth rule: proportional, official or round [proportional].")
+    ] = None,
     points: Annotated[
         int | None, typer.Option(help="Points of the lattice, at least [496; 66 without a closed form].")
     ] = None,
@@ -39,7 +42,6 @@ def space(
     from scalesearch.environment.waiting import doing
     from scalesearch.report.exploration import render_space
     from scalesearch.scaling.coefficients import parse_budget
-    from scalesearch.scaling.questions.family import with_rule
     from scalesearch.scaling.questions.surface import StudySize, explore_space
 
     plan = {"trials": trials, "seeds": seeds, "images": images, "epochs": epochs}
@@ -50,12 +52,14 @@ def space(
     baseline, task = chosen(base, num_classes, in_channels, resolution)
     with doing("counting the networks of the budget"):
         report = explore_space(
-            with_rule(baseline, rounding),
+            baseline,
             task,
             parsed,
             points=points,
             tolerance=tolerance or 0.0,
             plan=StudySize(**{name: value for name, value in plan.items() if value is not None}),
+            currency=cost,
+            rounding=rounding,
         )
     if out is not None:
         from scalesearch.report.figures import draw_space, save_figure

@@ -12,7 +12,7 @@ from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE, blocks, layer_heads, span
 from scalesearch.scaling.answers.exponents import DIMENSIONS, ExponentReport, Slope, Staircase
 from scalesearch.scaling.answers.surface import BACKWARD, DepthRange, SpaceReport, Spread
-from scalesearch.scaling.units import engineering
+from scalesearch.scaling.units import CURRENCIES, amount, engineering
 
 LABELS = {"macs": "FLOPs", "params": "params", "activations": "activations", "latency": "latency"}
 MOST_CHANGES = 24
@@ -122,8 +122,13 @@ def render_space(report: SpaceReport) -> Group:
 
 
 def _space_parts(report: SpaceReport) -> Iterator[RenderableType]:
-    target = f"{engineering(report.target_macs)} FLOPs (multiply-adds)"
-    yield Text(f"{report.base} at {report.budget}: {target}, depth rule {report.rounding}", style="bold")
+    target = f"{engineering(report.target)} FLOPs (multiply-adds)"
+    if report.currency != "macs":
+        target = amount(report.target, report.currency)
+    rule = f", depth rule {report.rounding}" if report.rules else ""
+    yield Text(f"{report.base} at {report.budget}: {target}{rule}", style="bold")
+    for note in report.notes:
+        yield Text(f"{note}.", style="yellow")
     if report.is_baseline:
         yield Text(
             "This is the baseline's own cost: the baseline is the only network, and there is nothing to share out."
@@ -158,10 +163,13 @@ def coincidence(report: SpaceReport) -> str:
 
 def _costs_table(report: SpaceReport) -> Table:
     table = plain_table()
-    table.add_column("FLOPs in baselines", no_wrap=True)
+    table.add_column(f"{CURRENCIES[report.currency].short} in baselines", no_wrap=True)
     for name in ("least", "median", "most"):
         table.add_column(name, justify="right", no_wrap=True)
-    rows: tuple[tuple[str, Spread], ...] = (("plain rounding", report.before), ("channels repaired", report.after))
+    rows: tuple[tuple[str, Spread], ...] = (
+        ("plain rounding", report.before),
+        ("networks that there are" if report.enumerated else "channels repaired", report.after),
+    )
     for label, cost in rows:
         table.add_row(label, *(f"{value:.3f}" for value in (cost.least, cost.median, cost.most)))
     return table
@@ -180,7 +188,8 @@ def _references_table(report: SpaceReport) -> Table:
         c, spec = point.coefficients, network.spec
         numbers = (f"{value:.3f}" for value in (c.alpha, c.beta, c.gamma))
         costs = (f"{point.before:.3f}", f"{network.after:.3f}")
-        table.add_row(name, *numbers, blocks(spec), str(spec.resolution_px), *costs)
+        called = f"near {name}" if name in report.near else name
+        table.add_row(called, *numbers, blocks(spec), str(spec.resolution_px), *costs)
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scalesearch.networks.spec import NetworkSpec
+from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec
 from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.candidates import NARROWER
 from scalesearch.scaling.coefficients import REFERENCES
@@ -95,10 +95,11 @@ def measure_ahead(prepared: Prepared) -> None:
 
 
 def cautions(prepared: Prepared) -> tuple[str, ...]:
-    """What to know of arguments that change nothing, of networks that are smaller in one dimension, of sizes that do
-    not run, of a measured cost.
+    """What to know of arguments and options that change nothing, of networks that are smaller in one dimension.
+
+    And of sizes that do not run, and of a measured cost.
     """
-    return (*_ignored(prepared), *_far(prepared), *_not_running(prepared), *_timing(prepared))
+    return (*_ignored(prepared), *_no_rule(prepared), *_far(prepared), *_not_running(prepared), *_timing(prepared))
 
 
 def _ignored(prepared: Prepared) -> Iterator[str]:
@@ -109,6 +110,12 @@ def _ignored(prepared: Prepared) -> Iterator[str]:
     if found := [sweeps.told_ignored(dimension) for dimension in DIMENSIONS if sweeps.ignored(dimension)]:
         name = prepared.baseline.name
         yield f"{'; '.join(found)}: nothing can be spent on it (look closer with: scalesearch check-base {name})"
+
+
+def _no_rule(prepared: Prepared) -> Iterator[str]:
+    rule, usual = prepared.config.rounding, DEPTH_RULES[0]
+    if rule != usual and prepared.baseline.spec.unit != "block":
+        yield f"--rounding {rule} changes nothing: {prepared.baseline.name} rounds its depth by a rule of its own"
 
 
 def _far(prepared: Prepared) -> Iterator[str]:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
@@ -31,13 +32,17 @@ from scalesearch.report.figures.style import (
     say_empty,
     tidy,
 )
-from scalesearch.report.figures.triangle import CORNERS, HEIGHT, at
+from scalesearch.report.figures.triangle import CORNERS, HEIGHT, at, prepare_triangle
 from scalesearch.scaling.answers.surface import SpaceReport
 from scalesearch.scaling.coefficients import Shares
-from scalesearch.scaling.units import engineering
+from scalesearch.scaling.units import CURRENCIES, engineering
 
 COLOURS = "PuOr_r"
 BINS = 60
+DOT = 0.02
+"""Radius of a network's dot, in sides of the triangle."""
+
+Floats = npt.NDArray[np.float64]
 
 Cell = tuple[int, int, int]
 """Shares of depth, width and resolution in steps of the lattice."""
@@ -49,7 +54,8 @@ _NEIGHBOURS: dict[int, Cell] = {0: (0, -1, 1), 60: (1, -1, 0), 120: (1, 0, -1)}
 @in_own_settings
 def draw_space(report: SpaceReport) -> Figure:
     """Draw `report`: the map of networks beside the costs before and after the repair."""
-    title = f"{report.base} at {report.budget}: {engineering(report.target_macs)} FLOPs"
+    short = CURRENCIES[report.currency].short
+    title = f"{report.base} at {report.budget}: {engineering(report.target)} {short}"
     if report.is_baseline:
         fig = canvas(5.0, title)
         say_empty(fig, "This is the baseline's own cost: there is nothing to share out.")
@@ -62,9 +68,11 @@ def draw_space(report: SpaceReport) -> Figure:
     _map(triangle, report)
     _costs(plain, report, [point.before for point in report.points], NETWORK, "points (%)")
     _costs(repaired, report, [network.after for network in report.networks], BEST, "networks (%)")
-    repaired.set_xlabel("FLOPs, multiple of the baseline", fontsize=10)
+    repaired.set_xlabel(f"{short}, multiple of the baseline", fontsize=10)
     renderer = freeze_layout(fig)
     count = f"{len(report.points)} points, {len(report.networks)} networks; lines divide networks"
+    if report.enumerated:
+        count = f"{len(report.networks)} networks, each at its own place"
     headline(
         triangle,
         "Shares of depth, width and resolution",
@@ -72,7 +80,8 @@ def draw_space(report: SpaceReport) -> Figure:
         triangle.get_position(original=True).x0 * fig.bbox.width,
     )
     _spread_headline(plain, "Plain rounding of every point", report.before.least, report.before.most, renderer)
-    _spread_headline(repaired, "After channels are repaired", report.after.least, report.after.most, renderer)
+    after = "The networks that there are" if report.enumerated else "After channels are repaired"
+    _spread_headline(repaired, after, report.after.least, report.after.most, renderer)
     _name_references(triangle, report, renderer)
     return fig
 
@@ -137,33 +146,48 @@ def _map(ax: Axes, report: SpaceReport) -> None:
     ax.set_aspect("equal", anchor="N")
     ax.set_axis_off()
     reserve_headline(ax)
-    order, owners = cells(report)
-    misses = np.asarray([100 * (point.before / report.ratio - 1) for point in report.points])
-    centres = [at(point.shares) for point in report.points]
-    hexagons = [[_corner(centre, 30 + 60 * side, order) for side in range(6)] for centre in centres]
+    costs = [network.after if report.enumerated else p.before for network in report.networks for p in network.points]
+    misses = 100 * (np.asarray(costs) / report.ratio - 1)
     most = max(1.0, float(np.abs(misses).max()))
     scale = Normalize(-most, most)
-    ax.add_collection(
-        PolyCollection(hexagons, array=misses, cmap=COLOURS, norm=scale, edgecolors="face", linewidths=0.3)
-    )
-    ax.add_collection(LineCollection(list(_borders(owners, order)), colors=INK, linewidths=0.9))
-    radius = 1 / (order * math.sqrt(3))
+    radius = (_dots if report.enumerated else _cells)(ax, report, misses, scale)
     room = 1 + 2 * radius
     ax.set_xlim(-0.1 - radius, 1.1 + radius)
     ax.set_ylim(-radius - 0.24 * room, HEIGHT + radius + 0.06 * room)
     above, below = HEIGHT + radius + 0.03 * room, -radius - 0.045 * room
     for name, x, y in zip(CORNERS, (0.5, 0.0, 1.0), (above, below, below), strict=True):
         ax.text(x, y, f"all on {name}", ha="center", va="center", fontsize=10.5, color=INK)
-    _colour_bar(ax, scale, -radius - 0.12 * room)
+    label = "% off the budget" if report.enumerated else "plain rounding, % off the budget"
+    _colour_bar(ax, scale, -radius - 0.12 * room, label)
 
 
-def _colour_bar(ax: Axes, scale: Normalize, bottom: float) -> None:
+def _cells(ax: Axes, report: SpaceReport, misses: Floats, scale: Normalize) -> float:
+    """Every point as a hexagon; the radius of one."""
+    order, owners = cells(report)
+    centres = [at(point.shares) for point in report.points]
+    hexagons = [[_corner(centre, 30 + 60 * side, order) for side in range(6)] for centre in centres]
+    ax.add_collection(
+        PolyCollection(hexagons, array=misses, cmap=COLOURS, norm=scale, edgecolors="face", linewidths=0.3)
+    )
+    ax.add_collection(LineCollection(list(_borders(owners, order)), colors=INK, linewidths=0.9))
+    return 1 / (order * math.sqrt(3))
+
+
+def _dots(ax: Axes, report: SpaceReport, misses: Floats, scale: Normalize) -> float:
+    """Every network as a dot at its own place; the radius of one, about."""
+    prepare_triangle(ax)
+    x, y = np.array([at(point.shares) for point in report.points]).T
+    ax.scatter(x, y, c=misses, cmap=COLOURS, norm=scale, s=90, edgecolors=INK, linewidths=0.8, zorder=3)
+    return DOT
+
+
+def _colour_bar(ax: Axes, scale: Normalize, bottom: float, label: str) -> None:
     figure = ax.get_figure(root=True)
     if figure is None:
         return
     place = ax.inset_axes((0.25, bottom, 0.5, 0.025), transform=ax.transData)
     bar = figure.colorbar(ScalarMappable(scale, COLOURS), cax=place, orientation="horizontal")
-    bar.set_label("plain rounding, % off the budget", fontsize=10)
+    bar.set_label(label, fontsize=10)
     bar.locator = MaxNLocator(7, steps=[1, 2, 5, 10])
     bar.formatter = FuncFormatter(lambda value, _: f"{value:+g}" if value else "0")
     bar.ax.tick_params(labelsize=9)
@@ -173,7 +197,7 @@ def _colour_bar(ax: Axes, scale: Normalize, bottom: float) -> None:
 def _name_references(ax: Axes, report: SpaceReport, renderer: RendererAgg) -> None:
     taken, labels = [], []
     for name, (point, _) in report.references.items():
-        if name in CORNERS:
+        if name in CORNERS or name in report.near:
             continue
         here = at(point.shares)
         x, y = ax.transData.transform(here)

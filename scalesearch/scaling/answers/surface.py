@@ -102,10 +102,14 @@ class SpaceReport:
 
     Attributes:
         baseline_macs: multiply-adds of the unscaled network.
-        rounding: the depth rule in use.
+        currency: what the budget is counted in; `baseline_cost` and `target` are in it.
+        rounding: the depth rule in use; of no effect where a network has no blocks to count.
         networks: those with most points first.
         rules: for every depth rule, the tables of depths that it makes; empty where a network has no blocks to count.
         references: name -> its point and the network that it is.
+        enumerated: whether the networks were tried one by one, each at a place of its own; else they are a lattice's.
+        near: references that no network is: theirs is the nearest.
+        notes: which of the options change nothing here, and why.
     """
 
     base: str
@@ -113,13 +117,23 @@ class SpaceReport:
     in_channels: int
     budget: str
     baseline_macs: int
-    target_macs: int
+    currency: str
+    baseline_cost: int
+    target: int
     tolerance: float
     rounding: str
     networks: tuple[SurfaceNetwork, ...]
     rules: dict[str, tuple[DepthRange, ...]]
     references: dict[str, tuple[SurfacePoint, SurfaceNetwork]]
     study: StudyCost
+    enumerated: bool = False
+    near: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def target_macs(self) -> int | None:
+        """The budget in multiply-adds; None where it is counted in something else."""
+        return self.target if self.currency == "macs" else None
 
     @property
     def points(self) -> tuple[SurfacePoint, ...]:
@@ -129,12 +143,12 @@ class SpaceReport:
     @property
     def ratio(self) -> float:
         """The budget in baselines."""
-        return self.target_macs / self.baseline_macs
+        return self.target / self.baseline_cost
 
     @property
     def is_baseline(self) -> bool:
         """Whether the budget is the baseline's own cost: then there is nothing to share out."""
-        return self.target_macs == self.baseline_macs
+        return self.target == self.baseline_cost
 
     @property
     def before(self) -> Spread:
@@ -159,6 +173,9 @@ class SpaceReport:
             "budget": self.budget,
             "baseline_macs": self.baseline_macs,
             "target_macs": self.target_macs,
+            "currency": self.currency,
+            "baseline_cost": self.baseline_cost,
+            "target": self.target,
             "tolerance": self.tolerance,
             "rounding": self.rounding,
             "points": len(self.points),
@@ -168,9 +185,14 @@ class SpaceReport:
             "within_1_percent": self.within(0.01),
             "within_2_percent": self.within(0.02),
             "rules": {rule: _rule_to_dict(ranges) for rule, ranges in self.rules.items()},
-            "references": {name: _reference_to_dict(*found) for name, found in self.references.items()},
+            "references": {
+                name: {**_reference_to_dict(*found), "near": name in self.near}
+                for name, found in self.references.items()
+            },
+            "enumerated": self.enumerated,
             "surface": [_network_to_dict(network) for network in self.networks],
             "study": asdict(self.study),
+            "notes": list(self.notes),
         }
 
 
@@ -189,16 +211,17 @@ def _network_to_dict(network: SurfaceNetwork) -> dict[str, Any]:
     return {"spec": spec_to_dict(network.spec), "points": len(network.points), **ranges, "after": network.after}
 
 
-def study_cost(
-    baseline_macs: int, target_macs: int, networks: int, *, seeds: int, images: int, epochs: int
-) -> StudyCost:
+def study_cost(baseline_macs: int, each_macs: int, networks: int, *, seeds: int, images: int, epochs: int) -> StudyCost:
     """Multiply-adds of training every network and the baseline, each `seeds` times.
+
+    Args:
+        each_macs: multiply-adds of one network; their mean where networks differ.
 
     Example:
         >>> study_cost(100, 200, 3, seeds=2, images=10, epochs=5).macs  # 3 * (100 + 3 * 200) * 2 * 10 * 5
         210000
     """
-    macs = BACKWARD * (baseline_macs + networks * target_macs) * seeds * images * epochs
+    macs = BACKWARD * (baseline_macs + networks * each_macs) * seeds * images * epochs
     return StudyCost(networks, seeds, images, epochs, (1 + networks) * seeds, macs)
 
 
