@@ -267,9 +267,3 @@ def test_it_learns_classes_that_differ_in_brightness():
 
 def test_fewer_images_than_a_batch_are_one_batch():
     assert train_proxy(micro(), data(train=9, val=3), replace(RECIPE, batch_size=50), 0).status == "complete"
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_it_learns_in_bfloat16_on_cuda():
-    outcome = train_proxy(micro(), data(train=300, val=150, device="cuda"), replace(RECIPE, epochs=4), seed=0)
-    assert outcome.accuracy > 0.9

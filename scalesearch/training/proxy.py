@@ -22,7 +22,7 @@ from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.average import WeightAverage, constant_decay
 from scalesearch.training.batches import Batches, ProxyData
-from scalesearch.training.steps import autocast, descend, make_optimizer
+from scalesearch.training.steps import autocast, descend, make_optimizer, numbers
 
 OnEpoch = Callable[[EpochPoint], None]
 ShouldStop = Callable[[], bool]
@@ -75,8 +75,9 @@ def evaluate(module: nn.Module, batches: Batches, device: torch.device) -> tuple
             logits = module(images).float()
             loss += functional.cross_entropy(logits, labels, reduction="sum")
             correct += (logits.argmax(1) == labels).sum()
+    total, right = numbers(loss, correct)
     count = len(batches.split.labels)
-    return float(loss) / count, int(correct) / count
+    return total / count, right / count
 
 
 class _Training:
@@ -122,7 +123,8 @@ class _Training:
             losses.append(self._descend(*batch))
         with self.average.applied() if self.average else contextlib.nullcontext():
             loss, accuracy = evaluate(self.module, self.val, self.device)
-        return EpochPoint(number, float(torch.stack(losses).mean()), loss, accuracy)
+        (train_loss,) = numbers(torch.stack(losses).mean())
+        return EpochPoint(number, train_loss, loss, accuracy)
 
 
 def set_bn_momentum(module: nn.Module, momentum: float) -> None:

@@ -84,6 +84,11 @@ def descend(
     return loss.detach()
 
 
+def numbers(*values: Tensor) -> list[float]:
+    """All elements as Python numbers, in order: the one place where a training waits for its device."""
+    return [number for value in values for number in value.reshape(-1).tolist()]
+
+
 EVALUATED = 1 / 3
 """What an image costs in evaluation, over what it costs in training."""
 

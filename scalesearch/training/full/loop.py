@@ -27,7 +27,7 @@ from scalesearch.training.full.optimizer import make_full_optimizer
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.full.schedule import average_decay, learning_rate, patience_epochs
 from scalesearch.training.proxy import ShouldStop, StoppedEarly, evaluate, set_bn_momentum
-from scalesearch.training.steps import descend
+from scalesearch.training.steps import descend, numbers
 
 SAVE_EVERY_SECONDS = 120.0
 """Within an epoch; one is always saved at its end."""
@@ -186,7 +186,7 @@ class FullTraining:
 
     def _read_losses(self) -> None:
         if self._losses:
-            self.at.losses += torch.stack(self._losses).tolist()
+            self.at.losses += numbers(torch.stack(self._losses))
             self._losses = []
 
     def _descend(self, images: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,150 @@
+"""On a real CUDA device: what a machine without one cannot show."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from full_training import QUICK, Tiny, full_data, write_images
+from test_executors import collected, executor_of, job, setup
+from test_proxy import RECIPE, data, micro
+
+from scalesearch.networks.placed import placed
+from scalesearch.search import run
+from scalesearch.study import StudyPaths, StudyStore, load_manifest
+from scalesearch.study.config import config_from_dict
+from scalesearch.training.batches import Batches
+from scalesearch.training.full.loop import FullTraining
+from scalesearch.training.proxy import StoppedEarly, evaluate, train_proxy
+from scalesearch.training.workers.inside import ProxyWorker
+from scalesearch.training.workers.local import LocalExecutor
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
+]
+
+LOSS_TOLERANCE = 0.03
+"""bfloat16 keeps 8 bits of a number: 0.4 %, and a loss is the end of many."""
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.05), ("adamw", 0.005), ("rmsprop", 0.002)])
+def test_a_short_training_learns_in_bfloat16(optimizer, rate):
+    recipe = replace(RECIPE, epochs=4, optimizer=optimizer, learning_rate=rate, augmentation="flip+shift", ema=0.5)
+    outcome = train_proxy(micro(), data(train=300, val=150, device="cuda"), recipe, seed=0)
+    assert outcome.accuracy > 0.9
+
+
+def test_the_same_seed_gives_the_same_training_but_for_the_order_of_sums():
+    first, second = (train_proxy(micro(), data(train=300, val=150, device="cuda"), RECIPE, seed=1) for _ in range(2))
+    for one, other in zip(first.curve, second.curve, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=LOSS_TOLERANCE)
+        assert one.loss == pytest.approx(other.loss, rel=2 * LOSS_TOLERANCE)
+    assert first.accuracy == pytest.approx(second.accuracy, abs=0.05)
+
+
+def test_it_begins_with_the_weights_and_images_of_the_cpu():
+    """One step of a rate near zero: the first loss is that of the same weights on the same images."""
+    recipe = replace(RECIPE, epochs=1, learning_rate=1e-9, weight_decay=0.0, augmentation="flip+shift")
+    cpu, cuda = (train_proxy(micro(), data(device=device), recipe, seed=2) for device in ("cpu", "cuda"))
+    assert cuda.curve[0].train_loss == pytest.approx(cpu.curve[0].train_loss, rel=LOSS_TOLERANCE)
+
+
+def test_an_evaluation_agrees_with_the_cpu():
+    torch.manual_seed(0)
+    module = micro()()
+    found = []
+    for name in ("cpu", "cuda"):
+        splits, device = data(val=300, device=name), torch.device(name)
+        found.append(evaluate(placed(module, device), Batches(splits.val, splits.normalization), device))
+    (cpu_loss, cpu_accuracy), (loss, accuracy) = found
+    assert loss == pytest.approx(cpu_loss, rel=LOSS_TOLERANCE)
+    assert accuracy == pytest.approx(cpu_accuracy, abs=0.02)
+
+
+def on_cuda(data):
+    val = replace(data.val, images=data.val.images.cuda(), labels=data.val.labels.cuda())
+    return replace(data, labels=data.labels.cuda(), val=val)
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "rmsprop_torch", "sgd", "adamw"])
+def test_a_full_training_goes_on_from_its_checkpoint(tmp_path, optimizer):
+    recipe = replace(QUICK, epochs=3, optimizer=optimizer, learning_rate=0.01)
+    first = FullTraining(Tiny, on_cuda(full_data()), recipe, 0, tmp_path)
+    with contextlib.suppress(StoppedEarly):
+        first.run(lambda _: None, lambda: (first.at.epoch, first.at.step) == (2, 3))
+    drawn = torch.cuda.get_rng_state()
+    notes: list[str] = []
+    second = FullTraining(Tiny, on_cuda(full_data()), recipe, 0, tmp_path, note=notes.append)
+    assert notes == ["goes on after epoch 1, step 3"]
+    assert second.at.curve == first.at.curve
+    for name, value in first.module.state_dict().items():
+        assert torch.equal(second.module.state_dict()[name], value), name
+    assert torch.equal(torch.cuda.get_rng_state(), drawn)
+    assert second.run(lambda _: None, lambda: False) == ""
+    assert [point[0] for point in second.at.curve] == [1, 2, 3]
+    assert {value.device.type for value in second.best_state.values()} == {"cuda"}
+
+
+@pytest.fixture
+def little_memory():
+    """This process may use 40 MB more than it has taken; what a training needs is far above it."""
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 40e6) / total)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    torch.cuda.empty_cache()
+
+
+def large(**changes):
+    return setup(device="cuda", recipe=replace(setup().recipe, batch_size=60, epochs=1), **changes)
+
+
+def test_a_training_without_room_is_a_recorded_failure_and_the_next_one_runs(little_memory):
+    worker = ProxyWorker(large())
+    outcome = worker.train(replace(job().spec, resolution_px=512), 0)
+    assert outcome.out_of_memory
+    assert "cuda" in outcome.note
+    assert worker.train(job().spec, 0).status == "complete"
+
+
+def test_the_time_of_a_training_is_estimated():
+    seconds = ProxyWorker(setup(device="cuda")).estimate(job().spec)
+    assert math.isfinite(seconds)
+    assert seconds > 0
+
+
+def test_two_processes_train_on_one_device():
+    with executor_of(setup(device="cuda"), 2) as executor:
+        for seed in range(2):
+            executor.submit(job(0, seed))
+        outcomes = [event.outcome for event in collected(executor, 2) if hasattr(event, "outcome")]
+    assert sorted((outcome.seed, outcome.status) for outcome in outcomes) == [(0, "complete"), (1, "complete")]
+
+
+def test_two_executors_train_beside_each_other():
+    devices = ["cuda:0", f"cuda:{torch.cuda.device_count() - 1}"]
+    with executor_of(setup(device=devices[0]), 1) as one, executor_of(setup(device=devices[1]), 1) as other:
+        one.submit(job())
+        other.submit(job())
+        losses = [
+            event.outcome.loss for each in (one, other) for event in collected(each, 1) if hasattr(event, "outcome")
+        ]
+    assert losses[0] == pytest.approx(losses[1], rel=2 * LOSS_TOLERANCE)
+
+
+def test_a_study_runs_and_its_record_says_where(tmp_path):
+    given = {"data": f"npz:{write_images(tmp_path / 'images.npz')}", "trials": 3, "seeds": 1, "device": "cuda"}
+    paths = StudyPaths(tmp_path / "study")
+    run(config_from_dict({**given, "proxy": {"epochs": 1, "batch_size": 20}}), paths, make_executor=LocalExecutor)
+    assert load_manifest(paths).device.startswith("cuda")
+    store = StudyStore(paths)
+    try:
+        outcomes = [record.outcome for record in store.records() if record.outcome]
+    finally:
+        store.close()
+    assert {outcome.status for outcome in outcomes} == {"complete"}
