@@ -118,6 +118,7 @@ def test_an_amount_is_read_in_the_currency():
     assert "params in baselines" in text_of(found)
 
 
+@pytest.mark.slow
 def test_a_users_function_has_its_networks_near_the_parameters():
     baseline, task = get_baseline(HOSTILE["rounds_up"], 32), Task(7, 3)
     found = explore_space(baseline, task, parse_budget("2x"), currency="params")

@@ -17,6 +17,7 @@ from scalesearch.scaling.candidates import FEWEST, TOLERANCES, instead
 from scalesearch.scaling.cost import count_agreement, refuse_disagreement, uncounted_note
 from scalesearch.scaling.realize import Candidate
 from scalesearch.scaling.units import CURRENCIES, over_limit
+from scalesearch.search.check_base.costs import ignored_words
 from scalesearch.search.prepare import Prepared, data_facts, prepare
 from scalesearch.search.samplers import ADAPTIVE
 from scalesearch.search.spaces import BudgetSpace
@@ -116,12 +117,14 @@ def _check_enough(prepared: Prepared, space: BudgetSpace) -> None:
     name, given = prepared.baseline.name, prepared.config.tolerance
     nearest = max((count for tolerance, count in space.within if tolerance <= TOLERANCES[-1]), default=0)
     within = f"within {100 * (given or TOLERANCES[-1]):g} %"
+    ignored = ignored_words(prepared.baseline, prepared.task)
+    cause = ignored or "depth, width or resolution come in too coarse steps"
+    used = "a function that uses every argument, " if ignored else ""
     failing = f"; what was tried and does not run: {space.refused[0]}" if space.refused and not nearest else ""
     raise InfeasibleError(
         f"only {there} network{'' if there == 1 else 's'} of {name} can be built {within} of {space.text}, and a study "
-        f"needs {FEWEST}: depth, width or resolution come in too coarse steps{failing}; allowed: "
-        f"{_what_helps(space, given, nearest)}, a --resolution with finer steps, widths in smaller multiples, or a "
-        f"class with stages() (see {_closer(prepared, space.text)})"
+        f"needs {FEWEST}: {cause}{failing}; allowed: {used}{_what_helps(space, given, nearest)}, a --resolution with "
+        f"finer steps, widths in smaller multiples, or a class with stages() (see {_closer(prepared, space.text)})"
     )
 
 
@@ -140,10 +143,12 @@ def _what_helps(space: BudgetSpace, given: float, nearest: int) -> str:
 
 def _all_off(prepared: Prepared, space: BudgetSpace, found: Sequence[Candidate]) -> InfeasibleError:
     misses = sorted(abs(c.residual) for c in found)
+    ignored = ignored_words(prepared.baseline, prepared.task)
+    coarse = f"{prepared.baseline.name} comes in steps too coarse for it"
     enough = math.ceil(100 * misses[len(misses) // 2]) / 100
     return InfeasibleError(
         f"none of the {len(found)} planned networks at {space.text} is within {100 * space.surface.tolerance:g} %: "
-        f"{prepared.baseline.name} comes in steps too coarse for it (the nearest misses by {100 * misses[0]:.1f} %); "
+        f"{ignored or coarse} (the nearest misses by {100 * misses[0]:.1f} %); "
         f"allowed: --tolerance {enough:g} (half of them), or a network in finer steps, "
         f"see {_closer(prepared, space.text)}"
     )

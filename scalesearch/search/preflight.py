@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec
-from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.candidates import NARROWER
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost.latency import STEADY
 from scalesearch.scaling.realize import Candidate
-from scalesearch.search.check_base.costs import DIMENSIONS, Sweeps
+from scalesearch.search.check_base.costs import ignored_words
 from scalesearch.search.prepare import Prepared, data_facts
 from scalesearch.search.rates.ranging import planned_range
 from scalesearch.search.samplers import Proposal
@@ -104,12 +103,8 @@ def cautions(prepared: Prepared) -> tuple[str, ...]:
 
 def _ignored(prepared: Prepared) -> Iterator[str]:
     """What `check-base` calls a problem: an argument of a user's function on which nothing can be spent."""
-    if not isinstance(prepared.baseline, UserBaseline):
-        return
-    sweeps = Sweeps(prepared.baseline, prepared.task)
-    if found := [sweeps.told_ignored(dimension) for dimension in DIMENSIONS if sweeps.ignored(dimension)]:
-        name = prepared.baseline.name
-        yield f"{'; '.join(found)}: nothing can be spent on it (look closer with: scalesearch check-base {name})"
+    if found := ignored_words(prepared.baseline, prepared.task):
+        yield f"{found} (look closer with: scalesearch check-base {prepared.baseline.name})"
 
 
 def _no_rule(prepared: Prepared) -> Iterator[str]:

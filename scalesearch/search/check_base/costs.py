@@ -84,6 +84,19 @@ class Sweeps:
         return f"{dimension} is ignored: {cost} multiply-adds at every value from {min(points):g} to {max(points):g}"
 
 
+def ignored_words(baseline: Baseline, task: Task) -> str:
+    """The arguments of a user's function on which nothing can be spent, in words.
+
+    Returns:
+        Empty where every argument changes the cost, and of a baseline that is no user's.
+    """
+    if not isinstance(baseline, UserBaseline):
+        return ""
+    sweeps = Sweeps(baseline, task)
+    found = [sweeps.told_ignored(dimension) for dimension in DIMENSIONS if sweeps.ignored(dimension)]
+    return f"{'; '.join(found)}: nothing can be spent on {'it' if len(found) == 1 else 'them'}" if found else ""
+
+
 def output_findings(sweeps: Sweeps) -> Iterator[Finding]:
     """The shape of the output at every point."""
     wanted = (1, sweeps.task.num_classes)
