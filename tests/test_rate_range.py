@@ -339,11 +339,15 @@ def test_a_training_that_diverges_halves_the_rate_for_all_once(tmp_path):
         return executor
 
     notes: list[str] = []
+    counted: list[int] = []
     from scalesearch.training.watch import Silent
 
     class Notes(Silent):
         def note(self, text: str) -> None:
             notes.append(text)
+
+        def so_far(self, records) -> None:
+            counted.append(len(records))
 
     def sequence(setup, workers: int) -> FakeExecutor:
         executor = make(setup, workers)
@@ -353,6 +357,7 @@ def test_a_training_that_diverges_halves_the_rate_for_all_once(tmp_path):
     result = run(config_from_dict(QUICK), paths, listener=Notes(), make_executor=sequence)
     assert result.complete
     assert result.rates.lowered == 1
+    assert counted == [0, 0]  # at the beginning, and where it begins anew
     assert result.baseline.failed == 0
     assert {r.outcome.learning_rate for r in StudyStore(paths).records()} == {float(f"{rate / 2:.3g}")}
     assert any("the rate is halved for all networks" in note for note in notes)

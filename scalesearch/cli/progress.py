@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,7 +16,7 @@ from typing_extensions import override
 from scalesearch.report.layout import FittingTable
 from scalesearch.report.text import architecture, data_told, duration, image_sides, told_network
 from scalesearch.scaling.units import amount, engineering
-from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
+from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome, TrialRecord
 from scalesearch.training.watch import BudgetPlan, Listener, Preflight, StagesPlan, Watched
 from scalesearch.training.workers.base import Job
 
@@ -82,17 +83,20 @@ def preflight_lines(plan: Preflight) -> list[str]:
         if any(b.open_ended for b in plan.budgets)
         else f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''} each, baseline included"
     )
-    total = f"{plan.trainings} trainings ({each})"
+    there = f", {plan.done} of them there" if plan.done else ""
+    total = f"{plan.trainings} trainings ({each}){there}"
     if plan.short_trainings:
+        there = f", {plan.short_done} of them there" if plan.short_done else ""
         lines.append(
             f"about {plan.short_trainings} short trainings first, to measure the learning rate: "
-            f"{100 * plan.short_part:.0f} % of all"
+            f"{100 * plan.short_part:.0f} % of all{there}"
         )
     place = f"on {plan.device} with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
     if plan.estimate_seconds is None or plan.training_seconds is None:
         return [*lines, f"{total} {place}; what is finished is kept"]
     each = f"one takes about {plan.training_seconds:.2g} s"
-    return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, measured)"]
+    how = "as they took so far" if plan.done else "measured"
+    return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, {how})"]
 
 
 def stages_lines(plan: StagesPlan) -> list[str]:
@@ -110,7 +114,7 @@ class Progress(Listener):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.total, self.done, self.seeds = 0, 0, 1
+        self.total, self.done, self.earlier, self.seeds = 0, 0, 0, 1
         self._started: float | None = None
         self._estimate: float | None = None
         self._accuracies: dict[int, list[float]] = defaultdict(list)
@@ -148,6 +152,16 @@ class Progress(Listener):
             self._accuracies[job.number].append(outcome.accuracy)
 
     @override
+    def so_far(self, records: Sequence[TrialRecord]) -> None:
+        self.done = self.earlier = sum(record.outcome is not None for record in records)
+        self._started = None
+        self._accuracies.clear()
+        for record in records:
+            self._networks[record.network.number] = record.network
+            if record.outcome and record.outcome.accuracy is not None:
+                self._accuracies[record.network.number].append(record.outcome.accuracy)
+
+    @override
     def note(self, text: str) -> None:
         self.console.print(f"note: {text}", markup=False, highlight=False)
 
@@ -156,10 +170,11 @@ class Progress(Listener):
         self.short = f"learning rate: {done} of about {about} short trainings"
 
     def time_left(self) -> str:
-        """From what has been trained so far; before the first training ends, from the estimate."""
+        """From what this run has trained; before its first training ends, from the estimate."""
         elapsed = time.monotonic() - (self._started or time.monotonic())
-        if self.done:
-            return f"{duration(elapsed / self.done * max(0, self.total - self.done))} left"
+        ran = self.done - self.earlier
+        if ran:
+            return f"{duration(elapsed / ran * max(0, self.total - self.done))} left"
         return f"about {duration(max(0.0, self._estimate - elapsed))} left" if self._estimate else ""
 
     def best(self) -> str:

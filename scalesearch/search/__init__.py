@@ -21,6 +21,7 @@ from scalesearch.search.rates.diverged import Diverged, lowers_once
 from scalesearch.search.rates.ranging import Recipes, measure, recipes_of
 from scalesearch.search.samplers import ADAPTIVE
 from scalesearch.search.saving import MakeExecutor, save
+from scalesearch.search.so_far import so_far
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.stopping import PrunerJudge
@@ -138,7 +139,9 @@ def _search(
         try:
             if new:
                 listener.note("measuring the time of a few steps")
-            listener.preflight(preflight(prepared, manifest, executor if new else None))
+            there = so_far(prepared, manifest, store)
+            listener.preflight(preflight(prepared, manifest, executor if new else None, there, width))
+            listener.so_far(there.records)
             for text in cautions(prepared):
                 listener.note(text)
             recipes = measure(prepared, manifest.data, store, listener, make_executor, width, deadline)
@@ -151,6 +154,7 @@ def _search(
                     listener.note(str(diverged))
                     executor.stop()
                     store.lower()
+                    listener.so_far(store.records())
                     executor = make_executor(prepared.setup(), width)
                     recipes = recipes_of(prepared, manifest.data, store.evidence(), store.lowered)
         except BaseException:

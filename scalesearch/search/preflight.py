@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec
 from scalesearch.scaling.candidates import NARROWER
 from scalesearch.scaling.coefficients import REFERENCES
@@ -14,30 +15,40 @@ from scalesearch.search.prepare import Prepared, data_facts
 from scalesearch.search.rates.ranging import planned_range
 from scalesearch.search.samplers import Proposal
 from scalesearch.search.sizes import size_notes
+from scalesearch.search.so_far import SoFar
 from scalesearch.search.spaces import BudgetSpace, planned_networks
 from scalesearch.study.config import PER_TRAINING
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.watch import BudgetPlan, Preflight
 from scalesearch.training.workers.base import Executor
 
+NOTHING = SoFar()
 LEAST_GAIN = 1.5
 """Twice the width is 4 times the multiply-adds; when it takes less than this times as long, time is not arithmetic."""
 
 
-def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None) -> Preflight:
+def preflight(
+    prepared: Prepared, manifest: Manifest, executor: Executor | None, there: SoFar = NOTHING, workers: int = 0
+) -> Preflight:
     """The plan of a study.
 
     Args:
-        executor: to measure a few steps on; None leaves the time out.
+        executor: to measure a few steps on; None takes the time from what is there.
+        there: what the study holds.
+        workers: of this run; 0 takes the study's.
     """
     config = prepared.config
     plans = tuple(_plan(prepared, space) for space in prepared.budgets)
     trainings = config.seeds + sum(plan.trainings for plan in plans)
     largest = max(prepared.budgets, key=lambda space: space.surface.target)
     seconds = executor.training_seconds(_uniform(largest)) if executor else None
-    short, short_cost = planned_range(prepared)
-    searched = _equivalents(prepared, plans)
+    if there.pace:
+        seconds = there.pace * largest.surface.target
+    short, short_cost = (0, 0.0) if there.rate_known else planned_range(prepared)
+    searched, left = _equivalents(prepared, plans), _equivalents(prepared, plans, there)
     ranged = short_cost * prepared.meter.cost(prepared.baseline.spec) / max(plan.target for plan in plans)
+    ranged_left = ranged * max(0, short - there.short_trainings) / max(1, short)
+    workers = workers or manifest.workers
     return Preflight(
         study=manifest.study,
         baseline=prepared.baseline.name,
@@ -46,17 +57,19 @@ def preflight(prepared: Prepared, manifest: Manifest, executor: Executor | None)
         baseline_cost=manifest.baseline_cost,
         data=data_facts(prepared.dataset),
         device=manifest.device,
-        workers=manifest.workers,
+        workers=workers,
         seeds=config.seeds,
         tolerance=max(space.surface.tolerance for space in prepared.budgets),
         budgets=plans,
         trainings=trainings,
         training_seconds=seconds,
-        estimate_seconds=None if seconds is None else seconds * (searched + ranged) / manifest.workers,
+        estimate_seconds=None if seconds is None else seconds * (left + ranged_left) / workers,
         short_trainings=short,
         short_part=ranged / (searched + ranged),
         baseline_px=prepared.baseline.spec.resolution_px,
         size_notes=size_notes(prepared),
+        done=there.trainings,
+        short_done=min(short, there.short_trainings),
     )
 
 
@@ -159,9 +172,8 @@ def _same(points: tuple[Proposal, ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(p.roles for p in points if len(p.roles) > 1)
 
 
-def _equivalents(prepared: Prepared, plans: tuple[BudgetPlan, ...]) -> float:
-    """All trainings of the study in units of one at the largest budget; time taken as proportional to cost."""
-    seeds = prepared.config.seeds
+def _equivalents(prepared: Prepared, plans: tuple[BudgetPlan, ...], there: SoFar = NOTHING) -> float:
+    """The trainings that are not there, in units of one at the largest budget; time taken as proportional to cost."""
     largest = max(plan.target for plan in plans)
-    cost = seeds * prepared.meter.cost(prepared.baseline.spec) + sum(plan.trainings * plan.target for plan in plans)
-    return cost / largest
+    own = there.left(BASELINE_BUDGET, prepared.config.seeds, prepared.meter.cost(prepared.baseline.spec))
+    return (own + sum(there.left(plan.text, plan.trainings, plan.target) for plan in plans)) / largest

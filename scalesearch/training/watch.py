@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from typing_extensions import override
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.study.manifest import DataFacts
-from scalesearch.study.record import EpochPoint, TrainingOutcome
+from scalesearch.study.record import EpochPoint, TrainingOutcome, TrialRecord
 from scalesearch.training.workers.base import Job
 
 
@@ -59,10 +60,14 @@ class Preflight:
         trainings: in all, the baseline's included.
         baseline_px: native resolution of the baseline.
         size_notes: what a user should know of the sizes of images and feature maps, in sentences.
-        training_seconds: of one training of the uniform network at the largest budget; None when resumed.
-        estimate_seconds: of the whole study on these workers, the short trainings included; None when resumed.
-        short_trainings: that usually settle the learning rate first; 0 where it is given.
+        training_seconds: of one training of the uniform network at the largest budget; of a study that is resumed as
+            its trainings have taken, None where it has none.
+        estimate_seconds: of all that is left on these workers, the short trainings included; None where no time is
+            known.
+        short_trainings: that usually settle the learning rate first; 0 where it is given, or settled.
         short_part: part of the study's cost that they are, 0 to 1.
+        done: trainings of the study that are there.
+        short_done: short trainings that are there.
     """
 
     study: str
@@ -83,6 +88,8 @@ class Preflight:
     size_notes: tuple[str, ...] = ()
     short_trainings: int = 0
     short_part: float = 0.0
+    done: int = 0
+    short_done: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,9 @@ class Listener(Protocol):
     def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         """A training has ended."""
 
+    def so_far(self, records: Sequence[TrialRecord]) -> None:
+        """What a study holds of its own trainings; told before it goes on, and where it begins anew."""
+
     def note(self, text: str) -> None:
         """Something a user should know."""
 
@@ -165,6 +175,10 @@ class Silent(Listener):
 
     @override
     def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
+        pass
+
+    @override
+    def so_far(self, records: Sequence[TrialRecord]) -> None:
         pass
 
     @override
