@@ -28,6 +28,7 @@ from scalesearch.scaling.coefficients import (
     square_from_shares,
 )
 from scalesearch.scaling.realize import make_surface, realize
+from scalesearch.search import surface_sampler
 from scalesearch.search.samplers import (
     adaptive_sampler,
     derived_seed,
@@ -283,6 +284,40 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been_stopped():
     train(part, 2)
     assert [t.params for t in part.trials] == [t.params for t in whole.trials]
     assert [t.value for t in part.trials] == [t.value for t in whole.trials]
+
+
+def test_what_was_computed_is_used_again_and_changes_no_point(monkeypatch):
+    """As many surfaces as there are states of the table, and the points that a sampler without memory would ask for."""
+    made = []
+    real = surface_sampler.Search
+
+    def counting(*given):
+        made.append(len(given[0].values))
+        return real(*given)
+
+    monkeypatch.setattr(surface_sampler, "Search", counting)
+    study, points = designed(), []
+    for _ in range(6):
+        made.clear()
+        study.sampler.ending(study.trials, 20)
+        fresh = SurfaceSampler(NETWORKS, Goal()).choose(study.trials)
+        points.append((NETWORKS[fresh], *train(study, 1)))
+        assert len(made) == 2  # the one of this sampler, and the fresh one's
+    assert all(asked == trained for asked, trained in points)
+    assert len({asked for asked, _ in points}) > 1
+
+
+def test_a_surface_is_computed_anew_where_anything_it_rests_on_has_changed():
+    study = designed()
+    first = study.sampler._search(study.trials)
+    assert study.sampler._search(study.trials) is first
+    study.sampler.noise = Noise(3, 0.01**2)
+    other = study.sampler._search(study.trials)
+    assert other is not first
+    study.sampler.off = lambda done: [(0.001 * t.number, 0.0) for t in done]
+    assert study.sampler._search(study.trials) is not other
+    train(study, 1)
+    assert study.sampler._search(study.trials).trainings == first.trainings + 1
 
 
 def test_trainings_beside_each_other_take_each_other_into_account():

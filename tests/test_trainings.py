@@ -10,8 +10,9 @@ from fake_executor import World
 from scalesearch.analysis.load import load_result
 from scalesearch.errors import ConfigError
 from scalesearch.scaling.cost import closed_form
-from scalesearch.search import Silent, records, resume, run
-from scalesearch.study import StudyPaths
+from scalesearch.search import Silent, records, resume, run, trainings
+from scalesearch.search.trainings import TrainingSource
+from scalesearch.study import StudyPaths, StudyStore
 from scalesearch.study.config import config_from_dict
 from scalesearch.study.record import TIME_COLUMNS
 
@@ -200,3 +201,45 @@ def test_wilcoxon_gives_up_after_some_seeds(tmp_path):
 def test_settings_that_make_no_sense_are_one_line(changes, words):
     with pytest.raises((ConfigError, Exception), match=words):
         definition(**changes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_table_is_read_once_a_batch_and_the_points_are_those_of_reading_it_always(tmp_path, monkeypatch, workers):
+    config = definition(workers=workers, tolerance=0.1, trials=8)
+    with monkeypatch.context() as patch:
+        reads = counted_reads(patch)
+        paths, _ = studied(tmp_path, config, World(accuracy=noisy(0.004)), "once")
+    chosen = [t for t in StudyStore(paths).budget("2x").trials() if "proposal" not in t.user_attrs]
+    assert 0 < reads["slopes"] <= len(chosen) + 1  # none while the design is queued; the last one ends the search
+    with monkeypatch.context() as patch:
+        always = counted_reads(patch, always=True)
+        again, _ = studied(tmp_path, config, World(accuracy=noisy(0.004)), "always")
+    assert always["slopes"] > reads["slopes"]
+    pd.testing.assert_frame_equal(table(paths), table(again))
+    assert points(paths) == points(again)
+
+
+def counted_reads(patch, *, always=False):
+    """Counts the readings of the table that are for the sampler; `always` reads it for every question."""
+    counts, real = {"slopes": 0}, trainings.cost_slopes
+    off = TrainingSource._off
+
+    def slopes(*given):
+        counts["slopes"] += 1
+        return real(*given)
+
+    def anew(self, trials):
+        self._changed = True
+        self._read_slope()
+        self._sampler._last = None
+        return off(self, trials)
+
+    patch.setattr(trainings, "cost_slopes", slopes)
+    if always:
+        patch.setattr(TrainingSource, "_off", anew)
+    return counts
+
+
+def points(paths):
+    return [(t.number, t.params, t.value) for t in StudyStore(paths).budget("2x").trials()]

@@ -1,7 +1,7 @@
 """The sampler `surface` for Optuna: one trial is one training, of a new network or of a known one on one more seed.
 
-It keeps nothing between calls: every choice is a function of the trials in the storage, so a search that was killed
-goes on as if it had not been, and trainings that run beside each other do not repeat each other.
+It keeps nothing between calls but what it has computed: every choice is a function of the trials in the storage, so a
+search that was killed goes on as if it had not been, and trainings that run beside each other do not repeat each other.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class SurfaceSampler(BaseSampler):
         self._points = plane(candidates)
         centre = plane([REFERENCES["uniform"]])[0]
         self.uniform = int(((self._points - centre) ** 2).sum(1).argmin())
+        self._last: tuple[tuple[object, ...], Search] | None = None
 
     @override
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -138,7 +139,10 @@ class SurfaceSampler(BaseSampler):
             noise=self.noise,
             drift=taken[:, 1],
         )
-        return Search(observations, self.candidates, self.uniform, self.goal)
+        known = (tuple(t.number for t in done), observations.values.tobytes(), taken.tobytes(), self.noise)
+        if self._last is None or self._last[0] != known:
+            self._last = known, Search(observations, self.candidates, self.uniform, self.goal)
+        return self._last[1]
 
     def _index(self, trial: FrozenTrial) -> int:
         point = np.array([trial.params["u"], trial.params["v"]])

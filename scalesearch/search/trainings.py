@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, Trial, TrialState
 from typing_extensions import override
 
-from scalesearch.analysis.equal_cost import EXACT
+from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.response.allocation import Goal
 from scalesearch.analysis.result import noise_elsewhere
 from scalesearch.analysis.summary import cost_slopes, summarize
@@ -40,9 +40,12 @@ class TrainingSource(TrialSource):
         goal = Goal(self.config.delta, self.config.confidence)
         noise = noise_elsewhere(summarize(store.records()), space.text)
         self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal, noise, self._off)
+        self._slope: CostSlope | None = None
+        self._changed = True
+        self._of_trial: dict[int, NetworkRecord] = {}
         self._networks: dict[NetworkSpec, NetworkRecord] = {}
         for trial in self.budget.trials():
-            if network := self.budget.network(trial):
+            if network := self._network(trial):
                 self._networks.setdefault(self.queue.key(network), network)
 
     @property
@@ -50,54 +53,67 @@ class TrainingSource(TrialSource):
         """Trainings that the study allows on the budget."""
         return self.config.trials * self.config.seeds
 
-    def _trainings(self) -> list[FrozenTrial]:
-        """Trials that have been trained, or are being."""
-        return [t for t in self.budget.trials() if SEED_INDEX in t.user_attrs]
+    def _network(self, trial: FrozenTrial) -> NetworkRecord | None:
+        """What a trial was realized to, which never changes: it is read from its row once."""
+        found = self._of_trial.get(trial.number) or self.budget.network(trial)
+        if found:
+            self._of_trial[trial.number] = found
+        return found
+
+    def _read_slope(self) -> None:
+        """Read how accuracy answers to cost, from the whole table, unless nothing was trained since."""
+        own, tolerance = self.space.text, self.space.surface.tolerance
+        if self._changed and tolerance > EXACT:  # or else the table is read for nothing
+            self._changed = False
+            self._slope = cost_slopes(summarize(self.store.records()), {own: tolerance}).get(own)
 
     def _off(self, trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
         """What each trial's accuracy is above that of a network which meets the budget, by the study so far."""
-        own, tolerance = self.space.text, self.space.surface.tolerance
-        slope = None
-        if tolerance > EXACT:  # or else the whole table is read for nothing
-            slope = cost_slopes(summarize(self.store.records()), {own: tolerance}).get(own)
-        networks = [self.budget.network(trial) for trial in trials]
+        slope, networks = self._slope, [self._network(trial) for trial in trials]
         return [slope.off(n.cost, n.target) if slope and n else (0.0, 0.0) for n in networks]
 
     @override
     def interrupted(self) -> list[OpenTrial]:
+        self._read_slope()
         opened = []
         for found in self.budget.interrupted(lambda _: self._sampler):
             index = int(found.trial.user_attrs.get(SEED_INDEX, 0))  # it is stored before the network
-            if again := taken_up(self.budget, found, (self.first_seed + index,)) or self._open(found.trial):
+            again = taken_up(self.budget, found, (self.first_seed + index,))
+            if again := again or self._open(found.trial, self.budget.trials()):
                 opened.append(again)
         return opened
 
     @override
     def next(self) -> OpenTrial | None:
         while not self.budget.ending():
-            words = None if self.queue.waiting() else self._end()
-            if words:
-                self.budget.save_ending(words)
-                return None
-            if opened := self._open(self.budget.ask(self._sampler)):
+            trials = self.budget.trials()
+            if not any(t.state is TrialState.WAITING for t in trials):
+                self._read_slope()
+                if words := self._end(trials):
+                    self.budget.save_ending(words)
+                    return None
+            if opened := self._open(self.budget.ask(self._sampler), trials):
                 return opened
         return None
 
     @override
     def closed(self, done: OpenTrial) -> None:
-        pass
+        self._changed = True
 
-    def _end(self) -> str | None:
+    def _end(self, trials: Sequence[FrozenTrial]) -> str | None:
         """Why no more should be trained; None to go on."""
-        trials = self.budget.trials()
-        left = self.most - len(self._trainings())
+        left = self.most - sum(SEED_INDEX in t.user_attrs for t in trials)
         running = any(t.state is TrialState.RUNNING for t in trials)
         if running and left > 0:  # a batch is being filled, and it was found worth training
             return None
         return self._sampler.ending(trials, left)
 
-    def _open(self, trial: Trial) -> OpenTrial | None:
-        """Realize a trial's point. None when its network is off the budget or over a limit."""
+    def _open(self, trial: Trial, trials: Sequence[FrozenTrial]) -> OpenTrial | None:
+        """Realize a trial's point. None when its network is off the budget or over a limit.
+
+        Args:
+            trials: all of the budget, as they were when it was asked for.
+        """
         shares = self.queue.shares(trial)
         key = self.space.key(shares)
         network = self._networks.get(key)
@@ -107,11 +123,12 @@ class TrainingSource(TrialSource):
             self.budget.save_network(trial, network)
             self.budget.tell(trial, None, network.excess)
             return None
-        index = sum(self._is(t, key) for t in self._trainings() if t.number != trial.number)
+        trained = (t for t in trials if SEED_INDEX in t.user_attrs and t.number != trial.number)
+        index = sum(self._is(t, key) for t in trained)
         self.budget.save_attribute(trial, SEED_INDEX, index)
         self.budget.save_network(trial, network)
         return OpenTrial(self.budget, trial, network, (self.first_seed + index,))
 
     def _is(self, trial: FrozenTrial, key: NetworkSpec) -> bool:
-        network = self.budget.network(trial)
+        network = self._network(trial)
         return network is not None and self.queue.key(network) == key
