@@ -19,6 +19,7 @@ from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.analysis.untrained import untrained
 from scalesearch.cli.progress import LiveProgress, PlainProgress, preflight_lines
 from scalesearch.data import absolute_spec
+from scalesearch.environment.notebook import in_notebook
 from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.report import render_result
@@ -235,7 +236,7 @@ def _watched(paths: StudyPaths, as_json: bool, work: Callable[[Listener], T], ag
             signal.signal(number, signal.default_int_handler)
     onlooker = console(stderr=True)
     try:
-        if onlooker.is_terminal and not onlooker.is_dumb_terminal and not as_json:
+        if onlooker.is_terminal and not onlooker.is_dumb_terminal and not in_notebook() and not as_json:
             with LiveProgress(onlooker) as view:
                 return work(view)
         return work(PlainProgress(onlooker))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import scalesearch.environment.notebook  # noqa: F401  # before optuna, which loads what it makes quiet
 from scalesearch.study.database import (
     BASELINE_STUDY,
     BudgetStore,

@@ -54,7 +54,27 @@ def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -
         try:
             return getattr(module, attribute)
         except AttributeError:
+            if told := only_here(reference):
+                raise error(f"{what}: {told}") from None
             raise error(f"{what}: module {module_name!r} has no {attribute!r}{_has(module, attribute)}") from None
+
+
+def only_here(reference: str) -> str:
+    """What to say to code of a notebook's cell, or of the program that runs; empty to a module that is a file.
+
+    Trainings run in processes of their own, and a study is gone on with by another program: both import what they need.
+
+    Example:
+        >>> only_here("my_net:build")
+        ''
+    """
+    module, _, attribute = reference.partition(":")
+    if module != "__main__":
+        return ""
+    return (
+        "what a notebook's cell or the running program defines cannot be imported by the processes that train; put it "
+        f"into a file (a cell that begins with %%writefile my_code.py makes one) and name it my_code:{attribute}"
+    )
 
 
 def meant(text: str, fits: Callable[[Definition], bool]) -> str:

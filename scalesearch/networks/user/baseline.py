@@ -28,7 +28,7 @@ from scalesearch.networks.user.call import (
     takes_positions,
 )
 from scalesearch.networks.user.function import ONE, FunctionBaseline, UserBaseline
-from scalesearch.user_code.importing import REFERENCE, guarded, module_exists
+from scalesearch.user_code.importing import REFERENCE, guarded, module_exists, only_here
 
 CLASSES, CHANNELS, NATIVE_PX = 10, 3, 32
 """The native resolution of an unscaled network that does not say its own."""
@@ -74,6 +74,8 @@ def _check_form(ref: str) -> None:
         fixed = f"{'.'.join(PurePath(module.removesuffix('.py')).parts)}:{attribute}"
         hint = f"did you mean {fixed!r}? " if REFERENCE.fullmatch(fixed) and fixed != ref else ""
         raise UsageError(f"base {ref!r} names no function in a module; {hint}Allowed: package.module:function")
+    if told := only_here(ref):
+        raise UsageError(f"base {ref!r}: {told}")
     if nearest(module, ["timm"]) and not module_exists(module):
         raise choice_error("baseline", ref, [f"timm:{attribute}", "package.module:function"])
 
