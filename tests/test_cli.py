@@ -17,8 +17,8 @@ from PIL import Image
 
 from scalesearch.cli import app
 from scalesearch.search import run
-from scalesearch.study import StudyPaths
-from scalesearch.study.config import config_from_dict
+from scalesearch.study import StudyPaths, load_manifest
+from scalesearch.study.config import Engine, config_from_dict
 
 QUICK = {"workers": 1, "device": "cpu", "proxy": {"train_images": 20, "val_images": 20}}
 QUICK_ARGUMENTS = ("--trials", "6", "--seeds", "1", "--train-images", "20", "--val-images", "20", "--device", "cpu")
@@ -87,6 +87,7 @@ def mistakes(here):
     np.savez(here / "gap.npz", x=good, y=labels * 2)
     (here / "key.toml").write_text("trails = 3\n")
     (here / "recipe.toml").write_text("[proxy]\nepoch = 3\n")
+    (here / "engine.toml").write_text("[engine]\nmemory = '5m'\n")
     (here / "value.toml").write_text("trials = 'many'\n")
     (here / "broken.toml").write_text("= [")
     (here / "file").write_text("")
@@ -148,6 +149,11 @@ BAD = [
     (1, ("missing.toml",), ("'missing.toml'", "No such file")),
     (2, ("defalt",), ("'defalt'", "did you mean 'default'")),
     (2, ("--bugdet", "2x"), ("--bugdet", "--budget")),
+    (2, ("--engine", "memory"), ("--engine is 'memory'", "KEY=VALUE", "micro_batches")),
+    (2, ("--engine", "memry=8GB"), ("'memry'", "did you mean 'memory'")),
+    (2, ("--engine", "memory=lots"), ("--engine memory is 'lots'", "2GB")),
+    (2, ("--engine", "micro_batches=-1"), ("--engine micro_batches is '-1'", "greater than or equal to 0")),
+    (2, ("engine.toml",), ("engine.memory is '5m'", "2GB")),
 ]
 
 
@@ -235,6 +241,18 @@ def test_a_run_writes_its_files_and_names_them(call, here, untrained):
     assert "Budget 2x" in out
     assert "wrote studies/efficientnet_micro-fashion-mnist-mini-2x/report.html" in out
     assert "[7/7] network 6" in err
+
+
+def test_switches_of_the_engine_are_kept_with_what_the_device_has(call, here, untrained):
+    call("run", *QUICK_ARGUMENTS, "--name", "given", "--engine", "memory=8GB", "--engine", "micro-batches=2")
+    call("run", *QUICK_ARGUMENTS, "--name", "open")
+    given, left_open = (load_manifest(StudyPaths(here / "studies" / name)) for name in ("given", "open"))
+    assert (given.config.engine, given.engine) == (Engine(8e9, 2), Engine(8e9, 2))
+    assert left_open.config.engine == Engine()
+    assert left_open.engine.memory > 0
+    code, _, err = call("run", *QUICK_ARGUMENTS, "--name", "given")
+    assert code == 1
+    assert "--engine memory is 8000000000.0 there, 0.0 here" in err
 
 
 def test_json_is_one_document_on_stdout_and_the_result_file(call, here, untrained):

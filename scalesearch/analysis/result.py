@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from scalesearch.analysis.divided import divided_words
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.failed.networks import all_lost_advice, lost_headline
 from scalesearch.analysis.fidelity.chance import chance_of, nothing_learned, without_unlearned
@@ -131,7 +132,7 @@ def _budget_result(
         surface=response_surface(own, noise_elsewhere(summaries, facts.text)),
         proof=proof,
         at_cost=at_cost,
-        cautions=(*_cautions(facts, own, at_cost), *overruling_words(comparisons, check)),
+        cautions=(*_cautions(facts, own, at_cost), *divided_words(mine), *overruling_words(comparisons, check)),
         headline=" ".join(text for text in (nothing and f"{nothing}.", lost_headline(own, baseline)) if text),
     )
 

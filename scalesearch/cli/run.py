@@ -69,6 +69,10 @@ def run(
     skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = None,
     max_pixels: Annotated[int | None, typer.Option(help="Refuse image files with more pixels [400 million].")] = None,
     seed_split: Annotated[int | None, typer.Option(help="Seed of splits set aside and of subsets [0].")] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A switch of memory and speed, e.g. memory=8GB; see docs/engine.md."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
     new: Annotated[bool, typer.Option("--new", help="Start another study, even where one of this kind is.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the study [made from baseline, data and budget].")] = None,
@@ -114,7 +118,7 @@ OF_RECIPE = ("epochs", "optimizer", "batch_size", "augmentation", "weight_decay"
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the options change in the definition, for `override`; None where an option was not given."""
     from scalesearch.scaling.coefficients import parse_budgets, parse_limit
-    from scalesearch.study.config import parse_duration, parse_points, parse_rate, read_toml
+    from scalesearch.study.config import parse_duration, parse_engine, parse_points, parse_rate, read_toml
 
     changes = {f"proxy_{key}" if key in OF_RECIPE else key: v for key, v in given.items() if key not in ELSEWHERE}
     budget, limit = changes.pop("budget"), changes["time_limit"]
@@ -131,6 +135,7 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
         values = own.get("proxy", own) if isinstance(own.get("proxy", own), Mapping) else own
         changes |= {f"proxy_{key}": v for key, v in values.items() if changes.get(f"proxy_{key}") is None}
     return changes | {
+        "engine": parse_engine(given["engine"]),
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
         "time_limit": parse_duration(limit) if limit is not None else None,
         "delta": parse_points("--delta", given["delta"]),

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import cast
 
+import torch
+
 from scalesearch.analysis.fidelity.rate_grid import CENTRES
 from scalesearch.data import Dataset, absolute_spec, load_dataset, shown
 from scalesearch.environment.waiting import doing
@@ -19,9 +21,10 @@ from scalesearch.scaling.cost.meter import Conditions, CostMeter, Limits
 from scalesearch.scaling.questions.exponents import measured_exponents
 from scalesearch.scaling.units import CURRENCIES
 from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, planned_networks
-from scalesearch.study.config import Optimizer, ProxyRecipe, StudyConfig
+from scalesearch.study.config import LEFT_OPEN, Engine, Optimizer, ProxyRecipe, StudyConfig
 from scalesearch.study.manifest import CLASSES_KEPT, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.study.record import NetworkRecord
+from scalesearch.training.memory import settled
 from scalesearch.training.proxy import resolve_device
 from scalesearch.training.workers.inside import WorkerSetup
 from scalesearch.training.workers.local import default_workers
@@ -40,6 +43,7 @@ class Prepared:
     Attributes:
         recipe: of the definition, with the optimizer that suits the baseline where the definition leaves it open.
         from_images: whether the baseline's native resolution is the images' own.
+        engine: of the definition, with what was found on the device.
     """
 
     config: StudyConfig
@@ -53,13 +57,14 @@ class Prepared:
     budgets: tuple[BudgetSpace, ...]
     recipe: ProxyRecipe
     from_images: bool = False
+    engine: Engine = LEFT_OPEN
 
     def setup(self) -> WorkerSetup:
         """What a worker needs; a learning rate that is to be measured is that of most networks until it is."""
         threads = 1 if self.device == "cpu" else 0
         rate = self.recipe.learning_rate or CENTRES[self.recipe.optimizer]
         recipe = replace(self.recipe, learning_rate=rate)
-        return WorkerSetup(self.baseline, self.task, self.dataset, recipe, self.device, threads)
+        return WorkerSetup(self.baseline, self.task, self.dataset, recipe, self.device, threads, self.engine)
 
 
 def data_facts(dataset: Dataset) -> DataFacts:
@@ -144,7 +149,10 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
     found = tuple(unique.values())
-    return Prepared(config, dataset, baseline, task, chosen, workers, meter, limits, found, recipe, native.from_images)
+    engine = settled(made.engine if made else config.engine, torch.device(chosen), workers)
+    return Prepared(
+        config, dataset, baseline, task, chosen, workers, meter, limits, found, recipe, native.from_images, engine
+    )
 
 
 def _native(config: StudyConfig, images_px: int, made: Manifest | None) -> Native:
@@ -221,4 +229,5 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         optimizer=prepared.recipe.optimizer,
         baseline_call=prepared.baseline.call_form(),
         baseline_px=prepared.baseline.spec.resolution_px,
+        engine=prepared.engine,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from scalesearch import __version__
 from scalesearch.scaling.coefficients import NOMINAL, Exponents
 from scalesearch.scaling.units import memory_is_estimate
-from scalesearch.study.config import PER_TRAINING, StudyConfig, config_from_dict
+from scalesearch.study.config import LEFT_OPEN, PER_TRAINING, Engine, StudyConfig, config_from_dict
 from scalesearch.study.plain import Number, from_plain, to_plain
 
 SCHEMA = 1
@@ -100,6 +100,7 @@ class Manifest:
         exponents: of cost in depth, width and resolution, which lay out the surface.
         baseline_call: how a user's code is called (see `networks.user.line`); empty for others, and where it was
             not recorded.
+        engine: the definition's, with what was found on the device in place of what it leaves open.
         optimizer: that networks are trained with; empty in studies from before it could be chosen by the network.
     """
 
@@ -120,6 +121,7 @@ class Manifest:
     baseline_px: int = 0
     optimizer: str = ""
     baseline_call: str = ""
+    engine: Engine = LEFT_OPEN
 
     @property
     def per_training(self) -> bool:

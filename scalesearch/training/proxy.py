@@ -84,11 +84,17 @@ class _Training:
     """The state of one run: weights, optimizer, schedule, average."""
 
     def __init__(
-        self, module: nn.Module, data: ProxyData, recipe: ProxyRecipe, seed: int, layout: torch.memory_format
+        self,
+        module: nn.Module,
+        data: ProxyData,
+        recipe: ProxyRecipe,
+        seed: int,
+        layout: torch.memory_format,
+        parts: int,
     ) -> None:
         self.device = data.train.images.device
         self.module = placed(module, self.device, layout)
-        self.recipe, self.seed = recipe, seed
+        self.recipe, self.seed, self.parts = recipe, seed, parts
         self.train, self.val = (Batches(split, data.normalization, layout) for split in (data.train, data.val))
         self.optimizer = make_optimizer(
             self.module, recipe.optimizer, rate=recipe.learning_rate, momentum=recipe.momentum,
@@ -104,7 +110,7 @@ class _Training:
         rate = recipe.learning_rate * learning_rate_factor(self.step, self.steps, recipe.warmup)
         loss = descend(
             self.module, self.optimizer, images, labels, rate=rate, label_smoothing=recipe.label_smoothing,
-            clip_norm=recipe.clip_norm, average=self.average,
+            clip_norm=recipe.clip_norm, average=self.average, parts=self.parts,
         )  # fmt: skip
         self.step += 1
         return loss
@@ -127,11 +133,17 @@ class _Training:
         return EpochPoint(number, train_loss, loss, accuracy)
 
 
-def set_bn_momentum(module: nn.Module, momentum: float) -> None:
-    """Give every batch-norm this weight of the newest batch."""
+def set_bn_momentum(module: nn.Module, momentum: float, parts: int = 1) -> None:
+    """Give every batch-norm this weight of the newest batch; 0 keeps its own.
+
+    Args:
+        parts: of a batch: each updates the statistics, all of them together by the weight of one batch.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.momentum = momentum
+            layer.momentum = momentum or layer.momentum
+            if parts > 1 and layer.momentum is not None:
+                layer.momentum = 1 - (1 - layer.momentum) ** (1 / parts)
 
 
 def train_proxy(
@@ -141,6 +153,7 @@ def train_proxy(
     seed: int,
     on_epoch: OnEpoch | None = None,
     should_stop: ShouldStop = lambda: False,
+    parts: int = 1,
 ) -> TrainingOutcome:
     """Train one network from scratch and measure it on the validation split after every epoch.
 
@@ -153,11 +166,12 @@ def train_proxy(
         seed: of initialisation, dropout, data order and augmentation.
         on_epoch: called after each epoch.
         should_stop: asked before every step.
+        parts: in which a batch goes through the network (see `steps.accumulated`).
 
     Returns:
         The outcome; `failed` when a loss is not finite and `stopped` when asked to, with the curve up to there.
     """
-    return in_its_layout(lambda layout: _train(build, data, recipe, seed, on_epoch, should_stop, layout))
+    return in_its_layout(lambda layout: _train(build, data, recipe, seed, on_epoch, should_stop, layout, parts))
 
 
 def _train(
@@ -168,13 +182,13 @@ def _train(
     on_epoch: OnEpoch | None,
     should_stop: ShouldStop,
     layout: torch.memory_format,
+    parts: int,
 ) -> TrainingOutcome:
     started = time.perf_counter()
     torch.manual_seed(seed)
     module = build()
-    if recipe.bn_momentum:
-        set_bn_momentum(module, recipe.bn_momentum)
-    training = _Training(module, data, recipe, seed, layout)
+    set_bn_momentum(module, recipe.bn_momentum, parts)
+    training = _Training(module, data, recipe, seed, layout, parts)
     curve: list[EpochPoint] = []
     for number in range(1, recipe.epochs + 1):
         try:

@@ -49,6 +49,24 @@ def make_optimizer(
     return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
 
 
+def accumulated(module: nn.Module, images: Tensor, labels: Tensor, parts: int, label_smoothing: float) -> Tensor:
+    """Leave the gradients of a batch's mean cross-entropy in the weights, and give that, detached.
+
+    Args:
+        parts: of the batch, one after the other, of equal size or one image less. Their gradients add up to those of
+            the whole batch but for rounding, and for what a network takes from other images of its batch (batch-norm).
+    """
+    losses = []
+    for own_images, own_labels in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
+        with autocast(images.device):
+            loss = functional.cross_entropy(module(own_images), own_labels, label_smoothing=label_smoothing)
+        if parts > 1:
+            loss = loss * (len(own_labels) / len(labels))
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+    return torch.stack(losses).sum() if parts > 1 else losses[0]
+
+
 def descend(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -59,6 +77,7 @@ def descend(
     label_smoothing: float,
     clip_norm: float,
     average: WeightAverage | None,
+    parts: int = 1,
 ) -> Tensor:
     """One step on one batch, and on the average of the weights.
 
@@ -66,22 +85,21 @@ def descend(
         images: float32 [n, channels, side, side]; `labels`: int64 [n], on the same device.
         rate: learning rate of this step.
         clip_norm: largest norm of all gradients together; 0 clips nothing.
+        parts: see `accumulated`.
 
     Returns:
         The cross-entropy of the batch in nats, detached, on the device: reading it waits for the step.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
-    with autocast(images.device):
-        loss = functional.cross_entropy(module(images), labels, label_smoothing=label_smoothing)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss = accumulated(module, images, labels, parts, label_smoothing)
     if clip_norm:
         nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
     optimizer.step()
     if average is not None:
         average.update()
-    return loss.detach()
+    return loss
 
 
 def numbers(*values: Tensor) -> list[float]:

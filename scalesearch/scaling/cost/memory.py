@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scalesearch.errors import DeviceError
@@ -19,6 +20,56 @@ if TYPE_CHECKING:
 
 STATES = {"sgd": 1, "rmsprop": 2, "adamw": 2}
 """Tensors as large as the weights that an optimizer keeps (SGD with momentum: 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepMemory:
+    """Bytes of a training step as a line over the images of its batch.
+
+    Attributes:
+        fixed: weights, gradients, and what an optimizer and averages keep.
+        per_image: what is kept of one image for the backward pass.
+    """
+
+    fixed: float
+    per_image: float
+
+    def of(self, images: int) -> float:
+        """Bytes of a step of so many images.
+
+        Example:
+            >>> StepMemory(fixed=100.0, per_image=8.0).of(50)
+            500.0
+        """
+        return self.fixed + images * self.per_image
+
+
+MEASURED_IMAGES = 2
+"""Batch-norm needs two where nothing of an image's size is left."""
+
+
+def step_memory(
+    build: Callable[[], nn.Module], resolution_px: int, in_channels: int, *, optimizer: str, copies: int = 0
+) -> StepMemory:
+    """The estimate of `training_bytes` in float32, for any batch.
+
+    Args:
+        copies: of all weights, beyond those that the optimizer keeps.
+    """
+    shape = (MEASURED_IMAGES, in_channels, resolution_px, resolution_px)
+    whole, weights = _estimate(build, shape, optimizer)
+    fixed = (2 + STATES[optimizer]) * weights
+    return StepMemory(fixed + copies * weights, (whole - fixed) / MEASURED_IMAGES)
+
+
+MOST_KEPT = 8.0
+"""Elements that are kept for the backward pass, for each output element of a convolution, linear layer or product: 1.5
+(ViT) to 5.4 (DenseNet-169) in the families of this package."""
+
+
+def step_bound(activations: int, params: int, *, optimizer: str, copies: int = 0) -> StepMemory:
+    """More than any network of this package needs, from counts alone: what it allows needs no closer look."""
+    return StepMemory(4.0 * params * (2 + STATES[optimizer] + copies), 4.0 * activations * MOST_KEPT)
 
 
 def training_bytes(
@@ -46,18 +97,21 @@ def training_bytes(
     if kind not in ("cpu", "cuda"):
         raise DeviceError(f"peak memory cannot be measured on {device}; allowed: cuda (measured), cpu (an estimate)")
     shape = (batch_size, in_channels, resolution_px, resolution_px)
-    return _peak(build, shape, optimizer, device) if kind == "cuda" else _estimate(build, shape, optimizer)
+    return _peak(build, shape, optimizer, device) if kind == "cuda" else _estimate(build, shape, optimizer)[0]
 
 
-def _estimate(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str) -> float:
-    """From shapes alone, or from a real step where the network needs values of its own, as `count_shapes` does."""
+def _estimate(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str) -> tuple[float, int]:
+    """The bytes, and those of the weights among them.
+
+    From shapes alone, or from a real step where the network needs values of its own, as `count_shapes` does.
+    """
     from scalesearch.networks.shapes import on_meta_or_cpu
 
     images = f"images of {' x '.join(map(str, shape))}"
     return on_meta_or_cpu(lambda device: _kept(build, shape, optimizer, device), images)
 
 
-def _kept(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str, device: str) -> float:
+def _kept(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str, device: str) -> tuple[float, int]:
     import torch
 
     with torch.random.fork_rng(devices=[]), torch.device(device), redirect_stdout(sys.stderr):
@@ -76,7 +130,8 @@ def _kept(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str
     with torch.random.fork_rng(devices=[]), redirect_stdout(sys.stderr), hooks:
         module(images)
     saved = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    return float(saved + (2 + STATES[optimizer]) * _bytes(module))
+    own = _bytes(module)
+    return float(saved + (2 + STATES[optimizer]) * own), own
 
 
 def _peak(build: Callable[[], nn.Module], shape: tuple[int, ...], optimizer: str, device: str) -> float:

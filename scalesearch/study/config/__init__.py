@@ -11,6 +11,7 @@ from scalesearch.study.config.definition import (
     override,
     unknown_key,
 )
+from scalesearch.study.config.engine import LEFT_OPEN, Engine
 from scalesearch.study.config.files import (
     definition_path,
     definitions,
@@ -19,14 +20,16 @@ from scalesearch.study.config.files import (
     load_definition,
     read_toml,
 )
-from scalesearch.study.config.parse import check_study_name, parse_duration, parse_points, parse_rate
+from scalesearch.study.config.parse import check_study_name, parse_duration, parse_engine, parse_points, parse_rate
 from scalesearch.study.config.recipe import Augmentation, Optimizer, ProxyRecipe
 from scalesearch.study.config.spelling import option
 
 __all__ = [
+    "LEFT_OPEN",
     "PER_TRAINING",
     "SAMPLERS",
     "Augmentation",
+    "Engine",
     "Optimizer",
     "ProxyRecipe",
     "StudyConfig",
@@ -41,6 +44,7 @@ __all__ = [
     "option",
     "override",
     "parse_duration",
+    "parse_engine",
     "parse_points",
     "parse_rate",
     "read_toml",

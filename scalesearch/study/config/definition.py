@@ -16,6 +16,7 @@ from scalesearch.errors import ConfigError, UsageError, choice_error, nearest
 from scalesearch.networks.spec import DEPTH_RULES, DepthRule
 from scalesearch.scaling.coefficients import parse_budget
 from scalesearch.scaling.units import CURRENCIES, CurrencyName
+from scalesearch.study.config.engine import Engine
 from scalesearch.study.config.recipe import STRICT, ProxyRecipe
 from scalesearch.study.config.spelling import FieldsError, Spelling, key
 from scalesearch.study.config.tuned import open_values
@@ -61,6 +62,7 @@ class StudyConfig:
         max_pixels: image files with more pixels are refused; 0 takes the default limit.
         seed_split: of the splits that are set aside and of stratified subsets.
         proxy: the training recipe.
+        engine: how trainings use the device.
     """
 
     base: str = "efficientnet_micro"
@@ -91,6 +93,7 @@ class StudyConfig:
     max_pixels: Annotated[int, Field(ge=0)] = 0
     seed_split: Annotated[int, Field(ge=0, lt=2**31)] = 0
     proxy: ProxyRecipe = dataclasses.field(default_factory=ProxyRecipe)
+    engine: Engine = dataclasses.field(default_factory=Engine)
 
     def __post_init__(self) -> None:
         if not self.budgets:
@@ -153,7 +156,7 @@ def _as_error(error: ValidationError, source: str, spelled: Spelling) -> UsageEr
     where = [str(part) for part in first["loc"]]
     value = first.get("input")
     if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-        owner = ProxyRecipe if where[0] == "proxy" and len(where) > 1 else StudyConfig
+        owner = {"proxy": ProxyRecipe, "engine": Engine}.get(where[0], StudyConfig) if len(where) > 1 else StudyConfig
         return unknown_key(where[-1], [f.name for f in dataclasses.fields(owner)], source)
     if first["type"] == "literal_error" and where[0] in _CHOICES:
         what, names = _CHOICES[where[0]]
@@ -201,6 +204,8 @@ def config_to_dict(config: StudyConfig) -> dict[str, Any]:
 def override(config: StudyConfig, *, spelled: Spelling = key, **changes: Any) -> StudyConfig:
     """A copy with the changes that are not None, checked again; keys of the recipe carry the prefix `proxy_`.
 
+    An engine is given by the switches that change.
+
     Args:
         spelled: how messages call a field (the command line: `spelling.option`).
     """
@@ -208,5 +213,5 @@ def override(config: StudyConfig, *, spelled: Spelling = key, **changes: Any) ->
     for field, value in changes.items():
         if value is not None:
             owner, name = (values["proxy"], field[6:]) if field.startswith("proxy_") else (values, field)
-            owner[name] = value
+            owner[name] = {**values["engine"], **value} if field == "engine" else value
     return config_from_dict(values, source="the arguments" if spelled is key else "", spelled=spelled)

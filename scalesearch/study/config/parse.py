@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
+from collections.abc import Sequence
 
 from scalesearch.errors import UsageError
+from scalesearch.study.config.engine import Engine
 from scalesearch.study.config.recipe import MOST_RATE
 
 _STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
@@ -47,6 +50,26 @@ def parse_rate(text: str | None) -> float | None:
     if not 0 < rate <= MOST_RATE:
         raise UsageError(f"--lr is {text!r}; allowed: auto, or a number above 0, at most {MOST_RATE:g}")
     return rate
+
+
+def parse_engine(given: Sequence[str] | None) -> dict[str, str] | None:
+    """Read `key=value` for each switch of `Engine`; None where none is given.
+
+    Raises:
+        UsageError: one is no such pair.
+
+    Example:
+        >>> parse_engine(["micro_batches=4", "memory=8GB"])
+        {'micro_batches': '4', 'memory': '8GB'}
+    """
+    found = {}
+    for text in given or ():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            names = ", ".join(field.name for field in dataclasses.fields(Engine))
+            raise UsageError(f"--engine is {text!r}; allowed: KEY=VALUE, the key one of {names}")
+        found[name.replace("-", "_")] = value
+    return found or None
 
 
 def parse_points(option: str, text: str | None) -> float | None:

@@ -29,11 +29,13 @@ def option(field: str) -> str:
     """A field as the command line of `run` spells it; one that it cannot give keeps its key.
 
     Example:
-        >>> option("skip_bad"), option("proxy.epochs"), option("budgets"), option("proxy.ema")
-        ('--skip-bad', '--epochs', '--budget', 'proxy.ema')
+        >>> option("skip_bad"), option("proxy.epochs"), option("budgets"), option("proxy.ema"), option("engine.memory")
+        ('--skip-bad', '--epochs', '--budget', 'proxy.ema', '--engine memory')
     """
     if field in NO_OPTION:
         return field
+    if field.startswith("engine."):
+        return f"--engine {field.removeprefix('engine.')}"
     return _OTHERWISE.get(field) or f"--{field.rpartition('.')[2].replace('_', '-')}"
 
 

@@ -46,6 +46,7 @@ class TrainingOutcome:
         finished_at: UTC time, ISO 8601.
         note: why it is not complete.
         learning_rate: peak rate of the training; None where it was not kept.
+        micro_batches: parts in which each batch went through the network, for want of memory; 1 is the whole batch.
     """
 
     seed: int
@@ -57,6 +58,7 @@ class TrainingOutcome:
     finished_at: str
     note: str = ""
     learning_rate: float | None = None
+    micro_batches: int = 1
 
     @property
     def out_of_memory(self) -> bool:

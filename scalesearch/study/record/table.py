@@ -59,6 +59,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("accuracy", "Validation accuracy", "0 to 1", "maximize"),
     Column("loss", "Validation loss", "nats", "minimize"),
     Column("learning_rate", "Learning rate"),
+    Column("micro_batches", "Parts of a batch, for want of memory"),
     Column("seconds", "Training time", "s", "minimize"),
     Column("curve", "Epochs: number, training loss, loss, accuracy"),
     Column("note", "Note"),
@@ -112,12 +113,13 @@ def _or_nan(value: float | None) -> float:
 def _outcome_cells(outcome: TrainingOutcome | None) -> dict[str, Any]:
     if outcome is None:
         numbers = ("accuracy", "loss", "learning_rate", "seconds")
-        return {"seed": None, **dict.fromkeys(numbers, math.nan), "curve": "[]"}
+        return {"seed": None, "micro_batches": None, **dict.fromkeys(numbers, math.nan), "curve": "[]"}
     return {
         "seed": outcome.seed,
         "accuracy": _or_nan(outcome.accuracy),
         "loss": _or_nan(outcome.loss),
         "learning_rate": _or_nan(outcome.learning_rate),
+        "micro_batches": outcome.micro_batches,
         "seconds": outcome.seconds,
         "curve": json.dumps([[p.epoch, p.train_loss, p.loss, p.accuracy] for p in outcome.curve]),
         "note": outcome.note,
@@ -131,6 +133,6 @@ def to_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
 
     rows = [{**_network_cells(r.network), **_outcome_cells(r.outcome), "status": r.status} for r in records]
     frame = pd.DataFrame(rows, columns=[column.name for column in COLUMNS])
-    for name in ("seed", "target_macs"):
+    for name in ("seed", "target_macs", "micro_batches"):
         frame[name] = frame[name].astype("Int64")
     return frame.sort_values(["trial", "seed"], kind="stable", ignore_index=True)

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from scalesearch.analysis.full import FullNetwork, FullRow, full_rows
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
@@ -25,6 +27,7 @@ from scalesearch.training.full.recipe import recipe_to_toml
 from scalesearch.training.full.request import Means, TrainRequest
 from scalesearch.training.full.told import Said, said_of
 from scalesearch.training.full.worker import Planned, TrainSetup
+from scalesearch.training.memory import settled
 from scalesearch.training.proxy import resolve_device
 from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.base import Executor, Job, JobDone, Setup
@@ -69,7 +72,8 @@ def train(
             write_atomic(one.folder / "recipe.toml", recipe_to_toml(one.recipe))
         workers = means.workers or default_workers(device)
         threads = 1 if device == "cpu" else 0
-        setup = TrainSetup(result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs)
+        engine = settled(result.manifest.config.engine, torch.device(device), workers)
+        setup = TrainSetup(result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine)
         jobs = _missing(planned, ask)
         try:
             if jobs:

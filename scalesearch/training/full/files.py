@@ -39,6 +39,7 @@ class Trained:
         curve: one point an epoch.
         recipe: by name; what was used.
         folder: where the weights and checkpoints are; not stored, because folders move.
+        micro_batches: see `TrainingOutcome`.
         sha256: of the weights' content; empty when failed.
     """
 
@@ -67,6 +68,7 @@ class Trained:
     note: str
     sha256: str
     folder: Path
+    micro_batches: int = 1
 
     @property
     def weights(self) -> Path:
@@ -77,8 +79,9 @@ class Trained:
     def outcome(self) -> TrainingOutcome:
         """The part of it that the executors and the progress view know."""
         return TrainingOutcome(
-            self.seed, self.status, self.accuracy, self.loss, self.seconds, self.curve, self.finished_at, self.note
-        )
+            self.seed, self.status, self.accuracy, self.loss, self.seconds, self.curve, self.finished_at, self.note,
+            micro_batches=self.micro_batches,
+        )  # fmt: skip
 
 
 def write_trained(trained: Trained) -> None:

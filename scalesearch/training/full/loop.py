@@ -84,6 +84,8 @@ class FullTraining:
         seed: of initialisation, dropout, data order and augmentation.
         loaders: processes that prepare images; their number does not change the result.
         note: told in one line what a user should know.
+        parts: in which a batch goes through the network (see `steps.accumulated`); a training that goes on keeps to
+            its own where they are more.
     """
 
     def __init__(
@@ -96,11 +98,12 @@ class FullTraining:
         *,
         loaders: int = 0,
         note: Callable[[str], None] = lambda _: None,
+        parts: int = 1,
     ) -> None:
         self.recipe, self.data, self.seed, self.folder, self.loaders, self.note = (
             recipe, data, seed, folder, loaders, note,
         )  # fmt: skip
-        self.device = data.val.images.device
+        self.device, self.parts = data.val.images.device, parts
         torch.manual_seed(seed)
         self.layout = layout_for(build, (2, *data.val.images.shape[1:]), self.device)
         self.val = Batches(data.val, data.normalization, self.layout)
@@ -114,8 +117,7 @@ class FullTraining:
     def _begin(self) -> None:
         torch.manual_seed(self.seed)
         self.module = placed(self._build(), self.device, self.layout)
-        if self.recipe.bn_momentum:
-            set_bn_momentum(self.module, self.recipe.bn_momentum)
+        set_bn_momentum(self.module, self.recipe.bn_momentum, self.parts)
         self.optimizer = make_full_optimizer(self.module, self.recipe)
         self.average = _average(self.module, self.recipe.ema) if self.recipe.ema else None
         self.at = Progressed()
@@ -193,7 +195,7 @@ class FullTraining:
         rate = learning_rate(self.recipe, (self.at.epoch - 1) * self.steps + self.at.step, self.steps)
         return descend(
             self.module, self.optimizer, images, labels, rate=rate, label_smoothing=self.recipe.label_smoothing,
-            clip_norm=self.recipe.clip_norm, average=self.average,
+            clip_norm=self.recipe.clip_norm, average=self.average, parts=self.parts,
         )  # fmt: skip
 
     def _close_epoch(self, point: EpochPoint) -> None:
@@ -216,11 +218,15 @@ class FullTraining:
             "average": self.average.state_dict() if self.average is not None else {},
             "best": self.best_state,
             "generators": _generators(self.device),
+            "parts": self.parts,
         }
         save_checkpoint(self.folder, (at.epoch - 1) * (self.steps + 1) + at.step, content)
         self._saved = time.monotonic()
 
     def _restore(self, content: dict[str, Any]) -> None:
+        if content.get("parts", 1) > self.parts:
+            self.parts = int(content["parts"])
+            self._begin()  # batch-norm is set by their number
         at = content["at"]
         self.at = Progressed(**{**at, "curve": [tuple(point) for point in at["curve"]]})
         self.module.load_state_dict(content["module"])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from typing_extensions import override
@@ -21,6 +21,7 @@ from scalesearch.errors import ScaleSearchError, StudyError
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.placed import placed
 from scalesearch.networks.spec import NetworkSpec, spec_to_dict
+from scalesearch.study.config import LEFT_OPEN, Engine
 from scalesearch.study.manifest import library_versions, utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.batches import EVAL_BATCH, Batches
@@ -29,6 +30,7 @@ from scalesearch.training.full.files import WEIGHTS, Trained, read_trained, writ
 from scalesearch.training.full.logs import LogRun, open_logs
 from scalesearch.training.full.loop import FullData, FullTraining
 from scalesearch.training.full.recipe import TrainRecipe
+from scalesearch.training.memory import NoRoomError, fitted, needs
 from scalesearch.training.proxy import StoppedEarly, evaluate, resolve_device
 from scalesearch.training.steps import whole_seconds
 from scalesearch.training.weights import save_weights
@@ -36,6 +38,9 @@ from scalesearch.training.workers.base import Job, Setup, Worker
 from scalesearch.training.workers.inside import telling_whose
 
 WARM_BATCHES, TIMED_BATCHES = 2, 6
+T = TypeVar("T")
+COPIES = 3
+"""How often weights are kept beside the optimizer's: an average, the best, and those that an evaluation puts aside."""
 REFERENCE_PHI = 1.0
 """References are of the budget that phi = 1 is of, and get its dropout."""
 
@@ -97,6 +102,7 @@ class TrainSetup(Setup):
     threads: int = 1
     loaders: int = 0
     logs: tuple[str, ...] = ()
+    engine: Engine = LEFT_OPEN
 
     @override
     def worker(self) -> FullWorker:
@@ -149,7 +155,17 @@ class FullWorker(Worker):
         if done is not None:
             return done.outcome
         with self._telling(planned):
-            return self._trained(planned, job.seed, on_epoch, should_stop)
+            return self._fitted(planned, lambda parts: self._trained(planned, job.seed, parts, on_epoch, should_stop))
+
+    def _fitted(self, planned: Planned, run: Callable[[int], T]) -> T:
+        """Give `run` the parts in which a batch of the recipe fits."""
+        optimizer = "rmsprop" if planned.recipe.optimizer == "rmsprop_torch" else planned.recipe.optimizer
+        steps = needs(
+            planned.baseline, planned.spec, planned.task, planned.build, optimizer=optimizer,
+            copies=COPIES, device=self.device,
+        )  # fmt: skip
+        batch = min(planned.recipe.batch_size, len(self.setup.dataset.train))
+        return fitted(run, self.setup.engine, steps, batch, self.device)
 
     @contextmanager
     def _telling(self, planned: Planned) -> Iterator[None]:
@@ -157,19 +173,24 @@ class FullWorker(Worker):
         try:
             with telling_whose(planned.baseline, planned.spec):
                 yield
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, NoRoomError):
             raise ScaleSearchError(
                 f"out of memory on {self.device}: {planned.label} at {planned.spec.resolution_px} px in batches of "
                 f"{planned.recipe.batch_size}; allowed: a smaller --batch-size, fewer --workers"
             ) from None
 
     def _trained(
-        self, planned: Planned, seed: int, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]
+        self,
+        planned: Planned,
+        seed: int,
+        parts: int,
+        on_epoch: Callable[[EpochPoint], None],
+        should_stop: Callable[[], bool],
     ) -> TrainingOutcome:
         folder, splits = planned.place(seed), self.splits(planned.spec.resolution_px)
         note = _noter(folder)
         training = FullTraining(
-            planned.build, splits.full, planned.recipe, seed, folder, loaders=self.setup.loaders, note=note
+            planned.build, splits.full, planned.recipe, seed, folder, loaders=self.setup.loaders, note=note, parts=parts
         )
         logs = open_logs(self.setup.logs, self._log_run(planned, seed), note)
 
@@ -203,7 +224,7 @@ class FullWorker(Worker):
             accuracy=None, loss=None, val_accuracy=None if failed else at.best_accuracy, best_epoch=at.best,
             seconds=round(training.seconds, 3), curve=tuple(EpochPoint(*point) for point in at.curve),
             recipe=asdict(planned.recipe), device=str(self.device), versions=_versions(planned.recipe),
-            finished_at=utc_now(), note=problem, sha256="", folder=planned.place(seed),
+            finished_at=utc_now(), note=problem, sha256="", folder=planned.place(seed), micro_batches=training.parts,
         )  # fmt: skip
         if not failed:
             trained = self._scored(planned, training, splits, trained)
@@ -227,18 +248,21 @@ class FullWorker(Worker):
         splits, recipe = self.splits(spec.resolution_px), planned.recipe
         size = min(recipe.batch_size, len(splits.full.labels))
 
-        def seconds(batches: int) -> float:
+        def seconds(batches: int, parts: int) -> float:
             count = min(batches * size, len(splits.full.labels))
             val = DeviceSplit(splits.full.val.images[:EVAL_BATCH], splits.full.val.labels[:EVAL_BATCH])
             few = replace(splits.full, images=splits.full.images[:count], labels=splits.full.labels[:count], val=val)
             with tempfile.TemporaryDirectory() as folder:
-                training = FullTraining(planned.build, few, replace(recipe, epochs=1), 0, Path(folder))
+                training = FullTraining(planned.build, few, replace(recipe, epochs=1), 0, Path(folder), parts=parts)
                 training.run(lambda _: None, lambda: False)
                 return training.seconds
 
+        def both(parts: int) -> float:
+            seconds(WARM_BATCHES, parts)
+            return seconds(TIMED_BATCHES, parts)
+
         with self._telling(planned):
-            seconds(WARM_BATCHES)
-            timed = seconds(TIMED_BATCHES)
+            timed = self._fitted(planned, both)
         images = len(splits.full.labels), len(splits.full.val.labels)
         few = min(TIMED_BATCHES * size, images[0]), min(EVAL_BATCH, images[1])
         return whole_seconds(timed, few, images, recipe.epochs)

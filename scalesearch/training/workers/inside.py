@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 from typing_extensions import override
 
@@ -24,7 +24,7 @@ from scalesearch.environment.streams import Diagnostics
 from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.config import LEFT_OPEN, Engine, ProxyRecipe
 from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import OUT_OF_MEMORY, EpochPoint, TrainingOutcome
 from scalesearch.training.workers.base import Job, Setup, Worker
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import torch
 
     from scalesearch.training.batches import ProxyData
+
+T = TypeVar("T")
 
 WARM_STEPS, TIMED_STEPS = 3, 8
 CACHE_BYTES = 2**30
@@ -77,6 +79,7 @@ class WorkerSetup(Setup):
     recipe: ProxyRecipe
     device: str
     threads: int = 1
+    engine: Engine = LEFT_OPEN
 
     @override
     def worker(self) -> Worker:
@@ -93,6 +96,19 @@ def _wants_memory(error: Exception) -> bool:
     said = str(error).lower()
     known = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(text in said for text in known))
+
+
+def _once(on_epoch: Callable[[EpochPoint], None] | None) -> Callable[[EpochPoint], None]:
+    """Tells each epoch once: a training that begins again in smaller parts has told its first ones."""
+    told = 0
+
+    def tell(point: EpochPoint) -> None:
+        nonlocal told
+        if on_epoch and point.epoch > told:
+            told = point.epoch
+            on_epoch(point)
+
+    return tell
 
 
 class ProxyWorker(Worker):
@@ -137,16 +153,33 @@ class ProxyWorker(Worker):
         """One seeded training of one network, by the setup's recipe unless another is given."""
         import torch
 
+        from scalesearch.training.memory import NoRoomError
         from scalesearch.training.proxy import train_proxy
 
-        try:
-            data, given = self.data(spec.resolution_px), recipe or self.setup.recipe
+        given, told = recipe or self.setup.recipe, _once(on_epoch)
+
+        def trained(data: ProxyData, parts: int) -> TrainingOutcome:
             with telling_whose(self.setup.baseline, spec):
-                outcome = train_proxy(lambda: self._build(spec), data, given, seed, on_epoch, should_stop)
-                return replace(outcome, learning_rate=given.learning_rate)
-        except torch.OutOfMemoryError as error:
+                outcome = train_proxy(lambda: self._build(spec), data, given, seed, told, should_stop, parts)
+            return replace(outcome, learning_rate=given.learning_rate, micro_batches=parts)
+
+        try:
+            return self._fitted(spec, given, trained)
+        except (torch.OutOfMemoryError, NoRoomError) as error:
             note = f"{OUT_OF_MEMORY} on {self.device}: {str(error).splitlines()[0]}"
             return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note)
+
+    def _fitted(self, spec: NetworkSpec, recipe: ProxyRecipe, run: Callable[[ProxyData, int], T]) -> T:
+        """Give `run` the data, and the parts in which a batch of the recipe fits."""
+        from scalesearch.training.memory import fitted, needs
+
+        data, setup = self.data(spec.resolution_px), self.setup
+        steps = needs(
+            setup.baseline, spec, setup.task, lambda: self._build(spec), optimizer=recipe.optimizer,
+            copies=2 if recipe.ema else 0, device=self.device,
+        )  # fmt: skip
+        batch = min(recipe.batch_size, len(data.train.labels))
+        return fitted(lambda parts: run(data, parts), setup.engine, steps, batch, self.device)
 
     def _build(self, spec: NetworkSpec) -> Any:
         recipe = self.setup.recipe
@@ -164,31 +197,35 @@ class ProxyWorker(Worker):
 
         from scalesearch.data.device import DeviceSplit
         from scalesearch.training.batches import EVAL_BATCH, ProxyData
+        from scalesearch.training.memory import NoRoomError
         from scalesearch.training.proxy import train_proxy
         from scalesearch.training.steps import whole_seconds
 
-        full, recipe = self.data(spec.resolution_px), self.setup.recipe
+        recipe = self.setup.recipe
 
-        def seconds(steps: int) -> float:
+        def seconds(full: ProxyData, steps: int, parts: int) -> float:
             count = min(steps * recipe.batch_size, len(full.train.labels))
             train = DeviceSplit(full.train.images[:count], full.train.labels[:count])
             val = DeviceSplit(full.val.images[:EVAL_BATCH], full.val.labels[:EVAL_BATCH])
             short = replace(recipe, epochs=1)
             data = ProxyData(train, val, full.normalization)
-            try:
-                with telling_whose(self.setup.baseline, spec):
-                    return train_proxy(lambda: self._build(spec), data, short, 0).seconds
-            except torch.OutOfMemoryError:
-                raise ScaleSearchError(
-                    f"{OUT_OF_MEMORY} on {self.device}: a training of {self.setup.baseline.name} at "
-                    f"{spec.resolution_px} px in batches of {recipe.batch_size}; allowed: a smaller --batch-size, "
-                    "fewer --workers, a smaller --budget"
-                ) from None
+            with telling_whose(self.setup.baseline, spec):
+                return train_proxy(lambda: self._build(spec), data, short, 0, parts=parts).seconds
 
-        seconds(WARM_STEPS)
-        images = len(full.train.labels), len(full.val.labels)
-        timed = min(TIMED_STEPS * recipe.batch_size, images[0]), min(EVAL_BATCH, images[1])
-        return whole_seconds(seconds(TIMED_STEPS), timed, images, recipe.epochs)
+        def whole(full: ProxyData, parts: int) -> float:
+            seconds(full, WARM_STEPS, parts)
+            images = len(full.train.labels), len(full.val.labels)
+            timed = min(TIMED_STEPS * recipe.batch_size, images[0]), min(EVAL_BATCH, images[1])
+            return whole_seconds(seconds(full, TIMED_STEPS, parts), timed, images, recipe.epochs)
+
+        try:
+            return self._fitted(spec, recipe, whole)
+        except (torch.OutOfMemoryError, NoRoomError):
+            raise ScaleSearchError(
+                f"{OUT_OF_MEMORY} on {self.device}: a training of {self.setup.baseline.name} at "
+                f"{spec.resolution_px} px, even in parts of batches of {recipe.batch_size}; allowed: a smaller "
+                "--batch-size, fewer --workers, a smaller --budget"
+            ) from None
 
 
 _setup: Setup | None = None

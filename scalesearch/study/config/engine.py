@@ -1,0 +1,41 @@
+"""How trainings use a device, as frozen values: what changes speed and memory, and nothing that is searched."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic.dataclasses import dataclass
+
+from scalesearch.errors import BudgetError
+from scalesearch.scaling.coefficients import parse_limit
+from scalesearch.study.config.recipe import STRICT
+
+
+def _bytes(value: Any) -> Any:
+    """An amount of memory as people write it, such as `8GB`; a number is bytes."""
+    if not isinstance(value, str) or value.replace(".", "", 1).isdecimal():
+        return value
+    try:
+        return parse_limit("memory", value, "bytes")
+    except BudgetError:
+        raise ValueError("bytes, for example 2GB, or 0") from None
+
+
+@dataclass(frozen=True, config=STRICT)
+class Engine:
+    """How trainings use a device.
+
+    Attributes:
+        memory: bytes that one training may take; 0 takes what is free on the device when the study is made, shared by
+            its workers.
+        micro_batches: parts in which a batch goes through the network, one after the other, with the gradients of the
+            whole batch; 0 takes as few as memory allows, 1 never divides.
+    """
+
+    memory: Annotated[float, BeforeValidator(_bytes), Field(ge=0)] = 0.0
+    micro_batches: Annotated[int, Field(ge=0, le=65_536)] = 0
+
+
+LEFT_OPEN = Engine()
+"""Everything as the device has it."""
