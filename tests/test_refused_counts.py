@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,10 @@ from scalesearch.analysis.failed.causes import Failures
 from scalesearch.analysis.untrained import untrained
 from scalesearch.cli import run_study as session
 from scalesearch.errors import ScaleSearchError
+from scalesearch.networks.base import Task
+from scalesearch.networks.registry import get_baseline
 from scalesearch.search import Silent, run
+from scalesearch.search.checks import check_counts
 from scalesearch.study import StudyPaths
 from scalesearch.study.config import StudyConfig, config_from_dict
 
@@ -186,3 +191,53 @@ def test_the_next_command_looks_at_the_same_data_and_size(tmp_path):
         run(definition("counted_networks:customfn", data=data, resolution=12), StudyPaths(tmp_path / "s"))
     wanted = f"scalesearch check-base counted_networks:customfn --data '{data}' --resolution 12"
     assert str(caught.value).endswith(f"(look closer with: {wanted})")
+
+
+DEFORMABLE = ["DeformConv2d", "its function", "with a mask"]
+
+
+@pytest.mark.parametrize("kind", DEFORMABLE)
+def test_a_deformable_convolution_is_told_by_its_operator_before_the_first_training(kind, tmp_path, monkeypatch):
+    pytest.importorskip("torchvision", reason="torchvision is not installed")
+    (tmp_path / "deformed.py").write_text(DEFORMED)
+    monkeypatch.syspath_prepend(tmp_path)
+    baseline = get_baseline(f"deformed:{('module', 'function', 'masked')[DEFORMABLE.index(kind)]}", 16)
+    prepared = SimpleNamespace(baseline=baseline, task=Task(4, 3), config=StudyConfig(), budgets=())
+    (note,) = check_counts(prepared)
+    assert note.startswith("not counted, and perhaps costly: torchvision::deform_conv2d 2 times; ")
+    assert "--cost latency measures it" in note
+    monkeypatch.delitem(sys.modules, "deformed")
+
+
+DEFORMED = """
+import torch
+from torch import nn
+from torchvision.ops import DeformConv2d, deform_conv2d
+
+
+class Bent(nn.Module):
+    def __init__(self, channels, kind):
+        super().__init__()
+        self.kind, self.offset = kind, nn.Conv2d(channels, 18, 3, padding=1)
+        self.mask = nn.Conv2d(channels, 9, 3, padding=1)
+        self.conv = DeformConv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x):
+        if self.kind == "module":
+            return self.conv(x, self.offset(x))
+        mask = self.mask(x).sigmoid() if self.kind == "masked" else None
+        return deform_conv2d(x, self.offset(x), self.conv.weight, self.conv.bias, padding=1, mask=mask)
+
+
+def made(kind):
+    def build(depth, width, resolution, num_classes, in_channels):
+        channels = max(4, round(8 * width))
+        blocks = [Bent(channels, kind) for _ in range(max(1, round(2 * depth)))]
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes)]
+        return nn.Sequential(nn.Conv2d(in_channels, channels, 3, 2, 1), *blocks, *head)
+
+    return build
+
+
+module, function, masked = made("module"), made("function"), made("masked")
+"""

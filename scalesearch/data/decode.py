@@ -23,6 +23,8 @@ from scalesearch.data.images import Pixels
 NOT_PICTURES = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "EPS", "WMF"})
 HEIF = frozenset({".heic", ".heif", ".heics", ".heifs", ".hif"})
 """Endings of the photographs of telephones, which PIL reads with the extra `heic`."""
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+"""What such a file says of itself behind `ftyp`, in its bytes 8 to 11."""
 THREADS = 8
 LARGE_PIXELS = 50_000_000
 """Images with more are decoded one at a time, so that a folder of scans needs the memory of one."""
@@ -53,6 +55,18 @@ def _register_heif() -> None:
     except ImportError:
         return
     register_heif_opener()
+
+
+def unread_heif(path: Path) -> bool:
+    """Whether a file is a telephone's photograph, whatever its ending, and the extra that reads it is not there."""
+    if ".heic" in suffixes():
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
 
 
 def is_image(path: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from scalesearch.data.decode import Deep, TooManyPixels, centre_square, channels_first, decoded, in_threads
+from scalesearch.data.decode import Deep, TooManyPixels, centre_square, channels_first, decoded, in_threads, unread_heif
 from scalesearch.data.images import ArrayImages, Indices, Labels, Pixels
 from scalesearch.data.looks import Look, digest_of, look_at
 from scalesearch.data.tone import FEW, PLAIN, Tone
@@ -226,6 +226,8 @@ def _digest(path: Path, content: bytes | None, *facts: object) -> bytes:
 
 def undecodable(path: Path, why: str) -> DataError:
     """The error for a file that is no readable image."""
+    if unread_heif(path):
+        why = "it is a HEIC photograph; to read it, install the extra: pip install 'scalesearch[heic]'"
     return DataError(f"image {str(path)!r} cannot be decoded: {why}; mend it, remove it, or pass --skip-bad")
 
 
