@@ -15,6 +15,7 @@ from fake_executor import World
 from synthetic import Plan, manifest_of
 
 from scalesearch.analysis.load import load_result
+from scalesearch.environment.files import write_atomic
 from scalesearch.errors import ScaleSearchError, StorageError, StudyError, UnknownNameError, UsageError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import Coefficients, Shares
@@ -34,7 +35,6 @@ from scalesearch.study import (
     write_result,
 )
 from scalesearch.study.config import StudyConfig, config_from_dict
-from scalesearch.study.files import write_atomic
 from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
 
 HOSTILE = ["", ".", "..", "a/b", "../x", "/etc", "a b", "-x", ".hidden", "x" * 65, "a\nb", "a\0b", "a\\b", "ü", "con:"]

@@ -7,8 +7,8 @@ import keyword
 import sys
 from pathlib import Path
 
+from scalesearch.environment.files import write_atomic
 from scalesearch.errors import BaseError, UsageError
-from scalesearch.study.files import write_atomic
 
 TEMPLATE = Path(__file__).with_name("new_base.py.txt")
 

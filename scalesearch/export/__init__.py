@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scalesearch.analysis.result import StudyResult
+from scalesearch.environment.files import write_atomic
 from scalesearch.export.card import network_card, not_recommended
 from scalesearch.export.check.ask import Check, check_export, check_installed, version_of
 from scalesearch.export.family import export_family
@@ -16,7 +17,6 @@ from scalesearch.export.folder import CARD, MARK, check_replaceable, hashes, rep
 from scalesearch.export.library import LIBRARIES, Family, Library, Member, get_library
 from scalesearch.export.markdown import card_text
 from scalesearch.export.trained import TrainedMember, normalisation, study_weights, trained_members
-from scalesearch.study.files import write_atomic
 from scalesearch.study.manifest import library_versions
 
 __all__ = [

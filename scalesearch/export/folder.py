@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from scalesearch.environment.files import writing_errors
 from scalesearch.errors import StorageError
-from scalesearch.study.files import writing_errors
 
 MARK = "scalesearch_export"
 """Key of `card.json` that makes a folder ours; its value is the version of the card."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from scalesearch.environment.files import write_atomic
 from scalesearch.errors import UsageError
 from scalesearch.export.library import Family, Library, LibraryProbe, get_library
 from scalesearch.export.timm.library import TimmLibrary
 from scalesearch.export.timm.written import Written
-from scalesearch.study.files import write_atomic
 from scalesearch.training.weights import Weights, save_weights
 
 if TYPE_CHECKING:

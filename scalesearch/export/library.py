@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from scalesearch.environment.files import write_atomic
 from scalesearch.errors import ScaleSearchError, UsageError, choice_error
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.timm.adapter import TimmBaseline
 from scalesearch.networks.user.function import UserBaseline
-from scalesearch.study.files import write_atomic
 from scalesearch.training.weights import Weights, save_weights
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from markupsafe import Markup
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.law.strategies import law_of, law_refusal
 from scalesearch.analysis.result import StudyResult
+from scalesearch.environment.files import write_atomic
 from scalesearch.report import evidence, fidelity, surface, text
 from scalesearch.report import law as law_report
 from scalesearch.scaling.units import engineering
 from scalesearch.study.config import config_to_dict, dump_toml
-from scalesearch.study.files import write_atomic
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {

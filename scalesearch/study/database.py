@@ -19,9 +19,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from scalesearch.environment.files import write_atomic, writing_errors
 from scalesearch.errors import StorageError, StudyError
 from scalesearch.networks.spec import Excess
-from scalesearch.study.files import write_atomic, writing_errors
 from scalesearch.study.folder import StudyPaths, create_folder
 from scalesearch.study.manifest import Manifest
 from scalesearch.study.plain import from_plain, to_plain

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from scalesearch.environment.files import write_atomic, writing_errors
 from scalesearch.errors import StudyError, choice_error
 from scalesearch.study.config import StudyConfig, check_study_name, dump_toml, read_toml
-from scalesearch.study.files import write_atomic, writing_errors
 from scalesearch.study.manifest import Manifest, manifest_from_dict, manifest_to_dict
 
 DEFAULT_ROOT = Path("studies")

@@ -8,8 +8,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from scalesearch.environment.files import writing_errors
 from scalesearch.errors import StudyError
-from scalesearch.study.files import writing_errors
 from scalesearch.study.folder import StudyPaths, locked
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scalesearch.environment.files import write_atomic
 from scalesearch.errors import CheckpointError
-from scalesearch.study.files import write_atomic
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,9 +10,9 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from scalesearch.environment.files import write_atomic
 from scalesearch.errors import UsageError
 from scalesearch.report.figures.settings import own_settings
-from scalesearch.study.files import write_atomic
 
 SUFFIXES = ("png", "svg", "pdf")
 _FONTS = ["DejaVu Sans", "Verdana", "sans-serif"]

@@ -15,9 +15,9 @@ from scalesearch.analysis.full import FullNetwork, FullRow, full_rows
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.data import Dataset, load_dataset
+from scalesearch.environment.files import write_atomic
 from scalesearch.errors import StudyError
 from scalesearch.study import StudyPaths, locked
-from scalesearch.study.files import write_atomic
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy

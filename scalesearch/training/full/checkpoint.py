@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
+from scalesearch.environment.files import write_atomic, writing_errors
 from scalesearch.errors import CheckpointError
-from scalesearch.study.files import write_atomic, writing_errors
 
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d{9,})-([0-9a-f]{64})\.pt")

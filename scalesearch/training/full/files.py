@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from scalesearch.environment.files import write_atomic
 from scalesearch.errors import StudyError
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.study.files import write_atomic
 from scalesearch.study.plain import Number, from_plain, to_plain
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 
