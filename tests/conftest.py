@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +18,10 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest.register_assert_rewrite("network_checks", "shown")
+
+os.environ["SCALESEARCH_CACHE"] = tempfile.mkdtemp(prefix="scalesearch-cache-")
+"""Before anything is read: no test sees or fills the user's own cache, and what it starts inherits the place."""
+atexit.register(shutil.rmtree, os.environ["SCALESEARCH_CACHE"], ignore_errors=True)
 
 ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-m", "scalesearch")

@@ -28,7 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from scalesearch.data import load_dataset
-from scalesearch.data.device import DeviceSplit, Normalization, to_device
+from scalesearch.data.device import HeldSplit, Normalization, to_device
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import BASELINES, get_baseline
 from scalesearch.networks.spec import NetworkSpec
@@ -129,10 +129,10 @@ def outside(function: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-def split(px: int, labels: torch.device = CUDA) -> DeviceSplit:
+def split(px: int, labels: torch.device = CUDA) -> HeldSplit:
     count = BATCH * BATCHES
     images = torch.zeros(count, CHANNELS, px, px, dtype=torch.uint8, device=CUDA)
-    return DeviceSplit(images, torch.zeros(count, dtype=torch.int64, device=labels))
+    return HeldSplit(images, torch.zeros(count, dtype=torch.int64, device=labels))
 
 
 NORMAL = Normalization((0.5,) * CHANNELS, (0.25,) * CHANNELS)
@@ -158,7 +158,7 @@ def short(
     baseline, recipe = get_baseline(name), replace(RECIPE, **changes)
     spec = make(baseline) if make else baseline.spec
     module = outside(built)(name, spec, recipe)
-    data = ProxyData(split(spec.resolution_px, labels), split(spec.resolution_px), NORMAL)
+    data = ProxyData(split(spec.resolution_px, labels), split(spec.resolution_px), NORMAL, spec.resolution_px)
     outcome = proxy.train_proxy(lambda: module, data, recipe, seed=0)
     assert outcome.status == "complete", outcome
     check_there([*module.parameters(), *module.buffers()], f"{name} after its training")
@@ -182,7 +182,8 @@ def in_full(name: str = "resnet_micro", **changes: Any) -> None:
     spec = get_baseline(name).spec
     val = split(spec.resolution_px)
     images = outside(torch.zeros)(val.images.shape, dtype=torch.uint8)
-    data = FullData(images, val.labels, val, NORMAL)
+    train = HeldSplit(images, outside(torch.zeros)(len(images), dtype=torch.int64))
+    data = FullData(train, val.labels, val, NORMAL, spec.resolution_px)
     told, notes = [], []
     with tempfile.TemporaryDirectory() as folder:
         make = partial(FullTraining, outside(partial(built, name, spec, recipe)), data, recipe, 0, Path(folder))
@@ -202,7 +203,7 @@ def in_full(name: str = "resnet_micro", **changes: Any) -> None:
     check_there(second.evaluated_state(), "what is kept of a training")
     network = loop.placed(outside(built)(name, spec, recipe), CUDA, second.layout)
     network.load_state_dict(second.best_state)
-    proxy.evaluate(network, Batches(val, NORMAL, second.layout), CUDA)
+    proxy.evaluate(network, second.batches(val), CUDA)
 
 
 def worker_short() -> None:
@@ -212,9 +213,8 @@ def worker_short() -> None:
         dataset = outside(load_dataset)(f"npz:{outside(write_images)(Path(folder) / 'images.npz')}")
     setup = WorkerSetup(baseline, Task(len(dataset.classes), dataset.channels), dataset, RECIPE, str(CUDA), threads=0)
     worker, spec = outside(setup.worker)(), replace(baseline.spec, resolution_px=PX)
-    data = ProxyData(
-        to_device(dataset.train, PX, CUDA), to_device(dataset.val, PX, CUDA), Normalization((0.5,), (0.5,))
-    )
+    train, val = (to_device(images, PX, CUDA) for images in (dataset.train, dataset.val))
+    data = ProxyData(train, val, Normalization((0.5,), (0.5,)), PX)
     with (
         patch.object(ProxyWorker, "data", lambda *_: data),
         patch.object(ProxyWorker, "_build", outside(ProxyWorker._build)),

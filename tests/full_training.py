@@ -13,7 +13,7 @@ import torch
 from fake_executor import World
 from torch import nn
 
-from scalesearch.data.device import DeviceSplit, normalization
+from scalesearch.data.device import HeldSplit, normalization
 from scalesearch.networks.base import ClosedFormBaseline
 from scalesearch.networks.registry import get_baseline
 from scalesearch.scaling.cost import closed_form
@@ -168,8 +168,9 @@ def full_data(train: int = 80, val: int = 60) -> FullData:
     pixels, labels = images(train, 0)
     val_pixels, val_labels = images(val, 1)
     x = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
-    split = DeviceSplit(torch.from_numpy(val_pixels.transpose(0, 3, 1, 2).copy()), torch.from_numpy(val_labels))
-    return FullData(x, torch.from_numpy(labels), split, normalization(x.numpy()))
+    split = HeldSplit(torch.from_numpy(val_pixels.transpose(0, 3, 1, 2).copy()), torch.from_numpy(val_labels))
+    train = HeldSplit(x, torch.from_numpy(labels))
+    return FullData(train, train.labels, split, normalization(x.numpy()), x.shape[-1])
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:

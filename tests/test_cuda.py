@@ -16,7 +16,7 @@ from scalesearch.networks.placed import placed
 from scalesearch.search import run
 from scalesearch.study import StudyPaths, StudyStore, load_manifest
 from scalesearch.study.config import config_from_dict
-from scalesearch.training.batches import Batches
+from scalesearch.training.batches import Batches, Framing
 from scalesearch.training.full.loop import FullTraining
 from scalesearch.training.proxy import StoppedEarly, evaluate, train_proxy
 from scalesearch.training.workers.inside import ProxyWorker
@@ -59,7 +59,11 @@ def test_an_evaluation_agrees_with_the_cpu():
     found = []
     for name in ("cpu", "cuda"):
         splits, device = data(val=300, device=name), torch.device(name)
-        found.append(evaluate(placed(module, device), Batches(splits.val, splits.normalization), device))
+        found.append(
+            evaluate(
+                placed(module, device), Batches(splits.val, splits.normalization, Framing(splits.px, "none")), device
+            )
+        )
     (cpu_loss, cpu_accuracy), (loss, accuracy) = found
     assert loss == pytest.approx(cpu_loss, rel=LOSS_TOLERANCE)
     assert accuracy == pytest.approx(cpu_accuracy, abs=0.02)

@@ -37,7 +37,7 @@ def write_set(folder, n=100, packed=True):
 
 @pytest.fixture(autouse=True)
 def no_place_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SCALESEARCH_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from scalesearch.data.device import DeviceSplit, normalization
+from scalesearch.data.device import HeldSplit, normalization
 from scalesearch.errors import DeviceError
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
@@ -21,17 +21,17 @@ from scalesearch.training.proxy import learning_rate_factor, make_optimizer, res
 RECIPE = ProxyRecipe(epochs=2, batch_size=16, learning_rate=0.05)
 
 
-def split(images: int, px: int, seed: int, device: str = "cpu") -> DeviceSplit:
+def split(images: int, px: int, seed: int, device: str = "cpu") -> HeldSplit:
     """Three classes told apart by their mean brightness, under noise."""
     draw = np.random.default_rng(seed)
     labels = np.arange(images) % 3
     pixels = draw.normal(60 + 60 * labels[:, None, None, None], 25, (images, 1, px, px)).clip(0, 255)
-    return DeviceSplit(torch.from_numpy(pixels.astype(np.uint8)).to(device), torch.from_numpy(labels).to(device))
+    return HeldSplit(torch.from_numpy(pixels.astype(np.uint8)).to(device), torch.from_numpy(labels).to(device))
 
 
 def data(px: int = 10, train: int = 96, val: int = 48, device: str = "cpu") -> ProxyData:
     images = split(train, px, 1, device)
-    return ProxyData(images, split(val, px, 2, device), normalization(images.images.cpu().numpy()))
+    return ProxyData(images, split(val, px, 2, device), normalization(images.images.cpu().numpy()), px)
 
 
 def micro(px: int = 10):
@@ -89,8 +89,8 @@ class Watcher(nn.Module):
 def flat(px: int) -> ProxyData:
     """Images of one grey each, so that an image is known by its mean at every resolution."""
     pixels = torch.arange(60, dtype=torch.uint8)[:, None, None, None].expand(60, 1, px, px).contiguous()
-    whole = DeviceSplit(pixels, torch.arange(60) % 3)
-    return ProxyData(whole, whole, normalization(pixels.numpy()))
+    whole = HeldSplit(pixels, torch.arange(60) % 3)
+    return ProxyData(whole, whole, normalization(pixels.numpy()), pixels.shape[-1])
 
 
 def test_every_candidate_sees_the_images_in_the_same_order():
@@ -196,7 +196,7 @@ class Stubborn(nn.Module):
 
 def test_label_smoothing_leaves_the_validation_loss_a_plain_cross_entropy():
     images = data()
-    zeros = DeviceSplit(images.train.images, torch.zeros_like(images.train.labels))
+    zeros = HeldSplit(images.train.images, torch.zeros_like(images.train.labels))
     images = replace(images, train=zeros, val=zeros)
     plain, smooth = (
         train_proxy(Stubborn, images, replace(RECIPE, epochs=1, label_smoothing=s), 0).curve[0] for s in (0.0, 0.3)

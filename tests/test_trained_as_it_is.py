@@ -10,7 +10,7 @@ import torch
 import trained_networks as nets
 from torch import nn
 
-from scalesearch.data.device import DeviceSplit, Normalization
+from scalesearch.data.device import HeldSplit, Normalization
 from scalesearch.errors import BaseError, InfeasibleError
 from scalesearch.networks.base import Task
 from scalesearch.networks.lazy import initialise_lazy
@@ -35,10 +35,10 @@ def split(images, seed, px=12):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(3, (images,), generator=generator)
     pixels = torch.randint(0, 80, (images, 1, px, px), generator=generator) + 60 * labels[:, None, None, None]
-    return DeviceSplit(pixels.to(torch.uint8), labels)
+    return HeldSplit(pixels.to(torch.uint8), labels)
 
 
-DATA = ProxyData(split(24, 0), split(20, 1), Normalization((0.4,), (0.2,)))
+DATA = ProxyData(split(24, 0), split(20, 1), Normalization((0.4,), (0.2,)), 12)
 
 
 def baseline(name):
@@ -209,7 +209,7 @@ def test_a_network_of_the_package_is_laid_out_as_torch_does_it(name):
 @pytest.mark.parametrize("name", ["weightnorm", "rows", "lazy", "replaced", "uncopyable"])
 def test_full_training_does_the_same(name, tmp_path):
     recipe = TrainRecipe(epochs=2, batch_size=8, ema=0.9, policy="none", learning_rate=1e-3)
-    data = FullData(DATA.train.images, DATA.train.labels, DATA.val, DATA.normalization)
+    data = FullData(DATA.train, DATA.train.labels, DATA.val, DATA.normalization, DATA.px)
     training = FullTraining(lambda: built(name), data, recipe, 0, tmp_path)
     assert training.run(lambda _: None, lambda: False) == ""
     again = FullTraining(lambda: built(name), data, recipe, 0, tmp_path)  # goes on from the last checkpoint

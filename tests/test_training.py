@@ -19,10 +19,12 @@ from full_training import QUICK, Tiny, flipped, full_data, same
 from torch import nn
 from torchvision import transforms
 
+from scalesearch.data.device import HeldSplit
 from scalesearch.errors import CheckpointError, StorageError
+from scalesearch.training.batches import Framing
 from scalesearch.training.full import loop
 from scalesearch.training.full.checkpoint import checkpoints, clear_checkpoints, read_checkpoint, save_checkpoint
-from scalesearch.training.full.images import augmented, epoch_batches, image_key
+from scalesearch.training.full.images import AugmentedImages, augmented, epoch_batches, image_key
 from scalesearch.training.full.loop import FullTraining
 from scalesearch.training.full.recipe import POLICIES, TrainRecipe
 from scalesearch.training.proxy import StoppedEarly, evaluate
@@ -39,9 +41,14 @@ def pictures(count: int = 24, channels: int = 3, px: int = 12) -> torch.Tensor:
     return torch.randint(0, 256, (count, channels, px, px), dtype=torch.uint8, generator=generator)
 
 
+def split_of(count: int) -> HeldSplit:
+    return HeldSplit(pictures(count), torch.zeros(count, dtype=torch.int64))
+
+
 def drawn(x, recipe: TrainRecipe, batches: list[list[int]], loaders: int = 0, seed: int = 5, epoch: int = 2):
     """Image number -> its augmented pixels."""
-    found = augmented(x, recipe, seed, epoch, batches=batches, loaders=loaders)
+    split, framing = HeldSplit(x, torch.zeros(len(x), dtype=torch.int64)), Framing(x.shape[-1], recipe.geometry)
+    found = augmented(AugmentedImages(split, framing, recipe, seed, epoch), batches, loaders)
     return {
         i: image for index, batch in zip(batches, found, strict=True) for i, image in zip(index, batch, strict=True)
     }
@@ -111,14 +118,14 @@ def test_a_policy_is_torchvisions_with_the_generator_at_the_images_key():
 
 
 def test_an_epoch_is_every_image_once_but_those_that_fill_no_batch():
-    batches = epoch_batches(pictures(23), TrainRecipe(batch_size=5), 0, 1)
+    batches = epoch_batches(split_of(23), TrainRecipe(batch_size=5), 0, 1)
     seen = [i for batch in batches for i in batch]
     assert [len(batch) for batch in batches] == [5] * 4
     assert len(set(seen)) == 20
     assert set(seen) <= set(range(23))
-    assert epoch_batches(pictures(3), TrainRecipe(batch_size=5), 0, 1)[0] != [0, 1, 2, 3, 4]
-    assert batches != epoch_batches(pictures(23), TrainRecipe(batch_size=5), 0, 2)
-    assert batches != epoch_batches(pictures(23), TrainRecipe(batch_size=5), 1, 1)
+    assert epoch_batches(split_of(3), TrainRecipe(batch_size=5), 0, 1)[0] != [0, 1, 2, 3, 4]
+    assert batches != epoch_batches(split_of(23), TrainRecipe(batch_size=5), 0, 2)
+    assert batches != epoch_batches(split_of(23), TrainRecipe(batch_size=5), 1, 1)
 
 
 # the loop

@@ -17,7 +17,6 @@ from torch import nn
 
 import scalesearch.training.full
 from scalesearch.analysis.load import load_result
-from scalesearch.data.device import DeviceSplit
 from scalesearch.errors import ConfigError, UnknownNameError
 from scalesearch.networks.spec import spec_to_dict
 from scalesearch.networks.user.call import load
@@ -61,8 +60,7 @@ def test_everything_but_the_length_is_the_studys(proxy):
 
 def in_proxy(proxy: ProxyRecipe, build, seed: int):
     data = full_data()
-    split = DeviceSplit(data.images, data.labels)
-    return train_proxy(build, ProxyData(split, data.val, data.normalization), proxy, seed)
+    return train_proxy(build, ProxyData(data.images, data.val, data.normalization, data.px), proxy, seed)
 
 
 @pytest.mark.parametrize("proxy", PROXIES.values(), ids=PROXIES)

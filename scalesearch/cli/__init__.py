@@ -21,12 +21,13 @@ from scalesearch.user_code.hidden import hidden_library
 
 # isort: off
 from scalesearch.cli import run, studies, delete, export, count, table, scale, exponents, space, bases
-from scalesearch.cli import verify, law, compare, train
+from scalesearch.cli import verify, law, compare, train, cache
 # isort: on
 
 __all__ = [
     "app",
     "bases",
+    "cache",
     "compare",
     "count",
     "delete",

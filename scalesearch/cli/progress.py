@@ -74,6 +74,7 @@ def preflight_lines(plan: Preflight) -> list[str]:
         f"data {data.spec}: {data.train_images} training and {data.val_images} validation images, "
         f"{data.classes} classes, {pixels}",
         *(f"  {label}: {told}" for label, told in data_told(data)),
+        *([f"  pixels: {plan.reads}{_first(plan.decoding_seconds)}"] if plan.reads else []),
         *(line for b in plan.budgets for line in (_budget_line(b, plan.currency), *_tolerance_lines(b))),
     ]
     if not any(budget.planned for budget in plan.budgets):
@@ -99,6 +100,10 @@ def preflight_lines(plan: Preflight) -> list[str]:
     return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, {how})"]
 
 
+def _first(seconds: float) -> str:
+    return f"; that takes about {duration(seconds)} first" if seconds else ""
+
+
 def stages_lines(plan: StagesPlan) -> list[str]:
     """The one screen before `verify` trains, line by line."""
     lines = [f"study {plan.study}", *plan.lines, *(f"note: {note}" for note in plan.notes)]
@@ -120,6 +125,7 @@ class Progress(Listener):
         self._accuracies: dict[int, list[float]] = defaultdict(list)
         self._networks: dict[int, Watched] = {}
         self.short = ""
+        self._decoding: tuple[int, float] | None = None
 
     @override
     def preflight(self, plan: Preflight) -> None:
@@ -169,6 +175,17 @@ class Progress(Listener):
     def short_trainings(self, done: int, about: int) -> None:
         self.short = f"learning rate: {done} of about {about} short trainings"
 
+    def decoded(self, done: int, total: int) -> str:
+        """How far the decoding of a split is, and how long it may take from here."""
+        now = time.monotonic()
+        if self._decoding is None or done < self._decoding[0]:
+            self._decoding = done, now
+        first, started = self._decoding
+        if done == total:
+            self._decoding = None
+        left = f", {duration((now - started) / (done - first) * (total - done))} left" if done > first else ""
+        return f"decoded {done:,} of {total:,} images{left}"
+
     def time_left(self) -> str:
         """From what this run has trained; before its first training ends, from the estimate."""
         elapsed = time.monotonic() - (self._started or time.monotonic())
@@ -195,12 +212,26 @@ EPOCH_LINES_SECONDS = 60.0
 """A long training tells of its epochs, but not more often than this."""
 
 
+DECODING_LINES_SECONDS = 10.0
+"""Between two lines about decoding."""
+
+
 class PlainProgress(Progress):
     """One line a finished training, and now and then one of a long training's epoch, for files and pipes."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._told: dict[Job, float] = {}
+        self._decoded_at: float | None = None
+
+    @override
+    def decoding(self, done: int, total: int) -> None:
+        text, now = self.decoded(done, total), time.monotonic()
+        if self._decoded_at is None:
+            self._decoded_at = now
+        elif now - self._decoded_at > DECODING_LINES_SECONDS:
+            self._decoded_at = now
+            self.console.print(text, markup=False, highlight=False)
 
     @override
     def started(self, job: Job, network: Watched) -> None:
@@ -242,7 +273,13 @@ class LiveProgress(Progress):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._running: dict[Job, EpochPoint | None] = {}
+        self._pictures = ""
         self._live = Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True)
+
+    @override
+    def decoding(self, done: int, total: int) -> None:
+        self._live.start()
+        self._pictures = self.decoded(done, total) if done < total else ""
 
     def __enter__(self) -> LiveProgress:
         return self
@@ -276,6 +313,10 @@ class LiveProgress(Progress):
         self._running.pop(job, None)
 
     def _view(self) -> RenderableType:
+        if self._pictures:
+            return Text(self._pictures)
+        if not self.total:
+            return Text("")
         width = min(30, self.console.width - 2)
         bar = ProgressBar(total=max(1, self.total), completed=min(self.done, self.total), width=width)
         head = Text(f"{self.done}/{self.total} trainings  {self.time_left()}")

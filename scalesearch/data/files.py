@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image, UnidentifiedImageError
 
 from scalesearch.data.decode import Deep, TooManyPixels, centre_square, channels_first, decoded, in_threads, unread_heif
 from scalesearch.data.images import ArrayImages, Indices, Labels, Pixels
 from scalesearch.data.looks import Look, digest_of, look_at
 from scalesearch.data.tone import FEW, PLAIN, Tone
+from scalesearch.environment.cache import cache_folder
+from scalesearch.environment.memo import Memo
 from scalesearch.errors import DataError, UsageError
 from scalesearch.user_code.importing import one_line
 
 Kept = Pixels | Deep
+CHECKS = "checks.sqlite"
+"""What earlier checks saw of large images, in the cache folder."""
+CHECK = 1
+"""Raised when the check looks at something else: what earlier ones saw is then forgotten."""
 SMALL_PX = 64
 """Images up to this side are looked at in full, and kept where all are of one size; larger ones are sampled."""
 
@@ -69,6 +77,7 @@ class FileImages:
         labels: int64 [N].
         channels: 1 or 3.
         tones: how values become bytes.
+        digests: of every file's content, as the check saw it; empty before the check.
     """
 
     root: Path
@@ -76,6 +85,7 @@ class FileImages:
     labels: Labels
     channels: int = 3
     tones: Tones = Tones()
+    digests: tuple[bytes, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -94,15 +104,37 @@ class FileImages:
 
     def subset(self, indices: Indices) -> FileImages:
         """The images at these positions, with their labels."""
-        return replace(self, names=tuple(self.names[i] for i in indices), labels=self.labels[indices])
+        names, digests = (tuple(values[i] for i in indices) if values else () for values in (self.names, self.digests))
+        return replace(self, names=names, labels=self.labels[indices], digests=digests)
 
-    def _fill(self, out: Pixels, index: int) -> None:
+    def content(self) -> str:
+        """What tells this split's pixels from others, at any side: a SHA-256 hex digest of the checked files.
+
+        Raises:
+            ValueError: they have not been checked.
+        """
+        if len(self.digests) != len(self.names):
+            raise ValueError("these files have not been checked, so that nothing tells their content")
+        digest = hashlib.sha256(repr((self.channels, self.tones)).encode())
+        digest.update(b"".join(self.digests))
+        return digest.hexdigest()
+
+    def square(self, index: int, px: int) -> Pixels:
+        """One image, decoded anew: its centre square at the side px, bytes `[px, px, C]`.
+
+        Raises:
+            DataError: the file vanished or changed since it was checked.
+        """
         path = self.root / self.names[index]
         try:
             image = self.tones.image(decoded(path)).convert("L" if self.channels == 1 else "RGB")
         except Exception as error:
             raise undecodable(path, reason(error)) from error
-        out[index] = channels_first(centre_square(image, out.shape[-1]))
+        pixels = np.asarray(centre_square(image, px), np.uint8)
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+
+    def _fill(self, out: Pixels, index: int) -> None:
+        out[index] = self.square(index, out.shape[-1]).transpose(2, 0, 1)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -159,19 +191,67 @@ def checked(images: FileImages, skip_bad: bool, max_pixels: int | None) -> Check
     Raises:
         DataError: a file cannot be decoded or is over the limit of pixels (and not `skip_bad`).
     """
-    probes = in_threads(lambda name: _probe(images.root / name, max_pixels), list(images.names))
+    probes = _probes([images.root / name for name in images.names], max_pixels)
     bad = [index for index, probe in enumerate(probes) if probe.problem]
     if bad and not skip_bad:
         more = f" (and {len(bad) - 1} more such files)" if len(bad) > 1 else ""
         raise undecodable(images.root / images.names[bad[0]], f"{probes[bad[0]].problem}{more}")
     good = np.setdiff1d(np.arange(len(images)), bad)
     large = [index for index in bad if probes[index].large]
+    digests = tuple(look.digest for i in good if (look := probes[i].look))
     return CheckedFiles(
-        images.subset(good),
+        replace(images.subset(good), digests=digests),
         tuple(probes[i] for i in good),
         tuple(images.names[i] for i in bad if not probes[i].large),
         tuple(images.names[i] for i in large),
     )
+
+
+def _probes(paths: Sequence[Path], max_pixels: int | None) -> list[ImageProbe]:
+    """One a file; those of large images that have not changed since an earlier check are remembered."""
+    memo = Memo(cache_folder() / CHECKS)
+    keys = [_file_key(path) for path in paths]
+    known = memo.recall([key for key in keys if key])
+    found = {key: probe for key, text in known.items() if (probe := _recalled(text)) and _allowed(probe, max_pixels)}
+    left = [index for index, key in enumerate(keys) if key not in found]
+    new = dict(zip(left, in_threads(lambda index: _probe(paths[index], max_pixels), left), strict=True))
+    memo.keep({key: _text(probe) for index, probe in new.items() if (key := keys[index]) and _lasting(probe)})
+    return [new[index] if index in new else found[key] for index, key in enumerate(keys)]
+
+
+def _file_key(path: Path) -> bytes:
+    """What changes with a file's content or the way it is read, without reading it; empty where it is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return b""
+    facts = (CHECK, PIL.__version__, os.fsdecode(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return hashlib.blake2b(repr(facts).encode(errors="surrogateescape"), digest_size=16).digest()
+
+
+def _lasting(probe: ImageProbe) -> bool:
+    """Whether it says everything: small images are kept decoded instead, and what failed may do so for the moment."""
+    return probe.problem is None and probe.pixels is None
+
+
+def _allowed(probe: ImageProbe, max_pixels: int | None) -> bool:
+    return max_pixels is None or probe.size[0] * probe.size[1] <= max_pixels
+
+
+def _text(probe: ImageProbe) -> str:
+    look = probe.look
+    seen = look and [look.low, look.high, look.levels and sorted(look.levels), look.digest.hex()]
+    return json.dumps([probe.size, probe.grey, probe.deep, seen])
+
+
+def _recalled(text: str) -> ImageProbe | None:
+    """The inverse of `_text`; None where it is damaged."""
+    try:
+        (width, height), grey, deep, (low, high, levels, digest) = json.loads(text)
+        look = Look(low, high, levels and frozenset(levels), bytes.fromhex(digest))
+        return ImageProbe((width, height), grey, deep, look)
+    except (ValueError, TypeError):
+        return None
 
 
 def _probe(path: Path, max_pixels: int | None) -> ImageProbe:

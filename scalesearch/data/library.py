@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from contextlib import redirect_stdout
@@ -16,6 +15,7 @@ from scalesearch.data.idx import read_idx
 from scalesearch.data.images import ArrayImages
 from scalesearch.data.mini import CLASSES
 from scalesearch.data.splits import Parts
+from scalesearch.environment.cache import cache_folder
 from scalesearch.errors import DataError, MissingExtraError
 from scalesearch.user_code.importing import one_line
 
@@ -46,11 +46,6 @@ def read_library(name: str, folder: Path | None, root: Path | None, with_test: b
         test = _torchvision(name, place, train=False, download=download)
         arrays |= {"x_test": test.data, "y_test": test.targets}
     return _parts(arrays, name, with_test, tuple(train.classes))
-
-
-def cache_folder() -> Path:
-    """Where downloads go: $XDG_CACHE_HOME/scalesearch, else ~/.cache/scalesearch."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scalesearch"
 
 
 def _fashion_mnist(folder: Path | None, root: Path | None, with_test: bool) -> Parts[ArrayImages]:

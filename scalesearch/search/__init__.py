@@ -7,6 +7,7 @@ import math
 import multiprocessing
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from scalesearch.analysis.result import StudyResult
@@ -15,6 +16,7 @@ from scalesearch.errors import ScaleSearchError, StorageError
 from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan, check_same
 from scalesearch.search.loop import Loop
 from scalesearch.search.opened import TrialSource
+from scalesearch.search.pixels import pixel_facts, with_store
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
 from scalesearch.search.prepare import Prepared, first_seed, make_manifest, prepare, recall
 from scalesearch.search.rates.diverged import Diverged, lowers_once
@@ -77,7 +79,7 @@ def run(
         check_plan(prepared)
     for text in counted:
         listener.note(text)
-    manifest = make_manifest(prepared, paths.name, command)
+    manifest = replace(make_manifest(prepared, paths.name, command), pixels=pixel_facts(prepared))
     create_study(paths, manifest)
     return _search(prepared, manifest, paths, listener, make_executor, new=True)
 
@@ -134,13 +136,15 @@ def _search(
     with locked(paths), contextlib.closing(StudyStore(paths)) as store:
         recall(prepared, store.stored())
         measure_ahead(prepared)
+        prepared = with_store(prepared, manifest.pixels, listener)
         width = workers or manifest.workers
         executor = make_executor(prepared.setup(), width)
         try:
             if new:
                 listener.note("measuring the time of a few steps")
             there = so_far(prepared, manifest, store)
-            listener.preflight(preflight(prepared, manifest, executor if new else None, there, width))
+            seconds_of = executor.training_seconds if new else None
+            listener.preflight(preflight(prepared, manifest, seconds_of, there, width))
             listener.so_far(there.records)
             for text in cautions(prepared):
                 listener.note(text)

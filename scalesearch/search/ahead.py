@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.scaling.realize import Candidate
 from scalesearch.search.checks import check_counts, check_plan
+from scalesearch.search.pixels import decoding_seconds, pixel_facts, sampled
 from scalesearch.search.preflight import cautions, measure_ahead, preflight
 from scalesearch.search.prepare import Prepared, make_manifest, prepare
 from scalesearch.search.saving import MakeExecutor
@@ -66,13 +67,16 @@ def plan_ahead(config: StudyConfig, name: str, make_executor: MakeExecutor = Loc
     prepared = prepare(config)
     notes = [*check_counts(prepared)]
     check_plan(prepared)
-    manifest = make_manifest(prepared, name, "")
+    pixels = pixel_facts(prepared)
+    manifest = replace(make_manifest(prepared, name, ""), pixels=pixels)
     measure_ahead(prepared)
-    executor = make_executor(prepared.setup(), prepared.workers)
+    few, times = sampled(prepared)
+    executor = make_executor(few.setup(), prepared.workers)
     try:
-        screen = preflight(prepared, manifest, executor)
+        screen = preflight(prepared, manifest, lambda spec: times * executor.training_seconds(spec))
     finally:
         executor.stop()
+    screen = replace(screen, decoding_seconds=decoding_seconds(prepared.dataset, pixels))
     networks = tuple(network for space in prepared.budgets for network in _networks(prepared, space))
     return PlannedStudy(screen, networks, (*notes, *cautions(prepared)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec
@@ -11,6 +11,7 @@ from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost.latency import STEADY
 from scalesearch.scaling.realize import Candidate
 from scalesearch.search.check_base.costs import ignored_words
+from scalesearch.search.pixels import reads
 from scalesearch.search.prepare import Prepared, data_facts
 from scalesearch.search.rates.ranging import planned_range
 from scalesearch.search.samplers import Proposal
@@ -20,7 +21,6 @@ from scalesearch.search.spaces import BudgetSpace, planned_networks
 from scalesearch.study.config import PER_TRAINING
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.watch import BudgetPlan, Preflight
-from scalesearch.training.workers.base import Executor
 
 NOTHING = SoFar()
 LEAST_GAIN = 1.5
@@ -28,12 +28,16 @@ LEAST_GAIN = 1.5
 
 
 def preflight(
-    prepared: Prepared, manifest: Manifest, executor: Executor | None, there: SoFar = NOTHING, workers: int = 0
+    prepared: Prepared,
+    manifest: Manifest,
+    seconds_of: Callable[[NetworkSpec], float] | None,
+    there: SoFar = NOTHING,
+    workers: int = 0,
 ) -> Preflight:
     """The plan of a study.
 
     Args:
-        executor: to measure a few steps on; None takes the time from what is there.
+        seconds_of: measures one whole training by a few steps of it; None takes the time from what is there.
         there: what the study holds.
         workers: of this run; 0 takes the study's.
     """
@@ -41,7 +45,7 @@ def preflight(
     plans = tuple(_plan(prepared, space) for space in prepared.budgets)
     trainings = config.seeds + sum(plan.trainings for plan in plans)
     largest = max(prepared.budgets, key=lambda space: space.surface.target)
-    seconds = executor.training_seconds(_uniform(largest)) if executor else None
+    seconds = seconds_of(_uniform(largest)) if seconds_of else None
     if there.pace:
         seconds = there.pace * largest.surface.target
     short, short_cost = (0, 0.0) if there.rate_known else planned_range(prepared)
@@ -70,6 +74,7 @@ def preflight(
         size_notes=size_notes(prepared),
         done=there.trainings,
         short_done=min(short, there.short_trainings),
+        reads=reads(manifest),
     )
 
 

@@ -57,6 +57,20 @@ class DataFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PixelFacts:
+    """How the photographs of a study are read.
+
+    Attributes:
+        side: that they are stored at, in pixels; 0 where images are in memory, and in studies from before there was a
+            store.
+        by_blocks: whether the store is larger than memory, so that the order of images goes block by block.
+    """
+
+    side: int = 0
+    by_blocks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetFacts:
     """One budget as it was searched.
 
@@ -102,6 +116,7 @@ class Manifest:
             not recorded.
         engine: the definition's, with what was found on the device in place of what it leaves open.
         optimizer: that networks are trained with; empty in studies from before it could be chosen by the network.
+        pixels: how its images are read.
     """
 
     study: str
@@ -122,6 +137,7 @@ class Manifest:
     optimizer: str = ""
     baseline_call: str = ""
     engine: Engine = LEFT_OPEN
+    pixels: PixelFacts = PixelFacts()
 
     @property
     def per_training(self) -> bool:

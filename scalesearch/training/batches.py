@@ -5,37 +5,102 @@ Draws are made in units of the image side, so they mean the same at every resolu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from queue import Full, Queue
+from threading import Event, Thread
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scalesearch.data.device import DeviceSplit, Normalization
+from scalesearch.data.device import Normalization, ReadSplit, Split
+from scalesearch.data.resize import centre, crop, random_boxes, resize
+from scalesearch.data.store import CROPPED, block_order
 from scalesearch.study.config import ProxyRecipe
 
+T = TypeVar("T")
+READ_AHEAD = 2
+"""Batches that wait for an accelerator."""
 EVAL_BATCH = 200
 """Images at once in evaluation: more is no faster on a core, and costs memory in every worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyData:
-    """Both splits at one resolution, uint8 `[N, C, px, px]` on the training device."""
+    """Both splits for networks at one resolution.
 
-    train: DeviceSplit
-    val: DeviceSplit
+    Attributes:
+        px: side of the images that a network gets.
+    """
+
+    train: Split
+    val: Split
     normalization: Normalization
+    px: int
 
 
 def keyed_generator(seed: int, epoch: int, purpose: int) -> torch.Generator:
     """A generator that is a function of these three numbers alone."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 7 + purpose)
+    return torch.Generator().manual_seed(keyed_seed(seed, epoch, purpose))
+
+
+def keyed_seed(seed: int, epoch: int, purpose: int) -> int:
+    """One number for three."""
+    return (seed * 1_000_003 + epoch) * 7 + purpose
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
     """The order of the images in one epoch, int64 `[images]`: a function of seed and epoch alone."""
     return torch.randperm(images, generator=keyed_generator(seed, epoch, 0))
+
+
+def order_of(split: Split, seed: int, epoch: int) -> Tensor:
+    """The order of a split's images in one epoch: any, or block by block where they are read from a slow place."""
+    if isinstance(split, ReadSplit) and split.images.by_blocks:
+        return torch.from_numpy(block_order(split.images.rows, keyed_seed(seed, epoch, 0)))
+    return epoch_order(len(split.labels), seed, epoch)
+
+
+def ahead(items: Iterator[T], most: int) -> Iterator[T]:
+    """The same items, made in another thread while the last one is used; at most `most` of them wait.
+
+    What making one raises is raised in its place. A reader that stops early ends the thread.
+    """
+    waiting: Queue[tuple[bool, Any]] = Queue(most)
+    left = Event()
+
+    def put(item: tuple[bool, Any]) -> bool:
+        while not left.is_set():
+            with contextlib.suppress(Full):
+                waiting.put(item, timeout=0.1)
+                return True
+        return False
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not put((True, item)):
+                    return
+            put((False, None))
+        except BaseException as error:
+            put((False, error))
+
+    maker = Thread(target=make, daemon=True)
+    maker.start()
+    try:
+        while True:
+            there, item = waiting.get()
+            if not there:
+                if item is not None:
+                    raise item
+                return
+            yield item
+    finally:
+        left.set()
+        maker.join()
 
 
 def _shift(images: Tensor, draws: Tensor) -> Tensor:
@@ -59,15 +124,47 @@ def augment(images: Tensor, draws: Tensor, kind: str) -> Tensor:
     return images
 
 
+class Framing:
+    """How the images of one epoch are cut and resized for a network, and how they are for judging it.
+
+    Args:
+        px: side of the images that the network gets.
+        kind: of augmentation; with `crop` every training image is a random part of it, and judging takes the centre.
+    """
+
+    def __init__(self, px: int, kind: str) -> None:
+        self.px, self.kind, self.cropped = px, kind, "crop" in kind
+
+    def draws(self, count: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+        """What an epoch draws for each of its images: `[count, 3]` for `augment`, `[count, 4]` for a crop."""
+        boxes = torch.rand(count, 4, generator=keyed_generator(seed, epoch, 2))
+        return torch.rand(count, 3, generator=keyed_generator(seed, epoch, 1)), boxes
+
+    def trained(self, images: Tensor, draws: Tensor, boxes: Tensor) -> Tensor:
+        """Training images `[n, C, px, px]` from `[n, C, side, side]` and their draws."""
+        if self.cropped:
+            images = crop(images, random_boxes(boxes, images.shape[-1]), self.px)
+        else:
+            images = resize(images, self.px)
+        return images if self.kind == "none" else augment(images, draws.to(images.device), self.kind)
+
+    def judged(self, images: Tensor) -> Tensor:
+        """The same for judging."""
+        return resize(centre(images, CROPPED) if self.cropped else images, self.px)
+
+
 class Batches:
     """Normalised float batches of one split on the device."""
 
     def __init__(
-        self, split: DeviceSplit, normalization: Normalization, layout: torch.memory_format = torch.channels_last
+        self,
+        split: Split,
+        normalization: Normalization,
+        framing: Framing,
+        layout: torch.memory_format = torch.channels_last,
     ) -> None:
-        self.layout = layout
-        device = split.images.device
-        self.split = split
+        self.layout, self.split, self.framing = layout, split, framing
+        device = split.labels.device
         self.mean = 255.0 * torch.tensor(normalization.mean, device=device)[:, None, None]
         self.scale = 1.0 / (255.0 * torch.tensor(normalization.std, device=device)[:, None, None])
 
@@ -81,18 +178,24 @@ class Batches:
     def epoch(self, recipe: ProxyRecipe, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Training batches; the last part of the epoch that does not fill a batch is left out."""
         count = len(self.split.labels)
-        order = epoch_order(count, seed, epoch)
-        draws = torch.rand(count, 3, generator=keyed_generator(seed, epoch, 1))
+        order = order_of(self.split, seed, epoch)
+        draws, boxes = self.framing.draws(count, seed, epoch)
         size = min(recipe.batch_size, count)
-        for start in range(0, count - size + 1, size):
-            index = order[start : start + size].to(self.split.images.device)
-            images = self.split.images[index]
-            if recipe.augmentation != "none":
-                images = augment(images, draws[start : start + size].to(images.device), recipe.augmentation)
-            yield self.ready(images), self.split.labels[index]
+        parts = [slice(start, start + size) for start in range(0, count - size + 1, size)]
+        read = self._read(order[part] for part in parts)
+        for part, images in zip(parts, read, strict=True):
+            framed = self.framing.trained(images, draws[part], boxes[part])
+            yield self.ready(framed), self.split.labels[order[part].to(self.split.labels.device)]
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in order."""
-        for start in range(0, len(self.split.labels), EVAL_BATCH):
-            part = slice(start, start + EVAL_BATCH)
-            yield self.ready(self.split.images[part]), self.split.labels[part]
+        count = len(self.split.labels)
+        parts = [slice(start, start + EVAL_BATCH) for start in range(0, count, EVAL_BATCH)]
+        for part, images in zip(parts, self._read(parts), strict=True):
+            yield self.ready(self.framing.judged(images)), self.split.labels[part]
+
+    def _read(self, batches: Iterable[Tensor | slice]) -> Iterator[Tensor]:
+        """The raw images of each batch; those of a file are read while an accelerator works on the ones before."""
+        raw = map(self.split.raw, batches)
+        reading = isinstance(self.split, ReadSplit) and self.split.labels.device.type != "cpu"
+        return ahead(raw, READ_AHEAD) if reading else raw

@@ -21,7 +21,7 @@ from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.average import WeightAverage, constant_decay
-from scalesearch.training.batches import Batches, ProxyData
+from scalesearch.training.batches import Batches, Framing, ProxyData
 from scalesearch.training.steps import autocast, descend, make_optimizer, numbers
 
 OnEpoch = Callable[[EpochPoint], None]
@@ -92,10 +92,11 @@ class _Training:
         layout: torch.memory_format,
         parts: int,
     ) -> None:
-        self.device = data.train.images.device
+        self.device = data.train.labels.device
         self.module = placed(module, self.device, layout)
         self.recipe, self.seed, self.parts = recipe, seed, parts
-        self.train, self.val = (Batches(split, data.normalization, layout) for split in (data.train, data.val))
+        framing = Framing(data.px, recipe.augmentation)
+        self.train, self.val = (Batches(split, data.normalization, framing, layout) for split in (data.train, data.val))
         self.optimizer = make_optimizer(
             self.module, recipe.optimizer, rate=recipe.learning_rate, momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,

@@ -68,6 +68,8 @@ class Preflight:
         short_part: part of the study's cost that they are, 0 to 1.
         done: trainings of the study that are there.
         short_done: short trainings that are there.
+        reads: how its photographs are read, in words; empty where images are in memory.
+        decoding_seconds: that making their store will take first; 0 where it is there.
     """
 
     study: str
@@ -90,6 +92,8 @@ class Preflight:
     short_part: float = 0.0
     done: int = 0
     short_done: int = 0
+    reads: str = ""
+    decoding_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,9 @@ class Listener(Protocol):
     def short_trainings(self, done: int, about: int) -> None:
         """So many trainings that measure the learning rate have ended; a study's own are counted without them."""
 
+    def decoding(self, done: int, total: int) -> None:
+        """So many photographs of a split are in their store."""
+
 
 class Silent(Listener):
     """A listener that does nothing."""
@@ -187,4 +194,8 @@ class Silent(Listener):
 
     @override
     def short_trainings(self, done: int, about: int) -> None:
+        pass
+
+    @override
+    def decoding(self, done: int, total: int) -> None:
         pass

@@ -12,6 +12,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StorageError, StudyError
 from scalesearch.search.checks import check_baseline, check_data
 from scalesearch.search.loop import Loop
+from scalesearch.search.pixels import larger, with_store
 from scalesearch.search.prepare import Prepared, prepare, recall
 from scalesearch.search.rates.ranging import RecipeOf, Recipes, recipes_of
 from scalesearch.search.saving import MakeExecutor, save
@@ -76,6 +77,10 @@ def verify(
         sources = [StageSource(store, plan) for plan in plans]
         width = workers or manifest.workers
         listener = listener or Silent()
+        if any(source.missing() for source in sources):
+            largest = max(network.spec.resolution_px for plan in plans for network in plan.networks)
+            pixels = larger(manifest.pixels, largest, manifest.config.proxy.augmentation)
+            prepared = with_store(prepared, pixels, listener)
         listener.stages(_announce(prepared, result, records, sources, width))
         deadline = time.monotonic() + time_limit if time_limit else None
         try:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 Optimizer = Literal["auto", "sgd", "adamw", "rmsprop"]
-Augmentation = Literal["none", "flip", "shift", "flip+shift"]
+Augmentation = Literal["none", "flip", "shift", "flip+shift", "flip+crop"]
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 """What every dataclass that a file can fill refuses: other keys, and numbers that are not finite."""
@@ -40,7 +40,8 @@ class ProxyRecipe:
         label_smoothing: 0 to 1. It shifts the training loss only; the validation loss is the plain cross-entropy.
         ema: decay of the weight average that is evaluated; 0 evaluates the weights themselves.
         clip_norm: largest gradient norm; 0 does not clip.
-        augmentation: per image: mirror, shift by up to an eighth of the side, both, or none.
+        augmentation: per image: mirror, shift by up to an eighth of the side, both, none, or (for photographs) mirror
+            and a crop at random, after which the centre is what is judged.
         dropout: before the classifier.
         stochastic_depth: probability of dropping the last block; falls linearly to 0 at the first.
         bn_momentum: of every batch norm during the proxy (torch's sense); 0 keeps the network's own. The official 0.01

@@ -17,8 +17,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from scalesearch.data.device import Split
 from scalesearch.errors import MissingExtraError
-from scalesearch.training.batches import augment, epoch_order, keyed_generator
+from scalesearch.training.batches import Framing, order_of
 from scalesearch.training.full.recipe import TrainRecipe
 
 Transform = Callable[[Image.Image], Image.Image]
@@ -56,23 +57,25 @@ class AugmentedImages(Dataset[Tensor]):
     """The images of one epoch; a batch of indices gives uint8 `[n, C, px, px]`.
 
     Args:
-        images: uint8 `[N, C, px, px]` on the CPU.
+        split: on the CPU.
+        framing: how they are cut and resized.
     """
 
-    def __init__(self, images: Tensor, recipe: TrainRecipe, seed: int, epoch: int) -> None:
-        self.images, self.geometry = images, recipe.geometry
+    def __init__(self, split: Split, framing: Framing, recipe: TrainRecipe, seed: int, epoch: int) -> None:
+        self.split, self.framing = split, framing
         self.policy = make_policy(recipe)
         self.seed, self.epoch = seed, epoch
-        self.draws = torch.rand(len(images), 3, generator=keyed_generator(seed, epoch, 1))
+        self.draws, self.boxes = framing.draws(len(split.labels), seed, epoch)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.split.labels)
 
     def __getitems__(self, indices: list[int]) -> Tensor:
         """Several images at once."""
-        images = self.images[indices]
-        if self.geometry != "none":
-            images = augment(images, self.draws[indices], self.geometry)
+        images = self.split.raw(torch.tensor(indices))
+        images = self.framing.trained(
+            images, self.draws[indices], self.boxes[indices] if len(self.boxes) else self.boxes
+        )
         if self.policy is None:
             return images
         with torch.random.fork_rng(devices=[]):  # the network's dropout draws from the same generator
@@ -91,19 +94,17 @@ def as_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
-def epoch_batches(images: Tensor, recipe: TrainRecipe, seed: int, epoch: int) -> list[list[int]]:
+def epoch_batches(split: Split, recipe: TrainRecipe, seed: int, epoch: int) -> list[list[int]]:
     """Indices of each batch, in the order of the epoch; the part that does not fill a batch is left out."""
-    order = epoch_order(len(images), seed, epoch).tolist()
+    order = order_of(split, seed, epoch).tolist()
     size = min(recipe.batch_size, len(order))
     return [order[start : start + size] for start in range(0, len(order) - size + 1, size)]
 
 
-def augmented(
-    images: Tensor, recipe: TrainRecipe, seed: int, epoch: int, *, batches: Sequence[list[int]], loaders: int
-) -> Iterator[Tensor]:
+def augmented(images: AugmentedImages, batches: Sequence[list[int]], loaders: int) -> Iterator[Tensor]:
     """The given batches of an epoch, prepared here (`loaders` 0) or by as many processes."""
     loader: DataLoader[Tensor] = DataLoader(
-        AugmentedImages(images, recipe, seed, epoch),
+        images,
         batch_sampler=batches,
         num_workers=loaders,
         collate_fn=_as_it_is,

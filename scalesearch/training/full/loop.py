@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scalesearch.data.device import DeviceSplit, Normalization
+from scalesearch.data.device import Normalization, Split
 from scalesearch.networks.placed import layout_for, placed
 from scalesearch.study.record import EpochPoint
 from scalesearch.training.average import WeightAverage
-from scalesearch.training.batches import Batches
+from scalesearch.training.batches import Batches, Framing
 from scalesearch.training.full.checkpoint import checkpoints, save_checkpoint, use_newest
-from scalesearch.training.full.images import augmented, epoch_batches
+from scalesearch.training.full.images import AugmentedImages, augmented, epoch_batches
 from scalesearch.training.full.optimizer import make_full_optimizer
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.full.schedule import average_decay, learning_rate, patience_epochs
@@ -35,18 +35,20 @@ SAVE_EVERY_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class FullData:
-    """The splits of one training at the network's resolution.
+    """The splits of one training.
 
     Attributes:
-        images: of training, uint8 `[N, C, px, px]` on the CPU.
+        images: of training, on the CPU.
         labels: int64 `[N]` on the device.
         val: held out from training; decides when to stop and which weights are kept.
+        px: side of the images that the network gets.
     """
 
-    images: Tensor
+    images: Split
     labels: Tensor
-    val: DeviceSplit
+    val: Split
     normalization: Normalization
+    px: int
 
 
 @dataclass
@@ -103,10 +105,11 @@ class FullTraining:
         self.recipe, self.data, self.seed, self.folder, self.loaders, self.note = (
             recipe, data, seed, folder, loaders, note,
         )  # fmt: skip
-        self.device, self.parts = data.val.images.device, parts
+        self.device, self.parts = data.val.labels.device, parts
         torch.manual_seed(seed)
-        self.layout = layout_for(build, (2, *data.val.images.shape[1:]), self.device)
-        self.val = Batches(data.val, data.normalization, self.layout)
+        self.layout = layout_for(build, (2, len(data.normalization.mean), data.px, data.px), self.device)
+        self.framing = Framing(data.px, recipe.geometry)
+        self.val = self.batches(data.val)
         self._build = build
         self._losses: list[Tensor] = []  # of steps since the last look: reading one makes an accelerator wait
         self._started = self._saved = time.monotonic()
@@ -122,6 +125,10 @@ class FullTraining:
         self.average = _average(self.module, self.recipe.ema) if self.recipe.ema else None
         self.at = Progressed()
         self.best_state: dict[str, Tensor] = {}
+
+    def batches(self, split: Split) -> Batches:
+        """The batches of a split, as this network takes them."""
+        return Batches(split, self.data.normalization, self.framing, self.layout)
 
     @property
     def steps(self) -> int:
@@ -182,7 +189,8 @@ class FullTraining:
 
     def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         batches = epoch_batches(self.data.images, self.recipe, self.seed, number)[self.at.step :]
-        ready = augmented(self.data.images, self.recipe, self.seed, number, batches=batches, loaders=self.loaders)
+        source = AugmentedImages(self.data.images, self.framing, self.recipe, self.seed, number)
+        ready = augmented(source, batches, self.loaders)
         for index, images in zip(batches, ready, strict=True):
             yield self.val.ready(images.to(self.device)), self.data.labels[index]
 

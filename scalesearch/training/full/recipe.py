@@ -59,7 +59,8 @@ class TrainRecipe:
         dropout_largest: the same at phi = 7 and above; between them it grows linearly.
         policy: drawn for each image: `autoaugment`, `randaugment`, `trivialaugment` (torchvision's) or `none`.
         policy_data: whose policy AutoAugment takes.
-        geometry: before the policy: mirror, shift by up to an eighth of the side, both, or none.
+        geometry: before the policy: mirror, shift by up to an eighth of the side, both, none, or mirror and a crop at
+            random (then the centre is what is judged).
         patience: training stops after this part of all epochs without a better validation accuracy; 0 never stops.
         swish: keep the network's SiLU; False puts ReLU in its place.
         se: keep squeeze-and-excitation; False takes it out.

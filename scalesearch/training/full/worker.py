@@ -16,7 +16,7 @@ import torch
 from typing_extensions import override
 
 from scalesearch.data import Dataset
-from scalesearch.data.device import DeviceSplit, Normalization, normalization, to_device
+from scalesearch.data.device import Normalization, Split, normalization_of, to_device
 from scalesearch.errors import ScaleSearchError, StudyError
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.placed import placed
@@ -24,7 +24,7 @@ from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.study.config import LEFT_OPEN, Engine
 from scalesearch.study.manifest import library_versions, utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
-from scalesearch.training.batches import EVAL_BATCH, Batches
+from scalesearch.training.batches import EVAL_BATCH
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import WEIGHTS, Trained, read_trained, write_trained
 from scalesearch.training.full.logs import LogRun, open_logs
@@ -114,7 +114,7 @@ class _Splits:
     """All splits at one resolution."""
 
     full: FullData
-    scored: DeviceSplit
+    scored: Split
     split: str
 
 
@@ -138,10 +138,9 @@ class FullWorker(Worker):
 
     def _loaded(self, px: int) -> _Splits:
         data = self.setup.dataset
-        images = torch.from_numpy(data.train.at(px))
-        labels = torch.from_numpy(data.train.labels.copy()).to(self.device)
+        train = to_device(data.train, px, torch.device("cpu"))
         val = to_device(data.val, px, self.device)
-        full = FullData(images, labels, val, normalization(images.numpy()))
+        full = FullData(train, train.labels.to(self.device), val, normalization_of(data.train, train), px)
         if data.test is None:
             return _Splits(full, val, "validation")
         return _Splits(full, to_device(data.test, px, self.device), "test")
@@ -236,7 +235,7 @@ class FullWorker(Worker):
         network = placed(planned.build(), self.device, training.layout)
         network.load_state_dict(training.best_state)
         normal = splits.full.normalization
-        loss, accuracy = evaluate(network, Batches(splits.scored, normal, training.layout), self.device)
+        loss, accuracy = evaluate(network, training.batches(splits.scored), self.device)
         scored = replace(trained, loss=loss, accuracy=accuracy)
         facts = weights_metadata(self.setup.study, planned, scored, normal)
         return replace(scored, sha256=save_weights(trained.folder / WEIGHTS, training.best_state, facts))
@@ -250,8 +249,9 @@ class FullWorker(Worker):
 
         def seconds(batches: int, parts: int) -> float:
             count = min(batches * size, len(splits.full.labels))
-            val = DeviceSplit(splits.full.val.images[:EVAL_BATCH], splits.full.val.labels[:EVAL_BATCH])
-            few = replace(splits.full, images=splits.full.images[:count], labels=splits.full.labels[:count], val=val)
+            full = splits.full
+            val = full.val.first(EVAL_BATCH)
+            few = replace(full, images=full.images.first(count), labels=full.labels[:count], val=val)
             with tempfile.TemporaryDirectory() as folder:
                 training = FullTraining(planned.build, few, replace(recipe, epochs=1), 0, Path(folder), parts=parts)
                 training.run(lambda _: None, lambda: False)

@@ -43,7 +43,7 @@ CACHE_BYTES = 2**30
 
 
 def _size(data: ProxyData) -> int:
-    return data.train.images.nbytes + data.val.images.nbytes
+    return data.train.held + data.val.held
 
 
 @contextmanager
@@ -126,16 +126,16 @@ class ProxyWorker(Worker):
         self._splits: dict[int, ProxyData] = {}
 
     def data(self, px: int) -> ProxyData:
-        """Both splits at `px`, resized once and kept on the device."""
-        from scalesearch.data.device import normalization, to_device
+        """Both splits for networks at `px`."""
+        from scalesearch.data.device import normalization_of, to_device
         from scalesearch.training.batches import ProxyData
 
         if px not in self._splits:
             while self._splits and sum(map(_size, self._splits.values())) > CACHE_BYTES:
                 del self._splits[next(iter(self._splits))]
-            train = to_device(self.setup.dataset.train, px, self.device)
-            val = to_device(self.setup.dataset.val, px, self.device)
-            self._splits[px] = ProxyData(train, val, normalization(train.images.cpu().numpy()))
+            images = self.setup.dataset.train
+            train, val = to_device(images, px, self.device), to_device(self.setup.dataset.val, px, self.device)
+            self._splits[px] = ProxyData(train, val, normalization_of(images, train), px)
         return self._splits[px]
 
     @override
@@ -195,8 +195,7 @@ class ProxyWorker(Worker):
         """
         import torch
 
-        from scalesearch.data.device import DeviceSplit
-        from scalesearch.training.batches import EVAL_BATCH, ProxyData
+        from scalesearch.training.batches import EVAL_BATCH
         from scalesearch.training.memory import NoRoomError
         from scalesearch.training.proxy import train_proxy
         from scalesearch.training.steps import whole_seconds
@@ -205,10 +204,8 @@ class ProxyWorker(Worker):
 
         def seconds(full: ProxyData, steps: int, parts: int) -> float:
             count = min(steps * recipe.batch_size, len(full.train.labels))
-            train = DeviceSplit(full.train.images[:count], full.train.labels[:count])
-            val = DeviceSplit(full.val.images[:EVAL_BATCH], full.val.labels[:EVAL_BATCH])
             short = replace(recipe, epochs=1)
-            data = ProxyData(train, val, full.normalization)
+            data = replace(full, train=full.train.first(count), val=full.val.first(EVAL_BATCH))
             with telling_whose(self.setup.baseline, spec):
                 return train_proxy(lambda: self._build(spec), data, short, 0, parts=parts).seconds
 

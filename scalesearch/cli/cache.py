@@ -1,0 +1,141 @@
+"""`scalesearch cache`: photographs that were decoded once and are kept for later studies."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalesearch.cli.app import AsJson, app, show, show_json
+from scalesearch.errors import StorageError, StudyError, UsageError, choice_error
+
+if TYPE_CHECKING:
+    from scalesearch.data.store.shelf import Shelf, StoreFolder
+
+group = typer.Typer(
+    help="Photographs decoded once for all studies: list, check or clear them (SCALESEARCH_CACHE is their place).",
+    rich_markup_mode=None,
+)
+app.add_typer(group, name="cache")
+DIGITS = 12
+"""So much of a key is shown in a table."""
+Keys = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY...]", help="Their names, or the first digits; without one, all.")
+]
+
+
+@group.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_stores(as_json=False)
+
+
+@group.command("list")
+def list_stores(as_json: AsJson = False) -> None:
+    """What is kept, the newest first, and where."""
+    from scalesearch.data.store import Shelf
+    from scalesearch.report.layout import FittingTable
+
+    shelf = Shelf()
+    found = shelf.kept()
+    if as_json:
+        show_json({"folder": str(shelf.folder), "stores": [_plain(one) for one in found]})
+        return
+    if found:
+        table = FittingTable(("images", "px", "last used"), box=None, pad_edge=False)
+        for head in ("key", "of", "images", "px", "MB", "last used"):
+            table.add_column(
+                head, justify="left" if head in ("key", "of", "last used") else "right", no_wrap=head != "of"
+            )
+        for one in found:
+            table.add_row(*_row(one))
+        show(table)
+    total = sum(one.nbytes for one in found)
+    sys.stdout.write(f"{_stores(found)}, {total / 1e6:,.1f} MB in {shelf.folder}\n")
+
+
+@group.command()
+def check(keys: Keys = None, as_json: AsJson = False) -> None:
+    """Read every byte, and say which stores are not what was written; a run makes such a store anew by itself."""
+    from scalesearch.data.store import Shelf
+
+    shelf = Shelf()
+    found = {one.key: shelf.damage(one.key) for one in _chosen(shelf, keys)}
+    if as_json:
+        show_json({"folder": str(shelf.folder), "damage": found})
+    else:
+        for key, damage in found.items():
+            sys.stdout.write(f"{key} {damage or 'is whole'}\n")
+        if not found:
+            sys.stdout.write(f"nothing is kept in {shelf.folder}\n")
+    if bad := [key for key, damage in found.items() if damage]:
+        raise StorageError(f"{len(bad)} of {len(found)} stores: take them away with: scalesearch cache clear {bad[0]}")
+
+
+@group.command()
+def clear(
+    keys: Keys = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take stores away; the next run that needs one decodes its photographs again. It asks first."""
+    from scalesearch.data.store import Shelf
+
+    shelf = Shelf()
+    found = _chosen(shelf, keys)
+    if found and not yes:
+        _ask(found)
+    freed = sum(shelf.remove(one.key) for one in found)
+    if as_json:
+        show_json({"removed": [one.key for one in found], "bytes": freed})
+    else:
+        sys.stdout.write(f"{_stores(found)} taken away, {freed / 1e6:,.1f} MB given back\n")
+
+
+def _chosen(shelf: Shelf, keys: list[str] | None) -> list[StoreFolder]:
+    """The stores that were named, each once; all where none was.
+
+    Raises:
+        UnknownNameError: there is no such store.
+    """
+    found = shelf.kept()
+    wanted = dict.fromkeys(keys or [""])
+    for key in wanted:
+        if key and not any(one.key.startswith(key) for one in found):
+            raise choice_error("store", key, [one.key for one in found])
+    return [one for one in found if any(one.key.startswith(key) for key in wanted)]
+
+
+def _ask(found: list[StoreFolder]) -> None:
+    """Have it confirmed on a terminal."""
+    size = f"{_stores(found)}, {sum(one.nbytes for one in found) / 1e6:,.1f} MB"
+    if not sys.stdin.isatty():
+        raise UsageError(f"cache clear asks before it removes {size}, and there is no terminal to ask on; give --yes")
+    if not typer.confirm(f"Take away {size}?", err=True):
+        raise StudyError("not confirmed: nothing was taken away")
+
+
+def _stores(found: list[StoreFolder]) -> str:
+    return f"{len(found)} store{'' if len(found) == 1 else 's'}"
+
+
+def _row(one: StoreFolder) -> list[str]:
+    key, used = one.key[:DIGITS], _time(one.used)
+    if one.facts is None:
+        return [key, "not finished" if one.begun else "damaged", "", "", f"{one.nbytes / 1e6:,.1f}", used]
+    facts = one.facts
+    return [key, facts.source, f"{facts.images:,}", str(facts.side), f"{one.nbytes / 1e6:,.1f}", used]
+
+
+def _plain(one: StoreFolder) -> dict[str, Any]:
+    state = "whole" if one.facts else "not finished" if one.begun else "damaged"
+    facts = one.facts
+    about = {"of": facts.source, "images": facts.images, "px": facts.side} if facts else {}
+    return {"key": one.key, "state": state, **about, "bytes": one.nbytes, "last_used": _time(one.used)}
+
+
+def _time(seconds: float) -> str:
+    import datetime
+
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
