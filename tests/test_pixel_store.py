@@ -251,7 +251,7 @@ def test_a_file_that_is_gone_is_one_line(shelf, images):
 
 
 def test_an_interrupted_store_goes_on_where_it_stopped(shelf, images, monkeypatch):
-    monkeypatch.setattr(making, "AT_ONCE", 1)
+    monkeypatch.setattr(making, "AHEAD", 1)
 
     def stop(done: int, total: int) -> None:
         if done >= BLOCK:
@@ -273,7 +273,7 @@ def test_an_interrupted_store_goes_on_where_it_stopped(shelf, images, monkeypatc
 
 
 def test_a_half_written_block_of_an_interrupted_store_is_decoded_again(shelf, images, monkeypatch):
-    monkeypatch.setattr(making, "AT_ONCE", 1)
+    monkeypatch.setattr(making, "AHEAD", 1)
 
     def stop(done: int, total: int) -> None:
         if done >= BLOCK:
@@ -293,7 +293,7 @@ def test_a_killed_maker_leaves_a_beginning_that_the_next_goes_on_with(tmp_path, 
         "import time, pathlib\n"
         "from scalesearch.data import load_dataset\n"
         "from scalesearch.data.store import Shelf, make\n"
-        "make.AT_ONCE = 1\n"
+        "make.AHEAD = 1\n"
         f"images = load_dataset('folder:{folder}').train\n"
         f"shelf = Shelf(pathlib.Path({str(tmp_path)!r}))\n"
         "shelf.stored(images, 32, 'x', lambda done, total: done >= 64 and time.sleep(99))"
@@ -309,7 +309,7 @@ def test_a_killed_maker_leaves_a_beginning_that_the_next_goes_on_with(tmp_path, 
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(shelf, images, monkeypatch):
-    monkeypatch.setattr(making, "AT_ONCE", 1)
+    monkeypatch.setattr(making, "AHEAD", 1)
     calls = []
 
     def full(block, histograms):

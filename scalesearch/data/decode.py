@@ -6,8 +6,9 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -184,6 +185,22 @@ def in_threads(function: Callable[[In], Out], items: list[In]) -> list[Out]:
     """`function` of every item, in order; PIL decodes and resizes without holding the interpreter's lock."""
     with _undisturbed(), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         return list(pool.map(function, items))
+
+
+def in_threads_ahead(function: Callable[[In], Out], items: Sequence[In], ahead: int) -> Iterator[Out]:
+    """The same one by one; while one is used, up to `ahead` others are made."""
+    with _undisturbed(), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        waiting: deque[Future[Out]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scalesearch.data.decode import in_threads
+from scalesearch.data.decode import in_threads_ahead
 from scalesearch.data.files import FileImages
 from scalesearch.data.images import Pixels
 from scalesearch.data.store.facts import BLOCK, Histograms, StoreFacts, row_order
@@ -22,8 +22,8 @@ from scalesearch.environment.files import write_atomic
 from scalesearch.errors import StorageError
 
 PIXELS, FACTS, JOURNAL = "pixels.bytes", "facts.json", "blocks.txt"
-AT_ONCE = 4
-"""Blocks decoded before they are written: enough for every thread to be busy at the end of one."""
+AHEAD = 2 * BLOCK
+"""Images that are decoded while a block is written."""
 Watch = Callable[[int, int], None]
 """Called with how many images are done, and how many there are."""
 
@@ -65,12 +65,15 @@ def make(images: FileImages, side: int, decoder: str, source: str, folder: Path,
 
 def _decoded(images: FileImages, side: int, done: int) -> Iterator[Pixels]:
     """The blocks that are not there yet, `[n, S, S, C]`."""
-    order = row_order(len(images))[done * BLOCK :]
-    for start in range(0, len(order), AT_ONCE * BLOCK):
-        rows = order[start : start + AT_ONCE * BLOCK].tolist()
-        found = in_threads(lambda index: images.square(index, side), rows)
-        for first in range(0, len(found), BLOCK):
-            yield np.stack(found[first : first + BLOCK])
+    rows = row_order(len(images))[done * BLOCK :].tolist()
+    found: list[Pixels] = []
+    for image in in_threads_ahead(lambda index: images.square(index, side), rows, AHEAD):
+        found.append(image)
+        if len(found) == BLOCK:
+            yield np.stack(found)
+            found.clear()
+    if found:
+        yield np.stack(found)
 
 
 def _kept(folder: Path, count: int, side: int, histograms: Histograms) -> list[str]:
