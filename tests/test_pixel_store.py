@@ -326,6 +326,17 @@ def test_a_full_disk_is_one_line_and_loses_nothing(shelf, images, monkeypatch):
     assert np.array_equal(stored(shelf, images).at(32), images.at(32))
 
 
+def test_a_real_full_disk_keeps_its_blocks(small_disk, images, monkeypatch):
+    monkeypatch.setattr(making, "AHEAD", 1)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10**9})())  # as another fills it
+    side = 96
+    with pytest.raises(StorageError, match="No space left on device"):
+        stored(Shelf(small_disk), images, side)
+    journal = next(small_disk.rglob(JOURNAL))
+    assert len(journal.read_text().split()) == 1
+    assert Shelf(small_disk).kept()[0].begun
+
+
 def test_too_little_room_is_said_before_anything_is_decoded(shelf, images, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     monkeypatch.setattr(FileImages, "square", lambda *_: pytest.fail("decoded"))
