@@ -181,7 +181,7 @@ def test_the_source_of_an_error_is_the_file(tmp_path):
         load_definition(str(path))
 
 
-@pytest.mark.parametrize("name", ["default", "cifar10", "imagenet_b0"])
+@pytest.mark.parametrize("name", ["default", "cifar10", "imagenet_b0", "photos"])
 def test_every_shipped_definition_loads_and_names_a_known_baseline(name):
     config = load_definition(name)
     assert name in definitions()
@@ -190,7 +190,7 @@ def test_every_shipped_definition_loads_and_names_a_known_baseline(name):
 
 
 def test_the_shipped_definitions_are_these():
-    single = {"default", "cifar10", "imagenet_b0"}
+    single = {"default", "cifar10", "imagenet_b0", "photos"}
     several = {f"paper_table{table}{form}" for table in (3, 7) for form in ("", "_imagenet")}
     assert set(definitions()) == single | several
 

@@ -59,7 +59,7 @@ def run(
         str | None, typer.Option(help="sgd, adamw, rmsprop, or auto: by the network's layers.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    augmentation: Annotated[str | None, typer.Option(help="none, flip, shift or flip+shift.")] = None,
+    augmentation: Annotated[str | None, typer.Option(help="none, flip, shift, flip+shift or flip+crop.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decay of weights, not of biases and norms.")] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="TOML file with keys of [proxy]; see docs/proxy.md. Options go before it.")

@@ -35,7 +35,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Images a step [the recipe's].")] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Peak learning rate at the recipe's batch size.")] = None,
     augmentation: Annotated[
-        str | None, typer.Option(help="none, flip, shift or flip+shift, before the policy [the recipe's].")
+        str | None, typer.Option(help="none, flip, shift, flip+shift or flip+crop, before the policy [the recipe's].")
     ] = None,
     policy: Annotated[
         str | None, typer.Option(help="autoaugment, randaugment, trivialaugment or none [the recipe's].")
