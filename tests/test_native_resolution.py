@@ -159,11 +159,18 @@ def test_what_is_told_of_sizes(tmp_path: Path) -> None:
     enlarged = _notes("own_size_net:build", small)
     assert "enlarged to 48 px" in enlarged
     assert "--resolution 28" in enlarged
-    assert not _notes("open_size_net:build", large)
-    assert not _notes("own_size_net:build", small, resolution=28)
+    assert not _notes("open_size_net:build", large, resolution=32)
+    assert not _notes("own_size_net:build", small, resolution=16)
     told = _notes("resnet18", large)
-    assert "enlarged" not in told
+    assert "are enlarged" not in told
     assert "at 64 px, is 2 x 2" in told
+
+
+@pytest.mark.usefixtures("user")
+@pytest.mark.parametrize(("budget", "largest"), [("2x", 92), ("4x", 128)])
+def test_networks_that_want_more_pixels_than_there_are_are_told(tmp_path: Path, budget: str, largest: int) -> None:
+    told = _notes("open_size_net:build", _arrays(tmp_path, 64), budgets=[budget])
+    assert told.startswith(f"networks of up to {largest} px get images of 64 px enlarged, which shows nothing more")
 
 
 @pytest.mark.usefixtures("user")

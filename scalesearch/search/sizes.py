@@ -13,6 +13,11 @@ def size_notes(prepared: Prepared) -> tuple[str, ...]:
     return tuple(note for note in (_guessed(prepared), _enlarged(prepared), _small_map(prepared)) if note)
 
 
+def _planned_px(prepared: Prepared) -> list[int]:
+    """Resolutions of the networks that are planned."""
+    return [space.key(point.shares).resolution_px for space in prepared.budgets for point in space.known]
+
+
 def _guessed(prepared: Prepared) -> str:
     data, px = prepared.dataset, prepared.baseline.spec.resolution_px
     least, largest = data.sides
@@ -28,7 +33,13 @@ def _guessed(prepared: Prepared) -> str:
 def _enlarged(prepared: Prepared) -> str:
     px, images_px = prepared.baseline.spec.resolution_px, prepared.dataset.native_px
     if px <= images_px:
-        return ""
+        largest = max([px, *_planned_px(prepared)])
+        return (
+            f"networks of up to {largest} px get images of {images_px} px enlarged, which shows nothing more: "
+            "resolution is worth less to them than on larger images (a smaller --resolution leaves room for it)"
+            if largest > images_px
+            else ""
+        )
     return (
         f"images of {images_px} px are enlarged to {px} px, which adds cost and shows nothing more; "
         f"{_smaller(prepared, images_px)}"
@@ -48,8 +59,7 @@ def _smaller(prepared: Prepared, images_px: int) -> str:
 def _small_map(prepared: Prepared) -> str:
     baseline, task = prepared.baseline, prepared.task
     native = baseline.spec.resolution_px
-    planned = [space.key(point.shares).resolution_px for space in prepared.budgets for point in space.known]
-    for px in sorted({native, min([native, *planned])}):
+    for px in sorted({native, min([native, *_planned_px(prepared)])}):
         side = last_map_px(baseline, replace(baseline.spec, resolution_px=px), task)
         if side is not None and side < LEAST_PX:
             where = "the baseline" if px == native else "the smallest planned network"
