@@ -20,17 +20,17 @@ from scalesearch.errors import ScaleSearchError, StorageError, UsageError
 from scalesearch.user_code.hidden import hidden_library
 
 # isort: off
-from scalesearch.cli import run, studies, delete, export, count, table, scale, exponents, space, bases
-from scalesearch.cli import verify, law, compare, train, cache
+from scalesearch.cli import run, studies, export, count, table, scale, exponents, space, bases
+from scalesearch.cli import verify, law, compare, train, cache, bench
 # isort: on
 
 __all__ = [
     "app",
     "bases",
+    "bench",
     "cache",
     "compare",
     "count",
-    "delete",
     "exponents",
     "export",
     "invoke",

@@ -23,10 +23,10 @@ from scalesearch.environment.notebook import in_notebook
 from scalesearch.errors import InfeasibleError, StudyError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.report import render_result
+from scalesearch.report.ahead import render_planned
 from scalesearch.report.comparison import render_comparisons
 from scalesearch.report.full import render_full
 from scalesearch.report.layout import console
-from scalesearch.report.planned import render_planned
 from scalesearch.report.write import write_outputs
 from scalesearch.search import Listener, resume, run
 from scalesearch.search.ahead import plan_ahead

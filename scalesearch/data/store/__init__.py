@@ -7,9 +7,19 @@ copy that all processes share.
 
 from __future__ import annotations
 
-from scalesearch.data.store.facts import BLOCK, CROPPED, StoreFacts, block_order, stored_side
+from scalesearch.data.store.facts import BLOCK, CROPPED, StoreFacts, block_order, row_order, stored_side
 from scalesearch.data.store.make import Watch
 from scalesearch.data.store.shelf import Shelf
 from scalesearch.data.store.stored import StoredImages
 
-__all__ = ["BLOCK", "CROPPED", "Shelf", "StoreFacts", "StoredImages", "Watch", "block_order", "stored_side"]
+__all__ = [
+    "BLOCK",
+    "CROPPED",
+    "Shelf",
+    "StoreFacts",
+    "StoredImages",
+    "Watch",
+    "block_order",
+    "row_order",
+    "stored_side",
+]

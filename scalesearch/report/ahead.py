@@ -1,4 +1,4 @@
-"""The networks that a study would train, for `run --dry-run`; nothing is computed here."""
+"""Before a study: the networks that it would train, and what the machine does; nothing is computed here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.report.layout import plain_table
-from scalesearch.report.text import blocks, channels
+from scalesearch.report.text import blocks, channels, duration
 from scalesearch.scaling.units import short_amount
 
 
@@ -54,3 +54,49 @@ def _table(networks: Sequence[Mapping[str, Any]], currency: str) -> Table:
         style = "dim" if why_not else ""
         table.add_row(*given, blocks(spec), channels(spec), str(spec.resolution_px), *cost, note, style=style)
     return table
+
+
+HEADS = {
+    "machine": "The device",
+    "data": "Photographs, on their way to a network",
+    "training": "Training, all workers together",
+}
+
+
+def render_bench(found: Mapping[str, Any]) -> Group:
+    """The device, a table for each kind of rate, and the study.
+
+    Args:
+        found: `search.bench.Bench` as plain values.
+    """
+    return Group(*_rates(found))
+
+
+def _rates(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    workers, threads = found["workers"], found["threads"]
+    each = f" of {threads} thread{'s' if threads > 1 else ''}" if threads else ""
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    yield Text(
+        f"{found['device']}: {found['processor']}, {workers} worker{'s' if workers > 1 else ''}{each}, {versions}"
+    )
+    for of, head in HEADS.items():
+        own = [rate for rate in found["rates"] if rate["of"] == of]
+        if own:
+            table = plain_table(title=None)
+            table.add_column(head)
+            table.add_column("a second", justify="right", no_wrap=True)
+            for rate in own:
+                table.add_row(rate["what"], f"{told(rate['value'])} {rate['unit']}")
+            yield table
+    yield Text(f"a study takes about {duration(found['study_seconds'])} ({found['study']})")
+
+
+def told(value: float) -> str:
+    """Three digits are enough of a rate.
+
+    Example:
+        >>> [told(value) for value in (0.123456, 7.654, 98.76, 12345.6)]
+        ['0.123', '7.65', '98.8', '12,300']
+    """
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:g}"
