@@ -153,6 +153,8 @@ BAD = [
     (2, ("--engine", "memry=8GB"), ("'memry'", "did you mean 'memory'")),
     (2, ("--engine", "memory=lots"), ("--engine memory is 'lots'", "2GB")),
     (2, ("--engine", "micro_batches=-1"), ("--engine micro_batches is '-1'", "greater than or equal to 0")),
+    (2, ("--engine", "precision=fp16"), ("--engine precision is 'fp16'", "'bfloat16'")),
+    (2, ("--engine", "benchmark=perhaps"), ("--engine benchmark is 'perhaps'", "boolean")),
     (2, ("engine.toml",), ("engine.memory is '5m'", "2GB")),
 ]
 
@@ -247,7 +249,8 @@ def test_switches_of_the_engine_are_kept_with_what_the_device_has(call, here, un
     call("run", *QUICK_ARGUMENTS, "--name", "given", "--engine", "memory=8GB", "--engine", "micro-batches=2")
     call("run", *QUICK_ARGUMENTS, "--name", "open")
     given, left_open = (load_manifest(StudyPaths(here / "studies" / name)) for name in ("given", "open"))
-    assert (given.config.engine, given.engine) == (Engine(8e9, 2), Engine(8e9, 2))
+    assert given.config.engine == Engine(8e9, 2)
+    assert given.engine == Engine(8e9, 2, layout="channels_last", precision="float32")
     assert left_open.config.engine == Engine()
     assert left_open.engine.memory > 0
     code, _, err = call("run", *QUICK_ARGUMENTS, "--name", "given")

@@ -15,10 +15,13 @@ from test_proxy import RECIPE, data, micro
 from scalesearch.networks.placed import placed
 from scalesearch.search import run
 from scalesearch.study import StudyPaths, StudyStore, load_manifest
-from scalesearch.study.config import config_from_dict
+from scalesearch.study.config import Engine, config_from_dict
 from scalesearch.training.batches import Batches, Framing
+from scalesearch.training.execution import set_switches
 from scalesearch.training.full.loop import FullTraining
+from scalesearch.training.memory import MOST_EVALUATED
 from scalesearch.training.proxy import StoppedEarly, evaluate, train_proxy
+from scalesearch.training.settling import settled
 from scalesearch.training.workers.inside import ProxyWorker
 from scalesearch.training.workers.local import LocalExecutor
 
@@ -93,12 +96,54 @@ def test_a_full_training_goes_on_from_its_checkpoint(tmp_path, optimizer):
     assert {value.device.type for value in second.best_state.values()} == {"cuda"}
 
 
+def test_in_float32_it_agrees_with_the_cpu_to_four_digits():
+    torch.manual_seed(0)
+    module, engine = micro()(), Engine(precision="float32")
+    found = []
+    for name in ("cpu", "cuda"):
+        splits, device = data(val=300, device=name), torch.device(name)
+        set_switches(engine, device)
+        batches = Batches(splits.val, splits.normalization, Framing(splits.px, "none"))
+        found.append(evaluate(placed(module, device), batches, device, "float32"))
+    set_switches(Engine(), torch.device("cuda"))
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-4)
+    assert found[1][1] == pytest.approx(found[0][1], abs=0.01)
+
+
+def test_switches_of_the_engine_reach_torch():
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    for benchmark, precision, tf32 in ((True, "auto", False), (False, "float32", False), (True, "tf32", True)):
+        set_switches(Engine(benchmark=benchmark, precision=precision), torch.device("cuda"))
+        assert (cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32) == (benchmark, tf32, tf32)
+    set_switches(Engine(), torch.device("cuda"))
+
+
+def test_what_is_left_open_is_found_on_the_device():
+    engine = settled(Engine(), torch.device("cuda"), 2, micro(), (16, 1, 10, 10))
+    assert engine.layout in ("channels_last", "contiguous")
+    assert engine.precision == "bfloat16"
+    assert 0 < engine.memory < torch.cuda.get_device_properties(0).total_memory / 2
+    assert settled(engine, torch.device("cuda"), 1, micro(), (16, 1, 10, 10)) == engine
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
+def test_both_layouts_train(layout):
+    outcome = ProxyWorker(setup(device="cuda", engine=Engine(layout=layout))).train(job().spec, 0)
+    assert outcome.status == "complete"
+
+
+def test_evaluation_takes_what_memory_holds():
+    worker = ProxyWorker(setup(device="cuda"))
+    execution = worker._fitted(job().spec, worker.setup.recipe, lambda _, execution: execution)
+    assert (execution.parts, execution.eval_batch) == (1, MOST_EVALUATED)
+
+
 @pytest.fixture
 def little_memory():
-    """This process may use 40 MB more than it has taken; what a training needs is far above it."""
+    """This process may use 64 MiB more than it has taken: images of 512 px are far above it, those of 8 px under it."""
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 40e6) / total)
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 2**26) / total)
     yield
     torch.cuda.set_per_process_memory_fraction(1.0)
     torch.cuda.empty_cache()
@@ -114,6 +159,13 @@ def test_a_training_without_room_is_a_recorded_failure_and_the_next_one_runs(lit
     assert outcome.out_of_memory
     assert "cuda" in outcome.note
     assert worker.train(job().spec, 0).status == "complete"
+
+
+def test_a_training_with_little_room_goes_through_in_parts(little_memory):
+    """60 images of 32 px take about 100 MB; `mem_get_info` knows of no limit, so a real error comes first."""
+    outcome = ProxyWorker(large()).train(replace(job().spec, resolution_px=32), 0)
+    assert outcome.status == "complete"
+    assert outcome.micro_batches in (2, 4)
 
 
 def test_the_time_of_a_training_is_estimated():

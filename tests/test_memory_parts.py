@@ -28,6 +28,7 @@ from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.study.plain import from_plain, to_plain
 from scalesearch.study.record import TrainingOutcome
 from scalesearch.training import proxy
+from scalesearch.training.execution import Execution
 from scalesearch.training.full import worker as full_worker
 from scalesearch.training.full.files import read_trained
 from scalesearch.training.full.loop import FullTraining
@@ -164,19 +165,19 @@ def test_a_bound_that_allows_the_whole_batch_asks_no_further():
         yield StepMemory(0, 1)
         raise AssertionError("the estimate was made for nothing")
 
-    assert parts_that_fit(steps(), 50, 50.0) == 1
+    assert parts_that_fit(steps(), 50, 50.0) == (1, StepMemory(0, 1))
 
 
 def test_the_last_estimate_decides_and_none_divides_nothing():
     steps = [StepMemory(0, 100), StepMemory(0, 10)]
-    assert parts_that_fit(iter(steps), 50, 130.0) == 4
-    assert parts_that_fit(iter([]), 50, 1.0) == 1
-    assert parts_that_fit(iter(steps), 50, 0.0) == 1
+    assert parts_that_fit(iter(steps), 50, 130.0) == (4, steps[1])
+    assert parts_that_fit(iter([]), 50, 1.0) == (1, None)
+    assert parts_that_fit(iter(steps), 50, 0.0) == (1, None)
 
 
 def test_what_can_never_fit_is_refused_and_what_nearly_fits_is_tried():
     nearly = StepMemory(0, 55.0)
-    assert parts_that_fit(iter([nearly]), 8, 109.0) == 4
+    assert parts_that_fit(iter([nearly]), 8, 109.0) == (4, nearly)
     with pytest.raises(NoRoomError, match=r"2 images at a time need about 2\.00 GiB, and 1\.11 GiB are there"):
         parts_that_fit(iter([StepMemory(0, 2.0**30)]), 8, 2.0**30)
 
@@ -210,14 +211,15 @@ def tried(fits: int, parts: int, batch: int) -> tuple[list[int], bool]:
     """The parts that were tried on a device that holds so many images, and whether one went well."""
     seen = []
 
-    def run(parts: int) -> str:
-        seen.append(parts)
-        if math.ceil(batch / parts) > fits:
+    def run(execution: Execution) -> str:
+        seen.append(execution.parts)
+        assert execution.eval_batch == max(2, 200 * parts // execution.parts)
+        if math.ceil(batch / execution.parts) > fits:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return "done"
 
     try:
-        return seen, with_smaller_parts(run, parts, batch) == "done"
+        return seen, with_smaller_parts(run, Execution(parts), batch) == "done"
     except torch.OutOfMemoryError:
         return seen, False
 
@@ -274,7 +276,7 @@ def test_gradients_of_parts_add_up_to_those_of_the_batch(batch, parts, smoothing
 
 @pytest.mark.parametrize("parts", [2, 5])
 def test_a_training_in_parts_is_the_training_but_for_rounding(parts):
-    whole, found = (train_proxy(Plain, data(), RECIPE, seed=0, parts=one) for one in (1, parts))
+    whole, found = (train_proxy(Plain, data(), RECIPE, seed=0, execution=Execution(one)) for one in (1, parts))
     assert [p.train_loss for p in found.curve] == pytest.approx([p.train_loss for p in whole.curve], rel=1e-5)
     assert found.accuracy == pytest.approx(whole.accuracy, abs=0.03)
 
@@ -355,7 +357,7 @@ def needed() -> StepMemory:
 @pytest.mark.parametrize(("images", "parts"), [(20, 1), (10, 2), (19, 2), (5, 4), (3, 8)])
 def test_a_study_with_little_memory_divides_before_it_starts(monkeypatch, images, parts):
     seen = []
-    monkeypatch.setattr(proxy, "train_proxy", lambda *given: seen.append(given[-1]) or outcome_of())
+    monkeypatch.setattr(proxy, "train_proxy", lambda *given: seen.append(given[-1].parts) or outcome_of())
     made = ProxyWorker(setup(threads=0, engine=Engine(memory=needed().of(images) + 1)))
     assert made.train(job().spec, 0).micro_batches == parts
     assert seen == [parts]
@@ -376,13 +378,13 @@ def test_what_can_never_fit_is_a_failure_before_it_starts(monkeypatch):
 
 
 def test_a_full_training_in_parts_goes_on_in_the_same_parts(tmp_path):
-    whole = FullTraining(Tiny, full_data(), QUICK, 0, tmp_path / "whole", parts=2)
+    whole = FullTraining(Tiny, full_data(), QUICK, 0, tmp_path / "whole", execution=Execution(2))
     whole.run(lambda _: None, lambda: False)
-    first = FullTraining(Tiny, full_data(), QUICK, 0, tmp_path / "cut", parts=2)
+    first = FullTraining(Tiny, full_data(), QUICK, 0, tmp_path / "cut", execution=Execution(2))
     with pytest.raises(StoppedEarly):
         first.run(lambda _: None, lambda: (first.at.epoch, first.at.step) == (1, 3))
     second = FullTraining(Tiny, full_data(), QUICK, 0, tmp_path / "cut")
-    assert second.parts == 2
+    assert second.execution.parts == 2
     second.run(lambda _: None, lambda: False)
     assert second.at.curve == whole.at.curve
     momenta = {m.momentum for t in (whole, second) for m in t.module.modules() if isinstance(m, nn.BatchNorm2d)}
@@ -449,7 +451,9 @@ def test_trainings_and_studies_from_before_are_read():
 
 
 def test_the_same_seed_gives_the_same_bits_in_parts():
-    first, second = (train_proxy(Plain, data(), replace(RECIPE, augmentation="flip"), 3, parts=3) for _ in range(2))
+    first, second = (
+        train_proxy(Plain, data(), replace(RECIPE, augmentation="flip"), 3, execution=Execution(3)) for _ in range(2)
+    )
     assert curve_of(first) == curve_of(second)
 
 

@@ -245,7 +245,7 @@ def test_loaders_change_no_bit(tmp_path):
 def planted_evaluations(monkeypatch, accuracies):
     given = iter(accuracies)
 
-    def evaluated(module, batches, device):
+    def evaluated(module, batches, device, precision):
         loss, _ = evaluate(module, batches, device)
         return loss, next(given)
 

@@ -81,12 +81,12 @@ def layout_for(build: Callable[[], nn.Module], shape: tuple[int, ...], device: t
     return torch.channels_last
 
 
-def in_its_layout(run: Callable[[torch.memory_format], T]) -> T:
-    """What `run` gives with channels-last images, or with rows for a network that views them so and fails at once."""
+def in_its_layout(run: Callable[[torch.memory_format], T], layout: torch.memory_format = torch.channels_last) -> T:
+    """What `run` gives with images in the layout, or with rows for a network that views them so and fails at once."""
     try:
-        return run(torch.channels_last)
+        return run(layout)
     except RuntimeError as error:
-        if not _wants_rows(error):
+        if layout is torch.contiguous_format or not _wants_rows(error):
             raise
     return run(torch.contiguous_format)
 

@@ -24,8 +24,8 @@ from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, pla
 from scalesearch.study.config import LEFT_OPEN, Engine, Optimizer, ProxyRecipe, StudyConfig
 from scalesearch.study.manifest import CLASSES_KEPT, DataFacts, Manifest, host_facts, library_versions, utc_now
 from scalesearch.study.record import NetworkRecord
-from scalesearch.training.memory import settled
 from scalesearch.training.proxy import resolve_device
+from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.workers.inside import WorkerSetup
 from scalesearch.training.workers.local import default_workers
 
@@ -149,7 +149,11 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
     found = tuple(unique.values())
-    engine = settled(made.engine if made else config.engine, torch.device(chosen), workers)
+    shape = batch_shape(recipe.batch_size, task, baseline.spec.resolution_px)
+    engine = settled(
+        made.engine if made else config.engine, torch.device(chosen), workers,
+        lambda: baseline.build(baseline.spec, task), shape,
+    )  # fmt: skip
     return Prepared(
         config, dataset, baseline, task, chosen, workers, meter, limits, found, recipe, native.from_images, engine
     )

@@ -162,8 +162,9 @@ class Batches:
         normalization: Normalization,
         framing: Framing,
         layout: torch.memory_format = torch.channels_last,
+        eval_batch: int = EVAL_BATCH,
     ) -> None:
-        self.layout, self.split, self.framing = layout, split, framing
+        self.layout, self.split, self.framing, self.eval_batch = layout, split, framing, eval_batch
         device = split.labels.device
         self.mean = 255.0 * torch.tensor(normalization.mean, device=device)[:, None, None]
         self.scale = 1.0 / (255.0 * torch.tensor(normalization.std, device=device)[:, None, None])
@@ -190,7 +191,7 @@ class Batches:
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in order."""
         count = len(self.split.labels)
-        parts = [slice(start, start + EVAL_BATCH) for start in range(0, count, EVAL_BATCH)]
+        parts = [slice(start, start + self.eval_batch) for start in range(0, count, self.eval_batch)]
         for part, images in zip(parts, self._read(parts), strict=True):
             yield self.ready(self.framing.judged(images)), self.split.labels[part]
 

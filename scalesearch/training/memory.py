@@ -21,6 +21,8 @@ from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.cost.memory import StepMemory, step_bound, step_memory
 from scalesearch.study.config.engine import Engine
+from scalesearch.training.batches import EVAL_BATCH
+from scalesearch.training.execution import Execution
 
 T = TypeVar("T")
 
@@ -28,7 +30,10 @@ HEADROOM = 0.9
 """Part of the free memory that trainings are given: estimates leave out what allocators and kernels take."""
 LEAST_IMAGES = 2
 """The fewest of a part: batch-norm needs two where one number is left of each image."""
-KEPT_ON_CUDA = 0.5
+EVALUATED_OF_TRAINED, MOST_EVALUATED = 4, 2048
+"""Images that an evaluation takes for each that a training step has room for, which keeps every layer's; more than so
+many are no faster."""
+KEPT_IN_BFLOAT16 = 0.5
 """What bfloat16 leaves of activations in float32, at best: where it is more, a real error divides again."""
 HALVINGS = 2
 """How often parts are halved after real errors: these come in the first step and cost little."""
@@ -90,13 +95,14 @@ def needs(
     *,
     optimizer: str,
     copies: int,
-    device: torch.device,
+    halved: bool = False,
 ) -> Iterator[StepMemory]:
     """What a training step takes: a quick bound where the baseline knows its counts, then the estimate.
 
     Args:
         build: the network; torch's global generator is left as it was.
         copies: see `step_memory`.
+        halved: whether activations are kept in bfloat16.
     """
     if isinstance(baseline, ClosedFormBaseline):
         counts = (baseline.amount(name, spec, task) for name in ("activations", "params"))
@@ -105,52 +111,70 @@ def needs(
         step = step_memory(build, spec.resolution_px, task.in_channels, optimizer=optimizer, copies=copies)
     except InfeasibleError:
         return  # it does not run: its training says why
-    yield StepMemory(step.fixed, KEPT_ON_CUDA * step.per_image if device.type == "cuda" else step.per_image)
+    yield StepMemory(step.fixed, KEPT_IN_BFLOAT16 * step.per_image if halved else step.per_image)
 
 
 class NoRoomError(Exception):
     """Not even the smallest part of a batch fits, by an estimate that is less than what is really needed."""
 
 
-def parts_that_fit(steps: Iterator[StepMemory], batch: int, room: float) -> int:
+def parts_that_fit(steps: Iterator[StepMemory], batch: int, room: float) -> tuple[int, StepMemory | None]:
     """Parts of a batch by the last of some estimates, or by the first that allows the whole batch.
 
     Args:
         room: bytes; 0 is not known, and divides nothing.
 
+    Returns:
+        The parts, and the estimate that settled them.
+
     Raises:
         NoRoomError: none is small enough.
     """
-    if not room:
-        return 1
-    parts: int | None = 1
-    for step in steps:
-        parts = parts_needed(step, batch, room)
+    parts, step = 1, None
+    for step in steps if room else ():
+        parts = parts_needed(step, batch, room) or 0
         if parts == 1:
-            return 1
-    if parts is not None:
-        return parts
+            break
+    if parts or step is None:
+        return parts, step
     needed, most = step.of(LEAST_IMAGES), room / HEADROOM
     if needed > most:
         raise NoRoomError(f"{LEAST_IMAGES} images at a time need about {_size(needed)}, and {_size(most)} are there")
-    return most_parts(batch)
+    return most_parts(batch), step
+
+
+def images_evaluated(step: StepMemory, room: float) -> int:
+    """Images at once in evaluation, which keeps nothing for a backward pass.
+
+    Example:
+        >>> step = StepMemory(fixed=100.0, per_image=10.0)
+        >>> [images_evaluated(step, room) for room in (110.0, 1100.0, 1e6)]
+        [4, 400, 2048]
+    """
+    trained = max(0.0, room - step.fixed) / step.per_image
+    return max(LEAST_IMAGES, min(MOST_EVALUATED, math.floor(EVALUATED_OF_TRAINED * trained)))
 
 
 def _size(count: float) -> str:
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
-def with_smaller_parts(run: Callable[[int], T], parts: int, batch: int) -> T:
+def with_smaller_parts(run: Callable[[Execution], T], first: Execution, batch: int) -> T:
     """What `run` gives with so many parts of a batch; where memory ends, again with twice and four times as many.
+
+    Evaluation takes fewer images at once in the same way: it may be what ended it.
 
     Raises:
         torch.OutOfMemoryError: it ended each time, or parts cannot be smaller.
     """
-    tries = [parts * 2**more for more in range(HALVINGS + 1)]
-    allowed = [one for one in tries if one == parts or one <= most_parts(batch)]
-    for one in allowed[:-1]:
+    allowed = [first]
+    for more in (2**halving for halving in range(1, HALVINGS + 1)):
+        if first.parts * more <= most_parts(batch):
+            images = max(LEAST_IMAGES, first.eval_batch // more)
+            allowed.append(replace(first, parts=first.parts * more, eval_batch=images))
+    for execution in allowed[:-1]:
         try:
-            return run(one)
+            return run(execution)
         except torch.OutOfMemoryError:
             pass
         gc.collect()  # the error's frames held the tensors
@@ -159,18 +183,17 @@ def with_smaller_parts(run: Callable[[int], T], parts: int, batch: int) -> T:
     return run(allowed[-1])
 
 
-def fitted(run: Callable[[int], T], engine: Engine, steps: Iterator[StepMemory], batch: int, device: torch.device) -> T:
-    """What `run` gives, told the parts of a batch that the engine asks for, or that memory needs.
+def fitted(
+    run: Callable[[Execution], T], engine: Engine, steps: Iterator[StepMemory], batch: int, device: torch.device
+) -> T:
+    """What `run` gives, told the parts of a batch that the engine asks for or that memory needs, and the like.
 
     Raises:
         NoRoomError, torch.OutOfMemoryError: as `parts_that_fit` and `with_smaller_parts` say.
     """
     if engine.micro_batches:
-        return run(min(engine.micro_batches, most_parts(batch)))
+        return run(Execution(min(engine.micro_batches, most_parts(batch)), engine.eval_batch or EVAL_BATCH, engine))
     room = engine.memory or shared_room(room_on(device), 1)
-    return with_smaller_parts(run, parts_that_fit(steps, batch, room), batch)
-
-
-def settled(engine: Engine, device: torch.device, workers: int) -> Engine:
-    """The engine with what a study keeps of its device, so that every worker and every resume does the same."""
-    return engine if engine.memory else replace(engine, memory=shared_room(room_on(device), workers))
+    parts, step = parts_that_fit(steps, batch, room)
+    own = images_evaluated(step, room) if step and device.type == "cuda" else EVAL_BATCH
+    return with_smaller_parts(run, Execution(parts, engine.eval_batch or own, engine), batch)

@@ -18,10 +18,12 @@ from torch.nn import functional
 from scalesearch.errors import DeviceError
 from scalesearch.networks.placed import in_its_layout, placed
 from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.config.engine import Precision
 from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.average import WeightAverage, constant_decay
 from scalesearch.training.batches import Batches, Framing, ProxyData
+from scalesearch.training.execution import WHOLE, Execution
 from scalesearch.training.steps import autocast, descend, make_optimizer, numbers
 
 OnEpoch = Callable[[EpochPoint], None]
@@ -63,14 +65,16 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def evaluate(module: nn.Module, batches: Batches, device: torch.device) -> tuple[float, float]:
+def evaluate(
+    module: nn.Module, batches: Batches, device: torch.device, precision: Precision = "auto"
+) -> tuple[float, float]:
     """Mean cross-entropy (nats) and accuracy (0 to 1) over a split, in eval mode."""
     module.eval()
     precise = torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
     loss = torch.zeros((), device=device, dtype=precise)
     correct = torch.zeros((), device=device, dtype=torch.int64)
     # Not inference_mode: a table that a network keeps from here could not be saved for a later backward pass.
-    with torch.no_grad(), autocast(device):
+    with torch.no_grad(), autocast(device, precision):
         for images, labels in batches.evaluation():
             logits = module(images).float()
             loss += functional.cross_entropy(logits, labels, reduction="sum")
@@ -90,13 +94,16 @@ class _Training:
         recipe: ProxyRecipe,
         seed: int,
         layout: torch.memory_format,
-        parts: int,
+        execution: Execution,
     ) -> None:
         self.device = data.train.labels.device
         self.module = placed(module, self.device, layout)
-        self.recipe, self.seed, self.parts = recipe, seed, parts
+        self.recipe, self.seed, self.execution = recipe, seed, execution
         framing = Framing(data.px, recipe.augmentation)
-        self.train, self.val = (Batches(split, data.normalization, framing, layout) for split in (data.train, data.val))
+        self.train, self.val = (
+            Batches(split, data.normalization, framing, layout, execution.eval_batch)
+            for split in (data.train, data.val)
+        )
         self.optimizer = make_optimizer(
             self.module, recipe.optimizer, rate=recipe.learning_rate, momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
@@ -111,7 +118,8 @@ class _Training:
         rate = recipe.learning_rate * learning_rate_factor(self.step, self.steps, recipe.warmup)
         loss = descend(
             self.module, self.optimizer, images, labels, rate=rate, label_smoothing=recipe.label_smoothing,
-            clip_norm=recipe.clip_norm, average=self.average, parts=self.parts,
+            clip_norm=recipe.clip_norm, average=self.average, parts=self.execution.parts,
+            precision=self.execution.precision,
         )  # fmt: skip
         self.step += 1
         return loss
@@ -129,7 +137,7 @@ class _Training:
                 raise StoppedEarly
             losses.append(self._descend(*batch))
         with self.average.applied() if self.average else contextlib.nullcontext():
-            loss, accuracy = evaluate(self.module, self.val, self.device)
+            loss, accuracy = evaluate(self.module, self.val, self.device, self.execution.precision)
         (train_loss,) = numbers(torch.stack(losses).mean())
         return EpochPoint(number, train_loss, loss, accuracy)
 
@@ -154,7 +162,7 @@ def train_proxy(
     seed: int,
     on_epoch: OnEpoch | None = None,
     should_stop: ShouldStop = lambda: False,
-    parts: int = 1,
+    execution: Execution = WHOLE,
 ) -> TrainingOutcome:
     """Train one network from scratch and measure it on the validation split after every epoch.
 
@@ -167,12 +175,16 @@ def train_proxy(
         seed: of initialisation, dropout, data order and augmentation.
         on_epoch: called after each epoch.
         should_stop: asked before every step.
-        parts: in which a batch goes through the network (see `steps.accumulated`).
+        execution: how the device is used.
 
     Returns:
         The outcome; `failed` when a loss is not finite and `stopped` when asked to, with the curve up to there.
     """
-    return in_its_layout(lambda layout: _train(build, data, recipe, seed, on_epoch, should_stop, layout, parts))
+
+    def run(layout: torch.memory_format) -> TrainingOutcome:
+        return _train(build, data, recipe, seed, on_epoch, should_stop, layout, execution)
+
+    return in_its_layout(run, execution.layout)
 
 
 def _train(
@@ -183,13 +195,13 @@ def _train(
     on_epoch: OnEpoch | None,
     should_stop: ShouldStop,
     layout: torch.memory_format,
-    parts: int,
+    execution: Execution,
 ) -> TrainingOutcome:
     started = time.perf_counter()
     torch.manual_seed(seed)
     module = build()
-    set_bn_momentum(module, recipe.bn_momentum, parts)
-    training = _Training(module, data, recipe, seed, layout, parts)
+    set_bn_momentum(module, recipe.bn_momentum, execution.parts)
+    training = _Training(module, data, recipe, seed, layout, execution)
     curve: list[EpochPoint] = []
     for number in range(1, recipe.epochs + 1):
         try:

@@ -9,13 +9,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from scalesearch.study.config.engine import Precision
 from scalesearch.training.average import WeightAverage
 
 
-def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """The precision of a training step."""
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[object]:
+    """The precision of a forward pass; `auto` is that of `settled_precision`."""
+    if settled_precision(device, precision) == "bfloat16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def settled_precision(device: torch.device, precision: Precision) -> Precision:
+    """What `auto` is on a device.
+
+    Example:
+        >>> settled_precision(torch.device("cuda"), "auto"), settled_precision(torch.device("cpu"), "auto")
+        ('bfloat16', 'float32')
+    """
     # bf16 autocast is slower than float32 on CPU (0.7 to 0.9x, measured) and untested on mps.
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
+    return precision if precision != "auto" else "bfloat16" if device.type == "cuda" else "float32"
 
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -49,7 +62,14 @@ def make_optimizer(
     return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
 
 
-def accumulated(module: nn.Module, images: Tensor, labels: Tensor, parts: int, label_smoothing: float) -> Tensor:
+def accumulated(
+    module: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    parts: int,
+    label_smoothing: float,
+    precision: Precision = "auto",
+) -> Tensor:
     """Leave the gradients of a batch's mean cross-entropy in the weights, and give that, detached.
 
     Args:
@@ -58,7 +78,7 @@ def accumulated(module: nn.Module, images: Tensor, labels: Tensor, parts: int, l
     """
     losses = []
     for own_images, own_labels in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
-        with autocast(images.device):
+        with autocast(images.device, precision):
             loss = functional.cross_entropy(module(own_images), own_labels, label_smoothing=label_smoothing)
         if parts > 1:
             loss = loss * (len(own_labels) / len(labels))
@@ -78,6 +98,7 @@ def descend(
     clip_norm: float,
     average: WeightAverage | None,
     parts: int = 1,
+    precision: Precision = "auto",
 ) -> Tensor:
     """One step on one batch, and on the average of the weights.
 
@@ -86,6 +107,7 @@ def descend(
         rate: learning rate of this step.
         clip_norm: largest norm of all gradients together; 0 clips nothing.
         parts: see `accumulated`.
+        precision: see `autocast`.
 
     Returns:
         The cross-entropy of the batch in nats, detached, on the device: reading it waits for the step.
@@ -93,7 +115,7 @@ def descend(
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    loss = accumulated(module, images, labels, parts, label_smoothing)
+    loss = accumulated(module, images, labels, parts, label_smoothing, precision)
     if clip_norm:
         nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
     optimizer.step()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
@@ -10,6 +10,9 @@ from pydantic.dataclasses import dataclass
 from scalesearch.errors import BudgetError
 from scalesearch.scaling.coefficients import parse_limit
 from scalesearch.study.config.recipe import STRICT
+
+Layout = Literal["auto", "channels_last", "contiguous"]
+Precision = Literal["auto", "bfloat16", "tf32", "float32"]
 
 
 def _bytes(value: Any) -> Any:
@@ -31,10 +34,20 @@ class Engine:
             its workers.
         micro_batches: parts in which a batch goes through the network, one after the other, with the gradients of the
             whole batch; 0 takes as few as memory allows, 1 never divides.
+        eval_batch: images at once in evaluation; 0 takes what memory holds on CUDA, and a fixed number elsewhere.
+        layout: of images and convolutions' weights in memory; `auto` measures both on CUDA, and is channels last
+            elsewhere. A network that cannot take channels last gets rows.
+        precision: of forward passes: `bfloat16` by autocast, or `tf32` or `float32` for all; `auto` is bfloat16 on
+            CUDA and float32 elsewhere. `tf32` is for CUDA, and float32 elsewhere.
+        benchmark: let cuDNN time its algorithms for each new shape.
     """
 
     memory: Annotated[float, BeforeValidator(_bytes), Field(ge=0)] = 0.0
     micro_batches: Annotated[int, Field(ge=0, le=65_536)] = 0
+    eval_batch: Annotated[int, Field(ge=0, le=65_536)] = 0
+    layout: Layout = "auto"
+    precision: Precision = "auto"
+    benchmark: bool = True
 
 
 LEFT_OPEN = Engine()

@@ -18,6 +18,8 @@ from scalesearch.data import Dataset, load_dataset
 from scalesearch.environment.files import write_atomic
 from scalesearch.errors import StudyError
 from scalesearch.study import StudyPaths, locked
+from scalesearch.study.config import Engine
+from scalesearch.study.manifest import Manifest
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy
@@ -27,8 +29,8 @@ from scalesearch.training.full.recipe import recipe_to_toml
 from scalesearch.training.full.request import Means, TrainRequest
 from scalesearch.training.full.told import Said, said_of
 from scalesearch.training.full.worker import Planned, TrainSetup
-from scalesearch.training.memory import settled
 from scalesearch.training.proxy import resolve_device
+from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.base import Executor, Job, JobDone, Setup
 from scalesearch.training.workers.flight import Flight
@@ -72,7 +74,7 @@ def train(
             write_atomic(one.folder / "recipe.toml", recipe_to_toml(one.recipe))
         workers = means.workers or default_workers(device)
         threads = 1 if device == "cpu" else 0
-        engine = settled(result.manifest.config.engine, torch.device(device), workers)
+        engine = _engine(result.manifest, planned, device, workers)
         setup = TrainSetup(result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine)
         jobs = _missing(planned, ask)
         try:
@@ -139,6 +141,13 @@ def _dataset(result: StudyResult, ask: TrainRequest, skip_bad: bool) -> Dataset:
             f"{manifest.study!r} was made; allowed: the same data"
         )
     return dataset
+
+
+def _engine(manifest: Manifest, planned: Sequence[Planned], device: str, workers: int) -> Engine:
+    """The definition's, settled for the device that trains in full, on the first network that is planned."""
+    first = planned[0]
+    shape = batch_shape(first.recipe.batch_size, first.task, first.spec.resolution_px)
+    return settled(manifest.config.engine, torch.device(device), workers, first.build, shape)
 
 
 def _seeds(ask: TrainRequest) -> range:

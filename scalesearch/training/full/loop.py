@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from scalesearch.networks.placed import layout_for, placed
 from scalesearch.study.record import EpochPoint
 from scalesearch.training.average import WeightAverage
 from scalesearch.training.batches import Batches, Framing
+from scalesearch.training.execution import WHOLE, Execution
 from scalesearch.training.full.checkpoint import checkpoints, save_checkpoint, use_newest
 from scalesearch.training.full.images import AugmentedImages, augmented, epoch_batches
 from scalesearch.training.full.optimizer import make_full_optimizer
@@ -86,8 +87,8 @@ class FullTraining:
         seed: of initialisation, dropout, data order and augmentation.
         loaders: processes that prepare images; their number does not change the result.
         note: told in one line what a user should know.
-        parts: in which a batch goes through the network (see `steps.accumulated`); a training that goes on keeps to
-            its own where they are more.
+        execution: how the device is used; a training that goes on keeps to its own parts of a batch where they are
+            more.
     """
 
     def __init__(
@@ -100,14 +101,16 @@ class FullTraining:
         *,
         loaders: int = 0,
         note: Callable[[str], None] = lambda _: None,
-        parts: int = 1,
+        execution: Execution = WHOLE,
     ) -> None:
         self.recipe, self.data, self.seed, self.folder, self.loaders, self.note = (
             recipe, data, seed, folder, loaders, note,
         )  # fmt: skip
-        self.device, self.parts = data.val.labels.device, parts
+        self.device, self.execution = data.val.labels.device, execution
         torch.manual_seed(seed)
-        self.layout = layout_for(build, (2, len(data.normalization.mean), data.px, data.px), self.device)
+        self.layout = execution.layout
+        if self.layout is torch.channels_last:
+            self.layout = layout_for(build, (2, len(data.normalization.mean), data.px, data.px), self.device)
         self.framing = Framing(data.px, recipe.geometry)
         self.val = self.batches(data.val)
         self._build = build
@@ -120,7 +123,7 @@ class FullTraining:
     def _begin(self) -> None:
         torch.manual_seed(self.seed)
         self.module = placed(self._build(), self.device, self.layout)
-        set_bn_momentum(self.module, self.recipe.bn_momentum, self.parts)
+        set_bn_momentum(self.module, self.recipe.bn_momentum, self.execution.parts)
         self.optimizer = make_full_optimizer(self.module, self.recipe)
         self.average = _average(self.module, self.recipe.ema) if self.recipe.ema else None
         self.at = Progressed()
@@ -128,7 +131,7 @@ class FullTraining:
 
     def batches(self, split: Split) -> Batches:
         """The batches of a split, as this network takes them."""
-        return Batches(split, self.data.normalization, self.framing, self.layout)
+        return Batches(split, self.data.normalization, self.framing, self.layout, self.execution.eval_batch)
 
     @property
     def steps(self) -> int:
@@ -184,7 +187,7 @@ class FullTraining:
                 self.save()
         self._read_losses()
         with self.evaluated() as module:
-            loss, accuracy = evaluate(module, self.val, self.device)
+            loss, accuracy = evaluate(module, self.val, self.device, self.execution.precision)
         return EpochPoint(number, math.fsum(self.at.losses) / len(self.at.losses), loss, accuracy)
 
     def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -203,7 +206,8 @@ class FullTraining:
         rate = learning_rate(self.recipe, (self.at.epoch - 1) * self.steps + self.at.step, self.steps)
         return descend(
             self.module, self.optimizer, images, labels, rate=rate, label_smoothing=self.recipe.label_smoothing,
-            clip_norm=self.recipe.clip_norm, average=self.average, parts=self.parts,
+            clip_norm=self.recipe.clip_norm, average=self.average,
+            parts=self.execution.parts, precision=self.execution.precision,
         )  # fmt: skip
 
     def _close_epoch(self, point: EpochPoint) -> None:
@@ -226,14 +230,14 @@ class FullTraining:
             "average": self.average.state_dict() if self.average is not None else {},
             "best": self.best_state,
             "generators": _generators(self.device),
-            "parts": self.parts,
+            "parts": self.execution.parts,
         }
         save_checkpoint(self.folder, (at.epoch - 1) * (self.steps + 1) + at.step, content)
         self._saved = time.monotonic()
 
     def _restore(self, content: dict[str, Any]) -> None:
-        if content.get("parts", 1) > self.parts:
-            self.parts = int(content["parts"])
+        if content.get("parts", 1) > self.execution.parts:
+            self.execution = replace(self.execution, parts=int(content["parts"]))
             self._begin()  # batch-norm is set by their number
         at = content["at"]
         self.at = Progressed(**{**at, "curve": [tuple(point) for point in at["curve"]]})

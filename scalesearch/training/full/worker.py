@@ -25,6 +25,7 @@ from scalesearch.study.config import LEFT_OPEN, Engine
 from scalesearch.study.manifest import library_versions, utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.batches import EVAL_BATCH
+from scalesearch.training.execution import Execution, set_switches
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import WEIGHTS, Trained, read_trained, write_trained
 from scalesearch.training.full.logs import LogRun, open_logs
@@ -32,7 +33,7 @@ from scalesearch.training.full.loop import FullData, FullTraining
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.memory import NoRoomError, fitted, needs
 from scalesearch.training.proxy import StoppedEarly, evaluate, resolve_device
-from scalesearch.training.steps import whole_seconds
+from scalesearch.training.steps import settled_precision, whole_seconds
 from scalesearch.training.weights import save_weights
 from scalesearch.training.workers.base import Job, Setup, Worker
 from scalesearch.training.workers.inside import telling_whose
@@ -126,6 +127,7 @@ class FullWorker(Worker):
             torch.set_num_threads(setup.threads)
         self.setup = setup
         self.device = resolve_device(setup.device)
+        set_switches(setup.engine, self.device)
         self._px = 0
         self._splits: _Splits | None = None
 
@@ -154,14 +156,14 @@ class FullWorker(Worker):
         if done is not None:
             return done.outcome
         with self._telling(planned):
-            return self._fitted(planned, lambda parts: self._trained(planned, job.seed, parts, on_epoch, should_stop))
+            return self._fitted(planned, lambda how: self._trained(planned, job.seed, how, on_epoch, should_stop))
 
-    def _fitted(self, planned: Planned, run: Callable[[int], T]) -> T:
-        """Give `run` the parts in which a batch of the recipe fits."""
+    def _fitted(self, planned: Planned, run: Callable[[Execution], T]) -> T:
+        """Give `run` how the device is used so that a batch of the recipe fits."""
         optimizer = "rmsprop" if planned.recipe.optimizer == "rmsprop_torch" else planned.recipe.optimizer
         steps = needs(
             planned.baseline, planned.spec, planned.task, planned.build, optimizer=optimizer,
-            copies=COPIES, device=self.device,
+            copies=COPIES, halved=settled_precision(self.device, self.setup.engine.precision) == "bfloat16",
         )  # fmt: skip
         batch = min(planned.recipe.batch_size, len(self.setup.dataset.train))
         return fitted(run, self.setup.engine, steps, batch, self.device)
@@ -182,14 +184,21 @@ class FullWorker(Worker):
         self,
         planned: Planned,
         seed: int,
-        parts: int,
+        execution: Execution,
         on_epoch: Callable[[EpochPoint], None],
         should_stop: Callable[[], bool],
     ) -> TrainingOutcome:
         folder, splits = planned.place(seed), self.splits(planned.spec.resolution_px)
         note = _noter(folder)
         training = FullTraining(
-            planned.build, splits.full, planned.recipe, seed, folder, loaders=self.setup.loaders, note=note, parts=parts
+            planned.build,
+            splits.full,
+            planned.recipe,
+            seed,
+            folder,
+            loaders=self.setup.loaders,
+            note=note,
+            execution=execution,
         )
         logs = open_logs(self.setup.logs, self._log_run(planned, seed), note)
 
@@ -223,7 +232,8 @@ class FullWorker(Worker):
             accuracy=None, loss=None, val_accuracy=None if failed else at.best_accuracy, best_epoch=at.best,
             seconds=round(training.seconds, 3), curve=tuple(EpochPoint(*point) for point in at.curve),
             recipe=asdict(planned.recipe), device=str(self.device), versions=_versions(planned.recipe),
-            finished_at=utc_now(), note=problem, sha256="", folder=planned.place(seed), micro_batches=training.parts,
+            finished_at=utc_now(), note=problem, sha256="", folder=planned.place(seed),
+            micro_batches=training.execution.parts,
         )  # fmt: skip
         if not failed:
             trained = self._scored(planned, training, splits, trained)
@@ -235,7 +245,8 @@ class FullWorker(Worker):
         network = placed(planned.build(), self.device, training.layout)
         network.load_state_dict(training.best_state)
         normal = splits.full.normalization
-        loss, accuracy = evaluate(network, training.batches(splits.scored), self.device)
+        precision = training.execution.precision
+        loss, accuracy = evaluate(network, training.batches(splits.scored), self.device, precision)
         scored = replace(trained, loss=loss, accuracy=accuracy)
         facts = weights_metadata(self.setup.study, planned, scored, normal)
         return replace(scored, sha256=save_weights(trained.folder / WEIGHTS, training.best_state, facts))
@@ -247,19 +258,21 @@ class FullWorker(Worker):
         splits, recipe = self.splits(spec.resolution_px), planned.recipe
         size = min(recipe.batch_size, len(splits.full.labels))
 
-        def seconds(batches: int, parts: int) -> float:
+        def seconds(batches: int, execution: Execution) -> float:
             count = min(batches * size, len(splits.full.labels))
             full = splits.full
             val = full.val.first(EVAL_BATCH)
             few = replace(full, images=full.images.first(count), labels=full.labels[:count], val=val)
             with tempfile.TemporaryDirectory() as folder:
-                training = FullTraining(planned.build, few, replace(recipe, epochs=1), 0, Path(folder), parts=parts)
+                training = FullTraining(
+                    planned.build, few, replace(recipe, epochs=1), 0, Path(folder), execution=execution
+                )
                 training.run(lambda _: None, lambda: False)
                 return training.seconds
 
-        def both(parts: int) -> float:
-            seconds(WARM_BATCHES, parts)
-            return seconds(TIMED_BATCHES, parts)
+        def both(execution: Execution) -> float:
+            seconds(WARM_BATCHES, execution)
+            return seconds(TIMED_BATCHES, execution)
 
         with self._telling(planned):
             timed = self._fitted(planned, both)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import torch
 
     from scalesearch.training.batches import ProxyData
+    from scalesearch.training.execution import Execution
 
 T = TypeVar("T")
 
@@ -117,12 +118,14 @@ class ProxyWorker(Worker):
     def __init__(self, setup: WorkerSetup) -> None:
         import torch
 
+        from scalesearch.training.execution import set_switches
         from scalesearch.training.proxy import resolve_device
 
         if setup.threads:
             torch.set_num_threads(setup.threads)
         self.setup = setup
         self.device: torch.device = resolve_device(setup.device)
+        set_switches(setup.engine, self.device)
         self._splits: dict[int, ProxyData] = {}
 
     def data(self, px: int) -> ProxyData:
@@ -158,10 +161,10 @@ class ProxyWorker(Worker):
 
         given, told = recipe or self.setup.recipe, _once(on_epoch)
 
-        def trained(data: ProxyData, parts: int) -> TrainingOutcome:
+        def trained(data: ProxyData, execution: Execution) -> TrainingOutcome:
             with telling_whose(self.setup.baseline, spec):
-                outcome = train_proxy(lambda: self._build(spec), data, given, seed, told, should_stop, parts)
-            return replace(outcome, learning_rate=given.learning_rate, micro_batches=parts)
+                outcome = train_proxy(lambda: self._build(spec), data, given, seed, told, should_stop, execution)
+            return replace(outcome, learning_rate=given.learning_rate, micro_batches=execution.parts)
 
         try:
             return self._fitted(spec, given, trained)
@@ -169,17 +172,19 @@ class ProxyWorker(Worker):
             note = f"{OUT_OF_MEMORY} on {self.device}: {str(error).splitlines()[0]}"
             return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note)
 
-    def _fitted(self, spec: NetworkSpec, recipe: ProxyRecipe, run: Callable[[ProxyData, int], T]) -> T:
-        """Give `run` the data, and the parts in which a batch of the recipe fits."""
+    def _fitted(self, spec: NetworkSpec, recipe: ProxyRecipe, run: Callable[[ProxyData, Execution], T]) -> T:
+        """Give `run` the data, and how the device is used so that a batch of the recipe fits."""
         from scalesearch.training.memory import fitted, needs
+        from scalesearch.training.steps import settled_precision
 
         data, setup = self.data(spec.resolution_px), self.setup
         steps = needs(
             setup.baseline, spec, setup.task, lambda: self._build(spec), optimizer=recipe.optimizer,
-            copies=2 if recipe.ema else 0, device=self.device,
+            copies=2 if recipe.ema else 0,
+            halved=settled_precision(self.device, setup.engine.precision) == "bfloat16",
         )  # fmt: skip
         batch = min(recipe.batch_size, len(data.train.labels))
-        return fitted(lambda parts: run(data, parts), setup.engine, steps, batch, self.device)
+        return fitted(lambda execution: run(data, execution), setup.engine, steps, batch, self.device)
 
     def _build(self, spec: NetworkSpec) -> Any:
         recipe = self.setup.recipe
@@ -202,18 +207,18 @@ class ProxyWorker(Worker):
 
         recipe = self.setup.recipe
 
-        def seconds(full: ProxyData, steps: int, parts: int) -> float:
+        def seconds(full: ProxyData, steps: int, execution: Execution) -> float:
             count = min(steps * recipe.batch_size, len(full.train.labels))
             short = replace(recipe, epochs=1)
             data = replace(full, train=full.train.first(count), val=full.val.first(EVAL_BATCH))
             with telling_whose(self.setup.baseline, spec):
-                return train_proxy(lambda: self._build(spec), data, short, 0, parts=parts).seconds
+                return train_proxy(lambda: self._build(spec), data, short, 0, execution=execution).seconds
 
-        def whole(full: ProxyData, parts: int) -> float:
-            seconds(full, WARM_STEPS, parts)
+        def whole(full: ProxyData, execution: Execution) -> float:
+            seconds(full, WARM_STEPS, execution)
             images = len(full.train.labels), len(full.val.labels)
             timed = min(TIMED_STEPS * recipe.batch_size, images[0]), min(EVAL_BATCH, images[1])
-            return whole_seconds(seconds(full, TIMED_STEPS, parts), timed, images, recipe.epochs)
+            return whole_seconds(seconds(full, TIMED_STEPS, execution), timed, images, recipe.epochs)
 
         try:
             return self._fitted(spec, recipe, whole)
