@@ -3,7 +3,7 @@
 #
 #     benchmarks/gpu.sh [FILE]        # Markdown on stdout, and in FILE where one is given
 #
-# Commit what it prints (benchmarks/gpu.md), failures too. It goes on after a failure and leaves with 1 if there was one. It
+# Commit what it prints (benchmarks/gpu.md), failures too. It goes on after a failure and leaves with 1 if there was one; without a GPU it says so and ends. It
 # needs the environment of the README (pip install -e ".[test]") and no network.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -36,6 +36,7 @@ P
 report() {
     printf '# On a GPU: `benchmarks/gpu.sh`, %s\n' "$(date -u +%F)"
     part "The device" device
+    [ "$failed" -eq 0 ] || return 1
     part "The CUDA tests" python -m pytest -q -n 0 -m cuda tests
     part "In a second: the default study" python -m scalesearch bench
     part "In a second: EfficientNet-B0 at 224 px" python -m scalesearch bench --base efficientnet_b0 --resolution 224 --data "npz:$place/images.npz"
@@ -44,11 +45,15 @@ report() {
     return "$failed"
 }
 
-python - "$place/images.npz" <<'P'
+images() {
+    python - "$place/images.npz" <<'P'
 import sys
 import numpy as np
 draw = np.random.default_rng(0)
 np.savez(sys.argv[1], x=draw.integers(0, 256, (2048, 224, 224, 3), np.uint8), y=np.arange(2048) % 10)
 P
+}
+
+images
 report | tee "$out"
 exit "${PIPESTATUS[0]}"
