@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_executor import World
+from full_training import QUICK as QUICK_FULL
+from full_training import Here
 from rich.console import Console
 from test_pixel_store import photographs
 
@@ -22,6 +24,8 @@ from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, load_manifest
 from scalesearch.study.config import config_from_dict
 from scalesearch.study.manifest import PixelFacts
+from scalesearch.training.full import train
+from scalesearch.training.full.request import Means, TrainRequest
 
 QUICK = {"epochs": 1, "batch_size": 20, "learning_rate": 0.1, "optimizer": "sgd"}
 
@@ -190,6 +194,40 @@ def test_arrays_stay_in_memory(tmp_path, own_cache):
     run(config, paths, make_executor=world.executor)
     assert load_manifest(paths).pixels == PixelFacts() and not (own_cache / "pixels").exists()
     assert not isinstance(world.setups[0].dataset.train, StoredImages)
+
+
+# --- full training
+
+
+def trained(paths: StudyPaths, loaders: int, geometry: str = "flip+crop", seeds: int = 1, **changes):
+    here = Here(**changes)
+    request = TrainRequest(replace(QUICK_FULL, geometry=geometry), seeds=seeds)
+    done = train(paths, request, Means(workers=1, loaders=loaders), make_executor=here.executor)
+    return here, done
+
+
+def test_full_training_reads_a_store_of_all_images_with_any_number_of_loaders(folder, tmp_path):
+    """The study saw 70 of the images; so does its training here, and the test images are judged by at the end."""
+    curves = []
+    for name, loaders in (("none", 0), ("two", 2)):
+        _, _, paths = world_of(folder, tmp_path, name)
+        here, done = trained(paths, loaders)
+        images = here.setups[0].dataset
+        assert all(isinstance(split, StoredImages) for split in (images.train, images.val, images.test))
+        assert round(images.train.side * 0.875) >= done[0].spec.resolution_px and done[0].scored == "test"
+        curves.append(done[0].curve)
+    assert curves[0] == curves[1]
+
+
+def test_an_interrupted_full_training_on_photographs_ends_in_the_same_numbers(folder, tmp_path):
+    results = []
+    for name, changes in (("whole", {}), ("cut", {"interrupt_after": 1, "workers": 2})):
+        _, _, paths = world_of(folder, tmp_path, name)
+        if changes:
+            with pytest.raises(KeyboardInterrupt):
+                trained(paths, 0, seeds=2, **changes)
+        results.append([(one.seed, one.curve, one.accuracy) for one in trained(paths, 0, seeds=2)[1]])
+    assert results[0] == results[1] and len(results[0]) == 2
 
 
 # --- what is shown

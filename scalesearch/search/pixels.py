@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from scalesearch.data import Dataset, ImageSet
+from scalesearch.data import Dataset
 from scalesearch.data.files import FileImages
 from scalesearch.data.store import Shelf, stored_side
 from scalesearch.environment.memory import free_bytes, memory_facts
 from scalesearch.search.prepare import Prepared
+from scalesearch.study.config.recipe import cropped
 from scalesearch.study.manifest import Manifest, PixelFacts
 from scalesearch.training.batches import EVAL_BATCH
+from scalesearch.training.pixels import stored
 from scalesearch.training.steps import EVALUATED
 from scalesearch.training.watch import Listener
 from scalesearch.training.workers.inside import TIMED_STEPS
@@ -39,7 +41,7 @@ def pixel_facts(prepared: Prepared) -> PixelFacts:
     data = prepared.dataset
     if not isinstance(data.train, FileImages):
         return PixelFacts()
-    side = stored_side(largest_px(prepared), "crop" in prepared.recipe.augmentation)
+    side = stored_side(largest_px(prepared), cropped(prepared.recipe.augmentation))
     needed = (len(data.train) + len(data.val)) * data.channels * side * side
     free = free_bytes(memory_facts())
     return PixelFacts(side, by_blocks=free is not None and needed > IN_MEMORY * free)
@@ -55,39 +57,6 @@ def with_store(prepared: Prepared, pixels: PixelFacts, listener: Listener) -> Pr
         DataError: a file vanished or changed since it was checked.
     """
     return replace(prepared, dataset=stored(prepared.dataset, pixels, listener)) if pixels.side else prepared
-
-
-def stored(dataset: Dataset, pixels: PixelFacts, listener: Listener) -> Dataset:
-    """A dataset whose splits of files are read from stores; the others stay."""
-    shelf = Shelf()
-    missing = [
-        images
-        for images in (dataset.train, dataset.val, dataset.test)
-        if isinstance(images, FileImages) and not shelf.has(images, pixels.side)
-    ]
-    if missing:
-        total = sum(len(images) for images in missing)
-        size = total * dataset.channels * pixels.side**2
-        listener.note(
-            f"decoding {total:,} images once, to {pixels.side} px ({size / 1e6:,.0f} MB in {shelf.folder}); later "
-            "studies of them begin at once"
-        )
-
-    def kept(images: ImageSet, split: str) -> ImageSet:
-        if not isinstance(images, FileImages):
-            return images
-        return shelf.stored(images, pixels.side, f"{dataset.name} ({split})", listener.decoding, pixels.by_blocks)
-
-    train, val = kept(dataset.train, "training"), kept(dataset.val, "validation")
-    test = kept(dataset.test, "test") if dataset.test is not None else None
-    return replace(dataset, train=train, val=val, test=test)
-
-
-def larger(pixels: PixelFacts, px: int, augmentation: str) -> PixelFacts:
-    """The same for networks of up to `px` that the study did not have."""
-    if not pixels.side:
-        return pixels
-    return replace(pixels, side=max(pixels.side, stored_side(px, "crop" in augmentation)))
 
 
 def reads(manifest: Manifest) -> str:

@@ -20,6 +20,7 @@ from scalesearch.data.device import Normalization, ReadSplit, Split
 from scalesearch.data.resize import centre, crop, random_boxes, resize
 from scalesearch.data.store import CROPPED, block_order
 from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.config.recipe import cropped
 
 T = TypeVar("T")
 READ_AHEAD = 2
@@ -133,7 +134,7 @@ class Framing:
     """
 
     def __init__(self, px: int, kind: str) -> None:
-        self.px, self.kind, self.cropped = px, kind, "crop" in kind
+        self.px, self.kind, self.cropped = px, kind, cropped(kind)
 
     def draws(self, count: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
         """What an epoch draws for each of its images: `[count, 3]` for `augment`, `[count, 4]` for a crop."""

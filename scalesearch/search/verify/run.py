@@ -12,7 +12,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StorageError, StudyError
 from scalesearch.search.checks import check_baseline, check_data
 from scalesearch.search.loop import Loop
-from scalesearch.search.pixels import larger, with_store
+from scalesearch.search.pixels import with_store
 from scalesearch.search.prepare import Prepared, prepare, recall
 from scalesearch.search.rates.ranging import RecipeOf, Recipes, recipes_of
 from scalesearch.search.saving import MakeExecutor, save
@@ -30,6 +30,7 @@ from scalesearch.search.verify.stages import StagePlan, StageSource, total_train
 from scalesearch.study import StudyPaths, StudyStore, load_manifest, locked
 from scalesearch.study.record import NetworkRecord, TrialRecord
 from scalesearch.study.record.evidence import Split
+from scalesearch.training.pixels import larger
 from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.inside import WorkerSetup
 from scalesearch.training.workers.local import LocalExecutor

@@ -10,6 +10,17 @@ from pydantic.dataclasses import dataclass
 Optimizer = Literal["auto", "sgd", "adamw", "rmsprop"]
 Augmentation = Literal["none", "flip", "shift", "flip+shift", "flip+crop"]
 
+
+def cropped(augmentation: str) -> bool:
+    """Whether images are cropped at random, so that networks are judged by a centre.
+
+    Example:
+        >>> [cropped(kind) for kind in ("none", "flip+shift", "flip+crop")]
+        [False, False, True]
+    """
+    return "crop" in augmentation
+
+
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 """What every dataclass that a file can fill refuses: other keys, and numbers that are not finite."""
 

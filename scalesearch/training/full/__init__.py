@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from scalesearch.analysis.full import FullNetwork, FullRow, full_rows
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.data import Dataset, load_dataset
+from scalesearch.data.store import stored_side
 from scalesearch.environment.files import write_atomic
 from scalesearch.errors import StudyError
 from scalesearch.study import StudyPaths, locked
 from scalesearch.study.config import Engine
-from scalesearch.study.manifest import Manifest
+from scalesearch.study.config.recipe import cropped
+from scalesearch.study.manifest import Manifest, PixelFacts
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy
@@ -29,6 +32,7 @@ from scalesearch.training.full.recipe import recipe_to_toml
 from scalesearch.training.full.request import Means, TrainRequest
 from scalesearch.training.full.told import Said, said_of
 from scalesearch.training.full.worker import Planned, TrainSetup
+from scalesearch.training.pixels import stored
 from scalesearch.training.proxy import resolve_device
 from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.watch import Listener, Silent, StagesPlan
@@ -75,10 +79,13 @@ def train(
         workers = means.workers or default_workers(device)
         threads = 1 if device == "cpu" else 0
         engine = _engine(result.manifest, planned, device, workers)
-        setup = TrainSetup(result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine)
         jobs = _missing(planned, ask)
         try:
             if jobs:
+                dataset = stored(dataset, _pixels(result.manifest.pixels, planned), listener or Silent())
+                setup = TrainSetup(
+                    result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine
+                )
                 said = said_of(ask, result.manifest, planned, len(dataset.train))
                 _run(setup, jobs, workers, means, said, listener or Silent(), make_executor)
         finally:
@@ -148,6 +155,12 @@ def _engine(manifest: Manifest, planned: Sequence[Planned], device: str, workers
     first = planned[0]
     shape = batch_shape(first.recipe.batch_size, first.task, first.spec.resolution_px)
     return settled(manifest.config.engine, torch.device(device), workers, first.build, shape)
+
+
+def _pixels(own: PixelFacts, planned: Sequence[Planned]) -> PixelFacts:
+    """How photographs are read: from the study's store, or one at a larger side where a network needs it."""
+    sides = [stored_side(one.spec.resolution_px, cropped(one.recipe.geometry)) for one in planned]
+    return replace(own, side=max(own.side, *sides))
 
 
 def _seeds(ask: TrainRequest) -> range:
