@@ -91,6 +91,8 @@ def pretend() -> None:
     torch.cuda.is_bf16_supported = lambda *_, **__: True
     proxy.resolve_device = full_worker.resolve_device = torch.device
     torch.from_numpy, torch.Tensor.numpy = outside(torch.from_numpy), outside(torch.Tensor.numpy)
+    torch.cuda.mem_get_info = lambda *_: (2**34, 2**35)
+    torch.cuda.memory_reserved = torch.cuda.memory_allocated = lambda *_: 0
     torch.cuda.get_rng_state = lambda *_: torch.zeros(16, dtype=torch.uint8)
     torch.cuda.set_rng_state = lambda *_: None
     register_optimizer_step_post_hook(check_state)
