@@ -9,8 +9,8 @@ from rich.console import Console
 
 from scalesearch.report.ahead import render_bench, told
 from scalesearch.search import bench as benched
-from scalesearch.search.bench import bench, rate_of
-from scalesearch.study.config import load_definition, override
+from scalesearch.search.bench import bench, rate_of, switched
+from scalesearch.study.config import Engine, load_definition, override, parse_engine
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def found():
 
 
 def test_every_kind_of_rate_is_there(found):
-    assert [rate.of for rate in found.rates] == ["machine"] * 2 + ["data"] * 4 + ["training"] * 2
+    assert [rate.of for rate in found.rates] == ["machine"] * 2 + ["data"] * 4 + ["training"] * 4
     assert all(rate.value > 0 for rate in found.rates)
     assert (found.device, found.workers, found.threads) == ("cpu", 3, 1)
 
@@ -70,7 +70,25 @@ def test_training_counts_the_images_of_all_workers(found):
 
     seconds = FakeExecutor(World(), 3).training_seconds(load_definition("default"))
     rates = [rate.value for rate in found.rates if rate.of == "training"]
-    assert rates == pytest.approx([3 * 2 * 8000 / seconds] * 2)
+    assert rates == pytest.approx([3 * 2 * 8000 / seconds] * 4)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_each_switch_is_set_the_other_way_and_no_other_with_it(device):
+    for engine in (Engine(), Engine(layout="contiguous", precision="tf32", benchmark=False)):
+        for typed, other in switched(engine, device).items():
+            name = typed.partition("=")[0]
+            changed = {key for key, kept in vars(engine).items() if vars(other)[key] != kept}
+            assert changed == {name}
+            read = override(load_definition("default"), engine=parse_engine([typed])).engine
+            assert getattr(read, name) == getattr(other, name)
+
+
+def test_workers_are_measured_with_each_switch(monkeypatch):
+    world = World()
+    config = override(load_definition("default"), budgets=("2x",), workers=1, device="cpu")
+    bench(config, world.executor)
+    assert [setup.engine.layout for setup in world.setups[:2]] == ["channels_last", "contiguous"]
 
 
 def test_the_study_s_time_is_that_of_its_plan(found):

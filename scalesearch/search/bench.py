@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from scalesearch.search.pixels import sampled
 from scalesearch.search.prepare import Prepared, prepare
 from scalesearch.search.saving import MakeExecutor
 from scalesearch.study.config import StudyConfig
+from scalesearch.study.config.engine import Engine, Layout, Precision
 from scalesearch.study.manifest import host_facts
 from scalesearch.training.batches import Framing
 from scalesearch.training.workers.local import LocalExecutor
@@ -33,6 +34,8 @@ SIDE, PX, BATCH = 128, 96, 50
 """Sides of the stored images and of what a network gets, and images that are read at once."""
 STORED = 8 * BLOCK
 """Images of the store that is read."""
+LAYOUTS: tuple[Layout, Layout] = ("contiguous", "channels_last")
+PRECISIONS: tuple[Precision, ...] = ("bfloat16", "tf32", "float32")
 PHOTOGRAPH = (500, 375)
 """Width and height of the JPEG that is decoded, ImageNet's mean."""
 
@@ -214,10 +217,28 @@ def _training(prepared: Prepared, make_executor: MakeExecutor) -> Iterator[Rate]
     if not largest.is_baseline:
         networks[f"the uniform network of {largest.text}"] = largest.candidate(REFERENCES["uniform"]).spec
     images = prepared.recipe.epochs * len(prepared.dataset.train)
-    executor = make_executor(few.setup(), prepared.workers)
-    try:
-        for name, spec in networks.items():
-            seconds = times * executor.training_seconds(spec)
-            yield Rate("training", f"{name}, {spec.resolution_px} px", executor.workers * images / seconds, "images/s")
-    finally:
-        executor.stop()
+    for switch, engine in {"": prepared.engine, **switched(prepared.engine, prepared.device)}.items():
+        executor = make_executor(replace(few.setup(), engine=engine), prepared.workers)
+        try:
+            for name, spec in networks.items():
+                seconds = times * executor.training_seconds(spec)
+                what = f"{name}, {spec.resolution_px} px{f', {switch}' if switch else ''}"
+                yield Rate("training", what, executor.workers * images / seconds, "images/s")
+        finally:
+            executor.stop()
+
+
+def switched(engine: Engine, device: str) -> dict[str, Engine]:
+    """Each switch of speed that the device has, set the other way, by how it is typed.
+
+    Example:
+        >>> list(switched(Engine(), "cpu")), list(switched(Engine(layout="contiguous", precision="tf32"), "cuda:0"))
+        (['layout=contiguous'], ['layout=channels_last', 'precision=bfloat16', 'precision=float32', 'benchmark=off'])
+    """
+    rows = engine.layout == "contiguous"
+    found = {"layout=channels_last" if rows else "layout=contiguous": replace(engine, layout=LAYOUTS[rows])}
+    if device.startswith("cuda"):
+        own = "bfloat16" if engine.precision == "auto" else engine.precision
+        found |= {f"precision={kind}": replace(engine, precision=kind) for kind in PRECISIONS if kind != own}
+        found["benchmark=off" if engine.benchmark else "benchmark=on"] = replace(engine, benchmark=not engine.benchmark)
+    return found

@@ -21,6 +21,7 @@ from scalesearch.data.store.facts import BLOCK, StoreFacts, facts_of, row_order,
 from scalesearch.data.store.make import FACTS, PIXELS, Watch, make
 from scalesearch.data.store.stored import PixelFile, StoredImages
 from scalesearch.environment.cache import VARIABLE, cache_folder
+from scalesearch.environment.waiting import doing
 from scalesearch.errors import StorageError
 
 PART = ".part"
@@ -128,8 +129,9 @@ class Shelf:
     def _whole(self, key: str) -> StoreFacts | None:
         """The facts of a store whose every block is what was written; None where there is none."""
         facts = self._sized(key)
-        if facts is None or _changed(self.folder / key / PIXELS, facts):
-            return None
+        with doing("checking the images that are stored"):
+            if facts is None or _changed(self.folder / key / PIXELS, facts):
+                return None
         with contextlib.suppress(OSError):
             os.utime(self.folder / key)
         return facts
@@ -150,7 +152,8 @@ class Shelf:
         lock = FileLock(self._lock_of(key))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=-1 if wait else 0)
+            with doing("waiting for another process that decodes the same images"):
+                lock.acquire(timeout=-1 if wait else 0)
         except Timeout:
             raise StorageError(f"store {key} is being made by another process; wait for it") from None
         except OSError as error:
