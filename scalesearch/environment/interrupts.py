@@ -1,0 +1,39 @@
+"""Ctrl-C is heard wherever it comes."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import sys
+import threading
+from typing import Any
+
+AGAIN_SECONDS = 0.05
+"""After so long an interrupt that was lost comes again; by then the place that lost it has been left."""
+
+
+def hear_interrupts() -> None:
+    """Let an interrupt that Python throws away come again.
+
+    What is raised while the collector of garbage tells of a dead object (`__del__`, a weak reference's callback) is
+    printed and forgotten, a KeyboardInterrupt too: a study would go on as if nobody had pressed a key.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            before(unraisable)
+            return
+        again = threading.Timer(AGAIN_SECONDS, _interrupt)
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+
+
+def _interrupt() -> None:
+    """As if the key had been pressed: what the main thread waits for ends, where the system can do that."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
