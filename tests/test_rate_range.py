@@ -199,7 +199,9 @@ def test_images_of_a_short_training(images, batch, part, wanted):
 
 
 def test_the_range_test_is_in_the_estimate(tmp_path):
-    """Ten short trainings, four of the baseline and six at 2x: 16 of the baseline's cost, beside 2 (1 + 6 x 2).
+    """Fourteen short trainings, four of the baseline by each optimizer and six at 2x: 20 of the baseline's cost.
+
+    Beside them are 2 (1 + 6 x 2).
 
     So few images make no 40 steps: the short trainings are whole ones.
     """
@@ -207,13 +209,16 @@ def test_the_range_test_is_in_the_estimate(tmp_path):
     from scalesearch.search.ahead import plan_ahead
 
     plan = plan_ahead(config_from_dict(QUICK), "x", make_executor=rated(World())).preflight
-    assert plan.short_trainings == 10
+    assert (plan.short_trainings, plan.rival) == (14, "adamw")
     trained = plan.trainings - 2
-    part = (4 + 6 * 2) / (2 + trained * 2 + (4 + 6 * 2))
+    part = (8 + 6 * 2) / (2 + trained * 2 + (8 + 6 * 2))
     assert plan.short_part == pytest.approx(part, rel=0.02)
-    whole = (trained + 1 + (4 + 6 * 2) / 2) * plan.training_seconds / plan.workers
+    whole = (trained + 1 + (8 + 6 * 2) / 2) * plan.training_seconds / plan.workers
     assert plan.estimate_seconds == pytest.approx(whole, rel=0.02)
-    assert any("about 10 short trainings first" in line for line in preflight_lines(plan))
+    assert any(
+        "about 14 short trainings first, to measure optimizer and learning rate" in line
+        for line in preflight_lines(plan)
+    )
 
 
 @pytest.mark.parametrize(("text", "rate"), [("auto", 0.0), ("AUTO", 0.0), ("0.05", 0.05), ("1e-3", 0.001)])
@@ -292,7 +297,7 @@ def test_whatever_short_trainings_give_the_range_test_ends_on_rates_that_are_rea
 def test_a_study_measures_its_rate_and_trains_by_it(tmp_path):
     world, paths, notes = World(), StudyPaths(tmp_path / "s"), Notes()
     result = run(config_from_dict(QUICK), paths, listener=notes, make_executor=rated(world))
-    (announced,) = [text for text in notes.heard if text.startswith("measuring the learning rate of sgd")]
+    (announced,) = [text for text in notes.heard if text.startswith("measuring the learning rate, and whether adamw")]
     assert "which is 2 steps, and fewer than 40 tell little of a rate; --lr 0.063 gives one" in announced
     assert result.complete
     assert result.rates.optimizer == "sgd"
@@ -415,13 +420,16 @@ def test_verification_before_the_rate_is_known_is_refused(tmp_path):
 
 def test_the_short_trainings_are_a_small_part_of_a_default_study():
     """By arithmetic: of 46 trainings of the baseline's cost (11 networks at 2x), 15 a quarter as long, 20 at most."""
-    from scalesearch.search.rates.ranging import COST, PARTS, TYPICAL
+    from scalesearch.search.rates.ranging import COST, OWN_TRAININGS, PARTS, TYPICAL
 
     whole = 2 * (1 + 11 * 2)
     part = min(PARTS[1], max(PARTS[0], COST * whole / TYPICAL))
     usual, most = 3 + 2 * 3 * 2, 3 + 1 + 2 * (3 + 1) * 2
     assert part * usual / whole <= 0.1
     assert part * most / whole <= 0.15
+    both = min(PARTS[1], max(PARTS[0], COST * whole / (TYPICAL + OWN_TRAININGS)))
+    assert both * (usual + 3) / whole <= 0.1
+    assert both * (most + 4) / whole <= 0.15
 
 
 def test_job_done_events_carry_the_recipe():

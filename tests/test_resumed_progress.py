@@ -116,11 +116,11 @@ def test_short_trainings_that_are_there_are_counted(tmp_path, stop):
     world = World(stop_after=stop)
     heard = cut(config_from_dict({**QUICK, **SMALL}), StudyPaths(tmp_path / "s"), world, rated(world))
     (plan,) = heard.plans
-    assert (plan.short_trainings, plan.short_done, plan.done) == (10, stop, 0)
+    assert (plan.short_trainings, plan.short_done, plan.done) == (14, stop, 0)
     first = heard.lines("note: learning rate: ")[0]
-    assert first.startswith(f"note: learning rate: {stop + 1} of about 10 short trainings")
+    assert first.startswith(f"note: learning rate: {stop + 1} of about 14 short trainings")
     (line,) = [line for line in preflight_lines(plan) if "short trainings first" in line]
-    assert line.startswith("about 10 short trainings first, ") and line.endswith(f", {stop} of them there")
+    assert line.startswith("about 14 short trainings first, ") and line.endswith(f", {stop} of them there")
 
 
 @pytest.mark.slow

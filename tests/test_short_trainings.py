@@ -60,6 +60,15 @@ def test_more_than_usual_are_never_more_than_all():
 @pytest.mark.parametrize(("networks", "usual"), [(("baseline",), 4), (("baseline", "deepest", "widest"), 10)])
 def test_the_usual_number(networks, usual):
     assert usual_trainings(networks) == usual
+    assert usual_trainings(networks, 2) == usual + 4
+
+
+def test_where_two_optimizers_are_tried_each_is_named():
+    out = io.StringIO()
+    view = PlainProgress(Console(file=out, width=200))
+    adamw = replace(JOB, recipe=ProxyRecipe(learning_rate=0.002, optimizer="adamw"))
+    ShortListener(view, MANY, 0, 14, by=True).finished(adamw, DEEPEST, DONE)
+    assert "1 of about 14 short trainings: deepest at adamw 0.002: accuracy 50.0 %, 2.0 s" in out.getvalue()
 
 
 # --- check-base takes the resolution as run does

@@ -12,9 +12,10 @@ from scalesearch.analysis.divided import divided_words
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.failed.networks import all_lost_advice, lost_headline
 from scalesearch.analysis.fidelity.chance import chance_of, nothing_learned, without_unlearned
+from scalesearch.analysis.fidelity.optimizers import Contest
 from scalesearch.analysis.fidelity.overruled import overruled, overruling_words
 from scalesearch.analysis.fidelity.rate_grid import VALIDATION
-from scalesearch.analysis.fidelity.rate_range import MeasuredRates, measured_rates, tried_of
+from scalesearch.analysis.fidelity.rate_range import MeasuredRates, settled_rates
 from scalesearch.analysis.fidelity.rates import RateCheck
 from scalesearch.analysis.leader import Comparison, advice, compare_best
 from scalesearch.analysis.noise import Reliability, reliability, repeated
@@ -91,7 +92,8 @@ class StudyResult:
         """The recipe that a network is trained by, at the learning rate and by the optimizer that the study settled."""
         proxy = self.manifest.config.proxy
         rate = self.rates.of(network) if self.rates else proxy.learning_rate
-        optimizer = cast(Optimizer, self.manifest.optimizer or proxy.optimizer)
+        settled = self.rates.optimizer if self.rates else self.manifest.optimizer
+        optimizer = cast(Optimizer, settled or proxy.optimizer)
         return dataclasses.replace(proxy, learning_rate=rate, optimizer=optimizer)
 
     @property
@@ -247,8 +249,7 @@ def _rates(manifest: Manifest, evidence: Sequence[EvidenceRecord], lowered: bool
     if manifest.config.proxy.learning_rate or not manifest.optimizer:
         return None
     chance = chance_of(manifest.data, VALIDATION)
-    tried, networks = tried_of(evidence, manifest.optimizer, chance)
-    return measured_rates(manifest.optimizer, tried, networks, chance, int(lowered))
+    return settled_rates(evidence, Contest(manifest.optimizer, manifest.rival_optimizer), chance, int(lowered))
 
 
 def _complete(

@@ -75,6 +75,7 @@ def preflight(
         done=there.trainings,
         short_done=min(short, there.short_trainings),
         reads=reads(manifest),
+        rival=prepared.rival,
     )
 
 

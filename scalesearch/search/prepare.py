@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 
+from scalesearch.analysis.fidelity.optimizers import RIVALS
 from scalesearch.analysis.fidelity.rate_grid import CENTRES
 from scalesearch.data import Dataset, absolute_spec, load_dataset, shown
 from scalesearch.environment.waiting import doing
@@ -44,6 +45,7 @@ class Prepared:
         recipe: of the definition, with the optimizer that suits the baseline where the definition leaves it open.
         from_images: whether the baseline's native resolution is the images' own.
         engine: of the definition, with what was found on the device.
+        rival: optimizer that the range test tries beside the recipe's; empty where the optimizer is not measured.
     """
 
     config: StudyConfig
@@ -58,6 +60,7 @@ class Prepared:
     recipe: ProxyRecipe
     from_images: bool = False
     engine: Engine = LEFT_OPEN
+    rival: str = ""
 
     def setup(self) -> WorkerSetup:
         """What a worker needs; a learning rate that is to be measured is that of most networks until it is."""
@@ -140,6 +143,7 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     baseline = native.baseline
     baseline = replace(baseline, rules=replace(baseline.rules, depth_rule=config.rounding))
     recipe = replace(recipe, optimizer=_optimizer(recipe, baseline, task, made))
+    rival = made.rival_optimizer if made else rival_of(config, recipe.optimizer)
     meter = CostMeter(baseline, task, config.cost, conditions(config, chosen, recipe.optimizer))
     with doing("counting the networks of each budget"):
         spaces = _spaces(config, meter, made)
@@ -155,7 +159,19 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         lambda: baseline.build(baseline.spec, task), shape,
     )  # fmt: skip
     return Prepared(
-        config, dataset, baseline, task, chosen, workers, meter, limits, found, recipe, native.from_images, engine
+        config,
+        dataset,
+        baseline,
+        task,
+        chosen,
+        workers,
+        meter,
+        limits,
+        found,
+        recipe,
+        native.from_images,
+        engine,
+        rival,
     )
 
 
@@ -184,6 +200,20 @@ def _optimizer(recipe: ProxyRecipe, baseline: Baseline, task: Task, made: Manife
     if recipe.optimizer != "auto":
         return recipe.optimizer
     return cast(Optimizer, made.optimizer) if made and made.optimizer else suited_optimizer(baseline, task)
+
+
+def rival_of(config: StudyConfig, by_layers: str) -> str:
+    """The optimizer that is tried beside the one that the layers say, where optimizer and rate are left open.
+
+    Empty for none: also where memory is what counts, because what a network costs would then not be known before.
+    """
+    left_open = config.proxy.optimizer == "auto" and not config.proxy.learning_rate
+    return RIVALS.get(by_layers, "") if left_open and not counts_memory(config) else ""
+
+
+def counts_memory(config: StudyConfig) -> bool:
+    """Whether what a network costs or may cost is memory, to which the optimizer's state belongs."""
+    return config.cost == "memory" or bool(config.max_memory)
 
 
 def conditions(config: StudyConfig, device: str, optimizer: str) -> Conditions:
@@ -231,6 +261,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         exponents=prepared.budgets[0].surface.exponents,
         baseline_identity=prepared.baseline.identity(),
         optimizer=prepared.recipe.optimizer,
+        rival_optimizer=prepared.rival,
         baseline_call=prepared.baseline.call_form(),
         baseline_px=prepared.baseline.spec.resolution_px,
         engine=prepared.engine,

@@ -115,7 +115,9 @@ class Manifest:
         baseline_call: how a user's code is called (see `networks.user.line`); empty for others, and where it was
             not recorded.
         engine: the definition's, with what was found on the device in place of what it leaves open.
-        optimizer: that networks are trained with; empty in studies from before it could be chosen by the network.
+        optimizer: that networks are trained with, unless the range test finds `rival_optimizer` better; empty in
+            studies from before it could be chosen by the network.
+        rival_optimizer: that the range test tries beside it; empty where the optimizer is not measured.
         pixels: how its images are read.
     """
 
@@ -138,6 +140,7 @@ class Manifest:
     baseline_call: str = ""
     engine: Engine = LEFT_OPEN
     pixels: PixelFacts = PixelFacts()
+    rival_optimizer: str = ""
 
     @property
     def per_training(self) -> bool:

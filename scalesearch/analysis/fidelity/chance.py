@@ -77,6 +77,17 @@ def chance_of(data: DataFacts, images: int = 0) -> Chance:
     return Chance(data.majority_share or 1 / data.classes, data.chance_loss or math.log(data.classes), max(1, count))
 
 
+def luck(accuracy: float, images: int) -> float:
+    """Standard deviation of the difference of two accuracies that are the same but for the images.
+
+    Example:
+        >>> round(luck(0.5, 2000), 4)
+        0.0158
+    """
+    part = min(1.0, max(0.0, accuracy))
+    return math.sqrt(2 * part * (1 - part) / images)
+
+
 def study_learns(outcomes: Iterable[TrainingOutcome], chance: Chance) -> bool:
     """Whether enough trainings have clearly learned, so that one which has not is an exception."""
     done = [outcome.accuracy for outcome in outcomes if outcome.accuracy is not None]

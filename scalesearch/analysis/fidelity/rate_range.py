@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from scalesearch.analysis.failed.causes import OUT
-from scalesearch.analysis.fidelity.chance import Chance
+from scalesearch.analysis.fidelity.chance import Chance, luck
+from scalesearch.analysis.fidelity.optimizers import Contest, OptimizerChoice, chosen_optimizer, next_trainings
 from scalesearch.analysis.fidelity.rate_grid import (
     LAST,
     ROLES,
@@ -52,6 +53,7 @@ class MeasuredRates:
         bounds: smallest and largest rate that a network may get.
         baseline_cost: what log-cost is counted from.
         lowered: times that all rates were halved because a training diverged.
+        choice: what was measured of the optimizers; None where the definition or the layers give one.
     """
 
     optimizer: str
@@ -63,6 +65,7 @@ class MeasuredRates:
     bounds: tuple[float, float]
     baseline_cost: float
     lowered: int = 0
+    choice: OptimizerChoice | None = None
 
     @property
     def own(self) -> bool:
@@ -104,8 +107,9 @@ class MeasuredRates:
         lowered = "; halved once, because a training diverged or learned nothing" if self.lowered else ""
         lost = [f" The {role} learned at none of these rates." for role in self.unlearned if self.best]
         lost += [f" The {role} {OUT}." for role in self.out_of_memory]
+        both = f" The baseline's best, in %: {self.choice.words}." if self.choice else ""
         return (
-            f"{self.optimizer}, measured by short trainings: {chosen}{lowered}. Accuracy in % by rate: {told}."
+            f"{self.optimizer}, measured by short trainings: {chosen}{lowered}.{both} Accuracy in % by rate: {told}."
             f"{''.join(lost)}"
         )
 
@@ -167,17 +171,6 @@ def _within_half_a_step(place: float, step: int) -> float:
     return min(max(place, step - 0.5), step + 0.5)
 
 
-def luck(accuracy: float, images: int) -> float:
-    """Standard deviation of the difference of two accuracies that are the same but for the images.
-
-    Example:
-        >>> round(luck(0.5, 2000), 4)
-        0.0158
-    """
-    part = min(1.0, max(0.0, accuracy))
-    return math.sqrt(2 * part * (1 - part) / images)
-
-
 def spare(accuracy: float, images: int) -> float:
     """What a rate may cost a network before it is called worse: `SPARE`, and chance.
 
@@ -220,23 +213,50 @@ def _per_cost(change: float, corner: NetworkRecord, dimension: Literal["depth", 
     return change / spent if abs(spent) > 1e-9 else 0.0
 
 
+def settled_rates(
+    evidence: Iterable[EvidenceRecord], contest: Contest, chance: Chance, lowered: int = 0
+) -> MeasuredRates | None:
+    """What the short trainings of a study settle of optimizer and rates; None while something must still be tried."""
+    tried, networks = everything_tried(evidence, contest, chance)
+    if next_trainings(contest, tried, ["baseline"], chance):
+        return None
+    choice = chosen_optimizer(contest, tried, chance)
+    optimizer = choice.chosen if choice else contest.by_layers
+    found = measured_rates(optimizer, tried[optimizer], networks, chance, lowered)
+    return replace(found, choice=choice) if found else None
+
+
+def everything_tried(
+    evidence: Iterable[EvidenceRecord], contest: Contest, chance: Chance
+) -> tuple[dict[str, list[Tried]], dict[Role, NetworkRecord]]:
+    """The short trainings of a study, optimizer by optimizer, and the networks that they are of."""
+    rows, found = list(evidence), {}
+    networks: dict[Role, NetworkRecord] = {}
+    for name in contest.optimizers:
+        found[name], own = tried_of(rows, name, chance, contest.mark(name))
+        networks |= own
+    return found, networks
+
+
 def tried_of(
-    evidence: Iterable[EvidenceRecord], optimizer: str, chance: Chance
+    evidence: Iterable[EvidenceRecord], optimizer: str, chance: Chance, mark: str = ""
 ) -> tuple[list[Tried], dict[Role, NetworkRecord]]:
-    """The short trainings of a study, and the networks that they are of.
+    """The short trainings of a study by one optimizer, and the networks that they are of.
 
     Args:
+        mark: of its stages; see `Contest.mark`.
         chance: what guessing gives on the images of a short training.
     """
     tried: list[Tried] = []
     networks: dict[Role, NetworkRecord] = {}
     steps = {rate_at(optimizer, step): step for step in range(-LAST, LAST + 1)}
     for record in evidence:
-        if record.stage.purpose == "range" and record.stage.factor in steps:
+        stage = record.stage
+        if stage.purpose == "range" and stage.optimizer == mark and stage.factor in steps:
             role: Role = record.network.roles[0]  # type: ignore[assignment]
             unlearned = chance.ended_at(record.outcome)
             accuracy = None if unlearned else record.outcome.accuracy
-            tried.append(Tried(role, steps[record.stage.factor], accuracy, unlearned, record.outcome.out_of_memory))
+            tried.append(Tried(role, steps[stage.factor], accuracy, unlearned, record.outcome.out_of_memory))
             networks[role] = record.network
     return tried, networks
 
@@ -245,6 +265,7 @@ def rates_to_dict(found: MeasuredRates) -> dict[str, Any]:
     """`learning_rate` in `result.json`."""
     return {
         "optimizer": found.optimizer,
+        "optimizers": found.choice.to_dict() if found.choice else None,
         "common": None if found.own else found.common / 2**found.lowered,
         "baseline": found.common / 2**found.lowered,
         "per_unit_of_log_cost": {"depth": found.deeper, "width": found.wider},

@@ -8,23 +8,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from typing_extensions import override
 
 from scalesearch.analysis.fidelity.chance import Chance, chance_of
-from scalesearch.analysis.fidelity.rate_grid import CENTRES, ROLES, VALIDATION, Role, next_steps, rate_at
-from scalesearch.analysis.fidelity.rate_range import CORNERS, MeasuredRates, measured_rates, tried_of
+from scalesearch.analysis.fidelity.optimizers import RIVALS, Contest, next_trainings
+from scalesearch.analysis.fidelity.rate_grid import CENTRES, ROLES, VALIDATION, Role, rate_at
+from scalesearch.analysis.fidelity.rate_range import CORNERS, MeasuredRates, everything_tried, settled_rates
 from scalesearch.data import Dataset, stratified
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.search.loop import Loop
 from scalesearch.search.opened import OpenTrial, TrialSource
-from scalesearch.search.prepare import Prepared, first_seed
+from scalesearch.search.prepare import Prepared, counts_memory, first_seed
 from scalesearch.search.records import Proposed, baseline_record, network_record
 from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.verify.stages import StagePlan, StageSource
 from scalesearch.study import StudyStore
-from scalesearch.study.config import ProxyRecipe
+from scalesearch.study.config import Optimizer, ProxyRecipe
 from scalesearch.study.manifest import DataFacts
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
 from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
@@ -33,7 +35,7 @@ from scalesearch.training.workers.base import Job
 
 COST, TYPICAL = 0.12, 17.0
 """Part of a study that the range test may cost, and its usual cost in trainings of the baseline: four of it, and three
-of each corner at twice the cost, with one more here and there."""
+of each corner at twice the cost, with one more here and there; where two optimizers are tried, four more."""
 
 OWN_TRAININGS, CORNER_TRAININGS = 4, 3
 """Short trainings that usually settle the baseline, and each corner."""
@@ -44,6 +46,9 @@ PARTS = (0.05, 0.25)
 BATCHES = 40
 """Steps of a short training at least: in fewer a high rate has no time to pay, and too low a one is chosen."""
 
+
+Wave = list[tuple[str, Role, int]]
+"""Optimizer, network and step of what is tried next."""
 
 RecipeOf = Callable[[NetworkRecord], ProxyRecipe]
 
@@ -61,8 +66,21 @@ class Recipes:
     rates: MeasuredRates | None
 
     def of(self, network: NetworkRecord) -> ProxyRecipe:
-        """The recipe of a network, at its own learning rate."""
-        return replace(self.base, learning_rate=self.rates.of(network)) if self.rates else self.base
+        """The recipe of a network, by the optimizer and at the learning rate that were measured."""
+        if self.rates is None:
+            return self.base
+        return replace(self.base, learning_rate=self.rates.of(network), optimizer=cast(Optimizer, self.rates.optimizer))
+
+
+def settled(prepared: Prepared, recipes: Recipes) -> Prepared:
+    """The same with the optimizer that was measured in place of the one that the layers say, and no contest left."""
+    optimizer = recipes.rates.optimizer if recipes.rates else prepared.recipe.optimizer
+    return replace(prepared, recipe=replace(prepared.recipe, optimizer=cast(Optimizer, optimizer)), rival="")
+
+
+def contest_of(prepared: Prepared) -> Contest:
+    """The optimizers that the range test tries."""
+    return Contest(prepared.recipe.optimizer, prepared.rival)
 
 
 def recipes_of(
@@ -75,9 +93,7 @@ def recipes_of(
     """
     if prepared.recipe.learning_rate:
         return Recipes(prepared.recipe, None)
-    optimizer, chance = prepared.recipe.optimizer, chance_of(data, VALIDATION)
-    tried, networks = tried_of(evidence, optimizer, chance)
-    rates = measured_rates(optimizer, tried, networks, chance, int(lowered))
+    rates = settled_rates(evidence, contest_of(prepared), chance_of(data, VALIDATION), int(lowered))
     return Recipes(prepared.recipe, rates) if rates else None
 
 
@@ -103,7 +119,8 @@ def part_of(prepared: Prepared) -> float:
     """The part of a proxy that one short training is, so that the range test costs `COST` of the study."""
     config, own = prepared.config, prepared.meter.cost(prepared.baseline.spec)
     searched = sum(config.trials * s.surface.target / own for s in prepared.budgets if not s.is_baseline)
-    return min(PARTS[1], max(PARTS[0], COST * config.seeds * (1 + searched) / TYPICAL))
+    usual = TYPICAL + OWN_TRAININGS * (len(contest_of(prepared).optimizers) - 1)
+    return min(PARTS[1], max(PARTS[0], COST * config.seeds * (1 + searched) / usual))
 
 
 def wanted_images(train_images: int, classes: int, recipe: ProxyRecipe, part: float) -> int:
@@ -121,7 +138,8 @@ def planned_range(prepared: Prepared) -> tuple[int, float]:
     part = wanted / (recipe.epochs * len(dataset.train))
     targets = [space.surface.target for space in prepared.budgets if not space.is_baseline]
     ratio = max(targets, default=0.0) / prepared.meter.cost(prepared.baseline.spec)
-    own, each = OWN_TRAININGS, CORNER_TRAININGS * len(CORNERS) if targets else 0
+    own = OWN_TRAININGS * len(contest_of(prepared).optimizers)
+    each = CORNER_TRAININGS * len(CORNERS) if targets else 0
     return own + each, part * (own + each * ratio)
 
 
@@ -172,15 +190,17 @@ class ShortListener(Silent):
     Args:
         done: short trainings that have ended.
         about: that the range test usually takes.
+        by: whether the optimizer is told with the rate, because two are tried.
     """
 
-    def __init__(self, listener: Listener, chance: Chance, done: int, about: int) -> None:
-        self.listener, self.chance, self.done, self.about = listener, chance, done, about
+    def __init__(self, listener: Listener, chance: Chance, done: int, about: int, *, by: bool = False) -> None:
+        self.listener, self.chance, self.done, self.about, self.by = listener, chance, done, about, by
         listener.short_trainings(done, about)
 
     @override
     def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
-        rate = job.recipe.learning_rate if job.recipe else 0.0
+        recipe = job.recipe or ProxyRecipe(learning_rate=0.0)
+        rate = f"{f'{recipe.optimizer} ' if self.by else ''}{recipe.learning_rate:g}"
         ended = f"accuracy {100 * outcome.accuracy:.1f} %" if outcome.accuracy is not None else "diverged"
         if outcome.out_of_memory:
             ended = outcome.note
@@ -190,7 +210,7 @@ class ShortListener(Silent):
         self.about = max(self.about, self.done)
         self.listener.short_trainings(self.done, self.about)
         self.listener.note(
-            f"learning rate: {self.done} of about {self.about} short trainings: {network.names[0]} at {rate:g}: "
+            f"learning rate: {self.done} of about {self.about} short trainings: {network.names[0]} at {rate}: "
             f"{ended}, {outcome.seconds:.1f} s"
         )
 
@@ -207,18 +227,18 @@ def measure(
     """The recipes of the study, after the short trainings that they take; None when the time was up before."""
     if prepared.recipe.learning_rate:
         return Recipes(prepared.recipe, None)
-    networks = corners(prepared)
+    networks, contest = corners(prepared), contest_of(prepared)
     dataset, recipe = shortened(prepared.dataset, prepared.recipe, part_of(prepared))
     chance = chance_of(data, VALIDATION)
-    if _wave(store, recipe, networks, chance):
+    if _wave(store, contest, networks, chance):
         listener.note(_announced(networks, dataset, recipe, prepared))
         executor = make_executor(replace(prepared.setup(), dataset=dataset), workers)
         try:
-            told = ShortListener(listener, chance, _tried(store), usual_trainings(networks))
-            while wave := _wave(store, recipe, networks, chance):
+            usual = usual_trainings(networks, len(contest.optimizers))
+            told = ShortListener(listener, chance, _tried(store), usual, by=bool(contest.rival))
+            while wave := _wave(store, contest, networks, chance):
                 told.about = max(told.about, told.done + len(wave))
-                steps = sorted({step for _, step in wave})
-                source = RangeSource([_stage(prepared, store, recipe, step, networks, wave) for step in steps])
+                source = RangeSource(_stages(prepared, store, recipe, networks, wave))
                 loop = Loop(store, executor, told, window=workers + 1, deadline=deadline)
                 if not loop.run(source):
                     return None
@@ -234,30 +254,34 @@ def _tried(store: StudyStore) -> int:
     return sum(record.stage.purpose == "range" for record in store.evidence())
 
 
-def usual_trainings(networks: Collection[str]) -> int:
-    """Short trainings that usually settle the rate of these networks: four of the baseline, three of each corner."""
-    return OWN_TRAININGS + CORNER_TRAININGS * (len(networks) - 1)
+def usual_trainings(networks: Collection[str], optimizers: int = 1) -> int:
+    """Short trainings that usually settle these networks: four of the baseline by each optimizer, three of a corner."""
+    return OWN_TRAININGS * optimizers + CORNER_TRAININGS * (len(networks) - 1)
 
 
-def _wave(
-    store: StudyStore, recipe: ProxyRecipe, networks: Mapping[Role, NetworkRecord], chance: Chance
-) -> list[tuple[Role, int]]:
-    return next_steps(tried_of(store.evidence(), recipe.optimizer, chance)[0], [*networks])
+def _wave(store: StudyStore, contest: Contest, networks: Mapping[Role, NetworkRecord], chance: Chance) -> Wave:
+    return next_trainings(contest, everything_tried(store.evidence(), contest, chance)[0], [*networks], chance)
 
 
-def _stage(
+def _stages(
     prepared: Prepared,
     store: StudyStore,
     recipe: ProxyRecipe,
-    step: int,
     networks: Mapping[Role, NetworkRecord],
-    wave: Sequence[tuple[Role, int]],
-) -> StageSource:
-    rate = rate_at(recipe.optimizer, step)
-    there = tuple(networks[role] for role, at in wave if at == step)
-    own = replace(recipe, learning_rate=rate)
-    seeds = (first_seed(prepared.config),)
-    return StageSource(store, StagePlan(EvidenceStage("range", "1x", rate, "validation"), there, seeds, own))
+    wave: Wave,
+) -> list[StageSource]:
+    """One stage for each optimizer and rate: that of the layers first, lower rates first."""
+    contest, seeds = contest_of(prepared), (first_seed(prepared.config),)
+    there: dict[tuple[str, int], list[NetworkRecord]] = {}
+    for optimizer, role, step in sorted(wave, key=lambda w: (contest.optimizers.index(w[0]), w[2])):
+        there.setdefault((optimizer, step), []).append(networks[role])
+    found = []
+    for (optimizer, step), members in there.items():
+        rate = rate_at(optimizer, step)
+        own = replace(recipe, learning_rate=rate, optimizer=cast(Optimizer, optimizer))
+        stage = EvidenceStage("range", "1x", rate, "validation", contest.mark(optimizer))
+        found.append(StageSource(store, StagePlan(stage, tuple(members), seeds, own)))
+    return found
 
 
 def _announced(
@@ -267,8 +291,21 @@ def _announced(
     steps = recipe.epochs * max(1, len(dataset.train) // recipe.batch_size)
     whole = prepared.recipe.epochs * len(prepared.dataset.train)
     few = "" if steps >= BATCHES else f", which is {steps} steps, and fewer than {BATCHES} tell little of a rate"
+    contest = contest_of(prepared)
+    usual = usual_trainings(networks, len(contest.optimizers))
+    what = f"the learning rate of {recipe.optimizer}"
+    if contest.rival:
+        what = f"the learning rate, and whether {contest.rival} is better here than {contest.by_layers},"
     return (
-        f"measuring the learning rate of {recipe.optimizer} first: about {usual_trainings(networks)} short trainings "
+        f"measuring {what} first: about {usual} short trainings "
         f"({', '.join(networks)}) on {images:,} images each, where a training of the study sees {whole:,}{few}; "
-        f"--lr {CENTRES[recipe.optimizer]:g} gives one instead"
+        f"--lr {CENTRES[recipe.optimizer]:g} gives one instead{_fixed(prepared)}"
     )
+
+
+def _fixed(prepared: Prepared) -> str:
+    """Why the optimizer is not measured, where that is because of memory."""
+    config, optimizer = prepared.config, prepared.recipe.optimizer
+    if config.proxy.optimizer != "auto" or not counts_memory(config) or optimizer not in RIVALS:
+        return ""
+    return f"; the optimizer is {optimizer} by the layers and is not measured, because memory counts, which it takes"

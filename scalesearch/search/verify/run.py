@@ -14,7 +14,7 @@ from scalesearch.search.checks import check_baseline, check_data
 from scalesearch.search.loop import Loop
 from scalesearch.search.pixels import with_store
 from scalesearch.search.prepare import Prepared, prepare, recall
-from scalesearch.search.rates.ranging import RecipeOf, Recipes, recipes_of
+from scalesearch.search.rates.ranging import RecipeOf, Recipes, recipes_of, settled
 from scalesearch.search.saving import MakeExecutor, save
 from scalesearch.search.verify.plans import (
     VerifyRequest,
@@ -74,6 +74,7 @@ def verify(
                 f"study {paths.name!r} has not measured its learning rate to the end; go on with it first, by: "
                 f"scalesearch resume {paths.name}"
             )
+        prepared = settled(prepared, recipes)
         plans = make_plans(prepared, result, records, ask)
         sources = [StageSource(store, plan) for plan in plans]
         width = workers or manifest.workers
@@ -124,7 +125,9 @@ def _recipe_of(recipes: Recipes, plan: StagePlan) -> RecipeOf | None:
     if recipes.rates is None:
         return None
     times = plan.stage.factor if plan.stage.purpose == "rate" else 1.0
-    return lambda network: replace(plan.recipe, learning_rate=recipes.of(network).learning_rate * times)
+    return lambda network: replace(
+        plan.recipe, learning_rate=recipes.of(network).learning_rate * times, optimizer=recipes.of(network).optimizer
+    )
 
 
 def _train(

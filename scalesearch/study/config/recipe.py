@@ -42,7 +42,7 @@ class ProxyRecipe:
         epochs: passes over the training images.
         batch_size: images a step.
         optimizer: `sgd` (Nesterov), `adamw` or `rmsprop`; `auto` takes AdamW for networks with LayerNorm or without
-            batch-norm, else SGD.
+            batch-norm, else SGD, unless the range test finds AdamW better (see analysis.fidelity.optimizers).
         learning_rate: peak of the schedule: linear warm-up, then a cosine to zero; 0 (in a file
             `"auto"` too) measures it before the search.
         warmup: part of all steps spent warming up, 0 to 1.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Purpose = Literal["verify", "transfer", "longer", "rate", "range"]
 Split = Literal["test", "validation"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
-STAGE_COLUMNS = ("purpose", "of_budget", "factor", "split")
+STAGE_COLUMNS = ("purpose", "of_budget", "factor", "split", "optimizer")
 """What `evidence.csv` has before the columns of `trials.csv`."""
 _PREFIX = "evidence"
 
@@ -38,17 +38,20 @@ class EvidenceStage:
             for `verify`, and for `longer` and `rate` 1 is the study's own recipe on the same seeds.
         split: images that accuracy was measured on: the test split, or validation where there is none and where the
             proxy itself is the question.
+        optimizer: of `range`, where it is not the one that the layers say; empty is the study's own.
     """
 
     purpose: Purpose
     budget: str
     factor: float = 1.0
     split: Split = "test"
+    optimizer: str = ""
 
     @property
     def name(self) -> str:
         """Text that `parse_stage` reads back, such as `evidence/transfer/2x/3/test`."""
-        return f"{_PREFIX}/{self.purpose}/{self.budget}/{self.factor:g}/{self.split}"
+        by = f"/{self.optimizer}" if self.optimizer else ""
+        return f"{_PREFIX}/{self.purpose}/{self.budget}/{self.factor:g}/{self.split}{by}"
 
 
 def is_stage(name: str) -> bool:
@@ -64,13 +67,15 @@ def parse_stage(name: str) -> EvidenceStage:
 
     Example:
         >>> parse_stage("evidence/transfer/2x/3/test")
-        EvidenceStage(purpose='transfer', budget='2x', factor=3.0, split='test')
+        EvidenceStage(purpose='transfer', budget='2x', factor=3.0, split='test', optimizer='')
+        >>> parse_stage("evidence/range/1x/0.002/validation/adamw").optimizer
+        'adamw'
     """
     parts = name.split("/")
     try:
-        prefix, purpose, budget, factor, split = parts
-        stage = EvidenceStage(purpose, budget, float(factor), split)  # type: ignore[arg-type]
-    except ValueError:
+        prefix, purpose, budget, factor, split, *by = parts
+        stage = EvidenceStage(purpose, budget, float(factor), split, *by)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
         raise StudyError(f"{name!r} is not a stage of verification") from None
     if prefix != _PREFIX or purpose not in PURPOSES or split not in get_args(Split):
         raise StudyError(f"{name!r} is not a stage of verification; allowed purposes: {', '.join(PURPOSES)}")
@@ -102,7 +107,7 @@ def evidence_frame(records: Iterable[EvidenceRecord]) -> pd.DataFrame:
     frames = []
     for stage, rows in by_stage.items():
         frame = to_frame(rows)
-        told: tuple[str | float, ...] = (stage.purpose, stage.budget, stage.factor, stage.split)
+        told: tuple[str | float, ...] = (stage.purpose, stage.budget, stage.factor, stage.split, stage.optimizer)
         for position, (column, value) in enumerate(zip(STAGE_COLUMNS, told, strict=True)):
             frame.insert(position, column, value)
         frames.append(frame)

@@ -27,6 +27,7 @@ from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy
 from scalesearch.training.full.logs import check_logs
+from scalesearch.training.full.of_study import study_proxy
 from scalesearch.training.full.plan import plan
 from scalesearch.training.full.recipe import recipe_to_toml
 from scalesearch.training.full.request import Means, TrainRequest
@@ -86,7 +87,8 @@ def train(
                 setup = TrainSetup(
                     result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine
                 )
-                said = said_of(ask, result.manifest, planned, len(dataset.train))
+                found = study_proxy(result, ask.budget)
+                said = said_of(ask, result.manifest, found, planned, len(dataset.train))
                 _run(setup, jobs, workers, means, said, listener or Silent(), make_executor)
         finally:
             write_table(paths.trainings)

@@ -22,26 +22,30 @@ class Said:
     notes: tuple[str, ...]
 
 
-def said_of(ask: TrainRequest, manifest: Manifest, planned: Sequence[Planned], train_images: int) -> Said:
+def said_of(
+    ask: TrainRequest, manifest: Manifest, found: ProxyRecipe, planned: Sequence[Planned], train_images: int
+) -> Said:
     """Everything that is told before the first training.
 
     Args:
+        found: by which the study trained the network that it found.
         planned: the networks, each with its own recipe.
         train_images: of the full training.
     """
     rates = differing_rates([(one.label, one.recipe) for one in planned])
-    return Said((*recipe_lines(ask, manifest, train_images), *rates), recipe_notes(ask, manifest.config.base))
+    return Said((*recipe_lines(ask, manifest, found, train_images), *rates), recipe_notes(ask, manifest.config.base))
 
 
-def recipe_lines(ask: TrainRequest, manifest: Manifest, train_images: int) -> tuple[str, ...]:
+def recipe_lines(ask: TrainRequest, manifest: Manifest, found: ProxyRecipe, train_images: int) -> tuple[str, ...]:
     """The recipe for people, one line a thing.
 
     Args:
+        found: by which the study trained the network that it found.
         train_images: of the full training.
     """
     recipe = ask.recipe
     lines = [
-        f"recipe{f' {ask.source}' if ask.source else ''}: {optimizer_words(recipe)}{_from(ask, manifest)}",
+        f"recipe{f' {ask.source}' if ask.source else ''}: {optimizer_words(recipe)}{_from(ask, manifest.study, found)}",
         f"at most {recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}, batches of {recipe.batch_size}, "
         f"{'cosine' if recipe.schedule == 'cosine' else 'steps'}, {augmentation_words(recipe)}",
     ]
@@ -74,14 +78,14 @@ def augmentation_words(recipe: TrainRecipe) -> str:
     return f"images: {', '.join(done)}" if done else "images as they are"
 
 
-def _from(ask: TrainRequest, manifest: Manifest) -> str:
+def _from(ask: TrainRequest, study: str, found: ProxyRecipe) -> str:
     """Where optimizer and rate are from."""
     if ask.source != STUDY:
         return ""
-    own = study_recipe(manifest.config.proxy)
+    own = study_recipe(found)
     if peak_rate(own) == peak_rate(ask.recipe):
-        return f", as in study {manifest.study}"
-    return f"; study {manifest.study} had {peak_rate(own):g} for batches of {own.batch_size}"
+        return f", as in study {study}"
+    return f"; study {study} had {peak_rate(own):g} for batches of {own.batch_size}"
 
 
 def _length_words(recipe: TrainRecipe, manifest: Manifest, train_images: int) -> str:
