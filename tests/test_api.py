@@ -174,7 +174,7 @@ def test_a_study_without_rows_has_empty_tables_with_the_same_columns(tmp_path):
     create_folder(StudyPaths(tmp_path / "new"), manifest_of(Plan(name="new")))
     new = load_study("new", tmp_path)
     assert (len(new.to_dataframe()), list(new.to_dataframe().columns)) == (0, [column.name for column in COLUMNS])
-    assert (len(new.evidence()), list(new.evidence().columns[:4])) == (0, list(STAGE_COLUMNS))
+    assert (len(new.evidence()), list(new.evidence().columns[: len(STAGE_COLUMNS)])) == (0, list(STAGE_COLUMNS))
 
 
 def test_a_figure_is_drawn_and_a_wrong_kind_is_refused(done, tmp_path):
