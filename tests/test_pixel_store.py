@@ -250,7 +250,8 @@ def test_a_file_that_is_gone_is_one_line(shelf, images):
         kept.read(np.array([0]))
 
 
-def test_an_interrupted_store_goes_on_where_it_stopped(shelf, images, monkeypatch):
+def interrupt(shelf: Shelf, images: FileImages, monkeypatch) -> None:
+    """Make a store up to its first block."""
     monkeypatch.setattr(making, "AHEAD", 1)
 
     def stop(done: int, total: int) -> None:
@@ -259,6 +260,10 @@ def test_an_interrupted_store_goes_on_where_it_stopped(shelf, images, monkeypatc
 
     with pytest.raises(KeyboardInterrupt):
         stored(shelf, images, watch=stop)
+
+
+def test_an_interrupted_store_goes_on_where_it_stopped(shelf, images, monkeypatch):
+    interrupt(shelf, images, monkeypatch)
     begun = place(shelf)
     assert begun.name.endswith(".part") and not (begun / FACTS).exists()
     assert "goes on" in shelf.damage(begun.name)
@@ -273,14 +278,7 @@ def test_an_interrupted_store_goes_on_where_it_stopped(shelf, images, monkeypatc
 
 
 def test_a_half_written_block_of_an_interrupted_store_is_decoded_again(shelf, images, monkeypatch):
-    monkeypatch.setattr(making, "AHEAD", 1)
-
-    def stop(done: int, total: int) -> None:
-        if done >= BLOCK:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stored(shelf, images, watch=stop)
+    interrupt(shelf, images, monkeypatch)
     file = place(shelf) / PIXELS
     content = bytearray(file.read_bytes())
     content[10] ^= 255

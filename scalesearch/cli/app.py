@@ -56,6 +56,25 @@ def show_json(content: Any) -> None:
     sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def confirm(question: str, asks: str, refused: str) -> None:
+    """Have something that cannot be undone confirmed on a terminal.
+
+    Args:
+        asks: what is said where there is no terminal, up to the reason.
+        refused: what is said of a no.
+
+    Raises:
+        UsageError: there is no terminal to ask on.
+        StudyError: it was not confirmed.
+    """
+    from scalesearch.errors import StudyError, UsageError
+
+    if not sys.stdin.isatty():
+        raise UsageError(f"{asks}, and there is no terminal to ask on; give --yes")
+    if not typer.confirm(question, err=True):
+        raise StudyError(f"not confirmed: {refused}")
+
+
 def _version(asked: bool) -> None:
     if asked:
         sys.stdout.write(f"scalesearch {__version__}\n")

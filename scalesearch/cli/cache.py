@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalesearch.cli.app import AsJson, app, show, show_json
-from scalesearch.errors import StorageError, StudyError, UsageError, choice_error
+from scalesearch.cli.app import AsJson, app, confirm, show, show_json
+from scalesearch.errors import StorageError, choice_error
 
 if TYPE_CHECKING:
     from scalesearch.data.store.shelf import Shelf, StoreFolder
@@ -85,7 +85,8 @@ def clear(
     shelf = Shelf()
     found = _chosen(shelf, keys)
     if found and not yes:
-        _ask(found)
+        size = f"{_stores(found)}, {sum(one.nbytes for one in found) / 1e6:,.1f} MB"
+        confirm(f"Take away {size}?", f"cache clear asks before it removes {size}", "nothing was taken away")
     freed = sum(shelf.remove(one.key) for one in found)
     if as_json:
         show_json({"removed": [one.key for one in found], "bytes": freed})
@@ -107,15 +108,6 @@ def _chosen(shelf: Shelf, keys: list[str] | None) -> list[StoreFolder]:
     return [one for one in found if any(one.key.startswith(key) for key in wanted)]
 
 
-def _ask(found: list[StoreFolder]) -> None:
-    """Have it confirmed on a terminal."""
-    size = f"{_stores(found)}, {sum(one.nbytes for one in found) / 1e6:,.1f} MB"
-    if not sys.stdin.isatty():
-        raise UsageError(f"cache clear asks before it removes {size}, and there is no terminal to ask on; give --yes")
-    if not typer.confirm(f"Take away {size}?", err=True):
-        raise StudyError("not confirmed: nothing was taken away")
-
-
 def _stores(found: list[StoreFolder]) -> str:
     return f"{len(found)} store{'' if len(found) == 1 else 's'}"
 
@@ -123,16 +115,15 @@ def _stores(found: list[StoreFolder]) -> str:
 def _row(one: StoreFolder) -> list[str]:
     key, used = one.key[:DIGITS], _time(one.used)
     if one.facts is None:
-        return [key, "not finished" if one.begun else "damaged", "", "", f"{one.nbytes / 1e6:,.1f}", used]
+        return [key, one.state, "", "", f"{one.nbytes / 1e6:,.1f}", used]
     facts = one.facts
     return [key, facts.source, f"{facts.images:,}", str(facts.side), f"{one.nbytes / 1e6:,.1f}", used]
 
 
 def _plain(one: StoreFolder) -> dict[str, Any]:
-    state = "whole" if one.facts else "not finished" if one.begun else "damaged"
     facts = one.facts
     about = {"of": facts.source, "images": facts.images, "px": facts.side} if facts else {}
-    return {"key": one.key, "state": state, **about, "bytes": one.nbytes, "last_used": _time(one.used)}
+    return {"key": one.key, "state": one.state, **about, "bytes": one.nbytes, "last_used": _time(one.used)}
 
 
 def _time(seconds: float) -> str:

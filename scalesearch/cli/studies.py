@@ -19,10 +19,10 @@ from scalesearch.cli.app import (
     TimeLimit,
     Workers,
     app,
+    confirm,
     show,
     show_json,
 )
-from scalesearch.errors import StudyError, UsageError
 
 if TYPE_CHECKING:
     from scalesearch.study.removal import Doomed
@@ -156,12 +156,10 @@ def delete(
 
 
 def _confirm(found: list[Doomed]) -> None:
-    """Have it confirmed on a terminal."""
+    """Have it confirmed on a terminal, which is told what would go."""
     names = " ".join(one.paths.name for one in found)
-    if not sys.stdin.isatty():
-        raise UsageError(f"delete asks before it removes {names}, and there is no terminal to ask on; give --yes")
-    for one in found:
-        sys.stderr.write(f"{one.paths.folder}: {one.files} files, {one.bytes / 1e6:.1f} MB\n")
+    if sys.stdin.isatty():
+        for one in found:
+            sys.stderr.write(f"{one.paths.folder}: {one.files} files, {one.bytes / 1e6:.1f} MB\n")
     what = "this study" if len(found) == 1 else f"these {len(found)} studies"
-    if not typer.confirm(f"Delete {what}?", err=True):
-        raise StudyError(f"not confirmed: nothing was deleted ({names})")
+    confirm(f"Delete {what}?", f"delete asks before it removes {names}", f"nothing was deleted ({names})")

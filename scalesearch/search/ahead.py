@@ -64,7 +64,15 @@ def plan_ahead(config: StudyConfig, name: str, make_executor: MakeExecutor = Loc
     Raises:
         ScaleSearchError: whatever would keep the study from starting.
     """
-    prepared = prepare(config)
+    return plan_of(prepare(config), name, make_executor)
+
+
+def plan_of(prepared: Prepared, name: str, make_executor: MakeExecutor) -> PlannedStudy:
+    """The same of what is prepared.
+
+    Raises:
+        ScaleSearchError: whatever would keep the study from starting.
+    """
     notes = [*check_counts(prepared)]
     check_plan(prepared)
     pixels = pixel_facts(prepared)

@@ -18,7 +18,7 @@ from scalesearch.data.device import ReadSplit
 from scalesearch.data.store import BLOCK, StoredImages, StoreFacts, row_order
 from scalesearch.data.store.stored import PixelFile
 from scalesearch.scaling.coefficients import REFERENCES
-from scalesearch.search.ahead import plan_ahead
+from scalesearch.search.ahead import plan_of
 from scalesearch.search.pixels import sampled
 from scalesearch.search.prepare import Prepared, prepare
 from scalesearch.search.saving import MakeExecutor
@@ -91,7 +91,7 @@ def bench(config: StudyConfig, make_executor: MakeExecutor = LocalExecutor) -> B
     with _threads(prepared.setup().threads):
         machine = [*_arithmetic(device), *_data(device)]
     training = tuple(_training(prepared, make_executor))
-    plan = plan_ahead(config, "bench", make_executor).preflight
+    plan = plan_of(prepared, "bench", make_executor).preflight
     budgets = ", ".join(budget.text for budget in plan.budgets)
     return Bench(
         device=prepared.device,

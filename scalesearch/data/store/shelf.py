@@ -50,6 +50,11 @@ class StoreFolder:
         """Whether it is the beginning of one, with which the next run goes on."""
         return self.key.endswith(PART)
 
+    @property
+    def state(self) -> str:
+        """As far as its facts tell: `whole`, `not finished` or `damaged`."""
+        return "whole" if self.facts else "not finished" if self.begun else "damaged"
+
 
 class Shelf:
     """The stores below a cache folder.
