@@ -106,7 +106,7 @@ def shared_mb(pipe: Any, split: ReadSplit) -> None:
         lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
-    read_epoch(split.first(BATCH * 2), None)
+    read_epoch(split.part(slice(BATCH * 2)), None)
     before = pss()
     read_epoch(split, None)
     pipe.send(pss() - before)

@@ -39,8 +39,9 @@ from scalesearch.training.batches import Batches, ProxyData
 from scalesearch.training.full import checkpoint, loop
 from scalesearch.training.full import worker as full_worker
 from scalesearch.training.full.loop import FullData, FullTraining
+from scalesearch.training.full.planned import Planned
 from scalesearch.training.full.recipe import TrainOptimizer
-from scalesearch.training.full.worker import Planned, TrainSetup
+from scalesearch.training.full.worker import TrainSetup
 from scalesearch.training.workers.base import Job
 from scalesearch.training.workers.inside import ProxyWorker, WorkerSetup
 

@@ -32,7 +32,8 @@ from scalesearch.training.execution import Execution
 from scalesearch.training.full import worker as full_worker
 from scalesearch.training.full.files import read_trained
 from scalesearch.training.full.loop import FullTraining
-from scalesearch.training.full.worker import Planned, TrainSetup
+from scalesearch.training.full.planned import Planned
+from scalesearch.training.full.worker import TrainSetup
 from scalesearch.training.memory import (
     HEADROOM,
     NoRoomError,

@@ -208,7 +208,7 @@ def test_a_kill_loses_steps_and_no_bits(tmp_path, whole):
         one = training(tmp_path / "all")
         one.run(lambda _: None, lambda: False)
     assert_same_bits(one, whole)
-    assert len(saved) == 4 * (STEPS + 1)
+    assert len(saved) == 4 * STEPS
     for number in (0, 3, 4, 10, len(saved) - 1):
         name, data = saved[number]
         place = tmp_path / str(number)

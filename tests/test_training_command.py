@@ -52,7 +52,7 @@ from scalesearch.training.full.loop import FullTraining
 from scalesearch.training.full.plan import plan
 from scalesearch.training.full.recipe import TrainRecipe, load_recipe, recipe_to_toml
 from scalesearch.training.full.request import parse_names
-from scalesearch.training.full.worker import weights_facts
+from scalesearch.training.full.weight_facts import weights_facts
 from scalesearch.training.weights import load_weights
 
 pytestmark = pytest.mark.usefixtures("empty_folder")

@@ -54,6 +54,9 @@ def train(
     log: Annotated[str | None, typer.Option(help="Follow it live: tensorboard, wandb, trackio.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [the study's].")] = None,
     loaders: Annotated[int, typer.Option(help="Processes that prepare images, for each training.")] = 0,
+    per_training: Annotated[
+        int, typer.Option("--per-training", help="GPUs that train one network together; on a CPU, processes.")
+    ] = 1,
     workers: Workers = None,
     time_limit: Annotated[
         str | None, typer.Option("--time-limit", help="Save and stop after e.g. 90s, 15m, 2h; the command goes on.")
@@ -82,4 +85,5 @@ def train(
         given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate), recipe
     )  # fmt: skip
     limit = parse_duration(time_limit) if time_limit is not None else None
-    train_fully(paths, ask, Means(device, workers, loaders, limit, parse_names(log), skip_bad), as_json)
+    means = Means(device, workers, loaders, limit, parse_names(log), skip_bad, per_training)
+    train_fully(paths, ask, means, as_json)

@@ -31,8 +31,8 @@ class Split(Protocol):
     def raw(self, index: torch.Tensor | slice) -> torch.Tensor:
         """Bytes `[n, C, side, side]` on the training device; `index` is int64 [n] on the CPU, or a slice."""
 
-    def first(self, count: int) -> Self:
-        """The first images."""
+    def part(self, rows: slice) -> Self:
+        """Some of the images that follow one another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +61,9 @@ class HeldSplit:
         """Some of the images."""
         return self.images[index if isinstance(index, slice) else index.to(self.images.device)]
 
-    def first(self, count: int) -> HeldSplit:
-        """The first images, without a copy."""
-        return HeldSplit(self.images[:count], self.labels[:count])
+    def part(self, rows: slice) -> HeldSplit:
+        """Some that follow one another, without a copy."""
+        return HeldSplit(self.images[rows], self.labels[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +96,9 @@ class ReadSplit:
         self.images.read(positions, batch.numpy())
         return batch.to(self.labels.device, non_blocking=pinned).permute(0, 3, 1, 2)
 
-    def first(self, count: int) -> ReadSplit:
-        """The first images, unread."""
-        part = np.arange(min(count, len(self.images)))
-        return ReadSplit(self.images.subset(part), self.labels[: len(part)])
+    def part(self, rows: slice) -> ReadSplit:
+        """Some that follow one another, unread."""
+        return ReadSplit(self.images.subset(np.arange(len(self.images))[rows]), self.labels[rows])
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def study_weights(trainings: Path, study: str) -> tuple[Path, ...]:
 
 
 def _read(path: Path) -> TrainedMember:
-    from scalesearch.training.full.worker import weights_facts
+    from scalesearch.training.full.weight_facts import weights_facts
 
     weights = load_weights(path)
     if missing := [key for key in ("base", "network", "classes", "channels") if key not in weights.metadata]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from scalesearch.study.config.engine import Precision
 from scalesearch.training.average import WeightAverage
@@ -69,22 +70,32 @@ def accumulated(
     parts: int,
     label_smoothing: float,
     precision: Precision = "auto",
+    weight: float = 1.0,
 ) -> Tensor:
     """Leave the gradients of a batch's mean cross-entropy in the weights, and give that, detached.
 
     Args:
         parts: of the batch, one after the other, of equal size or one image less. Their gradients add up to those of
             the whole batch but for rounding, and for what a network takes from other images of its batch (batch-norm).
+        weight: of this batch's loss and gradients, where it is a part of one that several processes share.
     """
-    losses = []
+    losses: list[Tensor] = []
     for own_images, own_labels in zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True):
-        with autocast(images.device, precision):
-            loss = functional.cross_entropy(module(own_images), own_labels, label_smoothing=label_smoothing)
-        if parts > 1:
-            loss = loss * (len(own_labels) / len(labels))
-        loss.backward()  # type: ignore[no-untyped-call]
+        with _exchanged(module, last=len(losses) == parts - 1):
+            with autocast(images.device, precision):
+                loss = functional.cross_entropy(module(own_images), own_labels, label_smoothing=label_smoothing)
+            if (share := weight * (len(own_labels) / len(labels))) != 1:
+                loss = loss * share
+            loss.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
     return torch.stack(losses).sum() if parts > 1 else losses[0]
+
+
+def _exchanged(module: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[object]:
+    """Gradients of several processes are exchanged once a step, with the last part of a batch."""
+    if isinstance(module, DistributedDataParallel) and not last:
+        return module.no_sync()
+    return contextlib.nullcontext()
 
 
 def descend(
@@ -99,6 +110,7 @@ def descend(
     average: WeightAverage | None,
     parts: int = 1,
     precision: Precision = "auto",
+    weight: float = 1.0,
 ) -> Tensor:
     """One step on one batch, and on the average of the weights.
 
@@ -108,6 +120,7 @@ def descend(
         clip_norm: largest norm of all gradients together; 0 clips nothing.
         parts: see `accumulated`.
         precision: see `autocast`.
+        weight: see `accumulated`.
 
     Returns:
         The cross-entropy of the batch in nats, detached, on the device: reading it waits for the step.
@@ -115,7 +128,7 @@ def descend(
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    loss = accumulated(module, images, labels, parts, label_smoothing, precision)
+    loss = accumulated(module, images, labels, parts, label_smoothing, precision, weight)
     if clip_norm:
         nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
     optimizer.step()

@@ -29,10 +29,12 @@ from scalesearch.training.full.images import make_policy
 from scalesearch.training.full.logs import check_logs
 from scalesearch.training.full.of_study import study_proxy
 from scalesearch.training.full.plan import plan
+from scalesearch.training.full.planned import Planned
 from scalesearch.training.full.recipe import recipe_to_toml
 from scalesearch.training.full.request import Means, TrainRequest
+from scalesearch.training.full.shared import check_parts, devices_together, together_words
 from scalesearch.training.full.told import Said, said_of
-from scalesearch.training.full.worker import Planned, TrainSetup
+from scalesearch.training.full.worker import TrainSetup
 from scalesearch.training.pixels import stored
 from scalesearch.training.proxy import resolve_device
 from scalesearch.training.settling import batch_shape, settled
@@ -77,7 +79,9 @@ def train(
     with locked(paths):
         for one in planned:
             write_atomic(one.folder / "recipe.toml", recipe_to_toml(one.recipe))
-        workers = means.workers or default_workers(device)
+        devices = devices_together(device, means.per_training)
+        check_parts(means.per_training, planned, len(dataset.val))
+        workers = means.workers or max(1, default_workers(device) // means.per_training)
         threads = 1 if device == "cpu" else 0
         engine = _engine(result.manifest, planned, device, workers)
         jobs = _missing(planned, ask)
@@ -85,7 +89,7 @@ def train(
             if jobs:
                 dataset = stored(dataset, _pixels(result.manifest.pixels, planned), listener or Silent())
                 setup = TrainSetup(
-                    result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine
+                    result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine, devices
                 )
                 found = study_proxy(result, ask.budget)
                 said = said_of(ask, result.manifest, found, planned, len(dataset.train))
@@ -236,6 +240,7 @@ def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor, said:
     lines = (
         f"data {data.name}: {len(data.train)} training and {len(data.val)} validation images; scored on {scored}",
         *said.lines,
+        *together_words(setup.devices, setup.planned),
         *(
             f"{one.label}: {one.macs:,} multiply-adds, {one.params:,} parameters, {one.spec.resolution_px} px"
             for one in setup.planned

@@ -39,7 +39,8 @@ class Trained:
         curve: one point an epoch.
         recipe: by name; what was used.
         folder: where the weights and checkpoints are; not stored, because folders move.
-        micro_batches: see `TrainingOutcome`.
+        micro_batches: see `TrainingOutcome`; of the part that one process gets.
+        processes: that trained it together, each an equal part of every batch.
         sha256: of the weights' content; empty when failed.
     """
 
@@ -69,6 +70,7 @@ class Trained:
     sha256: str
     folder: Path
     micro_batches: int = 1
+    processes: int = 1
 
     @property
     def weights(self) -> Path:

@@ -22,11 +22,12 @@ from scalesearch.study.record import EpochPoint
 from scalesearch.training.average import WeightAverage
 from scalesearch.training.batches import Batches, Framing
 from scalesearch.training.execution import WHOLE, Execution
-from scalesearch.training.full.checkpoint import checkpoints, save_checkpoint, use_newest
+from scalesearch.training.full.checkpoint import checkpoints, read_checkpoint, save_checkpoint, use_newest
 from scalesearch.training.full.images import AugmentedImages, augmented, epoch_batches
 from scalesearch.training.full.optimizer import make_full_optimizer
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.full.schedule import average_decay, learning_rate, patience_epochs
+from scalesearch.training.full.team import ALONE, Next, Team
 from scalesearch.training.proxy import ShouldStop, StoppedEarly, evaluate, set_bn_momentum
 from scalesearch.training.steps import descend, numbers
 
@@ -89,6 +90,7 @@ class FullTraining:
         note: told in one line what a user should know.
         execution: how the device is used; a training that goes on keeps to its own parts of a batch where they are
             more.
+        team: the processes that train it, of which this is one.
     """
 
     def __init__(
@@ -102,23 +104,24 @@ class FullTraining:
         loaders: int = 0,
         note: Callable[[str], None] = lambda _: None,
         execution: Execution = WHOLE,
+        team: Team = ALONE,
     ) -> None:
         self.recipe, self.data, self.seed, self.folder, self.loaders, self.note = (
             recipe, data, seed, folder, loaders, note,
         )  # fmt: skip
-        self.device, self.execution = data.val.labels.device, execution
+        self.device, self.execution, self.team = data.val.labels.device, execution, team
         torch.manual_seed(seed)
         self.layout = execution.layout
         if self.layout is torch.channels_last:
             self.layout = layout_for(build, (2, len(data.normalization.mean), data.px, data.px), self.device)
         self.framing = Framing(data.px, recipe.geometry)
-        self.val = self.batches(data.val)
+        self.val = self.batches(team.part(data.val))
         self._build = build
         self._losses: list[Tensor] = []  # of steps since the last look: reading one makes an accelerator wait
         self._started = self._saved = time.monotonic()
         self._begin()
-        if checkpoints(folder) and not use_newest(folder, self._restore, note):
-            self._begin()  # nothing of one that was refused half way may stay
+        self._go_on()
+        self._stepped = team.joined(self.module, self.device)
 
     def _begin(self) -> None:
         torch.manual_seed(self.seed)
@@ -128,6 +131,18 @@ class FullTraining:
         self.average = _average(self.module, self.recipe.ema) if self.recipe.ema else None
         self.at = Progressed()
         self.best_state: dict[str, Tensor] = {}
+
+    def _go_on(self) -> None:
+        """From the newest good checkpoint, where there is one; the leader finds it for all."""
+        newest = ""
+        if self.team.leads and checkpoints(self.folder):
+            if use_newest(self.folder, self._restore, self.note):
+                newest = checkpoints(self.folder)[0].name
+            else:
+                self._begin()  # nothing of one that was refused half way may stay
+        newest = self.team.name(newest)
+        if newest and not self.team.leads:
+            self._restore(read_checkpoint(self.folder / newest))
 
     def batches(self, split: Split) -> Batches:
         """The batches of a split, as this network takes them."""
@@ -178,20 +193,34 @@ class FullTraining:
         self.module.train()
         number = self.at.epoch
         for images, labels in self._batches(number):
-            if should_stop():
+            now = self.team.agreed(self._next(should_stop))
+            if now is not Next.GO_ON:
                 self.save()
+            if now is Next.STOP:
                 raise StoppedEarly
             self._losses.append(self._descend(images, labels))
             self.at.step += 1
-            if time.monotonic() - self._saved > SAVE_EVERY_SECONDS:
-                self.save()
         self._read_losses()
+        return EpochPoint(number, math.fsum(self.at.losses) / len(self.at.losses), *self._evaluate())
+
+    def _next(self, should_stop: ShouldStop) -> Next:
+        if should_stop():
+            return Next.STOP
+        late = time.monotonic() - self._saved > SAVE_EVERY_SECONDS
+        return Next.SAVE if late and self.at.step else Next.GO_ON  # an epoch begins as the last one was saved
+
+    def _evaluate(self) -> tuple[float, float]:
+        """Loss and accuracy on the validation split, each process on its part."""
         with self.evaluated() as module:
-            loss, accuracy = evaluate(module, self.val, self.device, self.execution.precision)
-        return EpochPoint(number, math.fsum(self.at.losses) / len(self.at.losses), loss, accuracy)
+            self.team.copy(module.state_dict())  # the leader's statistics are what is kept
+            own = evaluate(module, self.val, self.device, self.execution.precision)
+        count = len(self.data.val.labels)
+        loss, accuracy = self.team.mean([value * self.team.weight(count) for value in own])
+        return loss, round(accuracy * count) / count
 
     def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        batches = epoch_batches(self.data.images, self.recipe, self.seed, number)[self.at.step :]
+        whole = epoch_batches(self.data.images, self.recipe, self.seed, number)[self.at.step :]
+        batches = [batch[self.team.rows(len(batch))] for batch in whole]
         source = AugmentedImages(self.data.images, self.framing, self.recipe, self.seed, number)
         ready = augmented(source, batches, self.loaders)
         for index, images in zip(batches, ready, strict=True):
@@ -199,15 +228,17 @@ class FullTraining:
 
     def _read_losses(self) -> None:
         if self._losses:
-            self.at.losses += numbers(torch.stack(self._losses))
+            self.at.losses += self.team.mean(numbers(torch.stack(self._losses)))
             self._losses = []
 
     def _descend(self, images: Tensor, labels: Tensor) -> Tensor:
         rate = learning_rate(self.recipe, (self.at.epoch - 1) * self.steps + self.at.step, self.steps)
+        self.team.draws(self.seed, self.at.epoch, self.at.step)
         return descend(
-            self.module, self.optimizer, images, labels, rate=rate, label_smoothing=self.recipe.label_smoothing,
+            self._stepped, self.optimizer, images, labels, rate=rate, label_smoothing=self.recipe.label_smoothing,
             clip_norm=self.recipe.clip_norm, average=self.average,
             parts=self.execution.parts, precision=self.execution.precision,
+            weight=self.team.weight(min(self.recipe.batch_size, len(self.data.labels))),
         )  # fmt: skip
 
     def _close_epoch(self, point: EpochPoint) -> None:
@@ -215,13 +246,15 @@ class FullTraining:
         at.curve.append((point.epoch, point.train_loss, point.loss, point.accuracy))
         if point.accuracy > at.best_accuracy:
             at.best = point.epoch
-            self.best_state = self.evaluated_state()
+            self.best_state = self.evaluated_state() if self.team.leads else {}
         at.epoch, at.step, at.losses = point.epoch + 1, 0, []
         self.save()
 
     def save(self) -> None:
-        """Write a checkpoint of this very moment."""
+        """Write a checkpoint of this very moment; where several train together, all must ask for it."""
         self._read_losses()
+        if not self.team.leads:
+            return
         at = self.at
         content = {
             "at": {**vars(at), "losses": list(at.losses), "curve": list(at.curve), "seconds": self.seconds},
@@ -231,6 +264,7 @@ class FullTraining:
             "best": self.best_state,
             "generators": _generators(self.device),
             "parts": self.execution.parts,
+            "processes": self.team.size,
         }
         save_checkpoint(self.folder, (at.epoch - 1) * (self.steps + 1) + at.step, content)
         self._saved = time.monotonic()
@@ -248,6 +282,8 @@ class FullTraining:
         self.best_state = {name: value.to(self.device) for name, value in content["best"].items()}
         _set_generators(self.device, content["generators"])
         self.note(f"goes on after epoch {self.at.epoch - 1}" + (f", step {self.at.step}" if self.at.step else ""))
+        if (before := content.get("processes", 1)) != self.team.size:
+            self.note(f"begun with --per-training {before} and gone on with {self.team.size}: dropout draws otherwise")
 
 
 def _average(module: nn.Module, decay: float) -> WeightAverage:

@@ -19,9 +19,9 @@ from scalesearch.scaling.questions.family import scale_family
 from scalesearch.study.record import NetworkRecord
 from scalesearch.training.full.ablation import ablated, check_part
 from scalesearch.training.full.of_study import STUDY, at_rate
+from scalesearch.training.full.planned import Planned
 from scalesearch.training.full.recipe import TrainRecipe, recipe_key, without
 from scalesearch.training.full.request import AGAINST, ALL, TrainRequest
-from scalesearch.training.full.worker import Planned
 
 
 @dataclass(frozen=True)

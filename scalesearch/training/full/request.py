@@ -63,9 +63,10 @@ class Means:
         time_limit: seconds after which trainings save themselves and end.
         logs: names, see `logs.LOGS`.
         skip_bad: count unreadable images and go on, also where the study was not told so.
+        per_training: devices that train one network together; on a CPU, processes.
 
     Raises:
-        UsageError: fewer workers than one, or fewer loaders than none.
+        UsageError: fewer workers or devices than one, or fewer loaders than none.
     """
 
     device: str | None = None
@@ -74,12 +75,15 @@ class Means:
     time_limit: float | None = None
     logs: tuple[str, ...] = ()
     skip_bad: bool = False
+    per_training: int = 1
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers is {self.workers}; allowed: 1 or more")
         if self.loaders < 0:
             raise UsageError(f"--loaders is {self.loaders}; allowed: 0 or more")
+        if self.per_training < 1:
+            raise UsageError(f"--per-training is {self.per_training}; allowed: 1 or more")
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.full.of_study import STUDY, TIMES_LONGER, study_recipe
+from scalesearch.training.full.planned import Planned
 from scalesearch.training.full.recipe import TrainRecipe, recipes
 from scalesearch.training.full.request import TrainRequest
 from scalesearch.training.full.schedule import peak_rate
-from scalesearch.training.full.worker import Planned
 
 
 @dataclass(frozen=True)

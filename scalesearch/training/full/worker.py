@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from typing_extensions import override
 
 from scalesearch.data import Dataset
-from scalesearch.data.device import Normalization, Split, normalization_of, to_device
-from scalesearch.errors import ScaleSearchError, StudyError
-from scalesearch.networks.base import Baseline, Task
+from scalesearch.data.device import Split, normalization_of, to_device
+from scalesearch.errors import ScaleSearchError
 from scalesearch.networks.placed import placed
 from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.study.config import LEFT_OPEN, Engine
@@ -30,7 +29,11 @@ from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import WEIGHTS, Trained, read_trained, write_trained
 from scalesearch.training.full.logs import LogRun, open_logs
 from scalesearch.training.full.loop import FullData, FullTraining
+from scalesearch.training.full.members import together
+from scalesearch.training.full.planned import Planned
 from scalesearch.training.full.recipe import TrainRecipe
+from scalesearch.training.full.team import Team
+from scalesearch.training.full.weight_facts import weights_metadata
 from scalesearch.training.memory import NoRoomError, fitted, needs
 from scalesearch.training.proxy import StoppedEarly, evaluate, resolve_device
 from scalesearch.training.steps import settled_precision, whole_seconds
@@ -42,49 +45,6 @@ WARM_BATCHES, TIMED_BATCHES = 2, 6
 T = TypeVar("T")
 COPIES = 3
 """How often weights are kept beside the optimizer's: an average, the best, and those that an evaluation puts aside."""
-REFERENCE_PHI = 1.0
-"""References are of the budget that phi = 1 is of, and get its dropout."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One network that will be trained, with everything that its seeds share.
-
-    Attributes:
-        label: see `Trained`; the same for without, phi, roles and budget.
-        baseline: as the recipe wants it (see `altered`).
-        folder: of its trainings, one folder a seed in it.
-    """
-
-    label: str
-    without: str
-    phi: float | None
-    roles: tuple[str, ...]
-    budget: str
-    baseline: Baseline
-    task: Task
-    spec: NetworkSpec
-    macs: int
-    params: int
-    recipe: TrainRecipe
-    folder: Path
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The label, as the progress view asks for it."""
-        return (self.label,)
-
-    def place(self, seed: int) -> Path:
-        """Folder of one training."""
-        return self.folder / f"seed-{seed:04d}"
-
-    def build(self) -> torch.nn.Module:
-        """The network, from torch's global generator, with the rates of the recipe."""
-        rates = {
-            "dropout": self.recipe.dropout_at(REFERENCE_PHI if self.phi is None else self.phi),
-            "stochastic_depth": self.recipe.stochastic_depth,
-        }
-        return self.baseline.build(self.spec, self.task, **rates)
 
 
 @dataclass(frozen=True)
@@ -94,6 +54,7 @@ class TrainSetup(Setup):
     Attributes:
         planned: by the number that jobs carry as their trial.
         loaders: processes that prepare images, for each worker.
+        devices: that train one network together, each by a process of its own; `device` alone where it is empty.
     """
 
     study: str
@@ -104,6 +65,7 @@ class TrainSetup(Setup):
     loaders: int = 0
     logs: tuple[str, ...] = ()
     engine: Engine = LEFT_OPEN
+    devices: tuple[str, ...] = ()
 
     @override
     def worker(self) -> FullWorker:
@@ -165,8 +127,15 @@ class FullWorker(Worker):
             planned.baseline, planned.spec, planned.task, planned.build, optimizer=optimizer,
             copies=COPIES, halved=settled_precision(self.device, self.setup.engine.precision) == "bfloat16",
         )  # fmt: skip
-        batch = min(planned.recipe.batch_size, len(self.setup.dataset.train))
-        return fitted(run, self.setup.engine, steps, batch, self.device)
+        return fitted(run, self.setup.engine, steps, self._images_a_step(planned), self.device)
+
+    @property
+    def _devices(self) -> tuple[str, ...]:
+        return self.setup.devices or (str(self.device),)
+
+    def _images_a_step(self, planned: Planned) -> int:
+        """Images of the largest part of a batch that one device gets."""
+        return math.ceil(min(planned.recipe.batch_size, len(self.setup.dataset.train)) / len(self._devices))
 
     @contextmanager
     def _telling(self, planned: Planned) -> Iterator[None]:
@@ -188,18 +157,30 @@ class FullWorker(Worker):
         on_epoch: Callable[[EpochPoint], None],
         should_stop: Callable[[], bool],
     ) -> TrainingOutcome:
-        folder, splits = planned.place(seed), self.splits(planned.spec.resolution_px)
-        note = _noter(folder)
-        training = FullTraining(
-            planned.build,
-            splits.full,
-            planned.recipe,
-            seed,
-            folder,
-            loaders=self.setup.loaders,
-            note=note,
-            execution=execution,
-        )
+        work = _Following(self.setup, self.setup.planned.index(planned), seed)
+        with together(self.setup.devices, work, execution) as team:
+            return self._led(planned, seed, execution, team, on_epoch, should_stop)
+
+    def training(
+        self, planned: Planned, seed: int, execution: Execution, team: Team, note: Callable[[str], None]
+    ) -> FullTraining:
+        """One training, begun or gone on with."""
+        return FullTraining(
+            planned.build, self.splits(planned.spec.resolution_px).full, planned.recipe, seed, planned.place(seed),
+            loaders=self.setup.loaders, note=note, execution=execution, team=team,
+        )  # fmt: skip
+
+    def _led(
+        self,
+        planned: Planned,
+        seed: int,
+        execution: Execution,
+        team: Team,
+        on_epoch: Callable[[EpochPoint], None],
+        should_stop: Callable[[], bool],
+    ) -> TrainingOutcome:
+        note = _noter(planned.place(seed))
+        training = self.training(planned, seed, execution, team, note)
         logs = open_logs(self.setup.logs, self._log_run(planned, seed), note)
 
         def told(point: EpochPoint) -> None:
@@ -216,7 +197,7 @@ class FullWorker(Worker):
         finally:
             for log in logs:
                 log.close()
-        return self._closed(planned, seed, training, splits, problem).outcome
+        return self._closed(planned, seed, training, self.splits(planned.spec.resolution_px), problem).outcome
 
     def _log_run(self, planned: Planned, seed: int) -> LogRun:
         config = {**asdict(planned.recipe), "network": spec_to_dict(planned.spec), "macs": planned.macs, "seed": seed}
@@ -231,9 +212,9 @@ class FullWorker(Worker):
             status="failed" if failed else "complete", scored="test" if splits.split == "test" else "validation",
             accuracy=None, loss=None, val_accuracy=None if failed else at.best_accuracy, best_epoch=at.best,
             seconds=round(training.seconds, 3), curve=tuple(EpochPoint(*point) for point in at.curve),
-            recipe=asdict(planned.recipe), device=str(self.device), versions=_versions(planned.recipe),
+            recipe=asdict(planned.recipe), device=", ".join(self._devices), versions=_versions(planned.recipe),
             finished_at=utc_now(), note=problem, sha256="", folder=planned.place(seed),
-            micro_batches=training.execution.parts,
+            micro_batches=training.execution.parts, processes=training.team.size,
         )  # fmt: skip
         if not failed:
             trained = self._scored(planned, training, splits, trained)
@@ -253,16 +234,20 @@ class FullWorker(Worker):
 
     @override
     def estimate(self, spec: NetworkSpec) -> float:
-        """A few batches, scaled up; what the first ones set up is not counted."""
+        """A few batches, scaled up; what the first ones set up is not counted.
+
+        Where several devices train together, one is timed on its part of each batch; what they tell each other is
+        not counted.
+        """
         planned = next(one for one in self.setup.planned if one.spec == spec)
-        splits, recipe = self.splits(spec.resolution_px), planned.recipe
-        size = min(recipe.batch_size, len(splits.full.labels))
+        splits, size = self.splits(spec.resolution_px), self._images_a_step(planned)
+        recipe = replace(planned.recipe, batch_size=size)
 
         def seconds(batches: int, execution: Execution) -> float:
             count = min(batches * size, len(splits.full.labels))
             full = splits.full
-            val = full.val.first(EVAL_BATCH)
-            few = replace(full, images=full.images.first(count), labels=full.labels[:count], val=val)
+            val = full.val.part(slice(EVAL_BATCH))
+            few = replace(full, images=full.images.part(slice(count)), labels=full.labels[:count], val=val)
             with tempfile.TemporaryDirectory() as folder:
                 training = FullTraining(
                     planned.build, few, replace(recipe, epochs=1), 0, Path(folder), execution=execution
@@ -277,8 +262,30 @@ class FullWorker(Worker):
         with self._telling(planned):
             timed = self._fitted(planned, both)
         images = len(splits.full.labels), len(splits.full.val.labels)
+        shared = images[0] // len(self._devices), images[1] // len(self._devices)
         few = min(TIMED_BATCHES * size, images[0]), min(EVAL_BATCH, images[1])
-        return whole_seconds(timed, few, images, recipe.epochs)
+        return whole_seconds(timed, few, shared, recipe.epochs)
+
+
+@dataclass(frozen=True)
+class _Following:
+    """What the other processes of a training do, each on a device of its own."""
+
+    setup: TrainSetup
+    number: int
+    seed: int
+
+    def prepared(self, rank: int) -> Callable[[Execution, Team], None]:
+        """Read the images; the training itself waits for the others."""
+        worker, planned = replace(self.setup, device=self.setup.devices[rank]).worker(), self.setup.planned[self.number]
+        worker.splits(planned.spec.resolution_px)
+
+        def follow(execution: Execution, team: Team) -> None:
+            with telling_whose(planned.baseline, planned.spec), suppress(StoppedEarly):
+                training = worker.training(planned, self.seed, execution, team, lambda _: None)
+                training.run(lambda _: None, lambda: False)
+
+        return follow
 
 
 def _versions(recipe: TrainRecipe) -> dict[str, str]:
@@ -294,44 +301,3 @@ def _noter(folder: Path) -> Callable[[str], None]:
         sys.stderr.write(f"note: {folder.parent.name}/{folder.name}: {text}\n")
 
     return note
-
-
-def weights_metadata(study: str, planned: Planned, trained: Trained, normal: Normalization) -> dict[str, str]:
-    """What must be known to use the weights, as text: network, images, how they were trained, and the score."""
-    values: dict[str, Any] = {
-        "format": "pt",
-        "study": study,
-        "base": planned.baseline.name,
-        "network": spec_to_dict(planned.spec),
-        "label": planned.label,
-        "without": planned.without,
-        "phi": planned.phi,
-        "classes": planned.task.num_classes,
-        "channels": planned.task.in_channels,
-        "resolution_px": planned.spec.resolution_px,
-        "mean": list(normal.mean),
-        "std": list(normal.std),
-        "seed": trained.seed,
-        "recipe": trained.recipe,
-        "scored": trained.scored,
-        "accuracy": trained.accuracy,
-        "val_accuracy": trained.val_accuracy,
-        "best_epoch": trained.best_epoch,
-        "macs": planned.macs,
-        "params": planned.params,
-        "versions": trained.versions,
-    }
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
-
-
-def weights_facts(metadata: dict[str, str]) -> dict[str, Any]:
-    """The inverse of `weights_metadata`.
-
-    Raises:
-        StudyError: the metadata are not of a training of scalesearch.
-    """
-    text = {"format", "study", "base", "label", "without", "scored"}
-    try:
-        return {name: value if name in text else json.loads(value) for name, value in metadata.items()}
-    except ValueError as error:
-        raise StudyError(f"the weights' metadata cannot be read: {error}") from None

@@ -210,7 +210,7 @@ class ProxyWorker(Worker):
         def seconds(full: ProxyData, steps: int, execution: Execution) -> float:
             count = min(steps * recipe.batch_size, len(full.train.labels))
             short = replace(recipe, epochs=1)
-            data = replace(full, train=full.train.first(count), val=full.val.first(EVAL_BATCH))
+            data = replace(full, train=full.train.part(slice(count)), val=full.val.part(slice(EVAL_BATCH)))
             with telling_whose(self.setup.baseline, spec):
                 return train_proxy(lambda: self._build(spec), data, short, 0, execution=execution).seconds
 
@@ -242,9 +242,8 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def start(setup: Setup, reports: Any, cancelled: Any) -> None:
-    """Initialise a worker process: what ends a study is for the parent to decide, with whom it ends."""
-    global _setup, _reports, _cancelled
+def settle_process() -> None:
+    """Make this a process that trains: what ends a study is for the parent to decide, with whom it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -252,6 +251,12 @@ def start(setup: Setup, reports: Any, cancelled: Any) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     sys.stderr = cast(TextIO, Diagnostics(sys.stderr))
     sys.stdout = sys.stderr  # stdout is for results; a user's network may print
+
+
+def start(setup: Setup, reports: Any, cancelled: Any) -> None:
+    """Initialise a worker process."""
+    global _setup, _reports, _cancelled
+    settle_process()
     _setup, _reports, _cancelled = setup, reports, cancelled
 
 

@@ -53,6 +53,8 @@ def clean_start() -> Iterator[None]:
     here = os.path.realpath(os.curdir)
     kept = [path for path in paths if path and os.path.realpath(path) != here]
     wanted = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join([*kept, *({package} - installed - set(kept))])}
+    # Read when torch is imported: what its inside says for programmers is no news of a training.
+    wanted["TORCH_CPP_LOG_LEVEL"] = os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
