@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -23,10 +24,20 @@ from scalesearch.scaling.questions.exponents import measured_exponents
 from scalesearch.scaling.units import CURRENCIES
 from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, planned_networks
 from scalesearch.study.config import LEFT_OPEN, Engine, Optimizer, ProxyRecipe, StudyConfig
-from scalesearch.study.manifest import CLASSES_KEPT, DataFacts, Manifest, host_facts, library_versions, utc_now
+from scalesearch.study.manifest import (
+    AS_GIVEN,
+    CLASSES_KEPT,
+    DataFacts,
+    Manifest,
+    SpeedFacts,
+    host_facts,
+    library_versions,
+    utc_now,
+)
 from scalesearch.study.record import NetworkRecord
 from scalesearch.training.proxy import resolve_device
 from scalesearch.training.settling import batch_shape, settled
+from scalesearch.training.speed import Work, settled_speed, time_baseline
 from scalesearch.training.workers.inside import WorkerSetup
 from scalesearch.training.workers.local import default_workers
 
@@ -46,6 +57,7 @@ class Prepared:
         from_images: whether the baseline's native resolution is the images' own.
         engine: of the definition, with what was found on the device.
         rival: optimizer that the range test tries beside the recipe's; empty where the optimizer is not measured.
+        speed: why the engine replays or compiles steps, or does not.
     """
 
     config: StudyConfig
@@ -61,6 +73,7 @@ class Prepared:
     from_images: bool = False
     engine: Engine = LEFT_OPEN
     rival: str = ""
+    speed: SpeedFacts = AS_GIVEN
 
     def setup(self) -> WorkerSetup:
         """What a worker needs; a learning rate that is to be measured is that of most networks until it is."""
@@ -153,11 +166,11 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
     workers = config.workers or default_workers(chosen)
     found = tuple(unique.values())
-    shape = batch_shape(recipe.batch_size, task, baseline.spec.resolution_px)
-    engine = settled(
-        made.engine if made else config.engine, torch.device(chosen), workers,
-        lambda: baseline.build(baseline.spec, task), shape,
-    )  # fmt: skip
+    steps = recipe.epochs * max(1, len(dataset.train) // recipe.batch_size)
+    ratio = max(space.surface.target for space in found) / meter.cost(baseline.spec)
+    engine, speed = _engine(
+        config, made, baseline, task, torch.device(chosen), workers, Work(steps, config.seeds, ratio)
+    )
     return Prepared(
         config,
         dataset,
@@ -172,7 +185,28 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         native.from_images,
         engine,
         rival,
+        speed,
     )
+
+
+def _engine(
+    config: StudyConfig,
+    made: Manifest | None,
+    baseline: Baseline,
+    task: Task,
+    device: torch.device,
+    workers: int,
+    work: Work,
+) -> tuple[Engine, SpeedFacts]:
+    """What the definition leaves open of its engine, found on the device; a study that is there has it."""
+
+    def build() -> torch.nn.Module:
+        return baseline.build(baseline.spec, task)
+
+    shape = batch_shape(config.proxy.batch_size, task, baseline.spec.resolution_px)
+    engine = settled(made.engine if made else config.engine, device, workers, build, shape)
+    engine, speed = settled_speed(engine, device, work, partial(time_baseline, build, shape, device))
+    return engine, made.speed if made else speed
 
 
 def _native(config: StudyConfig, images_px: int, made: Manifest | None) -> Native:
@@ -265,4 +299,5 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         baseline_call=prepared.baseline.call_form(),
         baseline_px=prepared.baseline.spec.resolution_px,
         engine=prepared.engine,
+        speed=prepared.speed,
     )

@@ -71,6 +71,35 @@ class PixelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeedFacts:
+    """Why steps are replayed or compiled, or are not, where the definition left it open; empty where it did not.
+
+    Attributes:
+        graph: in words; the same for `compile`.
+        graph_saving: part of a step's time that a graph took away, 0 to 1, on the baseline; 0 where it was not timed.
+        compile_saving: the same of compiling.
+        compile_seconds: that compiling the baseline took; 0 where it was not tried.
+        network_seconds: of the training steps of a network of the largest budget, all seeds, as they are without.
+    """
+
+    graph: str = ""
+    compile: str = ""
+    graph_saving: float = 0.0
+    compile_saving: float = 0.0
+    compile_seconds: float = 0.0
+    network_seconds: float = 0.0
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The reasons that there are."""
+        return tuple(text for text in (self.graph, self.compile) if text)
+
+
+AS_GIVEN = SpeedFacts()
+"""Nothing was left open."""
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetFacts:
     """One budget as it was searched.
 
@@ -119,6 +148,7 @@ class Manifest:
             studies from before it could be chosen by the network.
         rival_optimizer: that the range test tries beside it; empty where the optimizer is not measured.
         pixels: how its images are read.
+        speed: why its engine replays or compiles steps, or does not.
     """
 
     study: str
@@ -141,6 +171,7 @@ class Manifest:
     engine: Engine = LEFT_OPEN
     pixels: PixelFacts = PixelFacts()
     rival_optimizer: str = ""
+    speed: SpeedFacts = AS_GIVEN
 
     @property
     def per_training(self) -> bool:

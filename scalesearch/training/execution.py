@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -29,6 +30,11 @@ class Execution:
     def precision(self) -> Precision:
         """That of forward passes; `auto` is left to the device."""
         return self.engine.precision
+
+    def without(self, switch: Literal["graph", "compile"]) -> Execution:
+        """The same, this switch off."""
+        off = replace(self.engine, graph="off") if switch == "graph" else replace(self.engine, compile="off")
+        return replace(self, engine=off)
 
     @property
     def layout(self) -> torch.memory_format:

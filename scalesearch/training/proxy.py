@@ -10,6 +10,8 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +23,13 @@ from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.config.engine import Precision
 from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
+from scalesearch.training import graphs
 from scalesearch.training.average import WeightAverage, constant_decay
 from scalesearch.training.batches import Batches, Framing, ProxyData
+from scalesearch.training.compiling import CompiledParts, CompiledSteps, Compiling, counted
 from scalesearch.training.execution import WHOLE, Execution
-from scalesearch.training.steps import autocast, descend, make_optimizer, numbers
+from scalesearch.training.graphs import EagerInsteadError, ReplayedSteps, Step
+from scalesearch.training.steps import autocast, make_optimizer, numbers, set_rate, stepped
 
 OnEpoch = Callable[[EpochPoint], None]
 ShouldStop = Callable[[], bool]
@@ -85,7 +90,11 @@ def evaluate(
 
 
 class _Training:
-    """The state of one run: weights, optimizer, schedule, average."""
+    """The state of one run: weights, optimizer, schedule, average.
+
+    Args:
+        compiling: counts what its steps compile.
+    """
 
     def __init__(
         self,
@@ -95,6 +104,7 @@ class _Training:
         seed: int,
         layout: torch.memory_format,
         execution: Execution,
+        compiling: Compiling,
     ) -> None:
         self.device = data.train.labels.device
         self.module = placed(module, self.device, layout)
@@ -106,21 +116,35 @@ class _Training:
         )
         self.optimizer = make_optimizer(
             self.module, recipe.optimizer, rate=recipe.learning_rate, momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
+            weight_decay=recipe.weight_decay, captured=execution.engine.graph == "on",
         )  # fmt: skip
+        self.compiled = CompiledParts(self.module) if execution.engine.compile == "on" else None
+        self.take_step = self._steps(compiling)
         size = min(recipe.batch_size, len(data.train.labels))
         self.steps = recipe.epochs * (len(data.train.labels) // size)
         self.step = 0
         self.average = WeightAverage(self.module, constant_decay(recipe.ema)) if recipe.ema else None
 
+    def _steps(self, compiling: Compiling) -> Step:
+        """What moves the weights by a batch, in the way that the engine asks for."""
+        recipe, execution = self.recipe, self.execution
+        step: Step = partial(
+            stepped, self.module, self.optimizer, label_smoothing=recipe.label_smoothing, clip_norm=recipe.clip_norm,
+            parts=execution.parts, precision=execution.precision,
+        )  # fmt: skip
+        if self.compiled:
+            step = CompiledSteps(step, self.compiled, compiling)
+        if execution.engine.graph == "on":
+            step = ReplayedSteps(step, self.module, graphs.CudaGraph(self.device))
+        return step
+
     def _descend(self, images: Tensor, labels: Tensor) -> Tensor:
         recipe = self.recipe
         rate = recipe.learning_rate * learning_rate_factor(self.step, self.steps, recipe.warmup)
-        loss = descend(
-            self.module, self.optimizer, images, labels, rate=rate, label_smoothing=recipe.label_smoothing,
-            clip_norm=recipe.clip_norm, average=self.average, parts=self.execution.parts,
-            precision=self.execution.precision,
-        )  # fmt: skip
+        set_rate(self.optimizer, rate)
+        loss = self.take_step(images, labels)
+        if self.average is not None:
+            self.average.update()
         self.step += 1
         return loss
 
@@ -136,7 +160,8 @@ class _Training:
             if should_stop():
                 raise StoppedEarly
             losses.append(self._descend(*batch))
-        with self.average.applied() if self.average else contextlib.nullcontext():
+        nothing = contextlib.nullcontext()
+        with self.average.applied() if self.average else nothing, self.compiled.eagerly() if self.compiled else nothing:
             loss, accuracy = evaluate(self.module, self.val, self.device, self.execution.precision)
         (train_loss,) = numbers(torch.stack(losses).mean())
         return EpochPoint(number, train_loss, loss, accuracy)
@@ -167,7 +192,7 @@ def train_proxy(
     """Train one network from scratch and measure it on the validation split after every epoch.
 
     Images are channels last, which is fastest, or rows for a network that views them so: it fails in its first epoch,
-    and begins again.
+    and begins again. So does one that cannot be compiled or replayed as a graph, without that.
 
     Args:
         build: makes the network; called after the global generator has been seeded.
@@ -182,9 +207,18 @@ def train_proxy(
     """
 
     def run(layout: torch.memory_format) -> TrainingOutcome:
-        return _train(build, data, recipe, seed, on_epoch, should_stop, layout, execution)
+        def trained(execution: Execution) -> TrainingOutcome:
+            try:
+                return _train(build, data, recipe, seed, on_epoch, should_stop, layout, execution, compiling)
+            except EagerInsteadError as error:
+                outcome, reason = trained(execution.without(error.switch)), str(error)
+            return replace(outcome, eager=f"{reason}; {outcome.eager}" if outcome.eager else reason)
 
-    return in_its_layout(run, execution.layout)
+        return trained(execution)
+
+    with counted(execution.engine.compile == "on") as compiling:
+        outcome = in_its_layout(run, execution.layout)
+    return replace(outcome, compiled_graphs=compiling.graphs, compile_seconds=round(compiling.seconds, 3))
 
 
 def _train(
@@ -196,12 +230,13 @@ def _train(
     should_stop: ShouldStop,
     layout: torch.memory_format,
     execution: Execution,
+    compiling: Compiling,
 ) -> TrainingOutcome:
     started = time.perf_counter()
     torch.manual_seed(seed)
     module = build()
     set_bn_momentum(module, recipe.bn_momentum, execution.parts)
-    training = _Training(module, data, recipe, seed, layout, execution)
+    training = _Training(module, data, recipe, seed, layout, execution, compiling)
     curve: list[EpochPoint] = []
     for number in range(1, recipe.epochs + 1):
         try:

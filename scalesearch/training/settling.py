@@ -77,18 +77,19 @@ def _seconds(
     labels = torch.zeros(shape[0], dtype=torch.int64, device=device)
 
     def run(steps: int) -> float:
-        _wait(device)
+        synchronize(device)
         started = time.perf_counter()
         for _ in range(steps):
             accumulated(module, images, labels, 1, 0.0, engine.precision)
-        _wait(device)
+        synchronize(device)
         return time.perf_counter() - started
 
     run(WARM_STEPS)
     return run(TIMED_STEPS)
 
 
-def _wait(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
+    """Wait until an accelerator has done what it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -53,14 +53,36 @@ def make_optimizer(
     weight_decay: float,
     rms_decay: float = 0.9,
     rms_eps: float = 1e-3,
+    captured: bool = False,
 ) -> torch.optim.Optimizer:
-    """torch's optimizer of that name: `adamw`, `rmsprop`, or else SGD with Nesterov's momentum."""
-    groups = decay_groups(module, weight_decay)
+    """torch's optimizer of that name: `adamw`, `rmsprop`, or else SGD with Nesterov's momentum.
+
+    Args:
+        captured: whether a graph will hold its steps: the rate is then a tensor on the device, because a number would
+            be that of the first step for ever.
+    """
+    groups, device = decay_groups(module, weight_decay), next(module.parameters()).device
+    lr: Any = torch.tensor(rate, device=device) if captured else rate
+    on_device = captured and device.type == "cuda"  # where counts of steps are, which a CPU never needs to move
+    found: torch.optim.Optimizer
     if name == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, fused=True)
-    if name == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=rate, alpha=rms_decay, eps=rms_eps, momentum=momentum)
-    return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+        found = torch.optim.AdamW(groups, lr=lr, fused=True, capturable=on_device)
+    elif name == "rmsprop":
+        found = torch.optim.RMSprop(
+            groups, lr=lr, alpha=rms_decay, eps=rms_eps, momentum=momentum, capturable=on_device
+        )
+    else:
+        found = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=True)
+    return found
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give all groups this learning rate, in its place where it is a tensor."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def accumulated(
@@ -98,6 +120,27 @@ def _exchanged(module: nn.Module, *, last: bool) -> contextlib.AbstractContextMa
     return contextlib.nullcontext()
 
 
+def stepped(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    label_smoothing: float,
+    clip_norm: float,
+    parts: int = 1,
+    precision: Precision = "auto",
+    weight: float = 1.0,
+) -> Tensor:
+    """One step on one batch at the rate that the optimizer has; the arguments and the loss are those of `descend`."""
+    optimizer.zero_grad(set_to_none=True)
+    loss = accumulated(module, images, labels, parts, label_smoothing, precision, weight)
+    if clip_norm:
+        nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
+    optimizer.step()
+    return loss
+
+
 def descend(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -125,13 +168,11 @@ def descend(
     Returns:
         The cross-entropy of the batch in nats, detached, on the device: reading it waits for the step.
     """
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    loss = accumulated(module, images, labels, parts, label_smoothing, precision, weight)
-    if clip_norm:
-        nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
-    optimizer.step()
+    set_rate(optimizer, rate)
+    loss = stepped(
+        module, optimizer, images, labels, label_smoothing=label_smoothing, clip_norm=clip_norm, parts=parts,
+        precision=precision, weight=weight,
+    )  # fmt: skip
     if average is not None:
         average.update()
     return loss

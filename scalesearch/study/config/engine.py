@@ -13,6 +13,7 @@ from scalesearch.study.config.recipe import STRICT
 
 Layout = Literal["auto", "channels_last", "contiguous"]
 Precision = Literal["auto", "bfloat16", "tf32", "float32"]
+Switch = Literal["off", "auto", "on"]
 
 
 def _bytes(value: Any) -> Any:
@@ -40,6 +41,9 @@ class Engine:
         precision: of forward passes: `bfloat16` by autocast, or `tf32` or `float32` for all; `auto` is bfloat16 on
             CUDA and float32 elsewhere. `tf32` is for CUDA, and float32 elsewhere.
         benchmark: let cuDNN time its algorithms for each new shape.
+        graph: replay each training step as one CUDA graph; `auto` times both on the baseline. Without CUDA `auto` is
+            off.
+        compile: training steps by `torch.compile`; `auto` where it takes less time than it saves.
     """
 
     memory: Annotated[float, BeforeValidator(_bytes), Field(ge=0)] = 0.0
@@ -48,6 +52,24 @@ class Engine:
     layout: Layout = "auto"
     precision: Precision = "auto"
     benchmark: bool = True
+    graph: Switch = "off"
+    compile: Switch = "off"
+
+    @property
+    def reused(self) -> bool:
+        """Whether a process that has trained a network is ready sooner for its next seed."""
+        return self.compile == "on"
+
+    @property
+    def told(self) -> str:
+        """What differs from a plain training on a CPU, in words; empty where nothing does."""
+        found = (
+            self.precision if self.precision not in ("auto", "float32") else "",
+            "images as rows" if self.layout == "contiguous" else "",
+            "each step replayed as a CUDA graph" if self.graph == "on" else "",
+            "compiled" if self.compile == "on" else "",
+        )
+        return ", ".join(text for text in found if text)
 
 
 LEFT_OPEN = Engine()

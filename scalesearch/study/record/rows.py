@@ -47,6 +47,9 @@ class TrainingOutcome:
         note: why it is not complete.
         learning_rate: peak rate of the training; None where it was not kept.
         micro_batches: parts in which each batch went through the network, for want of memory; 1 is the whole batch.
+        compiled_graphs: pieces of the network that were compiled for it; 0 where nothing is compiled, or all was there.
+        compile_seconds: that it took, part of `seconds`.
+        eager: why its steps were not compiled or replayed, in a study where they are; empty where they were.
     """
 
     seed: int
@@ -59,6 +62,9 @@ class TrainingOutcome:
     note: str = ""
     learning_rate: float | None = None
     micro_batches: int = 1
+    compiled_graphs: int = 0
+    compile_seconds: float = 0.0
+    eager: str = ""
 
     @property
     def out_of_memory(self) -> bool:

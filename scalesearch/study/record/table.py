@@ -61,14 +61,18 @@ COLUMNS: tuple[Column, ...] = (
     Column("learning_rate", "Learning rate"),
     Column("micro_batches", "Parts of a batch, for want of memory"),
     Column("seconds", "Training time", "s", "minimize"),
+    Column("compiled_graphs", "Pieces of the network that were compiled for it"),
+    Column("compile_seconds", "Of that compiling", "s", "minimize"),
+    Column("eager", "Why its steps were not compiled or replayed"),
     Column("curve", "Epochs: number, training loss, loss, accuracy"),
     Column("note", "Note"),
     Column("finished_at", "Finished at (UTC)"),
 )
 """The columns of `trials.csv`, in order."""
 
-TIME_COLUMNS = ("seconds", "finished_at")
-"""The only columns that differ between two runs of one study on one machine."""
+TIME_COLUMNS = ("seconds", "compiled_graphs", "compile_seconds", "finished_at")
+"""The only columns that differ between two runs of one study on one machine. (What is compiled for a seed is there for
+the next one in the same process.)"""
 
 
 def _network_cells(network: NetworkRecord) -> dict[str, Any]:
@@ -112,8 +116,9 @@ def _or_nan(value: float | None) -> float:
 
 def _outcome_cells(outcome: TrainingOutcome | None) -> dict[str, Any]:
     if outcome is None:
-        numbers = ("accuracy", "loss", "learning_rate", "seconds")
-        return {"seed": None, "micro_batches": None, **dict.fromkeys(numbers, math.nan), "curve": "[]"}
+        numbers = ("accuracy", "loss", "learning_rate", "seconds", "compile_seconds")
+        counts = ("seed", "micro_batches", "compiled_graphs")
+        return {**dict.fromkeys(counts), **dict.fromkeys(numbers, math.nan), "curve": "[]"}
     return {
         "seed": outcome.seed,
         "accuracy": _or_nan(outcome.accuracy),
@@ -121,6 +126,9 @@ def _outcome_cells(outcome: TrainingOutcome | None) -> dict[str, Any]:
         "learning_rate": _or_nan(outcome.learning_rate),
         "micro_batches": outcome.micro_batches,
         "seconds": outcome.seconds,
+        "compiled_graphs": outcome.compiled_graphs,
+        "compile_seconds": outcome.compile_seconds,
+        "eager": outcome.eager,
         "curve": json.dumps([[p.epoch, p.train_loss, p.loss, p.accuracy] for p in outcome.curve]),
         "note": outcome.note,
         "finished_at": outcome.finished_at,
@@ -133,6 +141,6 @@ def to_frame(records: Iterable[TrialRecord]) -> pd.DataFrame:
 
     rows = [{**_network_cells(r.network), **_outcome_cells(r.outcome), "status": r.status} for r in records]
     frame = pd.DataFrame(rows, columns=[column.name for column in COLUMNS])
-    for name in ("seed", "target_macs", "micro_batches"):
+    for name in ("seed", "target_macs", "micro_batches", "compiled_graphs"):
         frame[name] = frame[name].astype("Int64")
     return frame.sort_values(["trial", "seed"], kind="stable", ignore_index=True)

@@ -160,7 +160,8 @@ def _engine(manifest: Manifest, planned: Sequence[Planned], device: str, workers
     """The definition's, settled for the device that trains in full, on the first network that is planned."""
     first = planned[0]
     shape = batch_shape(first.recipe.batch_size, first.task, first.spec.resolution_px)
-    return settled(manifest.config.engine, torch.device(device), workers, first.build, shape)
+    plain = replace(manifest.config.engine, graph="off", compile="off")  # these are of short trainings
+    return settled(plain, torch.device(device), workers, first.build, shape)
 
 
 def _pixels(own: PixelFacts, planned: Sequence[Planned]) -> PixelFacts:
