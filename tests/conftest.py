@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -95,6 +97,14 @@ def empty_folder(tmp_path, monkeypatch) -> None:
     """Commands run in an empty folder, in a terminal of 100 columns."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+
+
+def made_before(paths) -> None:
+    """Make a study one from before its definition was kept beside its trainings, so that `study.toml` alone says it."""
+    for database in (paths.database, paths.backup):
+        if database.is_file():
+            with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+                connection.execute("DELETE FROM study_user_attributes WHERE key = 'made'")
 
 
 def fill(place: Path, leave: int = 0) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from conftest import made_before
 from fake_executor import FakeExecutor, World
 from test_rate_range import MANY, NETWORKS, QUICK, Notes
 
@@ -224,6 +225,7 @@ def test_a_study_from_before_goes_on_by_what_the_layers_said(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(config_from_dict(PLENTY), paths, make_executor=planted(world))
     before = [line for line in paths.definition.read_text().splitlines() if not line.startswith("rival_optimizer")]
+    made_before(paths)
     paths.definition.write_text("\n".join(before) + "\n")
     world.stop_after = None
     result = resume(paths, make_executor=planted(world))

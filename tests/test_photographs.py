@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import made_before
 from fake_executor import World
 from full_training import QUICK as QUICK_FULL
 from full_training import Here
@@ -152,6 +153,7 @@ def test_a_study_from_before_there_was_a_store_goes_on_as_it_began(folder, tmp_p
     world, _, paths = world_of(folder, tmp_path)
     text = paths.definition.read_text()
     assert "[made.pixels]" in text
+    made_before(paths)
     paths.definition.write_text(text.partition("[made.pixels]")[0])
     assert load_manifest(paths).pixels == PixelFacts()
     verify(paths, VerifyRequest(seeds=1, rates=False), make_executor=world.executor)

@@ -14,7 +14,6 @@ from synthetic import Plan, manifest_of, networks_of, records_of
 from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.scaling.units import CURRENCIES
-from scalesearch.study.database import read_network
 from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.study.plain import from_plain, to_plain
 from scalesearch.study.record import (
@@ -26,6 +25,7 @@ from scalesearch.study.record import (
     TrialRecord,
     to_frame,
 )
+from scalesearch.study.trials import read_network
 
 modest = settings(deadline=None, derandomize=True, max_examples=40)
 NAMES = [column.name for column in COLUMNS]

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import made_before
 from fake_executor import World, planted
 
 from scalesearch.analysis.load import load_result
@@ -25,10 +26,10 @@ from scalesearch.scaling.cost.latency import Latency
 from scalesearch.search import Silent, records, resume, run
 from scalesearch.study import BudgetStore, StudyPaths, StudyStore
 from scalesearch.study.config import StudyConfig, config_from_dict, load_config
-from scalesearch.study.database import read_network
 from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.study.plain import to_plain
 from scalesearch.study.record import TIME_COLUMNS
+from scalesearch.study.trials import read_network
 
 TINY = {"proxy": {"train_images": 20, "val_images": 20}}
 
@@ -456,6 +457,7 @@ def test_a_baseline_that_has_changed_since_is_not_resumed(tmp_path):
     paths = StudyPaths(tmp_path / "s")
     with pytest.raises(KeyboardInterrupt):
         run(definition(), paths, make_executor=World(stop_after=2).executor)
+    made_before(paths)
     text = (paths.folder / "study.toml").read_text()
     (paths.folder / "study.toml").write_text(text.replace("baseline_macs = 56", "baseline_macs = 57"))
     with pytest.raises(StudyError, match="baseline 'efficientnet_micro' has changed since study 's' began"):

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from scalesearch.analysis.result import StudyResult, compute_result
-from scalesearch.environment.waiting import doing
+from scalesearch.environment.waiting import doing, tell
 from scalesearch.study import StudyPaths, StudyStore, load_manifest
+from scalesearch.study.health import readable
+from scalesearch.study.made import tell_edit
+from scalesearch.study.mending import copy_words
 
 
 def load_result(paths: StudyPaths) -> StudyResult:
-    """The result of a study from its folder alone, whatever state it is in."""
+    """The result of a study from its folder alone, whatever state it is in; nothing is written.
+
+    Raises:
+        StudyError, StorageError: the definition or the trainings cannot be read, nor what is kept of them elsewhere.
+    """
+    with doing(f"looking whether the database of study {paths.name} is whole"):
+        rows = readable(paths)
     manifest = load_manifest(paths)
-    if not paths.database.is_file():
+    tell_edit(paths)
+    if rows.database is None:
         return compute_result(manifest, ())
-    store = StudyStore(paths)
-    try:
-        with doing(f"computing the result of study {paths.name}"):
-            return compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
-    finally:
-        store.close()
+    if rows.damage:
+        tell(copy_words(paths, rows))
+    told = f"computing the result of study {paths.name}"
+    with contextlib.closing(StudyStore(paths, rows.database)) as store, doing(told):
+        return compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)

@@ -163,4 +163,5 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
         "versions": dict(manifest.versions),
         "host": dict(manifest.host),
         "command": manifest.command,
+        "changes": [dataclasses.asdict(change) for change in manifest.changes],
     }

@@ -45,7 +45,7 @@ def load_study(name: str | Path, studies_dir: str | Path = DEFAULT_ROOT) -> Stud
     if isinstance(name, str) and "/" not in name and "\\" not in name:
         return Study(find_study(name, Path(studies_dir).expanduser()))
     paths = StudyPaths(Path(name).expanduser().absolute())
-    if not paths.definition.is_file():
+    if not paths.there:
         raise StudyError(f"there is no study in {str(name)!r}: it has no {paths.definition.name}")
     return Study(paths)
 

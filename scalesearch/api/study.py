@@ -17,6 +17,7 @@ from scalesearch.errors import StudyError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import Coefficients, parse_budget
 from scalesearch.study import StudyPaths, StudyStore
+from scalesearch.study.health import readable
 from scalesearch.study.record import to_frame
 from scalesearch.study.record.evidence import evidence_frame
 
@@ -199,7 +200,8 @@ class Study:
         return chosen_budget(self.result, None if budget is None else parse_budget(budget).text)
 
     def _rows(self, read: Callable[[StudyStore], Sequence[Row]]) -> Sequence[Row]:
-        if not self.paths.database.is_file():
+        database = readable(self.paths).database
+        if database is None:
             return ()
-        with contextlib.closing(StudyStore(self.paths)) as store:
+        with contextlib.closing(StudyStore(self.paths, database)) as store:
             return read(store)

@@ -37,6 +37,7 @@ from scalesearch.study import StudyPaths, is_locked, resume_command
 from scalesearch.study.again import place_of
 from scalesearch.study.config import StudyConfig, override
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
+from scalesearch.study.mending import make_whole
 from scalesearch.training.full.request import Means, TrainRequest
 from scalesearch.training.workers.local import ENDING
 
@@ -75,6 +76,7 @@ def _again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult
             f"study {paths.name!r} has this definition and is being run by another process; wait for it, stop it, or "
             "start another by --new"
         )
+    make_whole(paths)
     found = load_result(paths)
     check_unchanged(found.manifest)
     how = "is finished, nothing is repeated" if found.complete else f"has {found.trainings} trainings, going on with it"
@@ -116,13 +118,21 @@ def show_plan(
 
 
 def go_on(
-    paths: StudyPaths, as_json: bool, *, asked: Mapping[str, Any], workers: int | None, time_limit: float | None
+    paths: StudyPaths,
+    as_json: bool,
+    *,
+    asked: Mapping[str, Any],
+    workers: int | None,
+    time_limit: float | None,
+    accept: bool = False,
 ) -> None:
     """Resume a study; the arguments are those of `search.resume`."""
     result = _watched(
         paths,
         as_json,
-        lambda listener: resume(paths, asked=asked, workers=workers, time_limit=time_limit, listener=listener),
+        lambda listener: resume(
+            paths, asked=asked, workers=workers, time_limit=time_limit, accept=accept, listener=listener
+        ),
     )
     _show(result, paths, as_json)
     _fail_where_untrained([result])
@@ -204,7 +214,8 @@ def _one_of_several(
     paths: StudyPaths, config: StudyConfig, typed: str, left: float | None, as_json: bool
 ) -> StudyResult:
     """The result of one study: what is on the disk where it is complete, else after the trainings it lacks."""
-    if paths.definition.is_file():
+    if paths.there:
+        make_whole(paths)
         found = load_result(paths)
         if found.complete:
             return found
@@ -246,7 +257,7 @@ def _watched(paths: StudyPaths, as_json: bool, work: Callable[[Listener], T], ag
 
 def _interrupted(paths: StudyPaths, again: str | None) -> NoReturn:
     saved = "nothing had been started"
-    if again or paths.definition.is_file():
+    if again or paths.there:
         saved = f"what was finished is saved; go on with: {again or resume_command(paths)}"
     sys.stderr.write(f"scalesearch: interrupted; {saved}\n")
     raise SystemExit(130)

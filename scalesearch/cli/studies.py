@@ -23,6 +23,7 @@ from scalesearch.cli.app import (
     show,
     show_json,
 )
+from scalesearch.errors import UsageError
 
 if TYPE_CHECKING:
     from scalesearch.study.removal import Doomed
@@ -37,6 +38,13 @@ def resume(
     resolution: Resolution = None,
     time_limit: TimeLimit = None,
     workers: Workers = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="Go on by study.toml as edited; trainings before are set aside."),
+    ] = False,
+    undo_changes: Annotated[
+        bool, typer.Option("--undo-changes", help="First write study.toml as the trainings were made by it.")
+    ] = False,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
@@ -48,6 +56,7 @@ def resume(
     from scalesearch.scaling.coefficients import parse_budgets
     from scalesearch.study import find_study
     from scalesearch.study.config import parse_duration
+    from scalesearch.study.made import undo_edit
 
     paths = find_study(study, studies_dir)
     asked = {
@@ -57,7 +66,11 @@ def resume(
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
     }
     limit = parse_duration(time_limit) if time_limit is not None else None
-    go_on(paths, as_json, asked=asked, workers=workers, time_limit=limit)
+    if accept_changes and undo_changes:
+        raise UsageError("--accept-changes and --undo-changes are opposites; give one of them")
+    if undo_changes:
+        undo_edit(paths)
+    go_on(paths, as_json, asked=asked, workers=workers, time_limit=limit, accept=accept_changes)
 
 
 @app.command("list")

@@ -35,7 +35,17 @@ def doing(what: str) -> Iterator[None]:
         timer.cancel()
 
 
+def tell(text: str) -> None:
+    """A note for the person at the terminal: one line on stderr."""
+    if STATE["on"]:
+        _write(f"note: {text}\n")
+
+
 def _say(what: str) -> None:
+    _write(f"{what} ...\n")
+
+
+def _write(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody reads it
-        sys.stderr.write(f"{what} ...\n")
+        sys.stderr.write(text)
         sys.stderr.flush()

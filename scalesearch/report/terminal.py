@@ -14,7 +14,16 @@ from scalesearch.report.evidence import render_proof
 from scalesearch.report.law import render_law
 from scalesearch.report.surface import surface_lines
 from scalesearch.report.tables import MOST_ROWS, front_table, result_table, verdict_table
-from scalesearch.report.text import architecture, is_function, noise_line, progress, score_beside, target, told_network
+from scalesearch.report.text import (
+    architecture,
+    change_lines,
+    is_function,
+    noise_line,
+    progress,
+    score_beside,
+    target,
+    told_network,
+)
 from scalesearch.scaling.units import CURRENCIES
 from scalesearch.study.manifest import Manifest
 
@@ -29,6 +38,8 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
     if unfinished:
         yield Text(unfinished, style="bold yellow")
         yield Text()
+    for text in change_lines(result.manifest):
+        yield _line("changed", text, "yellow")
     for warning in result.manifest.data.warnings:
         yield _line("data", warning, "yellow")
     if result.rates:

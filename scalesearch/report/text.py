@@ -244,3 +244,12 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def change_lines(manifest: Manifest) -> tuple[str, ...]:
+    """Each change of the definition since the study began, and what became of the trainings before it."""
+    return tuple(
+        f"{change.at}: {'; '.join(change.what)}; the {change.trainings} trainings before are kept in earlier.csv and "
+        "are no part of this result, but for those that this definition would repeat to the bit"
+        for change in manifest.changes
+    )

@@ -13,6 +13,7 @@ from typing import Any
 from scalesearch.analysis.result import StudyResult
 from scalesearch.environment.waiting import doing
 from scalesearch.errors import ScaleSearchError, StorageError
+from scalesearch.search.changed.accepted import accept_changes
 from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan, check_same
 from scalesearch.search.loop import Loop
 from scalesearch.search.opened import TrialSource
@@ -39,6 +40,7 @@ from scalesearch.study import (
 )
 from scalesearch.study.config import PER_TRAINING, StudyConfig, check_study_name
 from scalesearch.study.manifest import Manifest
+from scalesearch.study.mending import make_whole
 from scalesearch.training.watch import Listener, Preflight, Silent
 from scalesearch.training.workers.base import Executor
 from scalesearch.training.workers.local import LocalExecutor
@@ -90,6 +92,7 @@ def resume(
     asked: Mapping[str, Any] | None = None,
     workers: int | None = None,
     time_limit: float | None = None,
+    accept: bool = False,
     listener: Listener | None = None,
     make_executor: MakeExecutor = LocalExecutor,
 ) -> StudyResult:
@@ -99,10 +102,14 @@ def resume(
         asked: fields of the definition that must agree with the study's.
         workers: processes of this run; the study's batches stay as they were.
         time_limit: seconds of this run; None takes the study's.
+        accept: go on by `study.toml` as it was edited (see `changed.accepted`), which is refused otherwise.
 
     Raises:
         StudyError: the definition or the data is not the study's.
     """
+    if accept:
+        accept_changes(paths, listener or Silent())
+    make_whole(paths)
     manifest = load_manifest(paths)
     check_same(manifest, asked or {})
     prepared = prepare(manifest.config, manifest)
@@ -134,6 +141,7 @@ def _search(
     limit = time_limit or prepared.config.time_limit
     deadline = time.monotonic() + limit if limit else None
     with locked(paths), contextlib.closing(StudyStore(paths)) as store:
+        store.keep_made(manifest)
         recall(prepared, store.stored())
         measure_ahead(prepared)
         prepared = with_store(prepared, manifest.pixels, listener)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from scalesearch.search.changed.taken_over import Earlier
 from scalesearch.search.opened import OpenTrial, TrialSource
 from scalesearch.study import StudyStore
 from scalesearch.study.config import ProxyRecipe
@@ -44,6 +45,7 @@ class Loop:
         self._open: list[OpenTrial] = []
         self._owners: dict[Job, OpenTrial] = {}
         self._jobs = Flight(executor)
+        self._earlier = Earlier(store)
         self._saved_at = time.monotonic()
 
     @property
@@ -58,6 +60,8 @@ class Loop:
         while True:
             if not (exhausted or self.late):
                 exhausted = not self._propose(source)
+            if self._take_over(source) and not self.late:
+                continue
             if not self.late:
                 self._jobs.fill(lambda job: self.listener.started(job, self._owners[job].network))
             if not self._jobs.flying:
@@ -99,6 +103,18 @@ class Loop:
                 return False
             self._add(opened)
         return True
+
+    def _take_over(self, source: TrialSource) -> bool:
+        """Keep what was trained alike before a change of the definition; whether anything was."""
+        found = [(job, self._earlier.outcome(self._owners[job], job)) for job in self._jobs.waiting]
+        taken = [(job, outcome) for job, outcome in found if outcome]
+        for job, outcome in taken:
+            self._jobs.waiting.remove(job)
+            self._owners[job].add(outcome)
+            self.listener.finished(job, self._owners[job].network, outcome)
+        if taken:
+            self._close_finished(source)
+        return bool(taken)
 
     def _handle(self, source: TrialSource, event: EpochDone | JobDone) -> None:
         opened = self._owners[event.job]

@@ -8,6 +8,7 @@ from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.study import StudyStore, write_result
 from scalesearch.study.manifest import Manifest
+from scalesearch.study.mending import copy_database
 from scalesearch.training.workers.base import Executor
 from scalesearch.training.workers.inside import WorkerSetup
 
@@ -15,8 +16,9 @@ MakeExecutor = Callable[[WorkerSetup, int], Executor]
 
 
 def save(store: StudyStore, manifest: Manifest) -> StudyResult:
-    """Write the tables and `result.json`."""
+    """Write the tables, `result.json`, and a copy of the database."""
     store.write_trials()
+    copy_database(store.paths)
     result = compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
     write_result(store.paths, result_to_dict(result))
     return result

@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 import scalesearch.environment.notebook  # noqa: F401  # before optuna, which loads what it makes quiet
-from scalesearch.study.database import (
-    BASELINE_STUDY,
-    BudgetStore,
-    Interrupted,
-    StudyStore,
-    create_study,
-    records_of,
-    storage_errors,
-    write_result,
-)
+from scalesearch.study.database import BASELINE_STUDY, StudyStore, create_study, write_result
 from scalesearch.study.folder import (
     DEFAULT_ROOT,
     StudyPaths,
@@ -22,11 +13,12 @@ from scalesearch.study.folder import (
     free_name,
     is_locked,
     list_studies,
-    load_manifest,
     locked,
     resume_command,
     taken,
 )
+from scalesearch.study.made import check_unedited, load_manifest
+from scalesearch.study.trials import BudgetStore, Interrupted, records_of, storage_errors
 
 __all__ = [
     "BASELINE_STUDY",
@@ -35,6 +27,7 @@ __all__ = [
     "Interrupted",
     "StudyPaths",
     "StudyStore",
+    "check_unedited",
     "create_folder",
     "create_study",
     "default_name",

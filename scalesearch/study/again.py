@@ -14,10 +14,10 @@ from scalesearch.study.folder import (
     default_name,
     free_name,
     list_studies,
-    load_manifest,
     place_option,
     resume_command,
 )
+from scalesearch.study.made import changes_between, load_manifest, plain
 
 FREE = ("workers", "time_limit")
 """What may change between two runs of one definition: neither changes a number."""
@@ -44,17 +44,10 @@ def differences(kept: StudyConfig, asked: StudyConfig, device: str = "") -> list
     before, now = (dataclasses.asdict(one) for one in (kept, asked))
     if asked.device == device:
         now["device"] = kept.device
-    return [_told(key, before[key], now[key]) for key in before if key not in FREE and before[key] != now[key]]
-
-
-def _told(key: str, kept: object, asked: object) -> str:
-    if isinstance(kept, dict) and isinstance(asked, dict):
-        return ", ".join(_told(f"{key}.{part}", kept[part], asked[part]) for part in kept if kept[part] != asked[part])
-    return f"{option(key)} is {_plain(kept)} there, {_plain(asked)} here"
-
-
-def _plain(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return [
+        f"{option(one.field)} is {plain(one.was)} there, {plain(one.now)} here"
+        for one in changes_between(before, now, FREE)
+    ]
 
 
 def place_of(config: StudyConfig, name: str | None, root: Path, *, new: bool = False) -> Place:
@@ -95,7 +88,7 @@ def _is_same(paths: StudyPaths, config: StudyConfig) -> bool:
 
 
 def _taken(paths: StudyPaths, config: StudyConfig) -> StudyError:
-    if not paths.definition.is_file():
+    if not paths.there:
         return StudyError(f"{str(paths.folder)!r} exists and is no study; give another --name")
     manifest = load_manifest(paths)
     return StudyError(

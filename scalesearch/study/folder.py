@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import re
 import shlex
@@ -16,7 +17,7 @@ from filelock import FileLock, Timeout
 from scalesearch.environment.files import write_atomic, writing_errors
 from scalesearch.errors import StudyError, choice_error
 from scalesearch.study.config import StudyConfig, check_study_name, dump_toml, read_toml
-from scalesearch.study.manifest import Manifest, manifest_from_dict, manifest_to_dict
+from scalesearch.study.manifest import SCHEMA, Manifest, manifest_from_dict, manifest_to_dict
 
 DEFAULT_ROOT = Path("studies")
 
@@ -43,6 +44,16 @@ class StudyPaths:
         return self.folder / "study.db"
 
     @property
+    def backup(self) -> Path:
+        """A copy of the storage, as it was when the study stopped last."""
+        return self.folder / "study.backup.db"
+
+    @property
+    def there(self) -> bool:
+        """Whether the folder is that of a study, whatever of it is lost."""
+        return any(_is_file(path) for path in (self.definition, self.database, self.backup))
+
+    @property
     def trials(self) -> Path:
         """One row a training."""
         return self.folder / "trials.csv"
@@ -51,6 +62,11 @@ class StudyPaths:
     def evidence(self) -> Path:
         """One row a training of `verify`."""
         return self.folder / "evidence.csv"
+
+    @property
+    def earlier(self) -> Path:
+        """One row a training that a change of the definition has set aside."""
+        return self.folder / "earlier.csv"
 
     @property
     def result(self) -> Path:
@@ -91,6 +107,13 @@ class StudyPaths:
         return self.folder / ".lock"
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system takes
+        return False
+
+
 def _safe(text: str) -> str:
     """Text as a part of a file's name."""
     return "".join(c if c.isalnum() or c in "._+-" else "_" for c in text)
@@ -103,7 +126,7 @@ def find_study(name: str, root: Path) -> StudyPaths:
         UnknownNameError: there is none of this name (near matches are suggested).
     """
     paths = StudyPaths(root / check_study_name(name))
-    if not paths.definition.is_file():
+    if not paths.there:
         known = [p.name for p in list_studies(root)]
         if not known:
             raise StudyError(
@@ -117,7 +140,7 @@ def list_studies(root: Path) -> list[StudyPaths]:
     """Every study under `root`, by name."""
     if not root.is_dir():
         return []
-    return [StudyPaths(p) for p in sorted(root.iterdir()) if (p / "study.toml").is_file()]
+    return [StudyPaths(p) for p in sorted(root.iterdir()) if StudyPaths(p).there]
 
 
 def default_name(config: StudyConfig) -> str:
@@ -151,16 +174,37 @@ def free_name(wanted: str, root: Path) -> str:
     return next(name for name in names if not (root / name).exists())
 
 
-def load_manifest(paths: StudyPaths) -> Manifest:
-    """Read a study's definition.
+def read_manifest(paths: StudyPaths) -> Manifest:
+    """Read `study.toml` as it is; `made.load_manifest` knows what the trainings were made by.
 
     Raises:
         StudyError: the file is damaged, or was written by a version that this one cannot read.
     """
+    values = read_toml(paths.definition)
     try:
-        return manifest_from_dict(read_toml(paths.definition), str(paths.definition))
+        if (schema := values["made"]["schema"]) != SCHEMA:
+            raise StudyError(
+                f"{paths.definition} is of schema {schema!r}, and this version of scalesearch reads {SCHEMA}; install "
+                "the version that wrote it"
+            )
+        return dataclasses.replace(manifest_from_dict(values, str(paths.definition)), study=paths.name)
     except (KeyError, TypeError, ValueError) as error:
         raise StudyError(f"{paths.definition} is not a study that this version can read ({error!r})") from None
+
+
+def aside(path: Path) -> Path | None:
+    """Give a file another name, so that nothing that takes its place ends it; None where there is none.
+
+    Raises:
+        StorageError: the folder is read-only.
+    """
+    if not (path.exists() or path.is_symlink()):
+        return None
+    names = (f"{path.stem}.before{f'-{number}' if number > 1 else ''}{path.suffix}" for number in range(1, 1_000_000))
+    free = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    with writing_errors(path.parent):
+        path.rename(free)
+    return free
 
 
 def create_folder(paths: StudyPaths, manifest: Manifest) -> None:

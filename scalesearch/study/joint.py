@@ -12,7 +12,8 @@ from pathlib import Path
 from scalesearch.errors import ConfigError, StudyError, UnknownNameError
 from scalesearch.study.again import differences
 from scalesearch.study.config import StudyConfig, check_study_name, config_from_dict, definition_path, read_toml
-from scalesearch.study.folder import StudyPaths, find_study, joint_name, list_studies, load_manifest
+from scalesearch.study.folder import StudyPaths, find_study, joint_name, list_studies
+from scalesearch.study.made import load_manifest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def check_same_definition(paths: StudyPaths, config: StudyConfig) -> None:
     Raises:
         StudyError: naming what differs, with both values.
     """
-    if not paths.definition.is_file():
+    if not paths.there:
         return
     manifest = load_manifest(paths)
     differing = differences(manifest.config, config, manifest.device)

@@ -133,6 +133,21 @@ class BudgetFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedChange:
+    """A change of the definition that was accepted after trainings had been made.
+
+    Attributes:
+        at: UTC time, ISO 8601.
+        what: each field with both values.
+        trainings: that it set aside: they are kept in `earlier.csv` and stand in no ranking with later ones.
+    """
+
+    at: str
+    what: tuple[str, ...]
+    trainings: int
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything needed to run a study again, or to go on with it.
 
@@ -149,6 +164,7 @@ class Manifest:
         rival_optimizer: that the range test tries beside it; empty where the optimizer is not measured.
         pixels: how its images are read.
         speed: why its engine replays or compiles steps, or does not.
+        changes: of the definition since the study began, the first one first.
     """
 
     study: str
@@ -172,6 +188,7 @@ class Manifest:
     pixels: PixelFacts = PixelFacts()
     rival_optimizer: str = ""
     speed: SpeedFacts = AS_GIVEN
+    changes: tuple[AcceptedChange, ...] = ()
 
     @property
     def per_training(self) -> bool:

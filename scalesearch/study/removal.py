@@ -55,7 +55,7 @@ def delete_study(paths: StudyPaths) -> None:
         StudyError: the folder is a link, is no study, or a process is using it.
         StorageError: it cannot be removed.
     """
-    if paths.folder.is_symlink() or not paths.definition.is_file():
+    if paths.folder.is_symlink() or not paths.there:
         raise StudyError(f"{str(paths.folder)!r} is not the folder of a study; nothing was removed")
     with writing_errors(paths.folder.parent):
         grave = Path(tempfile.mkdtemp(dir=paths.folder.parent, prefix=f".{paths.name}.deleted."))

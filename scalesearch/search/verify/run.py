@@ -28,6 +28,7 @@ from scalesearch.search.verify.plans import (
 )
 from scalesearch.search.verify.stages import StagePlan, StageSource, total_trainings
 from scalesearch.study import StudyPaths, StudyStore, load_manifest, locked
+from scalesearch.study.mending import make_whole
 from scalesearch.study.record import NetworkRecord, TrialRecord
 from scalesearch.study.record.evidence import Split
 from scalesearch.training.pixels import larger
@@ -59,8 +60,10 @@ def verify(
         UsageError: seeds that the search has used.
         KeyboardInterrupt: everything finished has been saved.
     """
+    make_whole(paths)
     manifest = load_manifest(paths)
     with locked(paths), contextlib.closing(StudyStore(paths)) as store:
+        store.keep_made(manifest)
         result, records = save(store, manifest), store.records()
         chosen_budgets(result, ask.budget)  # before the data is read, which may take long
         config = replace(manifest.config, skip_bad=manifest.config.skip_bad or skip_bad)

@@ -6,7 +6,7 @@ seed does to all networks alike cancels in their differences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -113,4 +113,26 @@ def evidence_frame(records: Iterable[EvidenceRecord]) -> pd.DataFrame:
         frames.append(frame)
     if not frames:
         return pd.DataFrame(columns=[*STAGE_COLUMNS, *to_frame(()).columns])
+    return pd.concat(frames, ignore_index=True)
+
+
+def earlier_frame(earlier: Iterable[tuple[int, Sequence[TrialRecord], Sequence[EvidenceRecord]]]) -> pd.DataFrame:
+    """Rows that a change of the definition has set aside: the columns of `evidence.csv` after the change's number.
+
+    Args:
+        earlier: changes before they were made, with the rows of the search and those of `verify`.
+    """
+    import pandas as pd
+
+    frames = []
+    for before, rows, evidence in earlier:
+        searched = to_frame(rows)
+        for position, column in enumerate(STAGE_COLUMNS):
+            searched.insert(position, column, "search" if column == "purpose" else "")
+        for frame in (searched, evidence_frame(evidence)):
+            if len(frame):
+                frame.insert(0, "set_aside_by_change", before + 1)
+                frames.append(frame.astype(object))
+    if not frames:
+        return pd.DataFrame(columns=["set_aside_by_change", *STAGE_COLUMNS, *to_frame(()).columns])
     return pd.concat(frames, ignore_index=True)

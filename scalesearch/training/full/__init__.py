@@ -23,6 +23,7 @@ from scalesearch.study import StudyPaths, locked
 from scalesearch.study.config import Engine
 from scalesearch.study.config.recipe import cropped
 from scalesearch.study.manifest import Manifest, PixelFacts
+from scalesearch.study.mending import make_whole
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy
@@ -72,6 +73,7 @@ def train(
     means = means or Means()
     check_logs(means.logs)
     make_policy(ask.recipe)  # a missing torchvision is told before the data is read
+    make_whole(paths)
     result = load_result(paths)
     device = str(resolve_device(means.device or result.manifest.device))
     dataset = _dataset(result, ask, means.skip_bad)
