@@ -29,6 +29,8 @@ class World:
         newest_first: complete the newest running job first.
         before_job: called before a job ends, or an epoch.
         epochs: of every training, one a call of `events`.
+        broken: the note of a job that breaks off; empty for one that does not.
+        estimate: seconds of a training.
         rung: accuracy that an earlier epoch shows, given the last one's and the seed.
     """
 
@@ -37,6 +39,8 @@ class World:
     newest_first: bool = False
     before_job: Callable[[], None] = lambda: None
     epochs: int = 1
+    broken: Callable[[Job], str] = lambda job: ""
+    estimate: Callable[[NetworkSpec], float] = lambda spec: 1.0
     rung: Callable[[float, int], float] = lambda accuracy, _: accuracy / 2
     done: list[Job] = field(default_factory=list)
     setups: list[WorkerSetup] = field(default_factory=list)
@@ -63,6 +67,8 @@ class FakeExecutor:
             raise KeyboardInterrupt
         self.world.before_job()
         job = self.running[-1 if self.world.newest_first else 0]
+        if note := self.world.broken(job):
+            return [self._done(job, TrainingOutcome(job.seed, "failed", None, None, 0.5, (), "then", note))]
         accuracy = self.world.accuracy(job.spec, job.seed)
         if accuracy is None:
             return [self._done(job, TrainingOutcome(job.seed, "failed", None, None, 0.5, (), "then", "not finite"))]
@@ -90,7 +96,7 @@ class FakeExecutor:
         self.cancelled.add(job)
 
     def training_seconds(self, spec: NetworkSpec) -> float:
-        return 1.0
+        return self.world.estimate(spec)
 
     def stop(self) -> None:
         self.stopped = True

@@ -113,7 +113,7 @@ def test_new_seeds_that_did_not_fit_are_no_divergence():
 
 def test_a_corner_that_does_not_fit_is_tried_at_no_other_rate_and_said():
     tried = [Tried(role, step, 0.5 - 0.1 * step**2) for role in ("baseline", "widest") for step in (-1, 0, 1)]
-    tried += [Tried("deepest", step, None, out_of_memory=True) for step in (-1, 0, 1)]
+    tried += [Tried("deepest", step, None, broke="ran out of memory") for step in (-1, 0, 1)]
     assert next_steps(tried) == []
     found = measured_rates("sgd", tried, NETWORKS, MANY)
     assert found.common == rate_at("sgd", 0)
@@ -126,7 +126,7 @@ def test_short_trainings_that_did_not_fit_are_read_as_such():
     stage = EvidenceStage("range", "1x", rate_at("sgd", 0), "validation")
     network = replace(NETWORKS["deepest"], roles=("deepest",))
     ((tried,), _) = tried_of([EvidenceRecord(stage, network, OUT)], "sgd", MANY)
-    assert (tried.out_of_memory, tried.told) == (True, "ran out of memory")
+    assert (tried.broke, tried.told) == ("ran out of memory", "ran out of memory")
 
 
 @pytest.mark.parametrize("accuracy", [None, 0.1])

@@ -42,7 +42,7 @@ Table = Sequence[float | str | None]
 
 def rows(table: Table, role: Role = "baseline") -> list[Tried]:
     return [
-        Tried(role, step, None, out_of_memory=True) if found == "memory" else Tried(role, step, found)  # type: ignore[arg-type]
+        Tried(role, step, None, broke="ran out of memory") if found == "memory" else Tried(role, step, found)  # type: ignore[arg-type]
         for step, found in enumerate(table, start=-1)
     ]
 

@@ -40,6 +40,10 @@ Resolution = Annotated[
 ]
 TimeLimit = Annotated[str | None, typer.Option("--time-limit", help="Start no training after e.g. 90s, 15m, 2h.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
+RetryFailed = Annotated[
+    bool,
+    typer.Option("--retry-failed", help="Make trainings again that raised, hung, ran out of memory or were killed."),
+]
 
 OPTIONS: dict[str, bool] = {"debug": False}
 

@@ -125,13 +125,20 @@ def go_on(
     workers: int | None,
     time_limit: float | None,
     accept: bool = False,
+    retry_failed: bool = False,
 ) -> None:
     """Resume a study; the arguments are those of `search.resume`."""
     result = _watched(
         paths,
         as_json,
         lambda listener: resume(
-            paths, asked=asked, workers=workers, time_limit=time_limit, accept=accept, listener=listener
+            paths,
+            asked=asked,
+            workers=workers,
+            time_limit=time_limit,
+            accept=accept,
+            retry_failed=retry_failed,
+            listener=listener,
         ),
     )
     _show(result, paths, as_json)
@@ -146,13 +153,20 @@ def check(
     workers: int | None,
     time_limit: float | None,
     skip_bad: bool,
+    retry_failed: bool,
 ) -> None:
     """Verify a study; the arguments are those of `search.verify`."""
     result = _watched(
         paths,
         as_json,
         lambda listener: verify(
-            paths, ask, workers=workers, time_limit=time_limit, skip_bad=skip_bad, listener=listener
+            paths,
+            ask,
+            workers=workers,
+            time_limit=time_limit,
+            skip_bad=skip_bad,
+            retry_failed=retry_failed,
+            listener=listener,
         ),
         again=shlex.join(["scalesearch", *sys.argv[1:]]),
     )

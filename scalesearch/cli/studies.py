@@ -14,6 +14,7 @@ from scalesearch.cli.app import (
     Budgets,
     Data,
     Resolution,
+    RetryFailed,
     StudiesDir,
     StudyName,
     TimeLimit,
@@ -45,6 +46,7 @@ def resume(
     undo_changes: Annotated[
         bool, typer.Option("--undo-changes", help="First write study.toml as the trainings were made by it.")
     ] = False,
+    retry_failed: RetryFailed = False,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
@@ -70,7 +72,9 @@ def resume(
         raise UsageError("--accept-changes and --undo-changes are opposites; give one of them")
     if undo_changes:
         undo_edit(paths)
-    go_on(paths, as_json, asked=asked, workers=workers, time_limit=limit, accept=accept_changes)
+    go_on(
+        paths, as_json, asked=asked, workers=workers, time_limit=limit, accept=accept_changes, retry_failed=retry_failed
+    )
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, StudiesDir, StudyName, TimeLimit, Workers, app
+from scalesearch.cli.app import AsJson, RetryFailed, StudiesDir, StudyName, TimeLimit, Workers, app
 
 
 @app.command()
@@ -30,6 +30,7 @@ def verify(
     ] = None,
     longer: Annotated[float, typer.Option(help="Epochs of the longer proxy over the study's.")] = 4.0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = False,
+    retry_failed: RetryFailed = False,
     workers: Workers = None,
     time_limit: TimeLimit = None,
     studies_dir: StudiesDir = Path("studies"),
@@ -53,4 +54,7 @@ def verify(
         longer=longer,
     )
     limit = parse_duration(time_limit) if time_limit is not None else None
-    check(find_study(study, studies_dir), ask, as_json, workers=workers, time_limit=limit, skip_bad=skip_bad)
+    check(
+        find_study(study, studies_dir), ask, as_json, workers=workers, time_limit=limit, skip_bad=skip_bad,
+        retry_failed=retry_failed,
+    )  # fmt: skip

@@ -15,10 +15,10 @@ from scalesearch.environment.waiting import doing
 from scalesearch.errors import ScaleSearchError, StorageError
 from scalesearch.search.changed.accepted import accept_changes
 from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan, check_same
-from scalesearch.search.loop import Loop
+from scalesearch.search.loop import Loop, both, stops_where_nothing_trains
 from scalesearch.search.opened import TrialSource
 from scalesearch.search.pixels import pixel_facts, with_store
-from scalesearch.search.preflight import cautions, measure_ahead, preflight
+from scalesearch.search.preflight import cautions, measure_ahead, preflight, timing
 from scalesearch.search.prepare import Prepared, first_seed, make_manifest, prepare, recall
 from scalesearch.search.rates.diverged import Diverged, lowers_once
 from scalesearch.search.rates.ranging import Recipes, measure, recipes_of
@@ -93,6 +93,7 @@ def resume(
     workers: int | None = None,
     time_limit: float | None = None,
     accept: bool = False,
+    retry_failed: bool = False,
     listener: Listener | None = None,
     make_executor: MakeExecutor = LocalExecutor,
 ) -> StudyResult:
@@ -103,6 +104,8 @@ def resume(
         workers: processes of this run; the study's batches stay as they were.
         time_limit: seconds of this run; None takes the study's.
         accept: go on by `study.toml` as it was edited (see `changed.accepted`), which is refused otherwise.
+        retry_failed: make trainings again that broke off: with an error, out of memory, or because they took too long
+            or lost their process. One whose loss was not finite is a result.
 
     Raises:
         StudyError: the definition or the data is not the study's.
@@ -122,6 +125,7 @@ def resume(
         listener or Silent(),
         make_executor,
         new=False,
+        retry_failed=retry_failed,
         workers=workers,
         time_limit=time_limit,
     )
@@ -135,6 +139,7 @@ def _search(
     make_executor: MakeExecutor,
     *,
     new: bool,
+    retry_failed: bool = False,
     workers: int | None = None,
     time_limit: float | None = None,
 ) -> StudyResult:
@@ -142,6 +147,8 @@ def _search(
     deadline = time.monotonic() + limit if limit else None
     with locked(paths), contextlib.closing(StudyStore(paths)) as store:
         store.keep_made(manifest)
+        if retry_failed:
+            listener.note(_asked_again(store))
         recall(prepared, store.stored())
         measure_ahead(prepared)
         prepared = with_store(prepared, manifest.pixels, listener)
@@ -151,7 +158,7 @@ def _search(
             if new:
                 listener.note("measuring the time of a few steps")
             there = so_far(prepared, manifest, store)
-            seconds_of = executor.training_seconds if new else None
+            seconds_of = timing(executor, prepared, listener.note) if new else None
             listener.preflight(preflight(prepared, manifest, seconds_of, there, width))
             listener.so_far(there.records)
             for text in cautions(prepared):
@@ -178,6 +185,12 @@ def _search(
         if not in_time:
             listener.note(f"the time limit was reached; go on with: {resume_command(paths)}")
         return save(store, manifest)
+
+
+def _asked_again(store: StudyStore) -> str:
+    """Trainings of the search that broke off wait to be made again; before it those that measure the learning rate."""
+    found = store.ask_again() if store.records() else store.ask_again(["range"])
+    return f"{found} trainings that broke off are made again" if found else "no training broke off: none is made again"
 
 
 def _window(manifest: Manifest) -> int:
@@ -209,9 +222,12 @@ def _train(
     for record in store.records():  # a process may have been killed between such a training and the halving
         if record.outcome:
             watch(record.network, record.outcome)
+    trains = any(record.outcome and not record.outcome.broke for record in store.records())
+    hopes = stops_where_nothing_trains(store.paths.name, trains=trains)
     loop = Loop(
-        store, executor, listener, window=_window(manifest), deadline=deadline, recipe_of=recipes.of, watch=watch
-    )
+        store, executor, listener, window=_window(manifest), deadline=deadline, recipe_of=recipes.of,
+        watch=both(hopes, watch),
+    )  # fmt: skip
     in_time = loop.run(BaselineSource(prepared, store, seeds))
     for space in prepared.budgets:
         if in_time and not space.is_baseline:

@@ -12,7 +12,7 @@ from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.scaling.realize import Candidate
 from scalesearch.search.checks import check_counts, check_plan
 from scalesearch.search.pixels import decoding_seconds, pixel_facts, sampled
-from scalesearch.search.preflight import cautions, measure_ahead, preflight
+from scalesearch.search.preflight import cautions, measure_ahead, preflight, timing
 from scalesearch.search.prepare import Prepared, make_manifest, prepare
 from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.spaces import BudgetSpace
@@ -81,7 +81,8 @@ def plan_of(prepared: Prepared, name: str, make_executor: MakeExecutor) -> Plann
     few, times = sampled(prepared)
     executor = make_executor(few.setup(), prepared.workers)
     try:
-        screen = preflight(prepared, manifest, lambda spec: times * executor.training_seconds(spec))
+        seconds_of = timing(executor, prepared, notes.append)
+        screen = preflight(prepared, manifest, lambda spec: times * seconds_of(spec))
     finally:
         executor.stop()
     screen = replace(screen, decoding_seconds=decoding_seconds(prepared.dataset, pixels))

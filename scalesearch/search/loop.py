@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from scalesearch.analysis.failed.causes import commonest
+from scalesearch.errors import ScaleSearchError
 from scalesearch.search.changed.taken_over import Earlier
 from scalesearch.search.opened import OpenTrial, TrialSource
 from scalesearch.study import StudyStore
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
 from scalesearch.training.watch import Listener
-from scalesearch.training.workers.base import EpochDone, Executor, Job, JobDone
+from scalesearch.training.workers.base import EpochDone, Event, Executor, Job, Noted
 from scalesearch.training.workers.flight import Flight
 
 POLL_SECONDS = 0.1
 SAVE_EVERY_SECONDS = 5.0
+FEWEST = 6
+"""Trainings that break off, and none that does not, before no more are begun: usually those of three networks."""
+
+Watch = Callable[[NetworkRecord, TrainingOutcome], None]
 
 
 class Loop:
@@ -37,7 +43,7 @@ class Loop:
         window: int,
         deadline: float | None,
         recipe_of: Callable[[NetworkRecord], ProxyRecipe] | None = None,
-        watch: Callable[[NetworkRecord, TrainingOutcome], None] = lambda network, outcome: None,
+        watch: Watch = lambda network, outcome: None,
     ) -> None:
         self.recipe_of, self.watch = recipe_of, watch
         self.store, self.listener = store, listener
@@ -116,7 +122,10 @@ class Loop:
             self._close_finished(source)
         return bool(taken)
 
-    def _handle(self, source: TrialSource, event: EpochDone | JobDone) -> None:
+    def _handle(self, source: TrialSource, event: Event) -> None:
+        if isinstance(event, Noted):
+            self.listener.note(event.text)
+            return
         opened = self._owners[event.job]
         if isinstance(event, EpochDone):
             self.listener.epoch(event.job, event.point)
@@ -151,3 +160,39 @@ class Loop:
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
             self.store.write_trials()
             self._saved_at = time.monotonic()
+
+
+def stops_where_nothing_trains(study: str, *, trains: bool) -> Watch:
+    """What watches the outcomes of a search.
+
+    Args:
+        trains: whether a training of the study has come to its end before; then it goes on, whatever happens.
+
+    Returns:
+        A function that raises at the training that is one too many.
+    """
+    notes: list[str] = []
+    trained = trains
+
+    def watch(network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        nonlocal trained
+        trained = trained or not outcome.broke
+        notes.append(outcome.note)
+        if not trained and len(notes) >= FEWEST:
+            raise ScaleSearchError(
+                f"none of the first {len(notes)} trainings came to its end; the commonest reason is: "
+                f"{commonest(notes)}; what is recorded is kept, mend that, then: "
+                f"scalesearch resume {study} --retry-failed"
+            )
+
+    return watch
+
+
+def both(*watches: Watch) -> Watch:
+    """All of them, in order."""
+
+    def watch(network: NetworkRecord, outcome: TrainingOutcome) -> None:
+        for one in watches:
+            one(network, outcome)
+
+    return watch

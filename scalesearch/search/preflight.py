@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from scalesearch.analysis.result import BASELINE_BUDGET
+from scalesearch.errors import BaseError
 from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec
 from scalesearch.scaling.candidates import NARROWER
 from scalesearch.scaling.coefficients import REFERENCES
@@ -21,6 +22,7 @@ from scalesearch.search.spaces import BudgetSpace, planned_networks
 from scalesearch.study.config import PER_TRAINING
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.watch import BudgetPlan, Preflight
+from scalesearch.training.workers.base import Executor
 
 NOTHING = SoFar()
 LEAST_GAIN = 1.5
@@ -77,6 +79,29 @@ def preflight(
         reads=reads(manifest),
         rival=prepared.rival,
     )
+
+
+def timing(executor: Executor, prepared: Prepared, note: Callable[[str], None]) -> Callable[[NetworkSpec], float]:
+    """What measures the seconds of a training.
+
+    Where the network that is measured breaks off, as some of a study may, the time is the baseline's, by cost.
+
+    Raises:
+        BaseError: by the function: the baseline itself does not train.
+    """
+    cost, own = prepared.meter.cost, prepared.baseline.spec
+
+    def seconds(spec: NetworkSpec) -> float:
+        try:
+            return executor.training_seconds(spec)
+        except BaseError as error:
+            if spec == own:
+                raise
+            there = executor.training_seconds(own)
+            note(f"the network whose training is timed breaks off: {error}; the time is the baseline's, by cost")
+            return there * cost(spec) / cost(own)
+
+    return seconds
 
 
 def _uniform(space: BudgetSpace) -> NetworkSpec:

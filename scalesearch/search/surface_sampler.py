@@ -20,6 +20,7 @@ from scalesearch.analysis.response.allocation import MOST_NEEDED, Goal, Search, 
 from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.posterior import Noise, Observations, plane
 from scalesearch.scaling.coefficients import REFERENCES, Shares, is_met, square_from_shares
+from scalesearch.study.retried import current
 
 SEED_INDEX = "seed_index"
 """Attribute of a trial: which training of its network it is, from 0."""
@@ -61,7 +62,7 @@ class SurfaceSampler(BaseSampler):
         """A queued trial has its point already."""
         if "fixed_params" in trial.system_attrs:
             return {}
-        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        trials = [t for t in current(study.get_trials(deepcopy=False)) if t.number != trial.number]
         u, v = self._squares[self.choose(trials)]
         return {"u": float(u), "v": float(v)}
 

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from scalesearch.study.made import MADE
 from scalesearch.study.manifest import Manifest, manifest_to_dict
 from scalesearch.study.record import NetworkRecord, TrialRecord, to_frame
 from scalesearch.study.record.evidence import EvidenceRecord, earlier_frame, evidence_frame, is_stage, parse_stage
+from scalesearch.study.retried import current
 from scalesearch.study.trials import ENDED, NETWORK, BudgetStore, content_of, records_of, storage_errors
 
 BASELINE_STUDY = "baseline"
@@ -153,7 +154,8 @@ class StudyStore:
                 for name, number in named
                 if (is_stage(name.plain) and name.change == change if stages else self._of_search(name, change))
             ]
-            return [(p, t) for p, number in chosen for t in self._storage.get_all_trials(number, deepcopy=False)]
+            every = ((plain, self._storage.get_all_trials(number, deepcopy=False)) for plain, number in chosen)
+            return [(plain, trial) for plain, trials in every for trial in current(trials)]
 
     def records(self, change: int | None = None) -> list[TrialRecord]:
         """Every row of the search, ordered by network number and seed.
@@ -181,6 +183,20 @@ class StudyStore:
         with storage_errors(self.paths.folder):
             found = [(read_name(s.study_name), s.user_attrs) for s in self._storage.get_all_studies()]
         return {n.plain: own[ENDED] for n, own in found if ENDED in own and self._of_search(n, self.change)}
+
+    def ask_again(self, purposes: Collection[str] = ()) -> int:
+        """Let trainings that broke off be made again, and count them.
+
+        Args:
+            purposes: of the stages whose trainings are meant; without any those of the search.
+        """
+        with storage_errors(self.paths.folder):
+            names = [read_name(s.study_name) for s in self._storage.get_all_studies()]
+        stages = (name.plain for name in names if is_stage(name.plain) and name.change == self.change)
+        meant = [plain for plain in stages if parse_stage(plain).purpose in purposes]
+        if not purposes:
+            meant = [name.plain for name in names if self._of_search(name, self.change)]
+        return sum(self.budget(plain).ask_again() for plain in meant)
 
     def stored(self) -> list[NetworkRecord]:
         """Every network that has a number, trained or not."""

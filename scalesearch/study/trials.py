@@ -20,6 +20,7 @@ from scalesearch.errors import StorageError, StudyError
 from scalesearch.networks.spec import Excess
 from scalesearch.study.plain import from_plain, to_plain
 from scalesearch.study.record import NetworkRecord, TrainingOutcome, TrialRecord
+from scalesearch.study.retried import begun_again, current
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -63,7 +64,7 @@ class BudgetStore:
     def trials(self) -> list[FrozenTrial]:
         """All Optuna trials, without copying."""
         with storage_errors(self._folder):
-            return self.study.get_trials(deepcopy=False)
+            return current(self.study.get_trials(deepcopy=False))
 
     @staticmethod
     def network(trial: FrozenTrial) -> NetworkRecord | None:
@@ -74,6 +75,19 @@ class BudgetStore:
         """Put a point at the end of the queue; it stays there across restarts."""
         with storage_errors(self._folder):
             self.study.enqueue_trial(dict(params), user_attrs=dict(attributes))
+
+    def ask_again(self) -> int:
+        """Begin again, as interrupted, what has trainings that broke off; gives the number of those."""
+        found = 0
+        for trial in self.trials():
+            broken = [f"{TRAINING}{outcome.seed}" for outcome in content_of(trial)[1] if outcome.broke]
+            if broken:
+                with storage_errors(self._folder):
+                    self.study.add_trial(begun_again(trial, broken))
+                    if not trial.state.is_finished():
+                        self.study.tell(trial.number, state=TrialState.FAIL)
+                found += len(broken)
+        return found
 
     def ask(self, sampler: optuna.samplers.BaseSampler) -> Trial:
         """The next trial: from the queue, then from the sampler."""

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from scalesearch.analysis.failed.causes import OUT
+from scalesearch.analysis.failed.causes import DID, commonest
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.study.record import ERROR, KILLED, OUT_OF_MEMORY, TIMEOUT, Cause
 
 LOWER_RATE = "a lower --lr would let them train"
 LESS_MEMORY = (
     "a smaller --batch-size, or fewer --workers with --new, takes less memory, and --max-memory leaves out what does "
     "not fit"
 )
+MEND = "mend what raises, and ask for them again by resume --retry-failed"
+LONGER = "resume --retry-failed with a longer --training-timeout asks for them again"
+AGAIN = "resume --retry-failed with fewer --workers asks for them again"
+
+ALONE: tuple[Cause, ...] = ("diverged", OUT_OF_MEMORY, ERROR, TIMEOUT, KILLED)
+"""Causes of which one training costs its network; a network that learned on another seed is not lost to chance."""
 
 
 def lost_groups(networks: Sequence[NetworkSummary]) -> Iterator[tuple[str, list[NetworkSummary]]]:
     """What failed networks did and which did it; each is under one cause, and causes that none has are left out."""
-    diverged = [s for s in networks if s.failures.diverged]
-    out = [s for s in networks if s.failures.out_of_memory and not s.failures.diverged]
-    unlearned = [s for s in networks if s.failed and s.failed == s.failures.unlearned]
-    found = (
-        ("diverged (a loss that is not finite)", diverged),
-        (OUT, out),
-        ("did not learn (no better than guessing at the end)", unlearned),
-    )
-    return ((what, lost) for what, lost in found if lost)
+    left = [s for s in networks if s.failed]
+    for cause in ALONE:
+        lost = [s for s in left if s.failures.counts[cause]]
+        left = [s for s in left if not s.failures.counts[cause]]
+        if lost:
+            yield _told(cause, lost), lost
+    if left:
+        yield f"{DID['did not learn']} (no better than guessing at the end)", left
+
+
+def _told(cause: Cause, lost: Sequence[NetworkSummary]) -> str:
+    if cause == "diverged":
+        return f"{DID[cause]} (a loss that is not finite)"
+    note = commonest(note for s in lost for note in s.failures.notes if note.startswith(cause))
+    return f"{DID[cause]} ({note.partition(': ')[2]})" if note else DID[cause]
 
 
 def lost_headline(own: Sequence[NetworkSummary], baseline: NetworkSummary | None) -> str:
@@ -45,18 +58,17 @@ def all_lost_advice(own: Sequence[NetworkSummary]) -> str:
     if not failed:
         return ""
     did = " or ".join(what.partition(" (")[0] for what, _ in lost_groups(failed))
-    helps = {
-        LOWER_RATE: "lower the learning rate (--lr), or look at the network with scalesearch check-base",
-        LESS_MEMORY: LESS_MEMORY,
-    }
-    said = "; ".join(helps[one] for one in _what_helps(failed))
+    lower = "lower the learning rate (--lr), or look at the network with scalesearch check-base"
+    said = "; ".join({LOWER_RATE: lower}.get(one, one) for one in _what_helps(failed))
     return f"All {len(failed)} networks that were trained {did}: {said}."
 
 
 def _what_helps(networks: Sequence[NetworkSummary]) -> list[str]:
-    failed = [s for s in networks if s.failed]
-    found = [LOWER_RATE] if any(s.failed > s.failures.out_of_memory for s in failed) else []
-    return [*found, LESS_MEMORY] if any(s.failures.out_of_memory for s in failed) else found
+    helps: tuple[tuple[str, tuple[Cause, ...]], ...] = (
+        (LOWER_RATE, ("diverged", "did not learn")), (LESS_MEMORY, (OUT_OF_MEMORY,)), (MEND, (ERROR,)),
+        (LONGER, (TIMEOUT,)), (AGAIN, (KILLED,)),
+    )  # fmt: skip
+    return [what for what, causes in helps if any(s.failures.counts[cause] for s in networks for cause in causes)]
 
 
 def _some(networks: Sequence[NetworkSummary]) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scalesearch.analysis.failed.causes import OUT
 from scalesearch.analysis.fidelity.chance import Chance, luck
 from scalesearch.analysis.fidelity.rate_grid import Role, Tried, best_step, next_steps, rate_at
 
@@ -78,8 +77,8 @@ class OptimizerChoice:
         own, other = (highest(self.tried[name]) for name in self.contest.optimizers)
         if self.chosen == rival or other is None or (own is not None and other <= own):
             return ""
-        if any(t.out_of_memory for t in self.tried[rival]):
-            return f", because {rival} {OUT} at some rate"
+        if broke := _broke(self.tried[rival]):
+            return f", because {rival} {broke} at some rate"
         return (
             ", because chance makes such a difference"
             if self.learned
@@ -103,8 +102,13 @@ class OptimizerChoice:
 def _told(optimizer: str, tried: Sequence[Tried]) -> str:
     step, accuracy = best_step(tried), highest(tried)
     if step is None or accuracy is None:
-        return f"{optimizer} {OUT if any(t.out_of_memory for t in tried) else 'learned at no rate'}"
+        return f"{optimizer} {_broke(tried) or 'learned at no rate'}"
     return f"{optimizer} {100 * accuracy:.1f} at {rate_at(optimizer, step):g}"
+
+
+def _broke(tried: Iterable[Tried]) -> str:
+    """Why one of them did not come to its end; empty where all did."""
+    return next((t.broke for t in tried if t.broke), "")
 
 
 def highest(tried: Iterable[Tried]) -> float | None:
@@ -115,7 +119,7 @@ def highest(tried: Iterable[Tried]) -> float | None:
 def chosen_optimizer(contest: Contest, tried: Mapping[str, Sequence[Tried]], chance: Chance) -> OptimizerChoice | None:
     """What the baseline's short trainings say of the optimizers; None where only one is tried.
 
-    What the layers say holds where the rival ran out of memory at some rate, or is not clearly better than guessing.
+    What the layers say holds where the rival broke off at some rate, or is not clearly better than guessing.
 
     Args:
         tried: every short training, optimizer by optimizer.
@@ -126,7 +130,7 @@ def chosen_optimizer(contest: Contest, tried: Mapping[str, Sequence[Tried]], cha
     rows = {name: tuple(t for t in tried[name] if t.role == "baseline") for name in contest.optimizers}
     own, other = (highest(rows[name]) for name in contest.optimizers)
     learned = other is not None and chance.clearly_above(other)
-    fits = not any(t.out_of_memory for t in rows[contest.rival])
+    fits = not _broke(rows[contest.rival])
     above = other is not None and (own is None or other - own > luck(other, chance.images))
     chosen = contest.rival if learned and fits and above else contest.by_layers
     return OptimizerChoice(contest, rows, chosen, learned)

@@ -14,8 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scalesearch.analysis.failed.causes import OUT
-
 Role = Literal["baseline", "deepest", "widest"]
 ROLES: tuple[Role, ...] = ("baseline", "deepest", "widest")
 
@@ -45,21 +43,22 @@ class Tried:
         step: its rate, in steps from the centre.
         accuracy: 0 to 1; None where it failed.
         unlearned: whether it ended no better than guessing, with a finite loss.
-        out_of_memory: whether it did not fit the device.
+        broke: why it did not come to its end, in words, where another rate would change nothing: it ran out of memory,
+            for one; empty where it did, or diverged.
     """
 
     role: Role
     step: int
     accuracy: float | None
     unlearned: bool = False
-    out_of_memory: bool = False
+    broke: str = ""
 
     @property
     def told(self) -> str:
         """Its accuracy in %, or what it did instead."""
         if self.accuracy is not None:
             return f"{100 * self.accuracy:.1f}"
-        return "did not learn" if self.unlearned else OUT if self.out_of_memory else "diverged"
+        return "did not learn" if self.unlearned else self.broke or "diverged"
 
 
 def rate_at(optimizer: str, step: float) -> float:
@@ -99,7 +98,7 @@ def _settled(own: Sequence[Tried], centre: int, extensions: int) -> int | list[i
         return first
     best = best_step(own)
     if best is None:
-        if any(t.out_of_memory for t in own):  # at no other rate would it fit
+        if any(t.broke for t in own):  # nor would it come to its end at another rate
             return unsettled(own)
         other = _another(own)
         return [other] if len(known) - 3 < extensions + 1 and abs(other) <= LAST else unsettled(own)

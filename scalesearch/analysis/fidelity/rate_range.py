@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from scalesearch.analysis.failed.causes import OUT
+from scalesearch.analysis.failed.causes import DID
 from scalesearch.analysis.fidelity.chance import Chance, luck
 from scalesearch.analysis.fidelity.optimizers import Contest, OptimizerChoice, chosen_optimizer, next_trainings
 from scalesearch.analysis.fidelity.rate_grid import (
@@ -87,12 +87,12 @@ class MeasuredRates:
     def unlearned(self) -> tuple[Role, ...]:
         """The networks that learned at no rate."""
         lost = [role for role in ROLES if role not in self.best and any(t.role == role for t in self.tried)]
-        return tuple(role for role in lost if role not in self.out_of_memory)
+        return tuple(role for role in lost if role not in self.broke)
 
     @property
-    def out_of_memory(self) -> tuple[Role, ...]:
-        """The networks that did not fit the device at some rate."""
-        return tuple(role for role in ROLES if any(t.role == role and t.out_of_memory for t in self.tried))
+    def broke(self) -> dict[Role, str]:
+        """The networks that did not come to their end at some rate, and why: they ran out of memory, for one."""
+        return {role: t.broke for role in ROLES for t in reversed(self.tried) if t.role == role and t.broke}
 
     @property
     def words(self) -> str:
@@ -106,7 +106,7 @@ class MeasuredRates:
             chosen = f"nothing was learned at any of these rates, and {rate} is taken for want of a better one"
         lowered = "; halved once, because a training diverged or learned nothing" if self.lowered else ""
         lost = [f" The {role} learned at none of these rates." for role in self.unlearned if self.best]
-        lost += [f" The {role} {OUT}." for role in self.out_of_memory]
+        lost += [f" The {role} {did}." for role, did in self.broke.items()]
         both = f" The baseline's best, in %: {self.choice.words}." if self.choice else ""
         return (
             f"{self.optimizer}, measured by short trainings: {chosen}{lowered}.{both} Accuracy in % by rate: {told}."
@@ -256,7 +256,8 @@ def tried_of(
             role: Role = record.network.roles[0]  # type: ignore[assignment]
             unlearned = chance.ended_at(record.outcome)
             accuracy = None if unlearned else record.outcome.accuracy
-            tried.append(Tried(role, steps[stage.factor], accuracy, unlearned, record.outcome.out_of_memory))
+            broke = DID[record.outcome.cause] if record.outcome.broke and record.outcome.cause else ""
+            tried.append(Tried(role, steps[stage.factor], accuracy, unlearned, broke))
             networks[role] = record.network
     return tried, networks
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from scalesearch.analysis.equal_cost import CostSlope
-from scalesearch.analysis.failed.causes import OUT
+from scalesearch.analysis.failed.causes import DID, OUT
 from scalesearch.analysis.fidelity.overruled import word_under
 from scalesearch.analysis.fidelity.rates import RateCheck
 from scalesearch.analysis.paired import NOTHING, PairedTable, against, detectable, seeds_to_detect
@@ -22,7 +22,7 @@ from scalesearch.analysis.seed_table import SeedTable, told_roles
 from scalesearch.analysis.verdict import BETTER, CLAIMS, NO_EVIDENCE, SAME
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.plain import as_told
-from scalesearch.study.record import NetworkRecord
+from scalesearch.study.record import ERROR, KILLED, TIMEOUT, NetworkRecord
 from scalesearch.study.record.evidence import Split
 
 
@@ -205,10 +205,14 @@ def _lost(found: Verification) -> str:
     others = len(found.diverged) - 1
     plural = "" if others == 1 else "s"
     more = f", and so did {others} other network{plural}" if others else ""
-    helps = "with a smaller --batch-size" if found.failure == OUT else "at a lower learning rate (--lr)"
+    again = (
+        f"Search again {'with a smaller --batch-size' if found.failure == OUT else 'at a lower learning rate (--lr)'}."
+    )
+    if found.failure in (DID[ERROR], DID[TIMEOUT], DID[KILLED]):
+        again = "It is trained again by verify --retry-failed."
     return (
         f"The search's choice, network {found.found}, {found.failure} on a new seed{more}: it is not to be trusted as "
-        f"it is. Search again {helps}."
+        f"it is. {again}"
     )
 
 

@@ -34,7 +34,7 @@ def lowers_once(
     def watch(network: NetworkRecord, outcome: TrainingOutcome) -> None:
         if recipes.rates is None or store.lowered:
             return
-        diverged = outcome.status == "failed" and not outcome.out_of_memory
+        diverged = outcome.cause == "diverged"
         if not diverged and not (learns and chance.ended_at(outcome)):
             return
         name = f"network {network.number}" + (f" ({', '.join(network.names)})" if network.names else "")

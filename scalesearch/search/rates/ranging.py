@@ -18,7 +18,7 @@ from scalesearch.analysis.fidelity.rate_grid import CENTRES, ROLES, VALIDATION, 
 from scalesearch.analysis.fidelity.rate_range import CORNERS, MeasuredRates, everything_tried, settled_rates
 from scalesearch.data import Dataset, stratified
 from scalesearch.scaling.coefficients import REFERENCES
-from scalesearch.search.loop import Loop
+from scalesearch.search.loop import Loop, stops_where_nothing_trains
 from scalesearch.search.opened import OpenTrial, TrialSource
 from scalesearch.search.prepare import Prepared, counts_memory, first_seed
 from scalesearch.search.records import Proposed, baseline_record, network_record
@@ -198,11 +198,15 @@ class ShortListener(Silent):
         listener.short_trainings(done, about)
 
     @override
+    def note(self, text: str) -> None:
+        self.listener.note(text)
+
+    @override
     def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         recipe = job.recipe or ProxyRecipe(learning_rate=0.0)
         rate = f"{f'{recipe.optimizer} ' if self.by else ''}{recipe.learning_rate:g}"
         ended = f"accuracy {100 * outcome.accuracy:.1f} %" if outcome.accuracy is not None else "diverged"
-        if outcome.out_of_memory:
+        if outcome.broke:
             ended = outcome.note
         if self.chance.ended_at(outcome):
             ended += ", no better than guessing"
@@ -236,10 +240,12 @@ def measure(
         try:
             usual = usual_trainings(networks, len(contest.optimizers))
             told = ShortListener(listener, chance, _tried(store), usual, by=bool(contest.rival))
+            trains = any(record.stage.purpose == "range" and not record.outcome.broke for record in store.evidence())
+            hopes = stops_where_nothing_trains(store.paths.name, trains=trains)
             while wave := _wave(store, contest, networks, chance):
                 told.about = max(told.about, told.done + len(wave))
                 source = RangeSource(_stages(prepared, store, recipe, networks, wave))
-                loop = Loop(store, executor, told, window=workers + 1, deadline=deadline)
+                loop = Loop(store, executor, told, window=workers + 1, deadline=deadline, watch=hopes)
                 if not loop.run(source):
                     return None
         finally:

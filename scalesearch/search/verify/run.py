@@ -30,7 +30,7 @@ from scalesearch.search.verify.stages import StagePlan, StageSource, total_train
 from scalesearch.study import StudyPaths, StudyStore, load_manifest, locked
 from scalesearch.study.mending import make_whole
 from scalesearch.study.record import NetworkRecord, TrialRecord
-from scalesearch.study.record.evidence import Split
+from scalesearch.study.record.evidence import PURPOSES, Split
 from scalesearch.training.pixels import larger
 from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.inside import WorkerSetup
@@ -44,6 +44,7 @@ def verify(
     workers: int | None = None,
     time_limit: float | None = None,
     skip_bad: bool = False,
+    retry_failed: bool = False,
     listener: Listener | None = None,
     make_executor: MakeExecutor = LocalExecutor,
 ) -> StudyResult:
@@ -54,6 +55,7 @@ def verify(
 
     Args:
         skip_bad: count unreadable test images and go on, also where the study was not told so.
+        retry_failed: make trainings of earlier calls again that broke off; see `search.resume`.
 
     Raises:
         StudyError: there is nothing to compare yet; the data or the baseline has changed.
@@ -79,9 +81,12 @@ def verify(
             )
         prepared = settled(prepared, recipes)
         plans = make_plans(prepared, result, records, ask)
+        listener = listener or Silent()
+        if retry_failed:
+            found = store.ask_again([purpose for purpose in PURPOSES if purpose != "range"])
+            listener.note(f"{found} trainings of verification that broke off are made again")
         sources = [StageSource(store, plan) for plan in plans]
         width = workers or manifest.workers
-        listener = listener or Silent()
         if any(source.missing() for source in sources):
             largest = max(network.spec.resolution_px for plan in plans for network in plan.networks)
             pixels = larger(manifest.pixels, largest, manifest.config.proxy.augmentation)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from scalesearch.study.record.rows import (
+    ERROR,
+    KILLED,
     OUT_OF_MEMORY,
+    TIMEOUT,
+    Cause,
     EpochPoint,
     NetworkRecord,
     Status,
@@ -14,8 +18,12 @@ from scalesearch.study.record.table import COLUMNS, TIME_COLUMNS, Column, to_fra
 
 __all__ = [
     "COLUMNS",
+    "ERROR",
+    "KILLED",
     "OUT_OF_MEMORY",
+    "TIMEOUT",
     "TIME_COLUMNS",
+    "Cause",
     "Column",
     "EpochPoint",
     "NetworkRecord",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -16,8 +16,17 @@ from scalesearch.study.plain import InARow, Number
 
 Status = Literal["complete", "failed", "stopped", "off_budget", "infeasible"]
 
-OUT_OF_MEMORY = "out of memory"
-"""How the note of a training begins that failed for want of memory."""
+OUT_OF_MEMORY: Final = "out of memory"
+ERROR: Final = "error"
+TIMEOUT: Final = "timeout"
+KILLED: Final = "killed"
+"""How the note of a training begins that failed for want of memory, by its network's own code, by taking too long, or
+because its process was taken away again and again."""
+
+Cause = Literal["diverged", "did not learn", "out of memory", "error", "timeout", "killed"]
+"""Why a training failed: the first two are findings about the network and its learning rate, the others are not."""
+
+_BROKE: tuple[Cause, ...] = (OUT_OF_MEMORY, ERROR, TIMEOUT, KILLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +45,7 @@ class TrainingOutcome:
 
     Attributes:
         seed: of initialisation, data order and augmentation.
-        status: `complete`; `failed` when a loss was not finite or memory ran out; `stopped` when a pruner ended it, or
-            spared it.
+        status: `complete`; `failed` for every `Cause`; `stopped` when a pruner ended it, or spared it.
         accuracy: validation accuracy after the last epoch, 0 to 1; None unless complete.
         loss: validation cross-entropy after the last epoch, in nats; None unless complete. The analysis counts a
             training that learned nothing as failed, and keeps its loss.
@@ -67,9 +75,23 @@ class TrainingOutcome:
     eager: str = ""
 
     @property
+    def cause(self) -> Cause | None:
+        """Why it failed; None where it did not."""
+        if self.status != "failed":
+            return None
+        if self.loss is not None:
+            return "did not learn"
+        return next((cause for cause in _BROKE if self.note.startswith(cause)), "diverged")
+
+    @property
     def out_of_memory(self) -> bool:
         """Whether it failed for want of memory."""
-        return self.status == "failed" and self.note.startswith(OUT_OF_MEMORY)
+        return self.cause == OUT_OF_MEMORY
+
+    @property
+    def broke(self) -> bool:
+        """Whether it failed for another reason than what it learned: tried again, it may end well."""
+        return self.cause in _BROKE
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,20 @@ from typing import Any
 
 import torch
 
+from scalesearch.analysis.failed.causes import commonest
 from scalesearch.analysis.full import FullNetwork, FullRow, full_rows
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.data import Dataset, load_dataset
 from scalesearch.data.store import stored_side
 from scalesearch.environment.files import write_atomic
-from scalesearch.errors import StudyError
+from scalesearch.errors import BaseError, StudyError
 from scalesearch.study import StudyPaths, locked
 from scalesearch.study.config import Engine
 from scalesearch.study.config.recipe import cropped
 from scalesearch.study.manifest import Manifest, PixelFacts
 from scalesearch.study.mending import make_whole
+from scalesearch.study.record import TrainingOutcome
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy
@@ -40,7 +42,7 @@ from scalesearch.training.pixels import stored
 from scalesearch.training.proxy import resolve_device
 from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.watch import Listener, Silent, StagesPlan
-from scalesearch.training.workers.base import Executor, Job, JobDone, Setup
+from scalesearch.training.workers.base import Executor, Job, JobDone, Noted, Setup
 from scalesearch.training.workers.flight import Flight
 from scalesearch.training.workers.local import LocalExecutor, default_workers
 
@@ -196,14 +198,14 @@ def _run(
     make_executor: Callable[[Setup, int], Executor],
 ) -> None:
     executor = make_executor(setup, min(workers, len(jobs)))
-    flight = Flight(executor, jobs)
+    flight, broken = Flight(executor, jobs), list[TrainingOutcome]()
     try:
         listener.note("measuring the time of a few steps")
         listener.stages(_announced(setup, jobs, executor, said))
         deadline = time.monotonic() + means.time_limit if means.time_limit else None
         while flight.waiting or flight.flying:
             flight.fill(lambda job: listener.started(job, setup.planned[job.number]))
-            _take_events(flight, listener, setup.planned)
+            broken += _take_events(flight, listener, setup.planned)
             if deadline is not None and time.monotonic() >= deadline:
                 _save_running(flight, listener, setup.planned)
                 listener.note("the time limit was reached; the same command goes on where it stopped")
@@ -213,15 +215,24 @@ def _run(
         raise
     finally:
         executor.stop()
+    if broken:
+        raise BaseError(f"{len(broken)} of {len(jobs)} trainings broke off: {commonest(one.note for one in broken)}")
 
 
-def _take_events(flight: Flight, listener: Listener, planned: Sequence[Planned]) -> None:
+def _take_events(flight: Flight, listener: Listener, planned: Sequence[Planned]) -> list[TrainingOutcome]:
+    """Tell what has happened, and give what broke off: it has left no result, and the same command makes it again."""
+    found = []
     for event in flight.events(POLL_SECONDS):
         if isinstance(event, JobDone):
             if event.outcome.status != "stopped":  # it goes on another time
                 listener.finished(event.job, planned[event.job.number], event.outcome)
+            if event.outcome.broke:
+                found.append(event.outcome)
+        elif isinstance(event, Noted):
+            listener.note(event.text)
         else:
             listener.epoch(event.job, event.point)
+    return found
 
 
 def _save_running(flight: Flight, listener: Listener, planned: Sequence[Planned]) -> None:

@@ -18,8 +18,8 @@ import torch
 from scalesearch.errors import ScaleSearchError
 from scalesearch.training.execution import Execution
 from scalesearch.training.full.team import ALONE, Team, met
-from scalesearch.training.workers.inside import settle_process
 from scalesearch.training.workers.machine import clean_start
+from scalesearch.training.workers.process import settle_process
 
 READY, FAILED, LOST, MEMORY = "ready", "failed", "lost", "memory"
 LEAVE_SECONDS = 10.0

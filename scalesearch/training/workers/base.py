@@ -35,12 +35,14 @@ class Job:
     Attributes:
         number: of the network in the study.
         recipe: by which it is trained; None takes the setup's.
+        limit: seconds after which it is given up; None waits for ever.
     """
 
     number: int
     spec: NetworkSpec
     seed: int
     recipe: ProxyRecipe | None = None
+    limit: float | None = None
 
     @property
     def key(self) -> int:
@@ -58,17 +60,28 @@ class EpochDone:
 
 @dataclass(frozen=True, slots=True)
 class JobDone:
-    """A job has ended, well or with a loss that was not finite."""
+    """A job has ended, well or badly: what a training does wrong is its outcome, and never an error of the executor."""
 
     job: Job
     outcome: TrainingOutcome
 
 
-Event = EpochDone | JobDone
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that a user should know of a job, in a sentence; the job goes on, or is tried again."""
+
+    job: Job
+    text: str
+
+
+Event = EpochDone | JobDone | Noted
 
 
 class Executor(Protocol):
     """Runs jobs somewhere; one training at a time on each worker.
+
+    A worker is lost with what it was doing. What the machine takes away is tried again, and what a training does to its
+    own process is that training's failure (see `losses`): neither ends the others.
 
     Attributes:
         workers: jobs that can run at once.
@@ -83,14 +96,18 @@ class Executor(Protocol):
         """What has happened since the last call; waits up to `timeout` seconds for the first event.
 
         Raises:
-            ScaleSearchError: a worker died or could not work.
+            ScaleSearchError: workers cannot start, or something is wrong that no training has done.
         """
 
     def cancel(self, job: Job) -> None:
         """Ask a running job to end soon: its outcome is then `stopped`. One that has ended is left as it is."""
 
     def training_seconds(self, spec: NetworkSpec) -> float:
-        """Seconds of one whole training of `spec`, estimated from a few steps on every worker at once."""
+        """Seconds of one whole training of `spec`, estimated from a few steps on every worker at once.
+
+        Raises:
+            BaseError: the network does not train.
+        """
 
     def stop(self) -> None:
         """End every worker at once; jobs that were running are lost."""

@@ -1,26 +1,18 @@
-"""The inside of a worker process: splits cached by resolution, one training at a time.
+"""The worker of a study: splits cached by resolution, one training at a time.
 
 This module is the only part of the executors that loads torch, and it does so in the worker.
 """
 
 from __future__ import annotations
 
-import functools
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
 
 from scalesearch.data import Dataset
-from scalesearch.environment.streams import Diagnostics
 from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.spec import NetworkSpec
@@ -57,7 +49,7 @@ def telling_whose(baseline: Baseline, spec: NetworkSpec) -> Iterator[None]:
     except (ScaleSearchError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if _wants_memory(error):
+        if wants_memory(error):
             raise torch.OutOfMemoryError(str(error)) from error
         if isinstance(baseline, ClosedFormBaseline):
             raise
@@ -87,11 +79,11 @@ class WorkerSetup(Setup):
         return ProxyWorker(self)
 
 
-def _wants_memory(error: Exception) -> bool:
+def wants_memory(error: BaseException) -> bool:
     """Whether a device without an error of its own for that has run out of memory: the CPU, MPS, cuBLAS.
 
     Example:
-        >>> [_wants_memory(RuntimeError(f"{text} (x)")) for text in ("DefaultCPUAllocator: can't allocate memory", "x")]
+        >>> [wants_memory(RuntimeError(f"{text} (x)")) for text in ("DefaultCPUAllocator: can't allocate memory", "x")]
         [True, False]
     """
     said = str(error).lower()
@@ -228,55 +220,3 @@ class ProxyWorker(Worker):
                 f"{spec.resolution_px} px, even in parts of batches of {recipe.batch_size}; allowed: a smaller "
                 "--batch-size, fewer --workers, a smaller --budget"
             ) from None
-
-
-_setup: Setup | None = None
-_reports: Any = None
-_cancelled: Any = ()
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def settle_process() -> None:
-    """Make this a process that trains: what ends a study is for the parent to decide, with whom it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    sys.stderr = cast(TextIO, Diagnostics(sys.stderr))
-    sys.stdout = sys.stderr  # stdout is for results; a user's network may print
-
-
-def start(setup: Setup, reports: Any, cancelled: Any) -> None:
-    """Initialise a worker process."""
-    global _setup, _reports, _cancelled
-    settle_process()
-    _setup, _reports, _cancelled = setup, reports, cancelled
-
-
-@functools.cache
-def _current() -> Worker:
-    """Made by the first job: what goes wrong is then that job's error, and not a traceback of the process's start."""
-    if _setup is None:
-        raise RuntimeError("the worker was not started")
-    return _setup.worker()
-
-
-def run_job(job: Job) -> TrainingOutcome:
-    """Train one job in this process and report its epochs."""
-
-    def report(point: EpochPoint) -> None:
-        _reports.put((job, point))
-
-    return _current().run(job, report, lambda: job.key in _cancelled)
-
-
-def run_estimate(spec: NetworkSpec) -> float:
-    """Estimate one training in this process."""
-    return _current().estimate(spec)

@@ -1,36 +1,50 @@
-"""Local processes: one single-threaded process a core, which measured faster than threads on small networks."""
+"""Processes of this machine: one single-threaded process a core, which measured faster than threads on small networks.
+
+Each seat has a process of its own, so that one that is lost takes no other's work with it, and another is put in its
+place.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import queue
 import signal
 import statistics
 import threading
+import weakref
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
-from typing import TypeVar
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext
 
 from typing_extensions import override
 
-from scalesearch.errors import ScaleSearchError, StorageError
+from scalesearch.errors import BaseError, ScaleSearchError, StorageError
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.study.record import TrainingOutcome
-from scalesearch.training.workers import inside as worker
-from scalesearch.training.workers.base import EpochDone, Event, Executor, Job, JobDone, Setup
+from scalesearch.study.record import EpochPoint, TrainingOutcome
+from scalesearch.training.workers import process
+from scalesearch.training.workers.base import EpochDone, Event, Executor, Job, JobDone, Noted, Setup
+from scalesearch.training.workers.losses import (
+    TRIES,
+    Losses,
+    broken,
+    ended_itself,
+    ended_note,
+    late_note,
+    told_end,
+)
 from scalesearch.training.workers.machine import choose_place, clean_start, usable_cores
+from scalesearch.training.workers.process import Answer, RemoteTrace
+from scalesearch.training.workers.seats import KILL_SECONDS, NOBODY, Context, Seat, end_all
 
-T = TypeVar("T")
 ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Signals that end a study, where the system has them: the last is that of a terminal that was closed."""
 
 HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[int]()
 
-NOBODY = -1
-"""No job has this number."""
+ESTIMATE_SECONDS = 1800.0
+"""A few steps of a network that take longer will never end."""
 
 
 def default_workers(device: str) -> int:
@@ -38,7 +52,7 @@ def default_workers(device: str) -> int:
     return 1 if device != "cpu" else usable_cores()
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def _context() -> Context:
     """Where processes come from: where it exists, a server that has loaded torch once, so that they share its memory.
 
     The server only imports; forking a process that has run torch's threads or CUDA would not be safe.
@@ -46,7 +60,7 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([worker.__name__, "scalesearch.training.proxy", "torch._dynamo"])
+    context.set_forkserver_preload([process.__name__, "scalesearch.training.proxy", "torch._dynamo"])
     _start_server()
     return context
 
@@ -91,85 +105,192 @@ def _interrupts_held() -> Iterator[None]:
 
 
 class LocalExecutor(Executor):
-    """A pool of processes of their own, each with its own copy of the data."""
+    """Seats on this machine, each with a process and a copy of the data of its own."""
 
     def __init__(self, setup: Setup, workers: int) -> None:
-        context = _context()
+        self._context = _context()
         self.workers = workers
         try:
-            self._reports = context.Queue()
+            # No lock: one process writes, and a number that is read too late costs a few steps.
+            cancelled = self._context.Array("q", [NOBODY] * workers, lock=False)
         except OSError as error:
-            raise StorageError(
-                f"cannot start worker processes: {error.strerror or error}; they need a shared memory that can be "
-                "written (on Linux /dev/shm)"
-            ) from error
-        # No lock: one process writes, and a number that is read too late costs a few steps.
-        self._cancelled = context.Array("q", [NOBODY] * 4 * workers, lock=False)
-        self._cancellations = 0
-        self._pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=worker.start, initargs=(setup, self._reports, self._cancelled)
-        )
-        self._running: dict[Future[TrainingOutcome], Job] = {}
+            raise _cannot_start(error) from error
+        self._seats = [Seat(number, setup, self._context, cancelled) for number in range(workers)]
+        self._waiting: deque[Job] = deque()
+        self._cancelled: set[Job] = set()
         self._told: dict[Job, int] = {}
+        self._losses = Losses()
+        self._stillborn = 0
+        self._happened: list[Event] = []
+        self._estimates: list[float] = []
+        weakref.finalize(self, end_all, self._seats)  # of a driver that ends without `stop`, which would wait for them
 
     @override
     def submit(self, job: Job) -> None:
-        with _interrupts_held():
-            self._running[self._pool.submit(worker.run_job, job)] = job
+        self._waiting.append(job)
+        self._place()
 
     @override
     def cancel(self, job: Job) -> None:
-        self._cancelled[self._cancellations % len(self._cancelled)] = job.key
-        self._cancellations += 1
-
-    def _epochs(self) -> list[EpochDone]:
-        found: list[EpochDone] = []
-        while True:
-            try:
-                found.append(EpochDone(*self._reports.get_nowait()))
-            except queue.Empty:
-                return found
+        self._cancelled.add(job)
+        for seat in self._seats:
+            if seat.work == job:
+                seat.cancelled[seat.number] = job.key
 
     @override
     def events(self, timeout: float) -> list[Event]:
-        done, _ = wait(self._running, timeout=timeout, return_when=FIRST_COMPLETED)
-        running = set(self._running.values())
-        found: list[Event] = []
-        for event in self._epochs():
-            if event.job in running:  # the others were told with the end of their job
-                self._told[event.job] = event.point.epoch
-                found.append(event)
-        for future in done:
-            job, outcome = self._running.pop(future), _result(future)
-            # A result can overtake the reports of its last epochs, which go through another pipe.
-            told = self._told.pop(job, 0)
-            found += [EpochDone(job, point) for point in outcome.curve if point.epoch > told]
-            found.append(JobDone(job, outcome))
+        self._listen(timeout)
+        self._place()
+        found, self._happened = self._happened, []
         return found
 
     @override
     def training_seconds(self, spec: NetworkSpec) -> float:
-        with _interrupts_held():
-            futures = [self._pool.submit(worker.run_estimate, spec) for _ in range(self.workers)]
-        return statistics.fmean(_result(future) for future in futures)
+        self._estimates, left = [], (TRIES - 1) * self.workers
+        try:
+            for seat in self._seats:
+                self._time(seat, spec)
+            while len(self._estimates) < self.workers:
+                self._listen(1.0)
+                for seat in self._seats:
+                    if seat.process is None:
+                        left -= 1
+                        if left < 0:
+                            raise _always_killed(spec)
+                        self._time(seat, spec)
+        finally:
+            for seat in self._seats:
+                if seat.work is not None:  # an error came before its answer
+                    _put_away(seat)
+        return statistics.fmean(self._estimates)
+
+    def _time(self, seat: Seat, spec: NetworkSpec) -> None:
+        self._begin(seat)
+        seat.give(spec)
 
     @override
     def stop(self) -> None:
-        own = list((self._pool._processes or {}).values())  # not active_children: the caller may have others
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in own:
-            process.terminate()
-        for process in own:
-            process.join(timeout=5)
-        self._reports.close()
-        self._reports.join_thread()
+        end_all(self._seats)
+
+    def _begin(self, seat: Seat) -> None:
+        """Have a process on a seat."""
+        if seat.process is None:
+            try:
+                with _interrupts_held():
+                    if isinstance(self._context, ForkServerContext):
+                        _start_server()  # it may have been killed
+                    seat.start()
+            except OSError as error:
+                raise _cannot_start(error) from error
+
+    def _place(self) -> None:
+        """Give waiting jobs to seats that are free."""
+        for seat in self._seats:
+            if self._waiting and seat.work is None:
+                self._begin(seat)
+                job = self._waiting.popleft()
+                seat.give(job, cancelled=job in self._cancelled)
+
+    def _listen(self, timeout: float) -> None:
+        """Wait for the first thing that happens on any seat, and take in all that has."""
+        wait([one for seat in self._seats for one in seat.waits_on()], timeout)
+        for seat in self._seats:
+            if seat.process is not None:
+                self._look(seat)
+
+    def _look(self, seat: Seat) -> None:
+        end = seat.end()  # before its last words are read: what is said after that is for the next time
+        for message in seat.take():
+            if isinstance(message, EpochPoint) and isinstance(seat.work, Job):
+                seat.curve.append(message)
+                if message.epoch > self._told.get(seat.work, 0):  # a training that is tried again tells no epoch twice
+                    self._told[seat.work] = message.epoch
+                    self._happened.append(EpochDone(seat.work, message))
+            elif isinstance(message, Answer):
+                self._answered(seat, message)
+        if seat.ready:
+            self._stillborn = 0
+        if seat.deaf and end is None:
+            end = seat.hang_up()
+        if seat.process is not None and end is not None:
+            self._ended(seat, end)
+        elif seat.work is not None and seat.ready:
+            self._check_time(seat)
+
+    def _answered(self, seat: Seat, answer: Answer) -> None:
+        work, seat.work = seat.work, None
+        if answer.spent:
+            _put_away(seat)
+        if isinstance(answer.value, Exception):
+            raise answer.value from RemoteTrace(answer.trace)
+        if isinstance(work, Job) and isinstance(answer.value, TrainingOutcome):
+            self._finish(work, answer.value)
+        elif isinstance(answer.value, float):
+            self._estimates.append(answer.value)
+
+    def _finish(self, job: Job, outcome: TrainingOutcome) -> None:
+        self._losses.forget(job)
+        self._told.pop(job, None)
+        self._cancelled.discard(job)
+        self._happened.append(JobDone(job, outcome))
+
+    def _ended(self, seat: Seat, exit_code: int) -> None:
+        """A process is gone that should not be: decide what that says of its work."""
+        work, ready, seconds, curve, how = seat.work, seat.ready, seat.seconds, seat.curve, told_end(exit_code)
+        _put_away(seat)
+        if not ready:
+            self._never_began(work, how)
+        elif isinstance(work, Job):
+            note = ended_note(exit_code) if ended_itself(exit_code) else self._losses.lose(work, how)
+            if note:
+                self._finish(work, broken(work.seed, seconds, curve, note))
+            else:
+                self._happened.append(Noted(work, self._losses.again(work, how)))
+                self._waiting.appendleft(work)
+        elif work is not None and ended_itself(exit_code):
+            raise BaseError(f"a training at {work.resolution_px} px ends its own process ({how})")
+
+    def _never_began(self, work: process.Request | None, how: str) -> None:
+        """A process ended before it had its setup: that is no job's doing, and may go on for ever."""
+        self._stillborn += 1
+        if self._stillborn >= TRIES:
+            raise ScaleSearchError(
+                f"worker processes end while they start ({how}), {TRIES} times in a row; what was finished is kept, "
+                "try fewer --workers, and see that there is memory for each"
+            )
+        if isinstance(work, Job):
+            self._waiting.appendleft(work)
+
+    def _check_time(self, seat: Seat) -> None:
+        """Give up what takes too long, with its process."""
+        work, seconds, curve = seat.work, seat.seconds, seat.curve
+        limit = work.limit if isinstance(work, Job) else ESTIMATE_SECONDS
+        if work is None or limit is None or seconds <= limit:
+            return
+        _put_away(seat)
+        if isinstance(work, Job):
+            self._finish(work, broken(work.seed, seconds, curve, late_note(limit)))
+        else:
+            raise BaseError(f"a few steps of a training at {work.resolution_px} px had not ended after {limit:g} s")
 
 
-def _result(future: Future[T]) -> T:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise ScaleSearchError(
-            "a training process ended before its time (out of memory, or killed); "
-            "what was finished is kept, try fewer --workers"
-        ) from None
+def _put_away(seat: Seat) -> None:
+    """End what is left of a process; another takes its place when there is work."""
+    if seat.process is not None:
+        seat.process.kill()
+        seat.process.join(KILL_SECONDS)
+    seat.close()
+
+
+def _always_killed(spec: NetworkSpec) -> ScaleSearchError:
+    return ScaleSearchError(
+        f"the processes that time a training at {spec.resolution_px} px are killed again and again; the system kills "
+        "what wants more memory than there is: try fewer --workers"
+    )
+
+
+def _cannot_start(error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot start worker processes: {error.strerror or error}; they need a shared memory that can be written (on "
+        "Linux /dev/shm), and room for more processes"
+    )
