@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +58,18 @@ class OddError(Exception):
         super().__init__(f"{first} and {second}")
 
 
+def replaces_manual_seed() -> None:
+    torch.manual_seed = lambda seed: None  # type: ignore[assignment]
+
+
+def sets_environment() -> None:
+    os.environ["OF_ANOTHER"] = "1"
+
+
+def hooks_all_modules() -> None:
+    torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+
+
 ACTS: dict[str, Callable[[], None]] = {
     "good": lambda: None,
     "segfault": segfault,
@@ -74,6 +88,12 @@ ACTS: dict[str, Callable[[], None]] = {
     "hangs": lambda: time.sleep(HANG),
     "ignores TERM": ignores_term_and_hangs,
     "closes everything": closes_everything,
+    "manual_seed": replaces_manual_seed,
+    "dtype": lambda: torch.set_default_dtype(torch.float64),
+    "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "folder": lambda: os.chdir("/"),
+    "environment": sets_environment,
+    "hooks": hooks_all_modules,
     "DataError": raises(DataError("the data is gone")),
     "MissingExtraError": raises(MissingExtraError("thing", "things", "doing this")),
     "OSError": raises(OSError(5, "Input/output error")),
@@ -105,7 +125,10 @@ class ActingWorker:
         self.setup = setup
 
     def run(self, job: Job, on_epoch: Callable[[EpochPoint], None], should_stop: Callable[[], bool]) -> TrainingOutcome:
-        """Two epochs, and the act between them; the accuracy is drawn by every generator that a network may use."""
+        """Two epochs, and the act between them.
+
+        The accuracy is drawn by every generator that a network may use, and told apart by what the process is like.
+        """
         torch.manual_seed(job.seed)
         on_epoch(EpochPoint(1, 1.0, 1.0, 0.5))
         mark = self.setup.once and self.setup.once / f"{job.number}-{job.seed}"
@@ -115,7 +138,9 @@ class ActingWorker:
             ACTS[NAMES[job.seed]]()
         if should_stop():
             return TrainingOutcome(job.seed, "stopped", None, None, 1.0, (), "then", "stopped early")
-        accuracy = (float(torch.rand(())) + float(np.random.rand())) / 2
+        like = torch.get_num_threads(), str(Path.cwd()), os.environ.get("OF_ANOTHER", "")
+        drawn = torch.rand(()), np.random.rand(), random.random(), zlib.crc32(repr(like).encode()) % 7
+        accuracy = sum(map(float, drawn)) / 10
         curve = (EpochPoint(1, 1.0, 1.0, 0.5), EpochPoint(2, 0.5, 0.5, accuracy))
         on_epoch(curve[1])
         return TrainingOutcome(job.seed, "complete", accuracy, 0.5, 1.0, curve, "then")

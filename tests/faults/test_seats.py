@@ -53,6 +53,32 @@ def test_bad_trainings_fail_alone_with_their_reasons(alone, workers):
     assert not [event for event in events if isinstance(event, Noted)]
 
 
+CHANGES = {
+    "manual_seed": "torch.manual_seed",
+    "dtype": "the default dtype and torch.Storage",
+    "threads": "the number of threads",
+    "folder": "the working directory",
+    "environment": "the variable OF_ANOTHER",
+    "hooks": "hooks of all modules",
+}
+
+
+def test_what_a_training_leaves_in_its_process_reaches_no_other(alone):
+    events = ran(Acting(), 1, GOOD[0], *(job(act, 9 + i) for i, act in enumerate(CHANGES)), GOOD[1], GOOD[2])
+    found = outcomes(events)
+    assert {one: found[one] for one in GOOD} == alone
+    assert all(outcome.status == "complete" for outcome in found.values())
+    assert [event.text for event in events if isinstance(event, Noted)] == [
+        f"network {9 + i}: it has changed {what}; what comes next is trained in a clean process"
+        for i, what in enumerate(CHANGES.values())
+    ]
+
+
+def test_it_is_said_once_of_a_network():
+    events = ran(Acting(), 1, job("folder", 3), job("environment", 3), job("environment", 4))
+    assert [event.job.number for event in events if isinstance(event, Noted)] == [3, 4]
+
+
 @pytest.mark.parametrize("act", ["killed", "terminated", "closes everything"])
 def test_a_training_whose_process_is_lost_is_made_again_and_tells_no_epoch_twice(tmp_path, act, alone):
     lost = job(act)

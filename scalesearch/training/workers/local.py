@@ -120,6 +120,7 @@ class LocalExecutor(Executor):
         self._cancelled: set[Job] = set()
         self._told: dict[Job, int] = {}
         self._losses = Losses()
+        self._changing: set[int] = set()
         self._stillborn = 0
         self._happened: list[Event] = []
         self._estimates: list[float] = []
@@ -223,6 +224,11 @@ class LocalExecutor(Executor):
             _put_away(seat)
         if isinstance(answer.value, Exception):
             raise answer.value from RemoteTrace(answer.trace)
+        if answer.changed and isinstance(work, Job) and work.number not in self._changing:
+            self._changing.add(work.number)
+            self._happened.append(
+                Noted(work, f"network {work.number}: {answer.spent}; what comes next is trained in a clean process")
+            )
         if isinstance(work, Job) and isinstance(answer.value, TrainingOutcome):
             self._finish(work, answer.value)
         elif isinstance(answer.value, float):

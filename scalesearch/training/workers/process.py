@@ -25,6 +25,7 @@ from scalesearch.study.record import OUT_OF_MEMORY, EpochPoint, TrainingOutcome
 from scalesearch.training.workers.base import Job, Setup, Worker
 from scalesearch.training.workers.inside import wants_memory
 from scalesearch.training.workers.losses import broken, error_note
+from scalesearch.training.workers.traces import Traces, listed
 
 Request = Job | NetworkSpec
 """A training, or a network whose training is to be timed."""
@@ -42,11 +43,13 @@ class Answer:
     Attributes:
         value: the outcome of a job, the seconds of an estimate, or what the driver is to raise.
         spent: why the process should do nothing more; empty where it is as good as before.
+        changed: whether that is because the training has changed what others share with it.
         trace: where an error was raised, as text.
     """
 
     value: TrainingOutcome | float | Exception
     spent: str = ""
+    changed: bool = False
     trace: str = ""
 
 
@@ -135,20 +138,28 @@ def _trained(
         trains = worker()
     except Exception as error:
         return _raised(error)
+    before = Traces()
     try:
         _seed(job.seed)
-        return Answer(trains.run(job, told, lambda: cancelled(job)))
+        return _checked(before, trains.run(job, told, lambda: cancelled(job)))
     except BaseError as error:
-        return Answer(failed(error_note(str(error))), _poisoned(error))
+        return _checked(before, failed(error_note(str(error))), _poisoned(error))
     except (ScaleSearchError, OSError) as error:
         return _raised(error)
     except Exception as error:
         said = _in_a_line(error)
         note = f"{OUT_OF_MEMORY}: {said}" if wants_memory(error) else error_note(f"{said}{_where(error)}")
-        return Answer(failed(note), _poisoned(error))
+        return _checked(before, failed(note), _poisoned(error))
     except BaseException as error:
         said = _in_a_line(error)
         return Answer(failed(error_note(said)), f"it raised {said}")
+
+
+def _checked(before: Traces, outcome: TrainingOutcome, spent: str = "") -> Answer:
+    """An outcome, with what the training has left for the next one, which should not have it."""
+    left = before.differences()
+    changed = f"it has changed {listed(left)}" if left else ""
+    return Answer(outcome, changed or spent, changed=bool(left))
 
 
 def _seed(seed: int) -> None:
