@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from scalesearch.analysis.divided import divided_words
+from scalesearch.analysis.engine import NOTHING_SPECIAL, EngineUse, divided_words, engine_use
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.failed.networks import all_lost_advice, lost_headline
 from scalesearch.analysis.fidelity.chance import chance_of, nothing_learned, without_unlearned
@@ -75,6 +75,7 @@ class StudyResult:
 
     Attributes:
         nothing: that most trainings learned nothing, in a sentence; empty where enough did.
+        engine: how trainings used their device.
     """
 
     manifest: Manifest
@@ -87,6 +88,7 @@ class StudyResult:
     complete: bool
     rates: MeasuredRates | None = None
     nothing: str = ""
+    engine: EngineUse = NOTHING_SPECIAL
 
     def recipe_of(self, network: NetworkRecord) -> ProxyRecipe:
         """The recipe that a network is trained by, at the learning rate and by the optimizer that the study settled."""
@@ -241,6 +243,7 @@ def compute_result(
         complete=_complete(manifest, summaries, baseline, endings),
         rates=_rates(manifest, evidence, lowered),
         nothing=nothing,
+        engine=engine_use(manifest, (*outcomes, *(e.outcome for e in evidence if e.outcome))),
     )
 
 

@@ -159,6 +159,7 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
         "latency_batch": manifest.config.latency_batch,
         "memory_is_estimate": manifest.memory_is_estimate,
         "device": manifest.device,
+        "engine": dataclasses.asdict(result.engine),
         "workers": manifest.workers,
         "versions": dict(manifest.versions),
         "host": dict(manifest.host),

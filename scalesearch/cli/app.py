@@ -39,6 +39,9 @@ Resolution = Annotated[
     ),
 ]
 TimeLimit = Annotated[str | None, typer.Option("--time-limit", help="Start no training after e.g. 90s, 15m, 2h.")]
+Compile = Annotated[
+    str | None, typer.Option("--compile", help="Train by torch.compile: off, auto (where it pays) or on [off].")
+]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
 RetryFailed = Annotated[
     bool,

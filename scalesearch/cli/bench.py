@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, Base, Budgets, Data, Resolution, Workers, app, show, show_json
+from scalesearch.cli.app import AsJson, Base, Budgets, Compile, Data, Resolution, Workers, app, show, show_json
 
 
 @app.command()
@@ -17,6 +17,7 @@ def bench(
     resolution: Resolution = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
     workers: Workers = None,
+    compiled: Compile = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure this machine, in about a minute: arithmetic, photographs, training, and the time of a study.
@@ -26,11 +27,12 @@ def bench(
     from scalesearch.report.ahead import render_bench
     from scalesearch.scaling.coefficients import parse_budgets
     from scalesearch.search.bench import bench as measured
-    from scalesearch.study.config import load_definition, option, override
+    from scalesearch.study.config import load_definition, option, override, parse_engine
 
     budgets = tuple(b.text for b in parse_budgets(budget)) if budget is not None else None
     changes = {"base": base, "data": data, "resolution": resolution, "budgets": budgets}
-    config = override(load_definition("default"), spelled=option, **changes, device=device, workers=workers)
+    machine = {"device": device, "workers": workers, "engine": parse_engine(None, compiled)}
+    config = override(load_definition("default"), spelled=option, **changes, **machine)
     found = measured(config).to_dict()
     if as_json:
         show_json(found)

@@ -75,6 +75,7 @@ def preflight_lines(plan: Preflight) -> list[str]:
         f"{data.classes} classes, {pixels}",
         *(f"  {label}: {told}" for label, told in data_told(data)),
         *([f"  pixels: {plan.reads}{_first(plan.decoding_seconds)}"] if plan.reads else []),
+        *([f"  engine: {plan.engine}"] if plan.engine else []),
         *(line for b in plan.budgets for line in (_budget_line(b, plan.currency), *_tolerance_lines(b))),
     ]
     if not any(budget.planned for budget in plan.budgets):

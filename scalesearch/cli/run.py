@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalesearch.cli.app import AsJson, Base, Budgets, Data, Resolution, StudiesDir, TimeLimit, Workers, app
+from scalesearch.cli.app import AsJson, Base, Budgets, Compile, Data, Resolution, StudiesDir, TimeLimit, Workers, app
 from scalesearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def run(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="A switch of memory and speed, e.g. memory=8GB; see docs/engine.md."),
     ] = None,
+    compiled: Compile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
     new: Annotated[bool, typer.Option("--new", help="Start another study, even where one of this kind is.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the study [made from baseline, data and budget].")] = None,
@@ -108,7 +109,7 @@ def run(
         run_study(config, name, studies_dir, as_json, new=new)
 
 
-ELSEWHERE = ("lr", "recipe", "study", "dry_run", "new", "name", "studies_dir", "as_json")
+ELSEWHERE = ("compiled", "lr", "recipe", "study", "dry_run", "new", "name", "studies_dir", "as_json")
 """Options that are not of the definition."""
 
 OF_RECIPE = ("epochs", "optimizer", "batch_size", "augmentation", "weight_decay", "train_images", "val_images")
@@ -135,7 +136,7 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
         values = own.get("proxy", own) if isinstance(own.get("proxy", own), Mapping) else own
         changes |= {f"proxy_{key}": v for key, v in values.items() if changes.get(f"proxy_{key}") is None}
     return changes | {
-        "engine": parse_engine(given["engine"]),
+        "engine": parse_engine(given["engine"], given["compiled"]),
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
         "time_limit": parse_duration(limit) if limit is not None else None,
         "delta": parse_points("--delta", given["delta"]),

@@ -12,6 +12,7 @@ from scalesearch.cli.app import (
     AsJson,
     Base,
     Budgets,
+    Compile,
     Data,
     Resolution,
     RetryFailed,
@@ -47,12 +48,13 @@ def resume(
         bool, typer.Option("--undo-changes", help="First write study.toml as the trainings were made by it.")
     ] = False,
     retry_failed: RetryFailed = False,
+    compiled: Compile = None,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
     """Go on with a study after a stop, to the same total, repeating nothing.
 
-    --budget, --base, --data and --resolution are not needed; when given, they must be the study's own.
+    --budget, --base, --data, --resolution and --compile are not needed; when given, they must be the study's own.
     """
     from scalesearch.cli.run_study import go_on
     from scalesearch.scaling.coefficients import parse_budgets
@@ -66,6 +68,7 @@ def resume(
         "data": data,
         "resolution": resolution,
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
+        "compile": compiled,
     }
     limit = parse_duration(time_limit) if time_limit is not None else None
     if accept_changes and undo_changes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, RetryFailed, StudiesDir, StudyName, TimeLimit, Workers, app
+from scalesearch.cli.app import AsJson, Compile, RetryFailed, StudiesDir, StudyName, TimeLimit, Workers, app
 
 
 @app.command()
@@ -32,6 +32,7 @@ def verify(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = False,
     retry_failed: RetryFailed = False,
     workers: Workers = None,
+    compiled: Compile = None,
     time_limit: TimeLimit = None,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
@@ -39,8 +40,9 @@ def verify(
     """Leaders, references and baseline on new seeds and the test split; transfer to larger phi; proxy fidelity."""
     from scalesearch.cli.run_study import check
     from scalesearch.scaling.questions.family import parse_phis
+    from scalesearch.search.checks import check_same
     from scalesearch.search.verify.plans import VerifyRequest
-    from scalesearch.study import find_study
+    from scalesearch.study import find_study, load_manifest
     from scalesearch.study.config import parse_duration
 
     ask = VerifyRequest(
@@ -54,7 +56,9 @@ def verify(
         longer=longer,
     )
     limit = parse_duration(time_limit) if time_limit is not None else None
+    paths = find_study(study, studies_dir)
+    if compiled is not None:
+        check_same(load_manifest(paths), {"compile": compiled})
     check(
-        find_study(study, studies_dir), ask, as_json, workers=workers, time_limit=limit, skip_bad=skip_bad,
-        retry_failed=retry_failed,
+        paths, ask, as_json, workers=workers, time_limit=limit, skip_bad=skip_bad, retry_failed=retry_failed,
     )  # fmt: skip

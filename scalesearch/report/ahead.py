@@ -88,6 +88,8 @@ def _rates(found: Mapping[str, Any]) -> Iterator[RenderableType]:
             for rate in own:
                 table.add_row(rate["what"], f"{told(rate['value'])} {rate['unit']}")
             yield table
+    for switch, why in found["left_out"]:
+        yield Text(f"{switch} was not timed: {why}", style="dim")
     yield Text(f"a study takes about {duration(found['study_seconds'])} ({found['study']})")
 
 

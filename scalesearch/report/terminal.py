@@ -42,6 +42,8 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
         yield _line("changed", text, "yellow")
     for warning in result.manifest.data.warnings:
         yield _line("data", warning, "yellow")
+    if result.engine.words:
+        yield _line("engine", result.engine.words)
     if result.rates:
         yield _line("learning rate", result.rates.words)
     for budget in result.budgets:

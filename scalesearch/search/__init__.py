@@ -226,7 +226,7 @@ def _train(
     hopes = stops_where_nothing_trains(store.paths.name, trains=trains)
     loop = Loop(
         store, executor, listener, window=_window(manifest), deadline=deadline, recipe_of=recipes.of,
-        watch=both(hopes, watch),
+        watch=both(hopes, watch), together=prepared.engine.reused,
     )  # fmt: skip
     in_time = loop.run(BaselineSource(prepared, store, seeds))
     for space in prepared.budgets:

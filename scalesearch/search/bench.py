@@ -23,9 +23,10 @@ from scalesearch.search.pixels import sampled
 from scalesearch.search.prepare import Prepared, prepare
 from scalesearch.search.saving import MakeExecutor
 from scalesearch.study.config import StudyConfig
-from scalesearch.study.config.engine import Engine, Layout, Precision
+from scalesearch.study.config.engine import Engine, Layout, Precision, Switch
 from scalesearch.study.manifest import host_facts
 from scalesearch.training.batches import Framing
+from scalesearch.training.compiling import compiler_fault
 from scalesearch.training.workers.local import LocalExecutor
 
 LEAST_SECONDS, REPEATS = 0.25, 3
@@ -64,6 +65,7 @@ class Bench:
         processor: as the machine calls it; the accelerator's name where one is used.
         study: the definition that was timed, in words.
         study_seconds: of it on these workers.
+        left_out: switches that were not timed, and why.
     """
 
     device: str
@@ -74,6 +76,7 @@ class Bench:
     study: str
     study_seconds: float
     versions: dict[str, str]
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -90,7 +93,9 @@ def bench(config: StudyConfig, make_executor: MakeExecutor = LocalExecutor) -> B
     device = torch.device(prepared.device)
     with _threads(prepared.setup().threads):
         machine = [*_arithmetic(device), *_data(device)]
-    training = tuple(_training(prepared, make_executor))
+    switches, left_out = switched(prepared.engine, prepared.device), not_timed(prepared.engine, device)
+    switches = {typed: engine for typed, engine in switches.items() if typed not in left_out}
+    training = tuple(_training(prepared, switches, make_executor))
     plan = plan_of(prepared, "bench", make_executor).preflight
     budgets = ", ".join(budget.text for budget in plan.budgets)
     return Bench(
@@ -102,6 +107,7 @@ def bench(config: StudyConfig, make_executor: MakeExecutor = LocalExecutor) -> B
         study=f"{plan.baseline} at {plan.baseline_px} px, {plan.data.spec}, {budgets}: {plan.trainings} trainings",
         study_seconds=plan.estimate_seconds or 0.0,
         versions={"torch": torch.__version__, **({"cuda": torch.version.cuda} if torch.version.cuda else {})},
+        left_out=tuple(left_out.items()),
     )
 
 
@@ -209,7 +215,7 @@ def _batch(split: ReadSplit, kind: str) -> None:
         framing.trained(images, draws, boxes)
 
 
-def _training(prepared: Prepared, make_executor: MakeExecutor) -> Iterator[Rate]:
+def _training(prepared: Prepared, switches: dict[str, Engine], make_executor: MakeExecutor) -> Iterator[Rate]:
     """Images that the workers train on together, each epoch's evaluation included."""
     few, times = sampled(prepared)
     largest = max(prepared.budgets, key=lambda space: space.surface.target)
@@ -217,7 +223,7 @@ def _training(prepared: Prepared, make_executor: MakeExecutor) -> Iterator[Rate]
     if not largest.is_baseline:
         networks[f"the uniform network of {largest.text}"] = largest.candidate(REFERENCES["uniform"]).spec
     images = prepared.recipe.epochs * len(prepared.dataset.train)
-    for switch, engine in {"": prepared.engine, **switched(prepared.engine, prepared.device)}.items():
+    for switch, engine in {"": prepared.engine, **switches}.items():
         executor = make_executor(replace(few.setup(), engine=engine), prepared.workers)
         try:
             for name, spec in networks.items():
@@ -233,7 +239,8 @@ def switched(engine: Engine, device: str) -> dict[str, Engine]:
 
     Example:
         >>> list(switched(Engine(), "cpu")), list(switched(Engine(layout="contiguous", precision="tf32"), "cuda:0"))
-        (['layout=contiguous'], ['layout=channels_last', 'precision=bfloat16', 'precision=float32', 'benchmark=off'])
+        (['layout=contiguous'], ['layout=channels_last', 'precision=bfloat16', 'precision=float32', 'benchmark=off', \
+'graph=on', 'compile=on'])
     """
     rows = engine.layout == "contiguous"
     found = {"layout=channels_last" if rows else "layout=contiguous": replace(engine, layout=LAYOUTS[rows])}
@@ -241,4 +248,22 @@ def switched(engine: Engine, device: str) -> dict[str, Engine]:
         own = "bfloat16" if engine.precision == "auto" else engine.precision
         found |= {f"precision={kind}": replace(engine, precision=kind) for kind in PRECISIONS if kind != own}
         found["benchmark=off" if engine.benchmark else "benchmark=on"] = replace(engine, benchmark=not engine.benchmark)
+        other: Switch = "off" if engine.graph == "on" else "on"
+        found[f"graph={other}"] = replace(engine, graph=other)
+    if device.startswith("cuda") or engine.compile == "on":
+        other = "off" if engine.compile == "on" else "on"
+        found[f"compile={other}"] = replace(engine, compile=other)
+    return found
+
+
+def not_timed(
+    engine: Engine, device: torch.device, fault: Callable[[torch.device], str] = compiler_fault
+) -> dict[str, str]:
+    """The switches that the device has not, or that would take too long, by how they are typed, and why."""
+    found = {} if device.type == "cuda" else {"graph=on": "it needs CUDA"}
+    if engine.compile != "on":
+        if device.type != "cuda":
+            found["compile=on"] = "it takes minutes on a CPU; with --compile on it is timed"
+        elif why := fault(device):
+            found["compile=on"] = why
     return found

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from scalesearch.data import absolute_spec
 from scalesearch.environment.waiting import doing
-from scalesearch.errors import InfeasibleError, StudyError
+from scalesearch.errors import InfeasibleError, StudyError, UsageError
 from scalesearch.networks.base import Baseline, ClosedFormBaseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.user.function import UserBaseline
@@ -22,6 +22,7 @@ from scalesearch.search.prepare import Prepared, data_facts, prepare
 from scalesearch.search.samplers import ADAPTIVE
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.study.config import option
+from scalesearch.study.config.engine import Switch
 from scalesearch.study.manifest import Manifest
 
 DEFAULT_BUDGET = "2x"
@@ -199,8 +200,10 @@ def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
     Raises:
         StudyError: naming each field that differs, with both values.
     """
-    differing = []
+    differing = _compiled_otherwise(manifest, asked.get("compile"))
     for field, given in asked.items():
+        if field == "compile":
+            continue
         kept = (
             manifest.baseline_px if field == "resolution" and manifest.baseline_px else getattr(manifest.config, field)
         )
@@ -211,6 +214,15 @@ def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
         raise StudyError(
             f"study {manifest.study!r} was made otherwise: {'; '.join(differing)}; start a new study for that"
         )
+
+
+def _compiled_otherwise(manifest: Manifest, given: str | None) -> list[str]:
+    """How a study is compiled is settled when it is made: compiled and eager trainings differ in their last digits."""
+    if given is not None and given not in get_args(Switch):
+        raise UsageError(f"--compile is {given!r}; allowed: {', '.join(get_args(Switch))}")
+    if given in (None, manifest.engine.compile, manifest.config.engine.compile):
+        return []
+    return [f"--compile is {manifest.engine.compile}, not {given}"]
 
 
 def _plain(value: Any) -> str:

@@ -31,6 +31,7 @@ class Loop:
         window: trials that are open at once, from the manifest, so that resuming on another machine changes nothing.
         deadline: on the monotonic clock; no training starts after it.
         recipe_of: by which a network is trained that brings no recipe of its own; None takes the executor's.
+        together: see `Flight`.
         watch: called with every outcome, after it was kept; what it raises ends the loop.
     """
 
@@ -43,6 +44,7 @@ class Loop:
         window: int,
         deadline: float | None,
         recipe_of: Callable[[NetworkRecord], ProxyRecipe] | None = None,
+        together: bool = False,
         watch: Watch = lambda network, outcome: None,
     ) -> None:
         self.recipe_of, self.watch = recipe_of, watch
@@ -50,7 +52,7 @@ class Loop:
         self.window, self.deadline = window, deadline
         self._open: list[OpenTrial] = []
         self._owners: dict[Job, OpenTrial] = {}
-        self._jobs = Flight(executor)
+        self._jobs = Flight(executor, together=together)
         self._earlier = Earlier(store)
         self._saved_at = time.monotonic()
 

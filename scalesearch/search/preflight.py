@@ -78,6 +78,7 @@ def preflight(
         short_done=min(short, there.short_trainings),
         reads=reads(manifest),
         rival=prepared.rival,
+        engine="; ".join(text for text in (manifest.engine.told, *manifest.speed.told) if text),
     )
 
 

@@ -35,6 +35,7 @@ from scalesearch.study.manifest import (
     utc_now,
 )
 from scalesearch.study.record import NetworkRecord
+from scalesearch.training.compiling import compiler_fault
 from scalesearch.training.proxy import resolve_device
 from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.speed import Work, settled_speed, time_baseline
@@ -205,7 +206,7 @@ def _engine(
 
     shape = batch_shape(config.proxy.batch_size, task, baseline.spec.resolution_px)
     engine = settled(made.engine if made else config.engine, device, workers, build, shape)
-    engine, speed = settled_speed(engine, device, work, partial(time_baseline, build, shape, device))
+    engine, speed = settled_speed(engine, device, work, partial(time_baseline, build, shape, device), compiler_fault)
     return engine, made.speed if made else speed
 
 

@@ -19,7 +19,7 @@ from scalesearch.networks.placed import in_its_layout, placed
 from scalesearch.study.config.engine import Engine
 from scalesearch.study.manifest import SpeedFacts
 from scalesearch.training import graphs
-from scalesearch.training.compiling import CompiledParts, CompiledSteps, compiler_fault, counted
+from scalesearch.training.compiling import CompiledParts, CompiledSteps, counted
 from scalesearch.training.execution import Execution, set_switches
 from scalesearch.training.graphs import EagerInsteadError, ReplayedSteps, Step
 from scalesearch.training.settling import synchronize
@@ -95,13 +95,13 @@ def settled_speed(
     device: torch.device,
     work: Work,
     timed: Time,
-    fault: Callable[[torch.device], str] = compiler_fault,
+    fault: Callable[[torch.device], str],
 ) -> tuple[Engine, SpeedFacts]:
     """The engine with `graph` and `compile` on or off, and why where they were left open.
 
     Args:
         timed: measures the baseline.
-        fault: see `compiler_fault`.
+        fault: see `compiling.compiler_fault`.
 
     Raises:
         DeviceError: what is to be on cannot be.

@@ -69,6 +69,7 @@ class Preflight:
         done: trainings of the study that are there.
         short_done: short trainings that are there.
         reads: how its photographs are read, in words; empty where images are in memory.
+        engine: how trainings use the device, and why, in words; empty for a plain training on a CPU.
         rival: optimizer that they try beside the one that the layers say; empty for none.
         decoding_seconds: that making their store will take first; 0 where it is there.
     """
@@ -96,6 +97,7 @@ class Preflight:
     reads: str = ""
     decoding_seconds: float = 0.0
     rival: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,10 @@ def measure(
             while wave := _wave(store, contest, networks, chance):
                 told.about = max(told.about, told.done + len(wave))
                 source = RangeSource(_stages(prepared, store, recipe, networks, wave))
-                loop = Loop(store, executor, told, window=workers + 1, deadline=deadline, watch=hopes)
+                loop = Loop(
+                    store, executor, told, window=workers + 1, deadline=deadline, watch=hopes,
+                    together=prepared.engine.reused,
+                )  # fmt: skip
                 if not loop.run(source):
                     return None
         finally:

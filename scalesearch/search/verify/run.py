@@ -157,7 +157,10 @@ def _train(
         try:
             for source in stages:
                 recipe_of = _recipe_of(recipes, source.plan)
-                loop = Loop(store, executor, listener, window=workers + 1, deadline=deadline, recipe_of=recipe_of)
+                loop = Loop(
+                    store, executor, listener, window=workers + 1, deadline=deadline, recipe_of=recipe_of,
+                    together=prepared.engine.reused,
+                )  # fmt: skip
                 if not loop.run(source):
                     listener.note("the time limit was reached; the same command goes on where it stopped")
                     return

@@ -52,8 +52,11 @@ def parse_rate(text: str | None) -> float | None:
     return rate
 
 
-def parse_engine(given: Sequence[str] | None) -> dict[str, str] | None:
+def parse_engine(given: Sequence[str] | None, compiled: str | None = None) -> dict[str, str] | None:
     """Read `key=value` for each switch of `Engine`; None where none is given.
+
+    Args:
+        compiled: the switch that has an option of its own.
 
     Raises:
         UsageError: one is no such pair.
@@ -69,6 +72,8 @@ def parse_engine(given: Sequence[str] | None) -> dict[str, str] | None:
             names = ", ".join(field.name for field in dataclasses.fields(Engine))
             raise UsageError(f"--engine is {text!r}; allowed: KEY=VALUE, the key one of {names}")
         found[name.replace("-", "_")] = value
+    if compiled is not None:
+        found["compile"] = compiled
     return found or None
 
 

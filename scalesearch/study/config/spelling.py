@@ -16,7 +16,7 @@ NO_OPTION = (
 )  # fmt: skip
 """Fields that only a file can give."""
 
-_OTHERWISE = {"budgets": "--budget", "proxy.learning_rate": "--lr"}
+_OTHERWISE = {"budgets": "--budget", "proxy.learning_rate": "--lr", "engine.compile": "--compile"}
 """Options that are not called as their field."""
 
 
@@ -34,7 +34,7 @@ def option(field: str) -> str:
     """
     if field in NO_OPTION:
         return field
-    if field.startswith("engine."):
+    if field.startswith("engine.") and field not in _OTHERWISE:
         return f"--engine {field.removeprefix('engine.')}"
     return _OTHERWISE.get(field) or f"--{field.rpartition('.')[2].replace('_', '-')}"
 

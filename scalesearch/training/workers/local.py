@@ -185,12 +185,13 @@ class LocalExecutor(Executor):
                 raise _cannot_start(error) from error
 
     def _place(self) -> None:
-        """Give waiting jobs to seats that are free."""
-        for seat in self._seats:
-            if self._waiting and seat.work is None:
-                self._begin(seat)
-                job = self._waiting.popleft()
-                seat.give(job, cancelled=job in self._cancelled)
+        """Give waiting jobs to seats that are free, each to one that has just trained its network where there is one."""
+        while self._waiting and (free := [seat for seat in self._seats if seat.work is None]):
+            job = self._waiting[0]
+            seat = next((seat for seat in free if seat.trained == job.number), free[0])
+            self._begin(seat)
+            self._waiting.popleft()
+            seat.give(job, cancelled=job in self._cancelled)
 
     def _listen(self, timeout: float) -> None:
         """Wait for the first thing that happens on any seat, and take in all that has."""

@@ -32,6 +32,7 @@ class Seat:
     Attributes:
         work: what it was given and has not answered.
         curve: epochs of its training so far.
+        trained: number of the network that its process trained last, or trains.
         ready: whether the process has its setup.
         deaf: whether nothing can be said to it, nor by it, any more.
     """
@@ -40,6 +41,7 @@ class Seat:
         self.number, self.setup, self.context, self.cancelled = number, setup, context, cancelled
         self.work: Request | None = None
         self.curve: list[EpochPoint] = []
+        self.trained: int | None = None
         self.ready = self.deaf = False
         self.since = 0.0
         self.process: BaseProcess | None = None
@@ -73,6 +75,7 @@ class Seat:
         """Let it do something; `cancelled` is for a job that should end as soon as it has begun."""
         self.cancelled[self.number] = work.key if cancelled and isinstance(work, Job) else NOBODY
         self.work, self.curve, self.since = work, [], time.monotonic()
+        self.trained = work.number if isinstance(work, Job) else self.trained
         self._send(work)
 
     def take(self) -> list[Message]:
@@ -123,7 +126,7 @@ class Seat:
         if self.process is not None:
             with contextlib.suppress(ValueError):  # one that even now has not ended
                 self.process.close()
-        self.process = self._connection = self.work = None
+        self.process = self._connection = self.work = self.trained = None
 
 
 def _lives(pid: int | None) -> bool:
