@@ -41,6 +41,7 @@ report() {
     part "In a second: the default study" python -m scalesearch bench
     part "In a second: EfficientNet-B0 at 224 px" python -m scalesearch bench --base efficientnet_b0 --resolution 224 --data "npz:$place/images.npz"
     part "A short study" python -m scalesearch run --budget 2x --trials 5 --seeds 1 --epochs 1 --device cuda --name gpu --studies-dir "$place"
+    part "The same study, its steps as CUDA graphs and compiled where that pays" python -m scalesearch run --budget 2x --trials 5 --seeds 1 --epochs 1 --device cuda --engine graph=auto --compile auto --name graphs --studies-dir "$place"
     part "The same study again on the CPU, for its accuracies" python -m scalesearch run --budget 2x --trials 5 --seeds 1 --epochs 1 --device cpu --name cpu --studies-dir "$place"
     return "$failed"
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -16,12 +17,16 @@ from scalesearch.networks.placed import placed
 from scalesearch.search import run
 from scalesearch.study import StudyPaths, StudyStore, load_manifest
 from scalesearch.study.config import Engine, config_from_dict
+from scalesearch.training import graphs
 from scalesearch.training.batches import Batches, Framing
-from scalesearch.training.execution import set_switches
+from scalesearch.training.compiling import compiler_fault
+from scalesearch.training.execution import Execution, set_switches
 from scalesearch.training.full.loop import FullTraining
+from scalesearch.training.graphs import WARM_STEPS, ReplayedSteps
 from scalesearch.training.memory import MOST_EVALUATED
 from scalesearch.training.proxy import StoppedEarly, evaluate, train_proxy
 from scalesearch.training.settling import settled
+from scalesearch.training.speed import Work, settled_speed, time_baseline
 from scalesearch.training.workers.inside import ProxyWorker
 from scalesearch.training.workers.local import LocalExecutor
 
@@ -204,3 +209,94 @@ def test_a_study_runs_and_its_record_says_where(tmp_path):
     finally:
         store.close()
     assert {outcome.status for outcome in outcomes} == {"complete"}
+
+
+def both_ways(recipe, engine, **held):
+    """A short training as ever, and with the switches; in float32, so that they can be held against each other."""
+    plain = Engine(precision="float32", layout="channels_last")
+    given = data(train=300, val=150, device="cuda", **held)
+    set_switches(plain, torch.device("cuda"))
+    found = [
+        train_proxy(micro(), given, recipe, seed=1, execution=Execution(engine=engine(plain, switch)))
+        for switch in ("off", "on")
+    ]
+    set_switches(Engine(), torch.device("cuda"))
+    return found
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.05), ("adamw", 0.005), ("rmsprop", 0.002)])
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.5, "clip_norm": 1.0, "augmentation": "flip+shift"}])
+def test_a_replayed_training_is_the_eager_one_but_for_rounding(optimizer, rate, changes):
+    recipe = replace(RECIPE, epochs=2, optimizer=optimizer, learning_rate=rate, **changes)
+    eager, replayed = both_ways(recipe, lambda engine, switch: replace(engine, graph=switch))
+    assert replayed.eager == ""
+    for one, other in zip(eager.curve, replayed.curve, strict=True):
+        assert other.train_loss == pytest.approx(one.train_loss, rel=LOSS_TOLERANCE)
+        assert other.loss == pytest.approx(one.loss, rel=2 * LOSS_TOLERANCE)
+
+
+def test_each_replay_draws_its_own_dropout():
+    """One mask for ever would be a smaller network, which ends with another loss at once."""
+    steps, seen = [], torch.nn.Dropout(0.5)
+
+    def step(images, labels):
+        steps.append(None)
+        return seen(images).sum()
+
+    replayed = ReplayedSteps(step, seen, graphs.CudaGraph(torch.device("cuda")))
+    images, labels = torch.ones(4, 64, device="cuda"), torch.zeros(4, device="cuda")
+    sums = [replayed(images, labels).item() for _ in range(WARM_STEPS + 20)]
+    assert len(steps) == WARM_STEPS + 1
+    assert len(set(sums[WARM_STEPS:])) > 5
+
+
+def test_batches_in_parts_are_replayed():
+    both = [
+        train_proxy(
+            micro(), data(train=160, device="cuda"), RECIPE, seed=1,
+            execution=Execution(parts=2, engine=Engine(precision="float32", graph=switch)),
+        )
+        for switch in ("off", "on")
+    ]  # fmt: skip
+    assert both[1].eager == ""
+    assert both[1].curve[-1].train_loss == pytest.approx(both[0].curve[-1].train_loss, rel=LOSS_TOLERANCE)
+
+
+class Reading(torch.nn.Module):
+    """Branches on a value that it reads back, which no graph can hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(100, 3)
+
+    def forward(self, x):
+        x = self.layer(x.flatten(1))
+        return x if x.sum().item() > 0 else 2 * x
+
+
+def test_a_network_that_reads_values_back_is_trained_without_and_the_next_one_with():
+    execution = Execution(engine=Engine(graph="on"))
+    refused = train_proxy(Reading, data(device="cuda"), RECIPE, seed=0, execution=execution)
+    assert refused.status == "complete"
+    assert refused.eager.startswith("not replayed: ")
+    assert train_proxy(micro(), data(device="cuda"), RECIPE, seed=0, execution=execution).eager == ""
+
+
+def test_whether_graphs_pay_is_timed_on_the_baseline():
+    device, shape = torch.device("cuda"), (16, 1, 10, 10)
+    timed = partial(time_baseline, micro(), shape, device)
+    engine, facts = settled_speed(Engine(graph="auto"), device, Work(100, 2, 2.0), timed, lambda _: "")
+    assert engine.graph in ("off", "on")
+    assert "one of the baseline takes" in facts.graph
+
+
+@pytest.mark.slow
+def test_a_compiled_training_learns_what_an_eager_one_does():
+    if why := compiler_fault(torch.device("cuda")):
+        pytest.skip(why)
+    eager, compiled = both_ways(RECIPE, lambda engine, switch: replace(engine, compile=switch))
+    assert (compiled.eager, compiled.compiled_graphs > 0) == ("", True)
+    assert compiled.curve[-1].train_loss == pytest.approx(eager.curve[-1].train_loss, rel=LOSS_TOLERANCE)
+    _, replayed = both_ways(RECIPE, lambda engine, switch: replace(engine, compile=switch, graph=switch))
+    assert replayed.eager == ""
+    assert replayed.curve[-1].train_loss == pytest.approx(eager.curve[-1].train_loss, rel=LOSS_TOLERANCE)

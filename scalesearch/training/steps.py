@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,9 +61,11 @@ def make_optimizer(
         captured: whether a graph will hold its steps: the rate is then a tensor on the device, because a number would
             be that of the first step for ever.
     """
-    groups, device = decay_groups(module, weight_decay), next(module.parameters()).device
-    lr: Any = torch.tensor(rate, device=device) if captured else rate
-    on_device = captured and device.type == "cuda"  # where counts of steps are, which a CPU never needs to move
+    groups, lr, on_device = decay_groups(module, weight_decay), cast(Any, rate), False
+    if captured:
+        device = next(module.parameters()).device
+        lr = torch.tensor(rate, device=device)
+        on_device = device.type == "cuda"  # counts of steps are then there too
     found: torch.optim.Optimizer
     if name == "adamw":
         found = torch.optim.AdamW(groups, lr=lr, fused=True, capturable=on_device)

@@ -185,7 +185,7 @@ class LocalExecutor(Executor):
                 raise _cannot_start(error) from error
 
     def _place(self) -> None:
-        """Give waiting jobs to seats that are free, each to one that has just trained its network where there is one."""
+        """Give waiting jobs to seats that are free, each to one that has just trained its network if any has."""
         while self._waiting and (free := [seat for seat in self._seats if seat.work is None]):
             job = self._waiting[0]
             seat = next((seat for seat in free if seat.trained == job.number), free[0])
