@@ -103,13 +103,22 @@ def show_command(study: StudyName, studies_dir: StudiesDir = Path("studies"), as
     from scalesearch.analysis.load import load_result
     from scalesearch.analysis.serialize import result_to_dict
     from scalesearch.report import render_result
-    from scalesearch.study import find_study
+    from scalesearch.report.write import tell_on_stderr
+    from scalesearch.study import find_study, resume_command
+    from scalesearch.study.health import readable
+    from scalesearch.study.tables import spoiled
 
-    result = load_result(find_study(study, studies_dir))
+    paths = find_study(study, studies_dir)
+    result = load_result(paths)
+    content = result_to_dict(result)
     if as_json:
-        show_json(result_to_dict(result))
+        show_json(content)
     else:
         show(render_result(result))
+    if not readable(paths).damage:
+        for path, words in spoiled(paths, content).items():
+            again = resume_command(paths).replace("resume", "report", 1)
+            tell_on_stderr(f"{path.name} of study {paths.name!r} {words}: '{again}' writes it again from the database")
 
 
 @app.command()
@@ -135,14 +144,25 @@ def plot(
 
 
 @app.command()
-def report(study: StudyName, studies_dir: StudiesDir = Path("studies")) -> None:
-    """Write the figures and the HTML report of a study again."""
+def report(
+    study: StudyName,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder [the study's own].")] = None,
+    studies_dir: StudiesDir = Path("studies"),
+) -> None:
+    """Write the figures and the HTML report of a study again, and its tables where they are lost or damaged."""
     from scalesearch.analysis.load import load_result
-    from scalesearch.report.write import write_outputs
-    from scalesearch.study import find_study
+    from scalesearch.analysis.serialize import result_to_dict
+    from scalesearch.report.write import tell_on_stderr, write_outputs
+    from scalesearch.study import StudyPaths, find_study
+    from scalesearch.study.health import readable
+    from scalesearch.study.tables import write_spoiled
 
     paths = find_study(study, studies_dir)
-    for path in write_outputs(load_result(paths), paths):
+    result = load_result(paths)
+    if out is None and not readable(paths).damage:
+        for sentence in write_spoiled(paths, result_to_dict(result)):
+            tell_on_stderr(sentence)
+    for path in write_outputs(result, paths if out is None else StudyPaths(out)):
         sys.stdout.write(f"wrote {path}\n")
 
 

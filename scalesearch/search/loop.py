@@ -160,7 +160,7 @@ class Loop:
 
     def _save_table(self) -> None:
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
-            self.store.write_trials()
+            self.store.write_tables()
             self._saved_at = time.monotonic()
 
 

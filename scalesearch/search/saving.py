@@ -15,10 +15,15 @@ from scalesearch.training.workers.inside import WorkerSetup
 MakeExecutor = Callable[[WorkerSetup, int], Executor]
 
 
+def computed(store: StudyStore, manifest: Manifest) -> StudyResult:
+    """The result of what the database holds; nothing is written."""
+    return compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
+
+
 def save(store: StudyStore, manifest: Manifest) -> StudyResult:
     """Write the tables, `result.json`, and a copy of the database."""
-    store.write_trials()
+    store.write_tables()
     copy_database(store.paths)
-    result = compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
+    result = computed(store, manifest)
     write_result(store.paths, result_to_dict(result))
     return result

@@ -213,14 +213,20 @@ class StudyStore:
             }
         )
 
-    def write_trials(self) -> None:
-        """Write `trials.csv` from the database, `evidence.csv` where something was verified, and `earlier.csv`."""
-        write_atomic(self.paths.trials, to_frame(self.records()).to_csv(index=False))
+    def tables(self) -> dict[Path, str]:
+        """Every table of the study and its content: `trials.csv`, what was verified, what a change has set aside."""
+        found = {self.paths.trials: to_frame(self.records()).to_csv(index=False)}
         if evidence := self.evidence():
-            write_atomic(self.paths.evidence, evidence_frame(evidence).to_csv(index=False))
+            found[self.paths.evidence] = evidence_frame(evidence).to_csv(index=False)
         if self.change:
             earlier = [(change, self.records(change), self.evidence(change)) for change in range(self.change)]
-            write_atomic(self.paths.earlier, earlier_frame(earlier).to_csv(index=False))
+            found[self.paths.earlier] = earlier_frame(earlier).to_csv(index=False)
+        return found
+
+    def write_tables(self) -> None:
+        """Write every table."""
+        for path, text in self.tables().items():
+            write_atomic(path, text)
 
 
 def create_study(paths: StudyPaths, manifest: Manifest) -> None:
@@ -239,6 +245,11 @@ def create_study(paths: StudyPaths, manifest: Manifest) -> None:
         raise
 
 
+def result_text(content: Mapping[str, Any]) -> str:
+    """The text of `result.json`: no NaN, sorted only where order means nothing."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
 def write_result(paths: StudyPaths, content: Mapping[str, Any]) -> None:
-    """Write `result.json`: no NaN, sorted only where order means nothing."""
-    write_atomic(paths.result, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    """Write `result.json`."""
+    write_atomic(paths.result, result_text(content))

@@ -273,7 +273,9 @@ def is_locked(paths: StudyPaths) -> bool:
     lock = FileLock(paths.lock)
     try:
         lock.acquire(timeout=0)
-    except (Timeout, OSError):
+    except Timeout:  # an OSError too
         return True
+    except OSError:  # who cannot write here runs nothing here
+        return False
     lock.release()
     return False

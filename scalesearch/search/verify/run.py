@@ -15,7 +15,7 @@ from scalesearch.search.loop import Loop
 from scalesearch.search.pixels import with_store
 from scalesearch.search.prepare import Prepared, prepare, recall
 from scalesearch.search.rates.ranging import RecipeOf, Recipes, recipes_of, settled
-from scalesearch.search.saving import MakeExecutor, save
+from scalesearch.search.saving import MakeExecutor, computed, save
 from scalesearch.search.verify.plans import (
     VerifyRequest,
     chosen_budgets,
@@ -66,7 +66,7 @@ def verify(
     manifest = load_manifest(paths)
     with locked(paths), contextlib.closing(StudyStore(paths)) as store:
         store.keep_made(manifest)
-        result, records = save(store, manifest), store.records()
+        result, records = computed(store, manifest), store.records()
         chosen_budgets(result, ask.budget)  # before the data is read, which may take long
         config = replace(manifest.config, skip_bad=manifest.config.skip_bad or skip_bad)
         prepared = prepare(config, manifest, with_test=True)
