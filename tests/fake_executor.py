@@ -43,6 +43,7 @@ class World:
     estimate: Callable[[NetworkSpec], float] = lambda spec: 1.0
     rung: Callable[[float, int], float] = lambda accuracy, _: accuracy / 2
     done: list[Job] = field(default_factory=list)
+    limits: list[float | None] = field(default_factory=list)
     setups: list[WorkerSetup] = field(default_factory=list)
 
     def executor(self, setup: WorkerSetup, workers: int) -> FakeExecutor:
@@ -59,6 +60,7 @@ class FakeExecutor:
         self.stopped = False
 
     def submit(self, job: Job) -> None:
+        self.world.limits.append(job.limit)
         assert len(self.running) < self.workers, "more jobs than workers"
         self.running.append(job)
 
@@ -95,7 +97,7 @@ class FakeExecutor:
         assert job in self.running, "only a running job can be cancelled"
         self.cancelled.add(job)
 
-    def training_seconds(self, spec: NetworkSpec) -> float:
+    def training_seconds(self, spec: NetworkSpec, limit: float = 0.0) -> float:
         return self.world.estimate(spec)
 
     def stop(self) -> None:

@@ -43,6 +43,10 @@ Compile = Annotated[
     str | None, typer.Option("--compile", help="Train by torch.compile: off, auto (where it pays) or on [off].")
 ]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
+TrainingTimeout = Annotated[
+    str | None,
+    typer.Option("--training-timeout", help="A training of e.g. 10m fails [20 times the estimate, 5m at least]."),
+]
 RetryFailed = Annotated[
     bool,
     typer.Option("--retry-failed", help="Make trainings again that raised, hung, ran out of memory or were killed."),

@@ -99,7 +99,8 @@ def preflight_lines(plan: Preflight) -> list[str]:
         return [*lines, f"{total} {place}; what is finished is kept"]
     each = f"one takes about {plan.training_seconds:.2g} s"
     how = "as they took so far" if plan.done else "measured"
-    return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, {how})"]
+    given_up = f"; one of more than {duration(plan.limit_seconds)} is given up" if plan.limit_seconds else ""
+    return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, {how}{given_up})"]
 
 
 def _first(seconds: float) -> str:

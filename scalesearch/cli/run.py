@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalesearch.cli.app import AsJson, Base, Budgets, Compile, Data, Resolution, StudiesDir, TimeLimit, Workers, app
+from scalesearch.cli.app import (
+    AsJson,
+    Base,
+    Budgets,
+    Compile,
+    Data,
+    Resolution,
+    StudiesDir,
+    TimeLimit,
+    TrainingTimeout,
+    Workers,
+    app,
+)
 from scalesearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +43,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of the study.")] = None,
     time_limit: TimeLimit = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
+    training_timeout: TrainingTimeout = None,
     workers: Workers = None,
     tolerance: Annotated[float | None, typer.Option(help="Allowed miss of the budget, e.g. 0.02.")] = None,
     cost: Annotated[
@@ -119,10 +132,10 @@ OF_RECIPE = ("epochs", "optimizer", "batch_size", "augmentation", "weight_decay"
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the options change in the definition, for `override`; None where an option was not given."""
     from scalesearch.scaling.coefficients import parse_budgets, parse_limit
-    from scalesearch.study.config import parse_duration, parse_engine, parse_points, parse_rate, read_toml
+    from scalesearch.study.config import duration, parse_engine, parse_points, parse_rate, read_toml
 
     changes = {f"proxy_{key}" if key in OF_RECIPE else key: v for key, v in given.items() if key not in ELSEWHERE}
-    budget, limit = changes.pop("budget"), changes["time_limit"]
+    budget = changes.pop("budget")
     changes["proxy_learning_rate"] = parse_rate(given["lr"])
     if given["tolerance"] == 0:  # in a definition 0 takes what leaves enough networks, as no option does here
         raise UsageError(
@@ -138,7 +151,7 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     return changes | {
         "engine": parse_engine(given["engine"], given["compiled"]),
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
-        "time_limit": parse_duration(limit) if limit is not None else None,
+        **{name: duration(given[name]) for name in ("time_limit", "training_timeout")},
         "delta": parse_points("--delta", given["delta"]),
         "max_params": parse_limit("--max-params", given["max_params"], "count"),
         "max_latency": parse_limit("--max-latency", given["max_latency"], "seconds"),

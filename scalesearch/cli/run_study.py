@@ -124,6 +124,7 @@ def go_on(
     asked: Mapping[str, Any],
     workers: int | None,
     time_limit: float | None,
+    training_timeout: float | None = None,
     accept: bool = False,
     retry_failed: bool = False,
 ) -> None:
@@ -136,6 +137,7 @@ def go_on(
             asked=asked,
             workers=workers,
             time_limit=time_limit,
+            training_timeout=training_timeout,
             accept=accept,
             retry_failed=retry_failed,
             listener=listener,
@@ -152,6 +154,7 @@ def check(
     *,
     workers: int | None,
     time_limit: float | None,
+    training_timeout: float | None,
     skip_bad: bool,
     retry_failed: bool,
 ) -> None:
@@ -164,6 +167,7 @@ def check(
             ask,
             workers=workers,
             time_limit=time_limit,
+            training_timeout=training_timeout,
             skip_bad=skip_bad,
             retry_failed=retry_failed,
             listener=listener,

@@ -19,6 +19,7 @@ from scalesearch.cli.app import (
     StudiesDir,
     StudyName,
     TimeLimit,
+    TrainingTimeout,
     Workers,
     app,
     confirm,
@@ -39,6 +40,7 @@ def resume(
     data: Data = None,
     resolution: Resolution = None,
     time_limit: TimeLimit = None,
+    training_timeout: TrainingTimeout = None,
     workers: Workers = None,
     accept_changes: Annotated[
         bool,
@@ -59,7 +61,7 @@ def resume(
     from scalesearch.cli.run_study import go_on
     from scalesearch.scaling.coefficients import parse_budgets
     from scalesearch.study import find_study
-    from scalesearch.study.config import parse_duration
+    from scalesearch.study.config import duration
     from scalesearch.study.made import undo_edit
 
     paths = find_study(study, studies_dir)
@@ -70,14 +72,14 @@ def resume(
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
         "compile": compiled,
     }
-    limit = parse_duration(time_limit) if time_limit is not None else None
     if accept_changes and undo_changes:
         raise UsageError("--accept-changes and --undo-changes are opposites; give one of them")
     if undo_changes:
         undo_edit(paths)
     go_on(
-        paths, as_json, asked=asked, workers=workers, time_limit=limit, accept=accept_changes, retry_failed=retry_failed
-    )
+        paths, as_json, asked=asked, workers=workers, time_limit=duration(time_limit),
+        training_timeout=duration(training_timeout), accept=accept_changes, retry_failed=retry_failed,
+    )  # fmt: skip
 
 
 @app.command("list")

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, Compile, RetryFailed, StudiesDir, StudyName, TimeLimit, Workers, app
+from scalesearch.cli.app import (
+    AsJson,
+    Compile,
+    RetryFailed,
+    StudiesDir,
+    StudyName,
+    TimeLimit,
+    TrainingTimeout,
+    Workers,
+    app,
+)
 
 
 @app.command()
@@ -34,6 +44,7 @@ def verify(
     workers: Workers = None,
     compiled: Compile = None,
     time_limit: TimeLimit = None,
+    training_timeout: TrainingTimeout = None,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +54,7 @@ def verify(
     from scalesearch.search.checks import check_same
     from scalesearch.search.verify.plans import VerifyRequest
     from scalesearch.study import find_study, load_manifest
-    from scalesearch.study.config import parse_duration
+    from scalesearch.study.config import duration
 
     ask = VerifyRequest(
         budget=budget,
@@ -55,10 +66,10 @@ def verify(
         rates=rates,
         longer=longer,
     )
-    limit = parse_duration(time_limit) if time_limit is not None else None
     paths = find_study(study, studies_dir)
     if compiled is not None:
         check_same(load_manifest(paths), {"compile": compiled})
     check(
-        paths, ask, as_json, workers=workers, time_limit=limit, skip_bad=skip_bad, retry_failed=retry_failed,
+        paths, ask, as_json, workers=workers, time_limit=duration(time_limit),
+        training_timeout=duration(training_timeout), skip_bad=skip_bad, retry_failed=retry_failed,
     )  # fmt: skip

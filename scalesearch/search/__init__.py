@@ -83,7 +83,7 @@ def run(
         listener.note(text)
     manifest = replace(make_manifest(prepared, paths.name, command), pixels=pixel_facts(prepared))
     create_study(paths, manifest)
-    return _search(prepared, manifest, paths, listener, make_executor, new=True)
+    return _search(prepared, manifest, paths, listener, make_executor)
 
 
 def resume(
@@ -92,6 +92,7 @@ def resume(
     asked: Mapping[str, Any] | None = None,
     workers: int | None = None,
     time_limit: float | None = None,
+    training_timeout: float | None = None,
     accept: bool = False,
     retry_failed: bool = False,
     listener: Listener | None = None,
@@ -103,6 +104,7 @@ def resume(
         asked: fields of the definition that must agree with the study's.
         workers: processes of this run; the study's batches stay as they were.
         time_limit: seconds of this run; None takes the study's.
+        training_timeout: seconds that a training of this run may take; None takes the study's.
         accept: go on by `study.toml` as it was edited (see `changed.accepted`), which is refused otherwise.
         retry_failed: make trainings again that broke off: with an error, out of memory, or because they took too long
             or lost their process. One whose loss was not finite is a result.
@@ -124,10 +126,10 @@ def resume(
         paths,
         listener or Silent(),
         make_executor,
-        new=False,
         retry_failed=retry_failed,
         workers=workers,
         time_limit=time_limit,
+        training_timeout=training_timeout,
     )
 
 
@@ -138,10 +140,10 @@ def _search(
     listener: Listener,
     make_executor: MakeExecutor,
     *,
-    new: bool,
     retry_failed: bool = False,
     workers: int | None = None,
     time_limit: float | None = None,
+    training_timeout: float | None = None,
 ) -> StudyResult:
     limit = time_limit or prepared.config.time_limit
     deadline = time.monotonic() + limit if limit else None
@@ -155,19 +157,25 @@ def _search(
         width = workers or manifest.workers
         executor = make_executor(prepared.setup(), width)
         try:
-            if new:
-                listener.note("measuring the time of a few steps")
             there = so_far(prepared, manifest, store)
-            seconds_of = timing(executor, prepared, listener.note) if new else None
-            listener.preflight(preflight(prepared, manifest, seconds_of, there, width))
+            if there.pace is None:
+                listener.note("measuring the time of a few steps")
+            timeout = training_timeout or prepared.config.training_timeout
+            seconds_of = timing(executor, prepared, listener.note, timeout)
+            screen = preflight(prepared, manifest, seconds_of, there, width, timeout)
+            listener.preflight(screen)
             listener.so_far(there.records)
             for text in cautions(prepared):
                 listener.note(text)
-            recipes = measure(prepared, manifest.data, store, listener, make_executor, width, deadline)
+            recipes = measure(
+                prepared, manifest.data, store, listener, make_executor, width, deadline, screen.limit_seconds
+            )
             in_time = recipes is not None
             while recipes is not None:
                 try:
-                    in_time = _train(prepared, manifest, store, executor, listener, deadline, recipes)
+                    in_time = _train(
+                        prepared, manifest, store, executor, listener, deadline, recipes, screen.limit_seconds
+                    )
                     break
                 except Diverged as diverged:
                     listener.note(str(diverged))
@@ -209,6 +217,7 @@ def _train(
     listener: Listener,
     deadline: float | None,
     recipes: Recipes,
+    limit: float | None,
 ) -> bool:
     """Train everything; False when the time was up before the end.
 
@@ -226,7 +235,8 @@ def _train(
     hopes = stops_where_nothing_trains(store.paths.name, trains=trains)
     loop = Loop(
         store, executor, listener, window=_window(manifest), deadline=deadline, recipe_of=recipes.of,
-        watch=both(hopes, watch), together=prepared.engine.reused,
+        together=prepared.engine.reused,
+        limit=lambda network: limit, watch=both(hopes, watch),
     )  # fmt: skip
     in_time = loop.run(BaselineSource(prepared, store, seeds))
     for space in prepared.budgets:

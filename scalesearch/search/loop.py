@@ -32,6 +32,7 @@ class Loop:
         deadline: on the monotonic clock; no training starts after it.
         recipe_of: by which a network is trained that brings no recipe of its own; None takes the executor's.
         together: see `Flight`.
+        limit: seconds after which a training of a network is given up; None waits for ever.
         watch: called with every outcome, after it was kept; what it raises ends the loop.
     """
 
@@ -45,9 +46,10 @@ class Loop:
         deadline: float | None,
         recipe_of: Callable[[NetworkRecord], ProxyRecipe] | None = None,
         together: bool = False,
+        limit: Callable[[NetworkRecord], float | None] = lambda network: None,
         watch: Watch = lambda network, outcome: None,
     ) -> None:
-        self.recipe_of, self.watch = recipe_of, watch
+        self.recipe_of, self.limit, self.watch = recipe_of, limit, watch
         self.store, self.listener = store, listener
         self.window, self.deadline = window, deadline
         self._open: list[OpenTrial] = []
@@ -93,7 +95,7 @@ class Loop:
         self._open.append(opened)
         recipe = opened.recipe or (self.recipe_of(opened.network) if self.recipe_of else None)
         for seed in opened.missing:
-            job = Job(opened.network.number, opened.network.spec, seed, recipe)
+            job = Job(opened.network.number, opened.network.spec, seed, recipe, self.limit(opened.network))
             self._owners[job] = opened
             self._jobs.waiting.append(job)
 

@@ -22,7 +22,8 @@ from scalesearch.search.spaces import BudgetSpace, planned_networks
 from scalesearch.study.config import PER_TRAINING
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.watch import BudgetPlan, Preflight
-from scalesearch.training.workers.base import Executor
+from scalesearch.training.workers.base import ESTIMATE_SECONDS, Executor
+from scalesearch.training.workers.limits import allowed_seconds
 
 NOTHING = SoFar()
 LEAST_GAIN = 1.5
@@ -35,21 +36,25 @@ def preflight(
     seconds_of: Callable[[NetworkSpec], float] | None,
     there: SoFar = NOTHING,
     workers: int = 0,
+    timeout: float = 0.0,
 ) -> Preflight:
     """The plan of a study.
 
     Args:
-        seconds_of: measures one whole training by a few steps of it; None takes the time from what is there.
+        seconds_of: measures one whole training by a few steps of it, where nothing that is there tells its time; None
+            measures nothing.
         there: what the study holds.
         workers: of this run; 0 takes the study's.
+        timeout: seconds that a training of this run may take; 0 takes the study's.
     """
     config = prepared.config
     plans = tuple(_plan(prepared, space) for space in prepared.budgets)
     trainings = config.seeds + sum(plan.trainings for plan in plans)
     largest = max(prepared.budgets, key=lambda space: space.surface.target)
-    seconds = seconds_of(_uniform(largest)) if seconds_of else None
     if there.pace:
-        seconds = there.pace * largest.surface.target
+        seconds: float | None = there.pace * largest.surface.target
+    else:
+        seconds = seconds_of(_uniform(largest)) if seconds_of else None
     short, short_cost = (0, 0.0) if there.rate_known else planned_range(prepared)
     searched, left = _equivalents(prepared, plans), _equivalents(prepared, plans, there)
     ranged = short_cost * prepared.meter.cost(prepared.baseline.spec) / max(plan.target for plan in plans)
@@ -79,26 +84,33 @@ def preflight(
         reads=reads(manifest),
         rival=prepared.rival,
         engine="; ".join(text for text in (manifest.engine.told, *manifest.speed.told) if text),
+        limit_seconds=allowed_seconds(seconds, timeout or config.training_timeout),
     )
 
 
-def timing(executor: Executor, prepared: Prepared, note: Callable[[str], None]) -> Callable[[NetworkSpec], float]:
+def timing(
+    executor: Executor, prepared: Prepared, note: Callable[[str], None], given: float = 0.0
+) -> Callable[[NetworkSpec], float]:
     """What measures the seconds of a training.
 
     Where the network that is measured breaks off, as some of a study may, the time is the baseline's, by cost.
+
+    Args:
+        given: seconds that a training may take, and so these steps; 0 where a user says nothing.
 
     Raises:
         BaseError: by the function: the baseline itself does not train.
     """
     cost, own = prepared.meter.cost, prepared.baseline.spec
+    limit = min(given or ESTIMATE_SECONDS, ESTIMATE_SECONDS)
 
     def seconds(spec: NetworkSpec) -> float:
         try:
-            return executor.training_seconds(spec)
+            return executor.training_seconds(spec, limit)
         except BaseError as error:
             if spec == own:
                 raise
-            there = executor.training_seconds(own)
+            there = executor.training_seconds(own, limit)
             note(f"the network whose training is timed breaks off: {error}; the time is the baseline's, by cost")
             return there * cost(spec) / cost(own)
 

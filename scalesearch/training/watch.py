@@ -72,6 +72,7 @@ class Preflight:
         engine: how trainings use the device, and why, in words; empty for a plain training on a CPU.
         rival: optimizer that they try beside the one that the layers say; empty for none.
         decoding_seconds: that making their store will take first; 0 where it is there.
+        limit_seconds: that a training may take before it is given up; None where it may take for ever.
     """
 
     study: str
@@ -98,6 +99,7 @@ class Preflight:
     decoding_seconds: float = 0.0
     rival: str = ""
     engine: str = ""
+    limit_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from test_search import definition as usual
 from test_search import table
 
 from scalesearch.analysis.untrained import untrained
+from scalesearch.cli.progress import preflight_lines
 from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.scaling.cost import closed_form
 from scalesearch.search import Silent, records, resume, run
@@ -16,6 +17,7 @@ from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, StudyStore
 from scalesearch.training.workers.base import Job
+from scalesearch.training.workers.limits import allowed_seconds
 
 SEGFAULT, HUNG = "error: its process ended itself (SIGSEGV)", "timeout: it had not ended after 9 s (--training-timeout)"
 
@@ -196,3 +198,23 @@ def test_verification_takes_it_as_a_row_and_makes_it_again(tmp_path):
     store = StudyStore(paths)
     assert all(record.outcome.status == "complete" for record in store.evidence())
     store.close()
+
+
+@pytest.mark.parametrize(("given", "limit"), [(0.0, 300.0), (7.0, 7.0)])
+def test_trainings_are_given_up_after_a_multiple_of_the_estimate_or_what_was_said(tmp_path, given, limit):
+    world, heard, paths = World(stop_after=3), Heard(), StudyPaths(tmp_path / "s")
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            definition(training_timeout=given), StudyPaths(tmp_path / "s"), make_executor=world.executor, listener=heard
+        )
+    assert set(world.limits) == {limit}
+    assert any("is given up" in line for line in preflight_lines(heard.plans[0]))
+    again = World(stop_after=0)
+    with pytest.raises(KeyboardInterrupt):
+        resume(paths, training_timeout=9.0, make_executor=again.executor)
+    assert set(again.limits) == {9.0}
+
+
+def test_the_limit_of_a_longer_training_follows_its_cost():
+    assert [allowed_seconds(estimate) for estimate in (1.0, 15.0, 16.0)] == [300.0, 300.0, 320.0]
+    assert allowed_seconds(1000.0, 2.5) == 2.5

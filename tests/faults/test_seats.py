@@ -182,6 +182,14 @@ def test_an_estimate_says_what_is_wrong_and_the_next_one_works(tmp_path, act, sa
         assert executor.training_seconds(SPEC) == 2.0
 
 
+def test_an_estimate_that_hangs_is_given_up():
+    with (
+        executor_of(Acting(None, "hangs"), 1) as executor,
+        pytest.raises(BaseError, match=r"had not ended after 0\.3 s"),
+    ):
+        executor.training_seconds(SPEC, 0.3)
+
+
 def test_an_estimate_whose_process_is_killed_is_made_again(tmp_path):
     with executor_of(Acting(tmp_path, "killed"), 2) as executor:
         assert executor.training_seconds(SPEC) == 2.0

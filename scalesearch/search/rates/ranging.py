@@ -227,6 +227,7 @@ def measure(
     make_executor: MakeExecutor,
     workers: int,
     deadline: float | None,
+    limit: float | None = None,
 ) -> Recipes | None:
     """The recipes of the study, after the short trainings that they take; None when the time was up before."""
     if prepared.recipe.learning_rate:
@@ -247,7 +248,7 @@ def measure(
                 source = RangeSource(_stages(prepared, store, recipe, networks, wave))
                 loop = Loop(
                     store, executor, told, window=workers + 1, deadline=deadline, watch=hopes,
-                    together=prepared.engine.reused,
+                    together=prepared.engine.reused, limit=lambda _: limit,
                 )  # fmt: skip
                 if not loop.run(source):
                     return None

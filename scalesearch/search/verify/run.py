@@ -6,7 +6,8 @@ import contextlib
 import itertools
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StorageError, StudyError
@@ -34,6 +35,7 @@ from scalesearch.study.record.evidence import PURPOSES, Split
 from scalesearch.training.pixels import larger
 from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.inside import WorkerSetup
+from scalesearch.training.workers.limits import allowed_seconds
 from scalesearch.training.workers.local import LocalExecutor
 
 
@@ -43,6 +45,7 @@ def verify(
     *,
     workers: int | None = None,
     time_limit: float | None = None,
+    training_timeout: float | None = None,
     skip_bad: bool = False,
     retry_failed: bool = False,
     listener: Listener | None = None,
@@ -54,6 +57,7 @@ def verify(
     more seeds adds them.
 
     Args:
+        training_timeout: seconds that a training of this call may take; None takes the study's.
         skip_bad: count unreadable test images and go on, also where the study was not told so.
         retry_failed: make trainings of earlier calls again that broke off; see `search.resume`.
 
@@ -91,10 +95,13 @@ def verify(
             largest = max(network.spec.resolution_px for plan in plans for network in plan.networks)
             pixels = larger(manifest.pixels, largest, manifest.config.proxy.augmentation)
             prepared = with_store(prepared, pixels, listener)
-        listener.stages(_announce(prepared, result, records, sources, width))
+        pace = _pace(records)
+        listener.stages(_announce(prepared, result, pace, sources, width))
+        timeout = training_timeout or config.training_timeout
+        limits = TrainingLimits(pace / prepared.config.proxy.epochs, timeout)
         deadline = time.monotonic() + time_limit if time_limit else None
         try:
-            _train(prepared, store, sources, listener, make_executor, width, deadline, recipes)
+            _train(prepared, store, sources, listener, make_executor, width, deadline, recipes, limits)
         except BaseException:
             with contextlib.suppress(StorageError):
                 save(store, manifest)
@@ -147,6 +154,7 @@ def _train(
     workers: int,
     deadline: float | None,
     recipes: Recipes,
+    limits: TrainingLimits,
 ) -> None:
     """Stage by stage; workers are made anew only where recipe or images change."""
     for _, group in itertools.groupby(sources, key=lambda s: (s.plan.recipe, s.plan.stage.split)):
@@ -160,6 +168,7 @@ def _train(
                 loop = Loop(
                     store, executor, listener, window=workers + 1, deadline=deadline, recipe_of=recipe_of,
                     together=prepared.engine.reused,
+                    limit=partial(limits.of, source.plan),
                 )  # fmt: skip
                 if not loop.run(source):
                     listener.note("the time limit was reached; the same command goes on where it stopped")
@@ -168,16 +177,37 @@ def _train(
             executor.stop()
 
 
+def _pace(records: Iterable[TrialRecord]) -> float:
+    """Seconds of a training of the search over the cost of its network."""
+    per_cost = [r.outcome.seconds / r.network.cost for r in records if r.outcome and r.outcome.status == "complete"]
+    return sum(per_cost) / len(per_cost)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLimits:
+    """What trainings may take.
+
+    Attributes:
+        pace: seconds of an epoch over the cost of its network.
+        given: seconds of each training; 0 where a user says nothing.
+    """
+
+    pace: float
+    given: float
+
+    def of(self, plan: StagePlan, network: NetworkRecord) -> float | None:
+        """The seconds of a training of a stage."""
+        return allowed_seconds(self.pace * network.cost * plan.recipe.epochs, self.given)
+
+
 def _announce(
     prepared: Prepared,
     result: StudyResult,
-    records: Iterable[TrialRecord],
+    pace: float,
     sources: list[StageSource],
     workers: int,
 ) -> StagesPlan:
     """What is about to be trained; the time is taken from the trainings of the search, as proportional to cost."""
-    per_cost = [r.outcome.seconds / r.network.cost for r in records if r.outcome and r.outcome.status == "complete"]
-    pace = sum(per_cost) / len(per_cost)
     epochs = prepared.config.proxy.epochs
     seconds = sum(
         pace * network.cost * source.plan.recipe.epochs / epochs

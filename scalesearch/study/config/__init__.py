@@ -20,7 +20,14 @@ from scalesearch.study.config.files import (
     load_definition,
     read_toml,
 )
-from scalesearch.study.config.parse import check_study_name, parse_duration, parse_engine, parse_points, parse_rate
+from scalesearch.study.config.parse import (
+    check_study_name,
+    duration,
+    parse_duration,
+    parse_engine,
+    parse_points,
+    parse_rate,
+)
 from scalesearch.study.config.recipe import Augmentation, Optimizer, ProxyRecipe
 from scalesearch.study.config.spelling import option
 
@@ -39,6 +46,7 @@ __all__ = [
     "definition_path",
     "definitions",
     "dump_toml",
+    "duration",
     "load_config",
     "load_definition",
     "option",

@@ -58,6 +58,7 @@ class StudyConfig:
         workers: processes; 0 takes one a core on CPU and one on a GPU.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         time_limit: seconds after which no new training starts; 0 has no limit.
+        training_timeout: seconds after which a training that has not ended fails; 0 takes a multiple of the estimate.
         skip_bad: count unreadable images and go on.
         max_pixels: image files with more pixels are refused; 0 takes the default limit.
         seed_split: of the splits that are set aside and of stratified subsets.
@@ -89,6 +90,7 @@ class StudyConfig:
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     device: str = "auto"
     time_limit: Annotated[float, Field(ge=0)] = 0.0
+    training_timeout: Annotated[float, Field(ge=0)] = 0.0
     skip_bad: bool = False
     max_pixels: Annotated[int, Field(ge=0)] = 0
     seed_split: Annotated[int, Field(ge=0, lt=2**31)] = 0

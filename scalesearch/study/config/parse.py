@@ -98,6 +98,15 @@ def parse_points(option: str, text: str | None) -> float | None:
     return points / 100
 
 
+def duration(text: str | None) -> float | None:
+    """Seconds of an option that may not be given; None where it is not.
+
+    Raises:
+        UsageError: as `parse_duration` says.
+    """
+    return None if text is None else parse_duration(text)
+
+
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as `90`, `90s`, `15m`, `1h30m`.
 

@@ -10,6 +10,9 @@ from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 
+ESTIMATE_SECONDS = 1800.0
+"""A few steps of a network that take longer will never end."""
+
 
 class Worker(Protocol):
     """What works inside a process, one training at a time."""
@@ -102,8 +105,11 @@ class Executor(Protocol):
     def cancel(self, job: Job) -> None:
         """Ask a running job to end soon: its outcome is then `stopped`. One that has ended is left as it is."""
 
-    def training_seconds(self, spec: NetworkSpec) -> float:
+    def training_seconds(self, spec: NetworkSpec, limit: float = ESTIMATE_SECONDS) -> float:
         """Seconds of one whole training of `spec`, estimated from a few steps on every worker at once.
+
+        Args:
+            limit: seconds after which these steps are given up.
 
         Raises:
             BaseError: the network does not train.

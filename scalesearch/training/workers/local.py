@@ -24,7 +24,7 @@ from scalesearch.errors import BaseError, ScaleSearchError, StorageError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.workers import process
-from scalesearch.training.workers.base import EpochDone, Event, Executor, Job, JobDone, Noted, Setup
+from scalesearch.training.workers.base import ESTIMATE_SECONDS, EpochDone, Event, Executor, Job, JobDone, Noted, Setup
 from scalesearch.training.workers.losses import (
     TRIES,
     Losses,
@@ -42,9 +42,6 @@ ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if h
 """Signals that end a study, where the system has them: the last is that of a terminal that was closed."""
 
 HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[int]()
-
-ESTIMATE_SECONDS = 1800.0
-"""A few steps of a network that take longer will never end."""
 
 
 def default_workers(device: str) -> int:
@@ -124,6 +121,7 @@ class LocalExecutor(Executor):
         self._stillborn = 0
         self._happened: list[Event] = []
         self._estimates: list[float] = []
+        self._patience = ESTIMATE_SECONDS
         weakref.finalize(self, end_all, self._seats)  # of a driver that ends without `stop`, which would wait for them
 
     @override
@@ -146,8 +144,8 @@ class LocalExecutor(Executor):
         return found
 
     @override
-    def training_seconds(self, spec: NetworkSpec) -> float:
-        self._estimates, left = [], (TRIES - 1) * self.workers
+    def training_seconds(self, spec: NetworkSpec, limit: float = ESTIMATE_SECONDS) -> float:
+        self._estimates, self._patience, left = [], limit, (TRIES - 1) * self.workers
         try:
             for seat in self._seats:
                 self._time(seat, spec)
@@ -271,7 +269,7 @@ class LocalExecutor(Executor):
     def _check_time(self, seat: Seat) -> None:
         """Give up what takes too long, with its process."""
         work, seconds, curve = seat.work, seat.seconds, seat.curve
-        limit = work.limit if isinstance(work, Job) else ESTIMATE_SECONDS
+        limit = work.limit if isinstance(work, Job) else self._patience
         if work is None or limit is None or seconds <= limit:
             return
         _put_away(seat)
