@@ -1,4 +1,4 @@
-"""The optimizer, measured where it and the learning rate are left open: the rule, and a study that goes through it."""
+"""Another optimizer, tried where nothing is learned by that of the layers: the rule, and a study that does so."""
 
 from __future__ import annotations
 
@@ -82,14 +82,33 @@ def test_corners_do_not_speak_for_an_optimizer():
 
 def test_where_one_optimizer_is_given_nothing_else_is_tried():
     assert chosen_optimizer(Contest("adamw"), {"adamw": rows((0.4, 0.5, 0.4))}, MANY) is None
+    assert chosen_optimizer(BOTH, {"sgd": rows((0.4, 0.5, 0.4)), "adamw": []}, MANY) is None
     assert next_trainings(Contest("sgd"), {"sgd": []}, ROLES, MANY) == [("sgd", "baseline", s) for s in (-1, 0, 1)]
 
 
-def test_both_grids_on_the_baseline_and_corners_by_the_chosen_one_only():
-    three = (-1, 0, 1)
+THREE = (-1, 0, 1)
+
+
+@pytest.mark.parametrize("sgd", [(0.3, 0.33, 0.3), (0.1, 0.13, 0.1), (None, 0.3, None)])
+def test_where_the_baseline_learns_by_what_the_layers_say_nothing_else_is_tried(sgd):
+    """Short trainings flatter AdamW: where both learn they do not tell (benchmarks/optimizers.md)."""
+    corners = next_trainings(BOTH, {"sgd": rows(sgd), "adamw": []}, ROLES, TWO_THOUSAND)
+    assert corners == [("sgd", role, step) for role in ("deepest", "widest") for step in THREE]
+
+
+@pytest.mark.parametrize("sgd", [(None,) * 7, (0.1, 0.12, 0.1), (0.08, 0.09, None)])
+def test_where_it_learns_nothing_the_other_is_tried_on_the_baseline(sgd):
+    lowest = -5 if len(sgd) > 3 else -1
+    tried = {"sgd": [Tried("baseline", step, found) for step, found in enumerate(sgd, start=lowest)]}
+    assert next_trainings(BOTH, {**tried, "adamw": []}, ROLES, TWO_THOUSAND) == [
+        ("adamw", "baseline", step) for step in THREE
+    ]
+
+
+def test_one_optimizer_after_the_other_and_corners_by_the_chosen_one_only():
     first = next_trainings(BOTH, {"sgd": [], "adamw": []}, ROLES, MANY)
-    assert first == [(name, "baseline", step) for name in ("sgd", "adamw") for step in three]
-    tried = {"sgd": rows((0.3, 0.33, 0.3)), "adamw": rows((0.3, 0.4, 0.5))}  # adamw's best is at an end
+    assert first == [("sgd", "baseline", step) for step in THREE]
+    tried = {"sgd": rows((0.1, 0.11, 0.1)), "adamw": rows((0.3, 0.4, 0.5))}  # adamw's best is at an end
     assert next_trainings(BOTH, tried, ROLES, MANY) == [("adamw", "baseline", 2)]
     tried["adamw"] += [Tried("baseline", 2, 0.45)]
     corners = next_trainings(BOTH, tried, ROLES, MANY)
@@ -117,7 +136,7 @@ def test_one_rate_by_two_optimizers_is_two_trainings():
     assert measured.best == dict.fromkeys(ROLES, 0.002)
     assert [t.accuracy for t in measured.choice.tried["adamw"]] == [0.3, 0.4, 0.3]
     assert (measured.choice.tried["sgd"][3].step, measured.choice.tried["sgd"][3].accuracy) == (-3, 0.2)
-    assert settled_rates(evidence((0.3, 0.33, 0.3), "sgd"), BOTH, MANY) is None  # adamw is not there yet
+    assert settled_rates(evidence((0.08, 0.09, 0.08), "sgd"), BOTH, MANY) is None  # adamw is not there yet
     alone = settled_rates(evidence((0.3, 0.33, 0.3), "sgd"), Contest("sgd"), MANY)  # a study from before
     assert (alone.optimizer, alone.choice) == ("sgd", None)
 
@@ -136,7 +155,7 @@ PLENTY = {**QUICK, "trials": 2, "proxy": {**QUICK["proxy"], "train_images": 100,
 class ByOptimizer(FakeExecutor):
     """Accuracy falls with the distance of the rate from each optimizer's best: SGD 0.063, AdamW 0.0063."""
 
-    levels: dict[str, float] = {"sgd": 0.5, "adamw": 0.8}  # noqa: RUF012
+    levels: dict[str, float] = {"sgd": 0.1, "adamw": 0.8}  # noqa: RUF012
 
     def events(self, timeout: float) -> list[Event]:
         if self.world.stop_after is not None and len(self.world.done) >= self.world.stop_after:
@@ -144,7 +163,7 @@ class ByOptimizer(FakeExecutor):
         job, peaks = self.running[0], {"sgd": 0.063, "adamw": 0.0063}
         recipe = job.recipe
         accuracy = self.levels[recipe.optimizer] + (self.world.accuracy(job.spec, job.seed) - 0.9) / 10
-        accuracy -= 0.3 * math.log10(recipe.learning_rate / peaks[recipe.optimizer]) ** 2
+        accuracy = max(0.05, accuracy - 0.3 * math.log10(recipe.learning_rate / peaks[recipe.optimizer]) ** 2)
         rate = recipe.learning_rate
         return [
             self._done(job, TrainingOutcome(job.seed, "complete", accuracy, 1 - accuracy, 0.5, (), "then", "", rate))
@@ -180,7 +199,7 @@ def test_a_study_and_its_verification_train_by_the_optimizer_that_was_measured(t
     assert recipe_lines(asked, result.manifest, found, 100)[0] == (
         "recipe study: adamw, learning rate 0.0063, as in study s"
     )
-    assert re.fullmatch(r"sgd 4\d\.\d at 0\.063, adamw 7\d\.\d at 0\.0063: adamw", result.rates.choice.words)
+    assert re.fullmatch(r"sgd \d+\.\d at 0\.\d+, adamw 7\d\.\d at 0\.0063: adamw", result.rates.choice.words)
     assert f"The baseline's best, in %: {result.rates.choice.words}." in result.rates.words
     assert any(result.rates.choice.words in text for text in notes.heard)
     told = json.loads(json.dumps(result_to_dict(result)))["learning_rate"]
@@ -200,11 +219,11 @@ def test_a_study_and_its_verification_train_by_the_optimizer_that_was_measured(t
     assert verified.rates.optimizer == "adamw"
 
 
-def test_what_is_as_good_leaves_what_the_layers_say(tmp_path):
+def test_what_learns_by_what_the_layers_say_trains_by_nothing_else(tmp_path):
     world, paths = World(), StudyPaths(tmp_path / "s")
-    result = run(config_from_dict(PLENTY), paths, make_executor=planted(world, adamw=0.51))
-    assert result.rates.optimizer == "sgd"
-    assert result.rates.choice.words.endswith(": sgd, because chance makes such a difference")
+    result = run(config_from_dict(PLENTY), paths, make_executor=planted(world, sgd=0.5))
+    assert (result.rates.optimizer, result.rates.choice) == ("sgd", None)
+    assert {job.recipe.optimizer for job in world.done} == {"sgd"}
 
 
 @pytest.mark.parametrize("stop", [2, 8, *(pytest.param(n, marks=pytest.mark.slow) for n in (5, 7, 10, 14, 17))])
@@ -247,13 +266,3 @@ def test_a_study_from_before_goes_on_by_what_the_layers_said(tmp_path):
 )
 def test_what_is_measured_is_what_was_left_open(changes, rival):
     assert prepare(config_from_dict({**QUICK, **changes})).rival == rival
-
-
-def test_a_study_that_counts_memory_says_why_its_optimizer_is_not_measured(tmp_path):
-    notes = Notes()
-    config = config_from_dict({**PLENTY, "max_memory": 1e9})
-    result = run(config, StudyPaths(tmp_path / "s"), listener=notes, make_executor=planted(World()))
-    assert (result.rates.optimizer, result.rates.choice) == ("sgd", None)
-    assert any(
-        "the optimizer is sgd by the layers and is not measured, because memory counts" in t for t in notes.heard
-    )

@@ -199,9 +199,7 @@ def test_images_of_a_short_training(images, batch, part, wanted):
 
 
 def test_the_range_test_is_in_the_estimate(tmp_path):
-    """Fourteen short trainings, four of the baseline by each optimizer and six at 2x: 20 of the baseline's cost.
-
-    Beside them are 2 (1 + 6 x 2).
+    """Ten short trainings, four of the baseline and six at 2x, are 16 of the baseline's cost, beside 2 (1 + 6 x 2).
 
     So few images make no 40 steps: the short trainings are whole ones.
     """
@@ -209,16 +207,13 @@ def test_the_range_test_is_in_the_estimate(tmp_path):
     from scalesearch.search.ahead import plan_ahead
 
     plan = plan_ahead(config_from_dict(QUICK), "x", make_executor=rated(World())).preflight
-    assert (plan.short_trainings, plan.rival) == (14, "adamw")
+    assert plan.short_trainings == 10
     trained = plan.trainings - 2
-    part = (8 + 6 * 2) / (2 + trained * 2 + (8 + 6 * 2))
+    part = (4 + 6 * 2) / (2 + trained * 2 + (4 + 6 * 2))
     assert plan.short_part == pytest.approx(part, rel=0.02)
-    whole = (trained + 1 + (8 + 6 * 2) / 2) * plan.training_seconds / plan.workers
+    whole = (trained + 1 + (4 + 6 * 2) / 2) * plan.training_seconds / plan.workers
     assert plan.estimate_seconds == pytest.approx(whole, rel=0.02)
-    assert any(
-        "about 14 short trainings first, to measure optimizer and learning rate" in line
-        for line in preflight_lines(plan)
-    )
+    assert any("about 10 short trainings first, to measure the learning rate" in line for line in preflight_lines(plan))
 
 
 @pytest.mark.parametrize(("text", "rate"), [("auto", 0.0), ("AUTO", 0.0), ("0.05", 0.05), ("1e-3", 0.001)])
@@ -297,7 +292,7 @@ def test_whatever_short_trainings_give_the_range_test_ends_on_rates_that_are_rea
 def test_a_study_measures_its_rate_and_trains_by_it(tmp_path):
     world, paths, notes = World(), StudyPaths(tmp_path / "s"), Notes()
     result = run(config_from_dict(QUICK), paths, listener=notes, make_executor=rated(world))
-    (announced,) = [text for text in notes.heard if text.startswith("measuring the learning rate, and whether adamw")]
+    (announced,) = [text for text in notes.heard if text.startswith("measuring the learning rate of sgd first")]
     assert "which is 2 steps, and fewer than 40 tell little of a rate; --lr 0.063 gives one" in announced
     assert result.complete
     assert result.rates.optimizer == "sgd"

@@ -60,7 +60,6 @@ def test_more_than_usual_are_never_more_than_all():
 @pytest.mark.parametrize(("networks", "usual"), [(("baseline",), 4), (("baseline", "deepest", "widest"), 10)])
 def test_the_usual_number(networks, usual):
     assert usual_trainings(networks) == usual
-    assert usual_trainings(networks, 2) == usual + 4
 
 
 def test_where_two_optimizers_are_tried_each_is_named():

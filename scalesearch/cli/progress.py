@@ -89,9 +89,8 @@ def preflight_lines(plan: Preflight) -> list[str]:
     total = f"{plan.trainings} trainings ({each}){there}"
     if plan.short_trainings:
         there = f", {plan.short_done} of them there" if plan.short_done else ""
-        what = "optimizer and learning rate" if plan.rival else "the learning rate"
         lines.append(
-            f"about {plan.short_trainings} short trainings first, to measure {what}: "
+            f"about {plan.short_trainings} short trainings first, to measure the learning rate: "
             f"{100 * plan.short_part:.0f} % of all{there}"
         )
     place = f"on {plan.device} with {plan.workers} worker{'s' if plan.workers > 1 else ''}"

@@ -82,7 +82,6 @@ def preflight(
         done=there.trainings,
         short_done=min(short, there.short_trainings),
         reads=reads(manifest),
-        rival=prepared.rival,
         engine="; ".join(text for text in (manifest.engine.told, *manifest.speed.told) if text),
         limit_seconds=allowed_seconds(seconds, timeout or config.training_timeout),
     )

@@ -57,7 +57,7 @@ class Prepared:
         recipe: of the definition, with the optimizer that suits the baseline where the definition leaves it open.
         from_images: whether the baseline's native resolution is the images' own.
         engine: of the definition, with what was found on the device.
-        rival: optimizer that the range test tries beside the recipe's; empty where the optimizer is not measured.
+        rival: optimizer that the range test tries where nothing is learned by the recipe's; empty for none.
         speed: why the engine replays or compiles steps, or does not.
     """
 
@@ -238,7 +238,7 @@ def _optimizer(recipe: ProxyRecipe, baseline: Baseline, task: Task, made: Manife
 
 
 def rival_of(config: StudyConfig, by_layers: str) -> str:
-    """The optimizer that is tried beside the one that the layers say, where optimizer and rate are left open.
+    """The optimizer that is tried where nothing is learned by that of the layers, and optimizer and rate are left open.
 
     Empty for none: also where memory is what counts, because what a network costs would then not be known before.
     """

@@ -159,9 +159,9 @@ class Manifest:
         baseline_call: how a user's code is called (see `networks.user.line`); empty for others, and where it was
             not recorded.
         engine: the definition's, with what was found on the device in place of what it leaves open.
-        optimizer: that networks are trained with, unless the range test finds `rival_optimizer` better; empty in
+        optimizer: that networks are trained with, unless the range test takes `rival_optimizer`; empty in
             studies from before it could be chosen by the network.
-        rival_optimizer: that the range test tries beside it; empty where the optimizer is not measured.
+        rival_optimizer: that the range test may try beside it; empty for none.
         pixels: how its images are read.
         speed: why its engine replays or compiles steps, or does not.
         changes: of the definition since the study began, the first one first.

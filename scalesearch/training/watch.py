@@ -70,7 +70,6 @@ class Preflight:
         short_done: short trainings that are there.
         reads: how its photographs are read, in words; empty where images are in memory.
         engine: how trainings use the device, and why, in words; empty for a plain training on a CPU.
-        rival: optimizer that they try beside the one that the layers say; empty for none.
         decoding_seconds: that making their store will take first; 0 where it is there.
         limit_seconds: that a training may take before it is given up; None where it may take for ever.
     """
@@ -97,7 +96,6 @@ class Preflight:
     short_done: int = 0
     reads: str = ""
     decoding_seconds: float = 0.0
-    rival: str = ""
     engine: str = ""
     limit_seconds: float | None = None
 

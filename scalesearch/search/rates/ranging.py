@@ -13,14 +13,14 @@ from typing import cast
 from typing_extensions import override
 
 from scalesearch.analysis.fidelity.chance import Chance, chance_of
-from scalesearch.analysis.fidelity.optimizers import RIVALS, Contest, next_trainings
+from scalesearch.analysis.fidelity.optimizers import Contest, next_trainings
 from scalesearch.analysis.fidelity.rate_grid import CENTRES, ROLES, VALIDATION, Role, rate_at
 from scalesearch.analysis.fidelity.rate_range import CORNERS, MeasuredRates, everything_tried, settled_rates
 from scalesearch.data import Dataset, stratified
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.search.loop import Loop, stops_where_nothing_trains
 from scalesearch.search.opened import OpenTrial, TrialSource
-from scalesearch.search.prepare import Prepared, counts_memory, first_seed
+from scalesearch.search.prepare import Prepared, first_seed
 from scalesearch.search.records import Proposed, baseline_record, network_record
 from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.spaces import BudgetSpace
@@ -35,7 +35,7 @@ from scalesearch.training.workers.base import Job
 
 COST, TYPICAL = 0.12, 17.0
 """Part of a study that the range test may cost, and its usual cost in trainings of the baseline: four of it, and three
-of each corner at twice the cost, with one more here and there; where two optimizers are tried, four more."""
+of each corner at twice the cost, with one more here and there."""
 
 OWN_TRAININGS, CORNER_TRAININGS = 4, 3
 """Short trainings that usually settle the baseline, and each corner."""
@@ -119,8 +119,7 @@ def part_of(prepared: Prepared) -> float:
     """The part of a proxy that one short training is, so that the range test costs `COST` of the study."""
     config, own = prepared.config, prepared.meter.cost(prepared.baseline.spec)
     searched = sum(config.trials * s.surface.target / own for s in prepared.budgets if not s.is_baseline)
-    usual = TYPICAL + OWN_TRAININGS * (len(contest_of(prepared).optimizers) - 1)
-    return min(PARTS[1], max(PARTS[0], COST * config.seeds * (1 + searched) / usual))
+    return min(PARTS[1], max(PARTS[0], COST * config.seeds * (1 + searched) / TYPICAL))
 
 
 def wanted_images(train_images: int, classes: int, recipe: ProxyRecipe, part: float) -> int:
@@ -138,9 +137,8 @@ def planned_range(prepared: Prepared) -> tuple[int, float]:
     part = wanted / (recipe.epochs * len(dataset.train))
     targets = [space.surface.target for space in prepared.budgets if not space.is_baseline]
     ratio = max(targets, default=0.0) / prepared.meter.cost(prepared.baseline.spec)
-    own = OWN_TRAININGS * len(contest_of(prepared).optimizers)
     each = CORNER_TRAININGS * len(CORNERS) if targets else 0
-    return own + each, part * (own + each * ratio)
+    return OWN_TRAININGS + each, part * (OWN_TRAININGS + each * ratio)
 
 
 def shortened(dataset: Dataset, recipe: ProxyRecipe, part: float) -> tuple[Dataset, ProxyRecipe]:
@@ -190,7 +188,7 @@ class ShortListener(Silent):
     Args:
         done: short trainings that have ended.
         about: that the range test usually takes.
-        by: whether the optimizer is told with the rate, because two are tried.
+        by: whether the optimizer is told with the rate, because two may be tried.
     """
 
     def __init__(self, listener: Listener, chance: Chance, done: int, about: int, *, by: bool = False) -> None:
@@ -239,7 +237,7 @@ def measure(
         listener.note(_announced(networks, dataset, recipe, prepared))
         executor = make_executor(replace(prepared.setup(), dataset=dataset), workers)
         try:
-            usual = usual_trainings(networks, len(contest.optimizers))
+            usual = usual_trainings(networks)
             told = ShortListener(listener, chance, _tried(store), usual, by=bool(contest.rival))
             trains = any(record.stage.purpose == "range" and not record.outcome.broke for record in store.evidence())
             hopes = stops_where_nothing_trains(store.paths.name, trains=trains)
@@ -264,9 +262,9 @@ def _tried(store: StudyStore) -> int:
     return sum(record.stage.purpose == "range" for record in store.evidence())
 
 
-def usual_trainings(networks: Collection[str], optimizers: int = 1) -> int:
-    """Short trainings that usually settle these networks: four of the baseline by each optimizer, three of a corner."""
-    return OWN_TRAININGS * optimizers + CORNER_TRAININGS * (len(networks) - 1)
+def usual_trainings(networks: Collection[str]) -> int:
+    """Short trainings that usually settle these networks: four of the baseline, three of a corner."""
+    return OWN_TRAININGS + CORNER_TRAININGS * (len(networks) - 1)
 
 
 def _wave(store: StudyStore, contest: Contest, networks: Mapping[Role, NetworkRecord], chance: Chance) -> Wave:
@@ -301,21 +299,8 @@ def _announced(
     steps = recipe.epochs * max(1, len(dataset.train) // recipe.batch_size)
     whole = prepared.recipe.epochs * len(prepared.dataset.train)
     few = "" if steps >= BATCHES else f", which is {steps} steps, and fewer than {BATCHES} tell little of a rate"
-    contest = contest_of(prepared)
-    usual = usual_trainings(networks, len(contest.optimizers))
-    what = f"the learning rate of {recipe.optimizer}"
-    if contest.rival:
-        what = f"the learning rate, and whether {contest.rival} is better here than {contest.by_layers},"
     return (
-        f"measuring {what} first: about {usual} short trainings "
+        f"measuring the learning rate of {recipe.optimizer} first: about {usual_trainings(networks)} short trainings "
         f"({', '.join(networks)}) on {images:,} images each, where a training of the study sees {whole:,}{few}; "
-        f"--lr {CENTRES[recipe.optimizer]:g} gives one instead{_fixed(prepared)}"
+        f"--lr {CENTRES[recipe.optimizer]:g} gives one instead"
     )
-
-
-def _fixed(prepared: Prepared) -> str:
-    """Why the optimizer is not measured, where that is because of memory."""
-    config, optimizer = prepared.config, prepared.recipe.optimizer
-    if config.proxy.optimizer != "auto" or not counts_memory(config) or optimizer not in RIVALS:
-        return ""
-    return f"; the optimizer is {optimizer} by the layers and is not measured, because memory counts, which it takes"
