@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_executors import collected, executor_of, setup
 from test_graphs import CPU, WORK, never, timed
 from test_proxy import RECIPE, curve_of, data, micro
 from torch import nn
 
 from scalesearch.errors import DeviceError
+from scalesearch.networks.native import native_baseline
 from scalesearch.networks.registry import BASELINES, get_baseline
 from scalesearch.networks.repeated import repeated_blocks
 from scalesearch.study.config import Engine
@@ -20,6 +22,7 @@ from scalesearch.training.execution import Execution
 from scalesearch.training.graphs import EagerInsteadError
 from scalesearch.training.proxy import train_proxy
 from scalesearch.training.speed import LEAST_SECONDS, MOST_SAVED, Work, pays, settled_speed
+from scalesearch.training.workers.base import Job
 
 AUTO = Engine(compile="auto")
 COMPILED = Execution(engine=Engine(compile="on"))
@@ -264,3 +267,32 @@ def test_much_that_was_compiled_is_let_go(compiler, monkeypatch):
         for depth in (1, 1, 2, 1)
     ]
     assert graphs == [1, 0, 1, 1]
+
+
+LINEARS = """
+from torch import nn
+
+
+def build(depth, width, resolution=10, num_classes=10, in_channels=1):
+    layers, before = [nn.Flatten()], in_channels * resolution**2
+    for _ in range(round(2 * depth)):
+        layers += [nn.Linear(before, round(16 * width)), nn.ReLU()]
+        before = round(16 * width)
+    return nn.Sequential(*layers, nn.Linear(before, num_classes))
+"""
+
+
+@pytest.mark.slow
+def test_the_next_seed_on_a_seat_finds_what_was_compiled(compiler, tmp_path, monkeypatch):
+    """In a real process: what the compiler changes in it is no reason to put another in its place."""
+    (tmp_path / "linears.py").write_text(LINEARS)
+    monkeypatch.chdir(tmp_path)
+    baseline = native_baseline("linears:build", resolution_px=10, images_px=10).baseline
+    given = replace(setup(engine=Engine(compile="on")), baseline=baseline)
+    with executor_of(given, 1) as executor:
+        for seed in range(2):
+            executor.submit(Job(0, baseline.spec, seed))
+        outcomes = [event.outcome for event in collected(executor, 2) if hasattr(event, "outcome")]
+    assert [(outcome.status, outcome.eager) for outcome in outcomes] == [("complete", "")] * 2
+    assert outcomes[0].compiled_graphs > 0
+    assert (outcomes[1].compiled_graphs, outcomes[1].compile_seconds) == (0, 0.0)

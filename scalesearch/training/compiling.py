@@ -7,6 +7,7 @@ to be built again in its place. Evaluation is never compiled: its other batch si
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -79,6 +80,8 @@ def made_ready() -> None:
     limits.recompile_limit = limits.accumulated_recompile_limit = MOST_VARIANTS
     limits.fail_on_recompile_limit_hit = True
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # on a CPU it misses CUDA
+    if lock := getattr(vars(torch.hub).get("tqdm"), "set_lock", None):
+        lock(threading.RLock())  # its own, for processes, is left behind by a worker that is ended
     for said in OF_ITS_OWN:
         warnings.filterwarnings("ignore", said)
     if _graphs() > MOST_KEPT:
