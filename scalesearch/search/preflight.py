@@ -83,7 +83,7 @@ def preflight(
         short_done=min(short, there.short_trainings),
         reads=reads(manifest),
         engine="; ".join(text for text in (manifest.engine.told, *manifest.speed.told) if text),
-        limit_seconds=allowed_seconds(seconds, timeout or config.training_timeout),
+        limit_seconds=allowed_seconds(seconds, timeout or config.training_timeout, compiles=prepared.engine.reused),
     )
 
 

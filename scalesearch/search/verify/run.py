@@ -98,7 +98,7 @@ def verify(
         pace = _pace(records)
         listener.stages(_announce(prepared, result, pace, sources, width))
         timeout = training_timeout or config.training_timeout
-        limits = TrainingLimits(pace / prepared.config.proxy.epochs, timeout)
+        limits = TrainingLimits(pace / prepared.config.proxy.epochs, timeout, compiles=prepared.engine.reused)
         deadline = time.monotonic() + time_limit if time_limit else None
         try:
             _train(prepared, store, sources, listener, make_executor, width, deadline, recipes, limits)
@@ -190,14 +190,16 @@ class TrainingLimits:
     Attributes:
         pace: seconds of an epoch over the cost of its network.
         given: seconds of each training; 0 where a user says nothing.
+        compiles: see `allowed_seconds`.
     """
 
     pace: float
     given: float
+    compiles: bool = False
 
     def of(self, plan: StagePlan, network: NetworkRecord) -> float | None:
         """The seconds of a training of a stage."""
-        return allowed_seconds(self.pace * network.cost * plan.recipe.epochs, self.given)
+        return allowed_seconds(self.pace * network.cost * plan.recipe.epochs, self.given, compiles=self.compiles)
 
 
 def _announce(
