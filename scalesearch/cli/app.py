@@ -43,6 +43,10 @@ Compile = Annotated[
     str | None, typer.Option("--compile", help="Train by torch.compile: off, auto (where it pays) or on [off].")
 ]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
+Devices = Annotated[str | None, typer.Option("--devices", help="GPUs of one kind that train at once, e.g. 0,1,2,3.")]
+PerDevice = Annotated[
+    str | None, typer.Option("--per-device", help="Trainings at once on each GPU, e.g. 4; auto times 1, 2 and 4.")
+]
 TrainingTimeout = Annotated[
     str | None,
     typer.Option("--training-timeout", help="A training of e.g. 10m fails [20 times the estimate, 5m at least]."),

@@ -14,6 +14,8 @@ from scalesearch.cli.app import (
     Budgets,
     Compile,
     Data,
+    Devices,
+    PerDevice,
     Resolution,
     StudiesDir,
     TimeLimit,
@@ -44,6 +46,8 @@ def run(
     time_limit: TimeLimit = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
     training_timeout: TrainingTimeout = None,
+    devices: Devices = None,
+    per_device: PerDevice = None,
     workers: Workers = None,
     tolerance: Annotated[float | None, typer.Option(help="Allowed miss of the budget, e.g. 0.02.")] = None,
     cost: Annotated[
@@ -132,7 +136,15 @@ OF_RECIPE = ("epochs", "optimizer", "batch_size", "augmentation", "weight_decay"
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the options change in the definition, for `override`; None where an option was not given."""
     from scalesearch.scaling.coefficients import parse_budgets, parse_limit
-    from scalesearch.study.config import duration, parse_engine, parse_points, parse_rate, read_toml
+    from scalesearch.study.config import (
+        duration,
+        parse_devices,
+        parse_engine,
+        parse_per_device,
+        parse_points,
+        parse_rate,
+        read_toml,
+    )
 
     changes = {f"proxy_{key}" if key in OF_RECIPE else key: v for key, v in given.items() if key not in ELSEWHERE}
     budget = changes.pop("budget")
@@ -152,6 +164,8 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
         "engine": parse_engine(given["engine"], given["compiled"]),
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
         **{name: duration(given[name]) for name in ("time_limit", "training_timeout")},
+        "devices": parse_devices(given["devices"]),
+        "per_device": parse_per_device(given["per_device"]),
         "delta": parse_points("--delta", given["delta"]),
         "max_params": parse_limit("--max-params", given["max_params"], "count"),
         "max_latency": parse_limit("--max-latency", given["max_latency"], "seconds"),

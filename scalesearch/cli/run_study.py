@@ -87,8 +87,13 @@ def _again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult
     return _watched(
         paths,
         as_json,
-        lambda listener: resume(paths, workers=config.workers or None, time_limit=limit, listener=listener),
+        lambda listener: resume(paths, **_means(config), time_limit=limit, listener=listener),
     )
+
+
+def _means(config: StudyConfig) -> dict[str, Any]:
+    """What a definition says of how one run trains, for `search.resume`; what it leaves open is as it was."""
+    return {name: getattr(config, name) or None for name in ("workers", "devices", "per_device", "training_timeout")}
 
 
 def show_plan(
@@ -123,6 +128,8 @@ def go_on(
     *,
     asked: Mapping[str, Any],
     workers: int | None,
+    devices: tuple[int, ...] | None,
+    per_device: int | str | None,
     time_limit: float | None,
     training_timeout: float | None = None,
     accept: bool = False,
@@ -136,6 +143,8 @@ def go_on(
             paths,
             asked=asked,
             workers=workers,
+            devices=devices,
+            per_device=per_device,
             time_limit=time_limit,
             training_timeout=training_timeout,
             accept=accept,
@@ -153,6 +162,8 @@ def check(
     as_json: bool,
     *,
     workers: int | None,
+    devices: tuple[int, ...] | None,
+    per_device: int | str | None,
     time_limit: float | None,
     training_timeout: float | None,
     skip_bad: bool,
@@ -166,6 +177,8 @@ def check(
             paths,
             ask,
             workers=workers,
+            devices=devices,
+            per_device=per_device,
             time_limit=time_limit,
             training_timeout=training_timeout,
             skip_bad=skip_bad,
@@ -240,7 +253,7 @@ def _one_of_several(
         result = _watched(
             paths,
             as_json,
-            lambda listener: resume(paths, workers=config.workers or None, time_limit=left, listener=listener),
+            lambda listener: resume(paths, **_means(config), time_limit=left, listener=listener),
             typed,
         )
     else:

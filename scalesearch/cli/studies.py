@@ -14,6 +14,8 @@ from scalesearch.cli.app import (
     Budgets,
     Compile,
     Data,
+    Devices,
+    PerDevice,
     Resolution,
     RetryFailed,
     StudiesDir,
@@ -42,6 +44,8 @@ def resume(
     time_limit: TimeLimit = None,
     training_timeout: TrainingTimeout = None,
     workers: Workers = None,
+    devices: Devices = None,
+    per_device: PerDevice = None,
     accept_changes: Annotated[
         bool,
         typer.Option("--accept-changes", help="Go on by study.toml as edited; trainings before are set aside."),
@@ -61,7 +65,7 @@ def resume(
     from scalesearch.cli.run_study import go_on
     from scalesearch.scaling.coefficients import parse_budgets
     from scalesearch.study import find_study
-    from scalesearch.study.config import duration
+    from scalesearch.study.config import duration, parse_devices, parse_per_device
     from scalesearch.study.made import undo_edit
 
     paths = find_study(study, studies_dir)
@@ -77,7 +81,8 @@ def resume(
     if undo_changes:
         undo_edit(paths)
     go_on(
-        paths, as_json, asked=asked, workers=workers, time_limit=duration(time_limit),
+        paths, as_json, asked=asked, workers=workers, devices=parse_devices(devices),
+        per_device=parse_per_device(per_device), time_limit=duration(time_limit),
         training_timeout=duration(training_timeout), accept=accept_changes, retry_failed=retry_failed,
     )  # fmt: skip
 

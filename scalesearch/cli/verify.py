@@ -10,6 +10,8 @@ import typer
 from scalesearch.cli.app import (
     AsJson,
     Compile,
+    Devices,
+    PerDevice,
     RetryFailed,
     StudiesDir,
     StudyName,
@@ -42,6 +44,8 @@ def verify(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = False,
     retry_failed: RetryFailed = False,
     workers: Workers = None,
+    devices: Devices = None,
+    per_device: PerDevice = None,
     compiled: Compile = None,
     time_limit: TimeLimit = None,
     training_timeout: TrainingTimeout = None,
@@ -54,7 +58,7 @@ def verify(
     from scalesearch.search.checks import check_same
     from scalesearch.search.verify.plans import VerifyRequest
     from scalesearch.study import find_study, load_manifest
-    from scalesearch.study.config import duration
+    from scalesearch.study.config import duration, parse_devices, parse_per_device
 
     ask = VerifyRequest(
         budget=budget,
@@ -70,6 +74,7 @@ def verify(
     if compiled is not None:
         check_same(load_manifest(paths), {"compile": compiled})
     check(
-        paths, ask, as_json, workers=workers, time_limit=duration(time_limit),
+        paths, ask, as_json, workers=workers, devices=parse_devices(devices), per_device=parse_per_device(per_device),
+        time_limit=duration(time_limit),
         training_timeout=duration(training_timeout), skip_bad=skip_bad, retry_failed=retry_failed,
     )  # fmt: skip

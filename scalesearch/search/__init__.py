@@ -18,7 +18,7 @@ from scalesearch.search.checks import check_baseline, check_counts, check_data, 
 from scalesearch.search.loop import Loop, both, stops_where_nothing_trains
 from scalesearch.search.opened import TrialSource
 from scalesearch.search.pixels import pixel_facts, with_store
-from scalesearch.search.preflight import cautions, measure_ahead, preflight, timing
+from scalesearch.search.preflight import cautions, measure_ahead, preflight, timed_places, timing
 from scalesearch.search.prepare import Prepared, first_seed, make_manifest, prepare, recall
 from scalesearch.search.rates.diverged import Diverged, lowers_once
 from scalesearch.search.rates.ranging import Recipes, measure, recipes_of
@@ -38,7 +38,7 @@ from scalesearch.study import (
     resume_command,
     taken,
 )
-from scalesearch.study.config import PER_TRAINING, StudyConfig, check_study_name
+from scalesearch.study.config import PER_TRAINING, StudyConfig, check_study_name, option, placed
 from scalesearch.study.manifest import Manifest
 from scalesearch.study.mending import make_whole
 from scalesearch.training.watch import Listener, Preflight, Silent
@@ -81,6 +81,7 @@ def run(
         check_plan(prepared)
     for text in counted:
         listener.note(text)
+    prepared = timed_places(prepared, make_executor, listener.note)
     manifest = replace(make_manifest(prepared, paths.name, command), pixels=pixel_facts(prepared))
     create_study(paths, manifest)
     return _search(prepared, manifest, paths, listener, make_executor)
@@ -91,6 +92,8 @@ def resume(
     *,
     asked: Mapping[str, Any] | None = None,
     workers: int | None = None,
+    devices: tuple[int, ...] | None = None,
+    per_device: int | str | None = None,
     time_limit: float | None = None,
     training_timeout: float | None = None,
     accept: bool = False,
@@ -102,7 +105,8 @@ def resume(
 
     Args:
         asked: fields of the definition that must agree with the study's.
-        workers: processes of this run; the study's batches stay as they were.
+        workers: processes of this run; the study's batches stay as they were. The same for `devices`, numbers of GPUs,
+            and `per_device`.
         time_limit: seconds of this run; None takes the study's.
         training_timeout: seconds that a training of this run may take; None takes the study's.
         accept: go on by `study.toml` as it was edited (see `changed.accepted`), which is refused otherwise.
@@ -117,7 +121,10 @@ def resume(
     make_whole(paths)
     manifest = load_manifest(paths)
     check_same(manifest, asked or {})
-    prepared = prepare(manifest.config, manifest)
+    config = placed(manifest.config, workers, devices, per_device, spelled=option)
+    prepared = prepare(config, manifest)
+    if per_device == "auto":
+        prepared = timed_places(prepared, make_executor, (listener or Silent()).note, new=False)
     check_data(manifest, prepared)
     check_baseline(manifest, prepared)
     return _search(
@@ -127,7 +134,6 @@ def resume(
         listener or Silent(),
         make_executor,
         retry_failed=retry_failed,
-        workers=workers,
         time_limit=time_limit,
         training_timeout=training_timeout,
     )
@@ -141,7 +147,6 @@ def _search(
     make_executor: MakeExecutor,
     *,
     retry_failed: bool = False,
-    workers: int | None = None,
     time_limit: float | None = None,
     training_timeout: float | None = None,
 ) -> StudyResult:
@@ -154,7 +159,7 @@ def _search(
         recall(prepared, store.stored())
         measure_ahead(prepared)
         prepared = with_store(prepared, manifest.pixels, listener)
-        width = workers or manifest.workers
+        width = prepared.workers
         executor = make_executor(prepared.setup(), width)
         try:
             there = so_far(prepared, manifest, store)

@@ -12,7 +12,7 @@ from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.scaling.realize import Candidate
 from scalesearch.search.checks import check_counts, check_plan
 from scalesearch.search.pixels import decoding_seconds, pixel_facts, sampled
-from scalesearch.search.preflight import cautions, measure_ahead, preflight, timing
+from scalesearch.search.preflight import cautions, measure_ahead, preflight, timed_places, timing
 from scalesearch.search.prepare import Prepared, make_manifest, prepare
 from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.spaces import BudgetSpace
@@ -75,6 +75,7 @@ def plan_of(prepared: Prepared, name: str, make_executor: MakeExecutor) -> Plann
     """
     notes = [*check_counts(prepared)]
     check_plan(prepared)
+    prepared = timed_places(prepared, make_executor, notes.append)
     pixels = pixel_facts(prepared)
     manifest = replace(make_manifest(prepared, name, ""), pixels=pixels)
     measure_ahead(prepared)

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from scalesearch.analysis.result import BASELINE_BUDGET
-from scalesearch.errors import BaseError
+from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec
 from scalesearch.scaling.candidates import NARROWER
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost.latency import STEADY
 from scalesearch.scaling.realize import Candidate
 from scalesearch.search.check_base.costs import ignored_words
-from scalesearch.search.pixels import reads
+from scalesearch.search.pixels import reads, sampled
 from scalesearch.search.prepare import Prepared, data_facts
 from scalesearch.search.rates.ranging import planned_range
 from scalesearch.search.samplers import Proposal
+from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.sizes import size_notes
 from scalesearch.search.so_far import SoFar
 from scalesearch.search.spaces import BudgetSpace, planned_networks
 from scalesearch.study.config import PER_TRAINING
+from scalesearch.study.config.places import TRIED_TOGETHER, faster_together
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.watch import BudgetPlan, Preflight
 from scalesearch.training.workers.base import ESTIMATE_SECONDS, Executor
+from scalesearch.training.workers.gpus import mps_runs
 from scalesearch.training.workers.limits import allowed_seconds
 
 NOTHING = SoFar()
@@ -67,7 +71,7 @@ def preflight(
         currency=prepared.config.cost,
         baseline_cost=manifest.baseline_cost,
         data=data_facts(prepared.dataset),
-        device=manifest.device,
+        device=_where(prepared),
         workers=workers,
         seeds=config.seeds,
         tolerance=max(space.surface.tolerance for space in prepared.budgets),
@@ -114,6 +118,56 @@ def timing(
             return there * cost(spec) / cost(own)
 
     return seconds
+
+
+def _where(prepared: Prepared) -> str:
+    """The devices that train, in words, and what lets several processes use one at once."""
+    places = prepared.places
+    shared = places.per_device > 1 and places.devices[0].startswith("cuda")
+    return places.words + (", through NVIDIA's multi-process service," if shared and mps_runs() else "")
+
+
+def timed_places(
+    prepared: Prepared, make_executor: MakeExecutor, note: Callable[[str], None], *, new: bool = True
+) -> Prepared:
+    """The same with as many trainings at once on each device as are fastest, where the definition leaves that open.
+
+    Args:
+        new: whether each training's memory is settled with that; a study that is there keeps what it has, because it
+            decides into how many parts a batch is divided.
+
+    Raises:
+        ScaleSearchError: not even one training runs.
+    """
+    if prepared.config.per_device != "auto":
+        return prepared
+    few, _ = sampled(prepared)
+    spec = _uniform(max(prepared.budgets, key=lambda space: space.surface.target))
+    rates: dict[int, float] = {}
+    for number in TRIED_TOGETHER:
+        trial = _crowded(few, prepared.places.devices[:1], number)
+        executor = make_executor(trial.setup(), number)
+        try:
+            rates[number] = number / executor.training_seconds(spec)
+        except ScaleSearchError:
+            if not rates:
+                raise
+            break  # more do not fit
+        finally:
+            executor.stop()
+    best = faster_together(rates)
+    told = ", ".join(f"{number} at once {rate / rates[1]:.2f} times as fast as one" for number, rate in rates.items())
+    note(f"trainings on one device: {told}; {best} at once on each")
+    crowded = _crowded(prepared, prepared.places.devices, best)
+    return crowded if new else replace(crowded, engine=prepared.engine)
+
+
+def _crowded(prepared: Prepared, devices: tuple[str, ...], number: int) -> Prepared:
+    """With so many trainings at once on each device, which share its memory unless the definition says otherwise."""
+    engine, before = prepared.engine, prepared.places.per_device
+    memory = engine.memory if prepared.config.engine.memory else engine.memory * before / number
+    places = replace(prepared.places, devices=devices, per_device=number)
+    return replace(prepared, places=places, engine=replace(engine, memory=memory))
 
 
 def _uniform(space: BudgetSpace) -> NetworkSpec:

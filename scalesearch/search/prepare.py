@@ -23,7 +23,7 @@ from scalesearch.scaling.cost.meter import Conditions, CostMeter, Limits
 from scalesearch.scaling.questions.exponents import measured_exponents
 from scalesearch.scaling.units import CURRENCIES
 from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, planned_networks
-from scalesearch.study.config import LEFT_OPEN, Engine, Optimizer, ProxyRecipe, StudyConfig
+from scalesearch.study.config import LEFT_OPEN, Engine, Optimizer, Places, ProxyRecipe, StudyConfig
 from scalesearch.study.manifest import (
     AS_GIVEN,
     CLASSES_KEPT,
@@ -36,11 +36,10 @@ from scalesearch.study.manifest import (
 )
 from scalesearch.study.record import NetworkRecord
 from scalesearch.training.compiling import compiler_fault
-from scalesearch.training.proxy import resolve_device
 from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.speed import Work, settled_speed, time_baseline
+from scalesearch.training.workers.gpus import places_of
 from scalesearch.training.workers.inside import WorkerSetup
-from scalesearch.training.workers.local import default_workers
 
 SEED_STRIDE = 10_000
 """Between the first seeds of two studies, so that studies of different seeds share no training."""
@@ -58,6 +57,7 @@ class Prepared:
         from_images: whether the baseline's native resolution is the images' own.
         engine: of the definition, with what was found on the device.
         rival: optimizer that the range test tries where nothing is learned by the recipe's; empty for none.
+        places: where trainings run at once; `device` is the first of theirs, on which the rest is measured.
         speed: why the engine replays or compiles steps, or does not.
     """
 
@@ -66,7 +66,7 @@ class Prepared:
     baseline: Baseline
     task: Task
     device: str
-    workers: int
+    places: Places
     meter: CostMeter
     limits: Limits
     budgets: tuple[BudgetSpace, ...]
@@ -81,7 +81,15 @@ class Prepared:
         threads = 1 if self.device == "cpu" else 0
         rate = self.recipe.learning_rate or CENTRES[self.recipe.optimizer]
         recipe = replace(self.recipe, learning_rate=rate)
-        return WorkerSetup(self.baseline, self.task, self.dataset, recipe, self.device, threads, self.engine)
+        return WorkerSetup(
+            self.baseline, self.task, self.dataset, recipe, self.device, threads, self.engine, self.places.seats,
+            self.places.per_device,
+        )  # fmt: skip
+
+    @property
+    def workers(self) -> int:
+        """Trainings at once."""
+        return self.places.workers
 
 
 def data_facts(dataset: Dataset) -> DataFacts:
@@ -148,7 +156,8 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         native_baseline(
             config.base, resolution_px=config.resolution
         )  # a wrong name is told before the data is read; a user's network may need its size
-    chosen = str(resolve_device(made.device if made else config.device))
+    places = places_of(config, made)
+    chosen = places.devices[0]
     recipe = config.proxy
     with doing(f"loading the data {config.data}"):
         dataset = _loaded(config, made, with_test)
@@ -165,12 +174,11 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
     for space in spaces:  # 800M and 0.8G are one budget
         unique.setdefault(space.surface.target, space)
     limits = Limits(config.max_params, config.max_latency, config.max_memory)
-    workers = config.workers or default_workers(chosen)
     found = tuple(unique.values())
     steps = recipe.epochs * max(1, len(dataset.train) // recipe.batch_size)
     ratio = max(space.surface.target for space in found) / meter.cost(baseline.spec)
     engine, speed = _engine(
-        config, made, baseline, task, torch.device(chosen), workers, Work(steps, config.seeds, ratio)
+        config, made, baseline, task, torch.device(chosen), places.per_device, Work(steps, config.seeds, ratio)
     )
     return Prepared(
         config,
@@ -178,7 +186,7 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         baseline,
         task,
         chosen,
-        workers,
+        places,
         meter,
         limits,
         found,
@@ -288,6 +296,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         budgets=tuple(space.facts(planned_networks(prepared.config, space)) for space in prepared.budgets),
         device=prepared.device,
         workers=prepared.workers,
+        places=prepared.places,
         versions=library_versions(),
         host=host_facts(),
         created_at=utc_now(),

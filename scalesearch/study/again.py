@@ -19,7 +19,7 @@ from scalesearch.study.folder import (
 )
 from scalesearch.study.made import changes_between, load_manifest, plain
 
-FREE = ("workers", "time_limit", "training_timeout")
+FREE = ("workers", "time_limit", "training_timeout", "devices", "per_device")
 """What may change between two runs of one definition: neither changes a number."""
 
 

@@ -22,7 +22,7 @@ from scalesearch.study.manifest import SCHEMA, Manifest, manifest_from_dict, man
 MADE = "made"
 """Attribute of the database that holds the manifests of a study, each that a change has replaced before the next."""
 
-FREE = ("workers", "time_limit", "training_timeout", "delta", "confidence")
+FREE = ("workers", "time_limit", "training_timeout", "devices", "per_device", "delta", "confidence")
 """Fields that change no number that was measured: they say how fast, and when it is enough."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from scalesearch import __version__
 from scalesearch.scaling.coefficients import NOMINAL, Exponents
 from scalesearch.scaling.units import memory_is_estimate
-from scalesearch.study.config import LEFT_OPEN, PER_TRAINING, Engine, StudyConfig, config_from_dict
+from scalesearch.study.config import LEFT_OPEN, NOWHERE, PER_TRAINING, Engine, Places, StudyConfig, config_from_dict
 from scalesearch.study.plain import Number, from_plain, to_plain
 
 SCHEMA = 1
@@ -163,6 +163,7 @@ class Manifest:
             studies from before it could be chosen by the network.
         rival_optimizer: that the range test may try beside it; empty for none.
         pixels: how its images are read.
+        places: on which devices its trainings ran at once when it was made.
         speed: why its engine replays or compiles steps, or does not.
         changes: of the definition since the study began, the first one first.
     """
@@ -187,6 +188,7 @@ class Manifest:
     engine: Engine = LEFT_OPEN
     pixels: PixelFacts = PixelFacts()
     rival_optimizer: str = ""
+    places: Places = NOWHERE
     speed: SpeedFacts = AS_GIVEN
     changes: tuple[AcceptedChange, ...] = ()
 

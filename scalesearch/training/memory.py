@@ -57,6 +57,16 @@ def shared_room(free: int | None, workers: int) -> float:
     return float(math.floor(HEADROOM * free / workers)) if free is not None else 0.0
 
 
+def memory_part(sharing: int) -> float:
+    """The part of a GPU's memory that each of several processes on it may take.
+
+    Example:
+        >>> memory_part(2), memory_part(1)
+        (0.45, 1.0)
+    """
+    return HEADROOM / sharing if sharing > 1 else 1.0
+
+
 def most_parts(batch: int) -> int:
     """Parts of a batch with `LEAST_IMAGES` in each.
 

@@ -116,6 +116,9 @@ class Acting:
     once: Path | None = None
     estimate: str = "good"
 
+    def seat(self, number: int) -> Acting:
+        return self
+
     def worker(self) -> ActingWorker:
         return ActingWorker(self)
 

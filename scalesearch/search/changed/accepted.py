@@ -97,6 +97,7 @@ def _manifest(prepared: Prepared, made: Manifest, config: StudyConfig, change: A
         config=config,
         created_at=made.created_at,
         workers=made.workers,
+        places=made.places,
         pixels=pixels,
         changes=(*made.changes, change),
     )

@@ -14,6 +14,7 @@ from scalesearch.errors import StorageError, StudyError
 from scalesearch.search.checks import check_baseline, check_data
 from scalesearch.search.loop import Loop
 from scalesearch.search.pixels import with_store
+from scalesearch.search.preflight import timed_places
 from scalesearch.search.prepare import Prepared, prepare, recall
 from scalesearch.search.rates.ranging import RecipeOf, Recipes, recipes_of, settled
 from scalesearch.search.saving import MakeExecutor, computed, save
@@ -29,6 +30,7 @@ from scalesearch.search.verify.plans import (
 )
 from scalesearch.search.verify.stages import StagePlan, StageSource, total_trainings
 from scalesearch.study import StudyPaths, StudyStore, load_manifest, locked
+from scalesearch.study.config import option, placed
 from scalesearch.study.mending import make_whole
 from scalesearch.study.record import NetworkRecord, TrialRecord
 from scalesearch.study.record.evidence import PURPOSES, Split
@@ -44,6 +46,8 @@ def verify(
     ask: VerifyRequest,
     *,
     workers: int | None = None,
+    devices: tuple[int, ...] | None = None,
+    per_device: int | str | None = None,
     time_limit: float | None = None,
     training_timeout: float | None = None,
     skip_bad: bool = False,
@@ -57,6 +61,7 @@ def verify(
     more seeds adds them.
 
     Args:
+        workers: of this call; the same for `devices`, numbers of GPUs, and `per_device`.
         training_timeout: seconds that a training of this call may take; None takes the study's.
         skip_bad: count unreadable test images and go on, also where the study was not told so.
         retry_failed: make trainings of earlier calls again that broke off; see `search.resume`.
@@ -72,7 +77,8 @@ def verify(
         store.keep_made(manifest)
         result, records = computed(store, manifest), store.records()
         chosen_budgets(result, ask.budget)  # before the data is read, which may take long
-        config = replace(manifest.config, skip_bad=manifest.config.skip_bad or skip_bad)
+        config = placed(manifest.config, workers, devices, per_device, spelled=option)
+        config = replace(config, skip_bad=manifest.config.skip_bad or skip_bad)
         prepared = prepare(config, manifest, with_test=True)
         check_data(manifest, prepared)
         check_baseline(manifest, prepared)
@@ -86,11 +92,13 @@ def verify(
         prepared = settled(prepared, recipes)
         plans = make_plans(prepared, result, records, ask)
         listener = listener or Silent()
+        if per_device == "auto":
+            prepared = timed_places(prepared, make_executor, listener.note, new=False)
         if retry_failed:
             found = store.ask_again([purpose for purpose in PURPOSES if purpose != "range"])
             listener.note(f"{found} trainings of verification that broke off are made again")
         sources = [StageSource(store, plan) for plan in plans]
-        width = workers or manifest.workers
+        width = prepared.workers
         if any(source.missing() for source in sources):
             largest = max(network.spec.resolution_px for plan in plans for network in plan.networks)
             pixels = larger(manifest.pixels, largest, manifest.config.proxy.augmentation)

@@ -9,6 +9,7 @@ from scalesearch.study.config.definition import (
     config_from_dict,
     config_to_dict,
     override,
+    placed,
     unknown_key,
 )
 from scalesearch.study.config.engine import LEFT_OPEN, Engine
@@ -28,16 +29,19 @@ from scalesearch.study.config.parse import (
     parse_points,
     parse_rate,
 )
+from scalesearch.study.config.places import NOWHERE, Places, parse_devices, parse_per_device
 from scalesearch.study.config.recipe import Augmentation, Optimizer, ProxyRecipe
 from scalesearch.study.config.spelling import option
 
 __all__ = [
     "LEFT_OPEN",
+    "NOWHERE",
     "PER_TRAINING",
     "SAMPLERS",
     "Augmentation",
     "Engine",
     "Optimizer",
+    "Places",
     "ProxyRecipe",
     "StudyConfig",
     "check_study_name",
@@ -51,10 +55,13 @@ __all__ = [
     "load_definition",
     "option",
     "override",
+    "parse_devices",
     "parse_duration",
     "parse_engine",
+    "parse_per_device",
     "parse_points",
     "parse_rate",
+    "placed",
     "read_toml",
     "unknown_key",
 ]

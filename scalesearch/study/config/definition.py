@@ -17,6 +17,7 @@ from scalesearch.networks.spec import DEPTH_RULES, DepthRule
 from scalesearch.scaling.coefficients import parse_budget
 from scalesearch.scaling.units import CURRENCIES, CurrencyName
 from scalesearch.study.config.engine import Engine
+from scalesearch.study.config.places import MOST_PER_DEVICE
 from scalesearch.study.config.recipe import STRICT, ProxyRecipe
 from scalesearch.study.config.spelling import FieldsError, Spelling, key
 from scalesearch.study.config.tuned import open_values
@@ -56,6 +57,8 @@ class StudyConfig:
         pruner: what gives weak networks up early; it stays off while the rung does not rank like the end.
         rung: epoch at which `halving` and `hyperband` look first; 0 takes the first quarter of the epochs.
         workers: processes; 0 takes one a core on CPU and one on a GPU.
+        devices: GPUs of one kind on which trainings run at once, by number; none takes `device` alone.
+        per_device: trainings at once on each GPU; `auto` times 1, 2 and 4; 0 is 1, or `workers` where they are given.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         time_limit: seconds after which no new training starts; 0 has no limit.
         training_timeout: seconds after which a training that has not ended fails; 0 takes a multiple of the estimate.
@@ -88,6 +91,8 @@ class StudyConfig:
     pruner: PrunerName = "none"
     rung: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
+    devices: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
+    per_device: Literal["auto"] | Annotated[int, Field(ge=0, le=MOST_PER_DEVICE)] = 0
     device: str = "auto"
     time_limit: Annotated[float, Field(ge=0)] = 0.0
     training_timeout: Annotated[float, Field(ge=0)] = 0.0
@@ -110,11 +115,25 @@ class StudyConfig:
                 )
         object.__setattr__(self, "budgets", tuple(budget.text for budget in budgets))
         self._check_pruner()
+        self._check_places()
 
     @property
     def first_rung(self) -> int:
         """Epoch after which a pruner looks first."""
         return self.rung or max(1, self.proxy.epochs // 4)
+
+    def _check_places(self) -> None:
+        """Trainings at once are counted one way, and devices named one way."""
+        if self.workers and (self.devices or self.per_device):
+            other = "devices" if self.devices else "per_device"
+            raise FieldsError(
+                f"<workers> {self.workers} and <{other}> say both how many trainings run at once; allowed: <workers>, "
+                "or <per_device> on each of <devices>"
+            )
+        if self.devices and self.device not in ("auto", "cuda"):
+            raise FieldsError(f"<devices> are GPUs, and <device> is {self.device!r}; allowed: one of them")
+        if len(set(self.devices)) < len(self.devices):
+            raise FieldsError("<devices> names a GPU twice; more trainings on one are <per_device>")
 
     def _check_pruner(self) -> None:
         """A pruner needs something to look at before the end."""
@@ -217,3 +236,29 @@ def override(config: StudyConfig, *, spelled: Spelling = key, **changes: Any) ->
             owner, name = (values["proxy"], field[6:]) if field.startswith("proxy_") else (values, field)
             owner[name] = {**values["engine"], **value} if field == "engine" else value
     return config_from_dict(values, source="the arguments" if spelled is key else "", spelled=spelled)
+
+
+def placed(
+    config: StudyConfig,
+    workers: int | None = None,
+    devices: tuple[int, ...] | None = None,
+    per_device: int | str | None = None,
+    *,
+    spelled: Spelling = key,
+) -> StudyConfig:
+    """A definition with what one run says of where it trains; what says the same in another way is taken out.
+
+    Args:
+        workers: None was not given; the same for the others.
+
+    Raises:
+        ConfigError: as `override` says.
+    """
+    given = {"workers": workers, "devices": devices, "per_device": per_device}
+    if all(value is None for value in given.values()):
+        return config
+    if workers is None:
+        given["workers"] = 0
+    elif devices is None and per_device is None:
+        given |= {"devices": (), "per_device": 0}
+    return override(config, spelled=spelled, **given)

@@ -30,6 +30,10 @@ class Setup(Protocol):
     def worker(self) -> Worker:
         """Made in the process that will use it."""
 
+    def seat(self, number: int) -> Setup:
+        """The setup of one of the processes, which differ in their device at most; itself where there is one device."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

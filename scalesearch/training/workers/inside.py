@@ -67,7 +67,12 @@ def telling_whose(baseline: Baseline, spec: NetworkSpec) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class WorkerSetup(Setup):
-    """What a worker needs to train any candidate of a study by its proxy."""
+    """What a worker needs to train any candidate of a study by its proxy.
+
+    Attributes:
+        devices: of each seat, where they differ; `device` for all where it is empty.
+        sharing: processes on one device, which share its memory.
+    """
 
     baseline: Baseline
     task: Task
@@ -76,6 +81,12 @@ class WorkerSetup(Setup):
     device: str
     threads: int = 1
     engine: Engine = LEFT_OPEN
+    devices: tuple[str, ...] = ()
+    sharing: int = 1
+
+    @override
+    def seat(self, number: int) -> WorkerSetup:
+        return replace(self, device=self.devices[number % len(self.devices)], devices=()) if self.devices else self
 
     @override
     def worker(self) -> Worker:
@@ -114,12 +125,15 @@ class ProxyWorker(Worker):
         import torch
 
         from scalesearch.training.execution import set_switches
+        from scalesearch.training.memory import memory_part
         from scalesearch.training.proxy import resolve_device
 
         if setup.threads:
             torch.set_num_threads(setup.threads)
         self.setup = setup
         self.device: torch.device = resolve_device(setup.device)
+        if self.device.type == "cuda" and setup.sharing > 1:
+            torch.cuda.set_per_process_memory_fraction(memory_part(setup.sharing), self.device)
         set_switches(setup.engine, self.device)
         self._splits: dict[int, ProxyData] = {}
 

@@ -112,7 +112,7 @@ class LocalExecutor(Executor):
             cancelled = self._context.Array("q", [NOBODY] * workers, lock=False)
         except OSError as error:
             raise _cannot_start(error) from error
-        self._seats = [Seat(number, setup, self._context, cancelled) for number in range(workers)]
+        self._seats = [Seat(number, setup.seat(number), self._context, cancelled) for number in range(workers)]
         self._waiting: deque[Job] = deque()
         self._cancelled: set[Job] = set()
         self._told: dict[Job, int] = {}
