@@ -23,9 +23,10 @@ from scalesearch.report import render_result
 from scalesearch.report.page import html_report
 from scalesearch.search import resume, run
 from scalesearch.search.bench import not_timed, switched
+from scalesearch.search.pixels import reads
 from scalesearch.study import StudyPaths, load_manifest
 from scalesearch.study.config import Engine, load_definition, override
-from scalesearch.study.manifest import SpeedFacts
+from scalesearch.study.manifest import PixelFacts, SpeedFacts
 from scalesearch.training import speed
 from scalesearch.training.watch import Silent
 from scalesearch.training.workers.base import Job, JobDone
@@ -201,3 +202,24 @@ def test_bench_says_which_switches_it_left_out():
     assert not_timed(Engine(), cuda, lambda _: "") == {}
     assert "compile=off" in switched(Engine(compile="on"), "cpu")
     assert "graph=on" in switched(Engine(), "cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("by_blocks", "free", "told"),
+    [
+        (False, None, "one copy in memory for all workers)"),
+        (True, None, "read block by block)"),
+        (
+            False,
+            30_800_000,
+            "held on the device)",
+        ),  # 12.29 MB of images, in 4 tenths
+        (False, 30_600_000, "one copy in memory for all workers, read while the device works)"),
+        (True, 31_000_000, "held on the device)"),
+        (False, 3_000_000, "one copy in memory for all workers, read while the device works)"),
+        (True, 3_000_000, "read block by block, read while the device works)"),
+    ],
+)
+def test_the_plan_says_where_photographs_lie(manifest, by_blocks, free, told):
+    data = replace(manifest.data, train_images=1000, val_images=200, channels=3)
+    assert told in reads(replace(manifest, data=data, pixels=PixelFacts(64, by_blocks=by_blocks)), free)

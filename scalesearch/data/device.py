@@ -113,6 +113,16 @@ HELD = 0.4
 """Part of a device's free memory that a split of photographs may take."""
 
 
+def fits(needed: int, free: int) -> bool:
+    """Whether a split of photographs, in bytes, goes to an accelerator as a whole.
+
+    Example:
+        >>> fits(40, 100), fits(41, 100)
+        (True, False)
+    """
+    return needed <= HELD * free
+
+
 def to_device(images: ImageSet, px: int, device: torch.device) -> Split:
     """The split for networks at `px` on `device`; nothing is cached, so keep what you get.
 
@@ -122,7 +132,7 @@ def to_device(images: ImageSet, px: int, device: torch.device) -> Split:
     labels = torch.from_numpy(images.labels.copy()).to(device)
     if not isinstance(images, StoredImages):
         return HeldSplit(torch.from_numpy(images.at(px)).to(device), labels)
-    if device.type == "cuda" and images.nbytes <= HELD * torch.cuda.mem_get_info(device)[0]:
+    if device.type == "cuda" and fits(images.nbytes, torch.cuda.mem_get_info(device)[0]):
         whole = torch.from_numpy(images.read(np.arange(len(images)))).to(device)
         return HeldSplit(whole.permute(0, 3, 1, 2), labels)
     return ReadSplit(images, labels)

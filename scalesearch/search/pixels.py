@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from scalesearch.data import Dataset
+from scalesearch.data.device import fits
 from scalesearch.data.files import FileImages
 from scalesearch.data.store import Shelf, stored_side
 from scalesearch.environment.memory import free_bytes, memory_facts
@@ -59,13 +60,22 @@ def with_store(prepared: Prepared, pixels: PixelFacts, listener: Listener) -> Pr
     return replace(prepared, dataset=stored(prepared.dataset, pixels, listener)) if pixels.side else prepared
 
 
-def reads(manifest: Manifest) -> str:
-    """How a study reads its photographs, in words; empty where its images are in memory."""
+def reads(manifest: Manifest, free: int | None = None) -> str:
+    """How a study reads its photographs, in words; empty where its images are in memory.
+
+    Args:
+        free: bytes of the device that trains, where it is an accelerator with a memory of its own.
+    """
     pixels, data = manifest.pixels, manifest.data
     if not pixels.side:
         return ""
-    size = (data.train_images + data.val_images) * data.channels * pixels.side**2
+    each = data.channels * pixels.side**2
+    size = (data.train_images + data.val_images) * each
     how = "more than memory holds: read block by block" if pixels.by_blocks else "one copy in memory for all workers"
+    if free is not None and fits(data.train_images * each, free):
+        how = "held on the device"
+    elif free is not None:
+        how += ", read while the device works"
     return f"decoded once to {pixels.side} px ({size / 1e6:,.0f} MB, {how}), in {Shelf().folder}"
 
 

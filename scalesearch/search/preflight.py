@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import torch
+
 from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec
@@ -24,6 +26,7 @@ from scalesearch.search.spaces import BudgetSpace, planned_networks
 from scalesearch.study.config import PER_TRAINING
 from scalesearch.study.config.places import TRIED_TOGETHER, faster_together
 from scalesearch.study.manifest import Manifest
+from scalesearch.training.memory import room_on
 from scalesearch.training.watch import BudgetPlan, Preflight
 from scalesearch.training.workers.base import ESTIMATE_SECONDS, Executor
 from scalesearch.training.workers.gpus import mps_runs
@@ -85,10 +88,15 @@ def preflight(
         size_notes=size_notes(prepared),
         done=there.trainings,
         short_done=min(short, there.short_trainings),
-        reads=reads(manifest),
+        reads=reads(manifest, _memory_of(manifest.device)),
         engine="; ".join(text for text in (manifest.engine.told, *manifest.speed.told) if text),
         limit_seconds=allowed_seconds(seconds, timeout or config.training_timeout, compiles=prepared.engine.reused),
     )
+
+
+def _memory_of(device: str) -> int | None:
+    """Free bytes of an accelerator's own memory; None for a CPU, and where nothing is told."""
+    return None if device == "cpu" else room_on(torch.device(device))
 
 
 def timing(
