@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from multiprocessing import forkserver
 
 import pytest
 from conftest import running, wait_until
@@ -13,6 +14,7 @@ from seats import HANG, SPEC, Acting, collected, executor_of, job, outcomes, ran
 
 from scalesearch.errors import BaseError, DataError, MissingExtraError, ScaleSearchError
 from scalesearch.training.workers.base import EpochDone, Noted
+from scalesearch.training.workers.local import _interrupts_held
 from scalesearch.training.workers.losses import TRIES, Losses, ended_itself, told_end
 
 GOOD = [job("good", number) for number in range(3)]
@@ -199,8 +201,6 @@ def test_an_estimate_whose_process_is_killed_is_made_again(tmp_path):
 
 @pytest.mark.slow
 def test_the_server_that_processes_come_from_may_be_killed(alone):
-    from multiprocessing import forkserver
-
     with executor_of(Acting(), 1) as executor:
         executor.submit(job("hangs"))
         assert wait_until(lambda: bool(executor.events(0.05)), HANG)
@@ -225,3 +225,37 @@ def test_losses_are_counted_for_each_job_and_forgotten_with_it():
     assert [bool(losses.lose(one, "SIGKILL")) for one in (first, first, second, first)] == [False, False, False, True]
     losses.forget(first)
     assert not losses.lose(first, "SIGTERM")
+
+
+def test_a_second_signal_is_not_held_back_while_processes_start():
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    passed = []
+    try:
+        with pytest.raises(KeyboardInterrupt), _interrupts_held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            passed.append("held")
+            os.kill(os.getpid(), signal.SIGTERM)
+            passed.append("held too long")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert passed == ["held"]
+
+
+@pytest.mark.slow
+def test_stop_waits_for_no_server_that_is_stopped():
+    """And nor does Python at its exit, which joins every process that it still knows."""
+    with executor_of(Acting(), 1) as executor:
+        executor.submit(job("hangs"))
+        assert wait_until(lambda: bool(executor.events(0.05)), HANG)
+        (process,) = multiprocessing.active_children()
+        server, pid = forkserver._forkserver._forkserver_pid, process.pid
+        os.kill(server, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            executor.stop()
+            assert time.monotonic() - started < 10
+            assert multiprocessing.active_children() == []
+        finally:
+            os.kill(server, signal.SIGCONT)
+    assert wait_until(lambda: not running(pid))

@@ -83,15 +83,22 @@ def _start_server() -> None:
 def _interrupts_held() -> Iterator[None]:
     """Keep what ends a study (Ctrl-C, SIGTERM, SIGHUP) back for a moment, in the main thread (no other gets them).
 
-    Processes start in the first `submit`, which waits for the server's imports. Interrupted in there, the pool would
-    not know a process that is about to start, and it could not be ended.
+    The first process waits for the server's imports. Interrupted in there, the seat would
+    not know a process that is about to start, and it could not be ended. A second signal is not held back: the server
+    may be stopped, and never answer.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     held: list[int] = []
+
+    def hold(number: int, _: object) -> None:
+        held.append(number)
+        if len(held) > 1:
+            raise KeyboardInterrupt
+
     numbers = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
-    before = {number: signal.signal(number, lambda number, _: held.append(number)) for number in numbers}
+    before = {number: signal.signal(number, hold) for number in numbers}
     try:
         yield
     finally:

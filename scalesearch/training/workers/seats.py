@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing.process
 import os
 import time
 from collections.abc import Iterable, MutableSequence
@@ -150,6 +151,13 @@ def end_all(seats: Iterable[Seat]) -> None:
     _wait(processes, KILL_SECONDS)
     for seat in there:
         seat.close()
+    for process in processes:
+        _forget(process)
+
+
+def _forget(process: BaseProcess) -> None:
+    """Let Python not wait at its exit for a process whose end nobody tells, because the forkserver is stopped."""
+    multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
 
 
 def _wait(processes: Iterable[BaseProcess], seconds: float) -> None:
