@@ -54,6 +54,10 @@ class StudyError(ScaleSearchError):
     """A study folder that exists already, is missing, is in use, or does not match what was asked."""
 
 
+class TakenError(StudyError):
+    """A name that a new study cannot have, because something is there already."""
+
+
 class StorageError(ScaleSearchError):
     """A folder or database that cannot be written or read (full, read-only, damaged)."""
 

@@ -20,11 +20,13 @@ from conftest import COMMAND
 from fake_executor import World
 
 from scalesearch import search
-from scalesearch.cli import app
+from scalesearch.analysis.load import load_result
+from scalesearch.cli import app, run_study
 from scalesearch.cli.run import ELSEWHERE
 from scalesearch.errors import ConfigError
-from scalesearch.search import ahead, run
-from scalesearch.study import StudyPaths, locked
+from scalesearch.search import ahead, prepare, run
+from scalesearch.study import StudyPaths, list_studies, load_manifest, locked
+from scalesearch.study.again import RunningError
 from scalesearch.study.config import StudyConfig, config_from_dict, config_to_dict, option, override
 
 QUICK = {"workers": 1, "device": "cpu", "trials": 6, "seeds": 1, "proxy": {"train_images": 20, "val_images": 20}}
@@ -390,11 +392,40 @@ def test_a_name_that_another_definition_has_is_refused_with_what_differs(call, e
 
 def test_a_study_that_is_running_is_not_started_twice(call, empty_folder, world, tmp_path):
     stopped(call, world)
-    with locked(StudyPaths(tmp_path / "studies" / NAME)):
+    paths = StudyPaths(tmp_path / "studies" / NAME)
+    os.utime(paths.definition, (0, 0))  # begun long before this process
+    with locked(paths):
         code, out, err = call(*RUN)
     assert (code, out) == (1, "")
     assert "is being run by another process" in err
     assert "--new" in err
+
+
+@pytest.mark.parametrize("name", [None, "mine"])
+def test_a_study_that_began_together_with_this_one_stands_in_no_way_of_a_nameless_one(tmp_path, world, name):
+    """As eight processes on a fresh folder: whichever finds the place taken goes to the next."""
+    config = config_from_dict(QUICK)
+    run_study.run_study(config, name, tmp_path, as_json=True)
+    first = StudyPaths(tmp_path / (name or NAME))
+    with locked(first):
+        if name:
+            with pytest.raises(RunningError, match="is being run by another process"):
+                run_study.run_study(config, name, tmp_path, as_json=True)
+        else:
+            run_study.run_study(config, None, tmp_path, as_json=True)
+    assert len(list_studies(tmp_path)) == (1 if name else 2)
+
+
+def test_a_folder_that_is_taken_while_a_study_is_prepared_gives_way_to_the_next(tmp_path, world, monkeypatch):
+    def prepared(config, *given, **more):
+        for number in ("", "-2"):
+            (tmp_path / f"{NAME}{number}").mkdir(exist_ok=True)
+        return prepare(config, *given, **more)
+
+    monkeypatch.setattr("scalesearch.search.prepare", prepared)
+    run_study.run_study(config_from_dict(QUICK), None, tmp_path, as_json=True)
+    paths = StudyPaths(tmp_path / f"{NAME}-3")
+    assert load_result(paths).complete and load_manifest(paths).study == paths.name
 
 
 @pytest.mark.slow

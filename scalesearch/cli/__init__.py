@@ -7,6 +7,7 @@ Results go to stdout; progress, notes and errors to stderr. Exit codes: 0 done, 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -50,6 +51,9 @@ _CLICK_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == 
 """typer carries its own copy of click in some versions, so the class is found through typer's own errors."""
 
 INTERRUPTED = 130
+
+PATHS = ("--studies-dir", "--out", "--recipe")
+"""Options that name a place: empty, they would mean the current folder."""
 
 
 def _fail(message: str, code: int) -> int:
@@ -100,7 +104,24 @@ def invoke(arguments: list[str]) -> int:
 def _unexpected(error: Exception) -> str:
     """What is known to be the machine's doing is told so; the rest is ours."""
     said = f"{type(error).__name__}: {error}"
-    return hidden_library(error) or f"unexpected {said}; run with --debug and report it, please"
+    known = hidden_library(error) or _of_the_machine(error)
+    return known or f"unexpected {said}; run with --debug and report it, please"
+
+
+def _of_the_machine(error: Exception) -> str:
+    """What the system refuses anywhere: a file of any kind, or memory; empty where it is something else."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"cannot use {_shortened(str(error.filename))!r}: {error.strerror}"
+    text = str(error)
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:
+        asked = re.search(r"allocate (\d+) bytes", text)
+        much = f" ({int(asked[1]) / 1e9:,.1f} GB at once)" if asked else ""
+        return f"this needs more memory than the machine has{much}; ask for less, or for something smaller"
+    return ""
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 120 else f"{name[:60]} ... {name[-40:]}"
 
 
 def _refuse_what_cannot_work(arguments: Sequence[str]) -> None:
@@ -112,6 +133,10 @@ def _refuse_what_cannot_work(arguments: Sequence[str]) -> None:
             f"the current folder cannot be used ({error.strerror}): it does not exist any more, or is not yours; "
             "change to another (cd ~) and run the command again"
         ) from error
+    for option, value in zip(arguments, [*arguments[1:], "x"], strict=True):
+        name, equals, own = option.partition("=")
+        if name in PATHS and not (own if equals else value).strip():
+            raise UsageError(f"{name} is ''; allowed: the path of a file or folder")
     for argument in arguments:
         if any("\udc80" <= c <= "\udcff" for c in argument):
             said = "".join(map(readable, argument))

@@ -20,7 +20,7 @@ from scalesearch.analysis.untrained import untrained
 from scalesearch.cli.progress import LiveProgress, PlainProgress, preflight_lines
 from scalesearch.data import absolute_spec
 from scalesearch.environment.notebook import in_notebook
-from scalesearch.errors import InfeasibleError, StudyError
+from scalesearch.errors import InfeasibleError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.report import render_result
 from scalesearch.report.ahead import render_planned
@@ -34,7 +34,7 @@ from scalesearch.search.checks import ChangedError, check_unchanged
 from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, is_locked, resume_command
-from scalesearch.study.again import place_of
+from scalesearch.study.again import RunningError, place_of
 from scalesearch.study.config import StudyConfig, override
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.study.mending import make_whole
@@ -58,13 +58,25 @@ def run_study(config: StudyConfig, name: str | None, root: Path, as_json: bool, 
     place = place_of(config, name, root, new=new)
     try:
         done = _again(place.paths, config, as_json) if place.there else None
-    except ChangedError as error:
-        if name is not None:
+    except (ChangedError, RunningError) as error:
+        if name is not None or (isinstance(error, RunningError) and not error.meanwhile):
             raise
         sys.stderr.write(f"note: {error.what}; a new study is started\n")
         done, place = None, place_of(config, None, root, new=True)
     paths, command = place.paths, shlex.join(["scalesearch", *sys.argv[1:]])
-    result = done or _watched(paths, as_json, lambda listener: run(config, paths, listener=listener, command=command))
+
+    def elsewhere() -> StudyPaths:
+        nonlocal paths
+        paths = place_of(config, None, root, new=True).paths
+        return paths
+
+    result = done or _watched(
+        lambda: paths,
+        as_json,
+        lambda listener: run(
+            config, paths, listener=listener, command=command, elsewhere=None if name is not None else elsewhere
+        ),
+    )
     _show(result, paths, as_json)
     _fail_where_untrained([result])
 
@@ -72,10 +84,7 @@ def run_study(config: StudyConfig, name: str | None, root: Path, as_json: bool, 
 def _again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult:
     """The result of a study that is there: as it is where it is finished, else after the trainings it lacks."""
     if is_locked(paths):
-        raise StudyError(
-            f"study {paths.name!r} has this definition and is being run by another process; wait for it, stop it, or "
-            "start another by --new"
-        )
+        raise RunningError(paths)
     make_whole(paths)
     found = load_result(paths)
     check_unchanged(found.manifest)
@@ -271,7 +280,9 @@ def _show_comparisons(results: Sequence[StudyResult], as_json: bool) -> None:
         console().print(render_comparisons(tables))
 
 
-def _watched(paths: StudyPaths, as_json: bool, work: Callable[[Listener], T], again: str | None = None) -> T:
+def _watched(
+    paths: StudyPaths | Callable[[], StudyPaths], as_json: bool, work: Callable[[Listener], T], again: str | None = None
+) -> T:
     """Do the work under a progress view; when it is interrupted, say how to go on and leave."""
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a closed terminal ends nothing
@@ -283,7 +294,7 @@ def _watched(paths: StudyPaths, as_json: bool, work: Callable[[Listener], T], ag
                 return work(view)
         return work(PlainProgress(onlooker))
     except KeyboardInterrupt:
-        _interrupted(paths, again)
+        _interrupted(paths() if callable(paths) else paths, again)
 
 
 def _interrupted(paths: StudyPaths, again: str | None) -> NoReturn:

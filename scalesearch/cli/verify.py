@@ -58,7 +58,7 @@ def verify(
     from scalesearch.search.checks import check_same
     from scalesearch.search.verify.plans import VerifyRequest
     from scalesearch.study import find_study, load_manifest
-    from scalesearch.study.config import duration, parse_devices, parse_per_device
+    from scalesearch.study.config import check_workers, duration, parse_devices, parse_per_device
 
     ask = VerifyRequest(
         budget=budget,
@@ -74,7 +74,7 @@ def verify(
     if compiled is not None:
         check_same(load_manifest(paths), {"compile": compiled})
     check(
-        paths, ask, as_json, workers=workers, devices=parse_devices(devices), per_device=parse_per_device(per_device),
-        time_limit=duration(time_limit),
+        paths, ask, as_json, workers=check_workers(workers), devices=parse_devices(devices),
+        per_device=parse_per_device(per_device), time_limit=duration(time_limit),
         training_timeout=duration(training_timeout), skip_bad=skip_bad, retry_failed=retry_failed,
     )  # fmt: skip

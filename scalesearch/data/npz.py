@@ -47,6 +47,8 @@ def read_npz(path: Path, with_test: bool) -> Parts[ArrayImages]:
     Raises:
         DataError: the file is missing or no npz file, or an array is not as it must be.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for, and cannot be read twice
+        raise DataError(f"{str(path)!r} is no file; allowed: an .npz file")
     try:
         stream = path.open("rb")
     except OSError as error:

@@ -60,6 +60,7 @@ class Exponents:
 
 
 NOMINAL = Exponents()
+MOST_TRIPLES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,12 +326,16 @@ def paper_grid(
     the surface, so that rounding starts from the budget and not from 5 % beside it.
 
     Raises:
-        UsageError: a step that is not in (0, 0.5], or a ratio that is not above 1 (the grid only goes up).
+        UsageError: a step that is not in (0, 0.5] or gives more than `MOST_TRIPLES`; a ratio that is not above 1.
     """
     if not 0.0 < step <= 0.5:
         raise UsageError(f"grid step is {step:g}; allowed: above 0, at most 0.5")
     if ratio <= 1.0:
         raise UsageError(f"the grid sampler needs a budget above 1x, not {ratio:g}x; use lattice (--sampler lattice)")
+    each = (exponents.depth, exponents.width, exponents.resolution)
+    if (count := math.prod(1 + (ratio ** (1 / e) - 1) / step for e in each)) > MOST_TRIPLES:
+        least = math.ceil(1000 * step * (count / MOST_TRIPLES) ** (1 / 3)) / 1000
+        raise UsageError(f"grid step is {step:g}: {count:.0e} triples at {ratio:g}x; allowed there: {least:g} or more")
     triples = _grid_triples(ratio, step, exponents)
     kept = [c for c in triples if abs(surface_product(c, exponents) - ratio) < slack * ratio / 2]
     return tuple(coefficients_from_shares(shares_from_coefficients(c, exponents), ratio, exponents) for c in kept)

@@ -6,13 +6,13 @@ import contextlib
 import math
 import multiprocessing
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.environment.waiting import doing
-from scalesearch.errors import ScaleSearchError, StorageError
+from scalesearch.errors import ScaleSearchError, StorageError, TakenError
 from scalesearch.search.changed.accepted import accept_changes
 from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan, check_same
 from scalesearch.search.loop import Loop, both, stops_where_nothing_trains
@@ -54,6 +54,7 @@ def run(
     *,
     listener: Listener | None = None,
     command: str = "",
+    elsewhere: Callable[[], StudyPaths] | None = None,
     make_executor: MakeExecutor = LocalExecutor,
 ) -> StudyResult:
     """Run a new study to its end, or to its time limit.
@@ -63,6 +64,7 @@ def run(
     Args:
         paths: of a folder that does not exist yet.
         command: kept in the manifest.
+        elsewhere: another folder, asked for where the first is taken meanwhile; None gives the study up.
         make_executor: where trainings run.
 
     Raises:
@@ -72,7 +74,7 @@ def run(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise ScaleSearchError("a script that runs a study must do so under: if __name__ == '__main__':")
     check_study_name(paths.name)
-    if paths.folder.exists():
+    if paths.folder.exists() and elsewhere is None:
         raise taken(paths)
     listener = listener or Silent()
     prepared = prepare(config)
@@ -83,8 +85,21 @@ def run(
         listener.note(text)
     prepared = timed_places(prepared, make_executor, listener.note)
     manifest = replace(make_manifest(prepared, paths.name, command), pixels=pixel_facts(prepared))
-    create_study(paths, manifest)
+    paths = _created(paths, manifest, elsewhere)
+    manifest = replace(manifest, study=paths.name)
     return _search(prepared, manifest, paths, listener, make_executor)
+
+
+def _created(paths: StudyPaths, manifest: Manifest, elsewhere: Callable[[], StudyPaths] | None) -> StudyPaths:
+    """Where the study is, once a folder was its own: many may look for one at once."""
+    while True:
+        try:
+            create_study(paths, replace(manifest, study=paths.name))
+            return paths
+        except TakenError:
+            if elsewhere is None:
+                raise
+            paths = elsewhere()
 
 
 def resume(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,28 @@ from scalesearch.study.made import changes_between, load_manifest, plain
 
 FREE = ("workers", "time_limit", "training_timeout", "devices", "per_device")
 """What may change between two runs of one definition: neither changes a number."""
+
+
+STARTED = time.time()
+"""When this process began, nearly."""
+
+AT_ONCE_SECONDS = 20.0
+"""Commands that are started together may be so far apart before they do anything."""
+
+
+class RunningError(StudyError):
+    """A study of the definition that is asked for is being run by another process.
+
+    Attributes:
+        what: is the case.
+        meanwhile: whether that began with this command or after it, as where many are started at once.
+    """
+
+    def __init__(self, paths: StudyPaths) -> None:
+        began = paths.definition.stat().st_mtime if paths.definition.is_file() else 0.0
+        self.meanwhile = began > STARTED - AT_ONCE_SECONDS
+        self.what = f"study {paths.name!r} has this definition and is being run by another process"
+        super().__init__(f"{self.what}; wait for it, stop it, or start another by --new")
 
 
 @dataclass(frozen=True, slots=True)

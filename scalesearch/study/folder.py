@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scalesearch.environment.files import write_atomic, writing_errors
-from scalesearch.errors import StudyError, choice_error
+from scalesearch.errors import StudyError, TakenError, choice_error
 from scalesearch.study.config import StudyConfig, check_study_name, dump_toml, read_toml
 from scalesearch.study.manifest import SCHEMA, Manifest, manifest_from_dict, manifest_to_dict
 
@@ -229,9 +229,9 @@ def create_folder(paths: StudyPaths, manifest: Manifest) -> None:
                 raise
 
 
-def taken(paths: StudyPaths) -> StudyError:
+def taken(paths: StudyPaths) -> TakenError:
     """The error for a study name that exists already."""
-    return StudyError(
+    return TakenError(
         f"study {paths.name!r} exists already; go on with it by '{resume_command(paths)}', or give another --name"
     )
 

@@ -23,6 +23,10 @@ RATES = (0.5, 2.0)
 """Learning rates of the fidelity check, over the study's own."""
 
 
+MOST = 10_000
+"""Seeds, as a study's, or leaders."""
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyRequest:
     """What is to be verified.
@@ -49,9 +53,9 @@ class VerifyRequest:
     longer: float = 4.0
 
     def __post_init__(self) -> None:
-        for name, value, least in (("top", self.top, 1), ("seeds", self.seeds, 1)):
-            if value < least:
-                raise UsageError(f"--{name} is {value}; allowed: {least} or more")
+        for name, value in (("top", self.top), ("seeds", self.seeds)):
+            if not 1 <= value <= MOST:
+                raise UsageError(f"--{name} is {value}; allowed: 1 to {MOST}")
         if self.first_seed is not None and not 0 <= self.first_seed < 2**31:
             raise UsageError(f"--first-seed is {self.first_seed}; allowed: 0 to {2**31 - 1}")
         if not 1 < self.longer <= 1000:

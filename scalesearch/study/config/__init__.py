@@ -23,6 +23,7 @@ from scalesearch.study.config.files import (
 )
 from scalesearch.study.config.parse import (
     check_study_name,
+    check_workers,
     duration,
     parse_duration,
     parse_engine,
@@ -45,6 +46,7 @@ __all__ = [
     "ProxyRecipe",
     "StudyConfig",
     "check_study_name",
+    "check_workers",
     "config_from_dict",
     "config_to_dict",
     "definition_path",

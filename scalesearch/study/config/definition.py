@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, Strict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from scalesearch.errors import ConfigError, UsageError, choice_error, nearest
@@ -71,34 +71,34 @@ class StudyConfig:
 
     base: str = "efficientnet_micro"
     data: str = "fashion-mnist-mini"
-    resolution: Annotated[int, Field(ge=0, le=65_536)] = 0
+    resolution: Annotated[int, Strict(), Field(ge=0, le=65_536)] = 0
     budgets: tuple[str, ...] = ("2x",)
     sampler: SamplerName = "lattice"
-    trials: Annotated[int, Field(ge=1, le=100_000)] = 12
-    seeds: Annotated[int, Field(ge=1, le=10_000)] = 2
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    tolerance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    trials: Annotated[int, Strict(), Field(ge=1, le=100_000)] = 12
+    seeds: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 2
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 0
+    tolerance: Annotated[float, Strict(), Field(ge=0, le=1)] = 0.0
     cost: CurrencyName = "macs"
     exponents: ExponentsName = "nominal"
-    max_params: Annotated[float, Field(ge=0)] = 0.0
-    max_latency: Annotated[float, Field(ge=0)] = 0.0
-    max_memory: Annotated[float, Field(ge=0)] = 0.0
-    latency_batch: Annotated[int, Field(ge=1, le=65_536)] = 1
+    max_params: Annotated[float, Strict(), Field(ge=0)] = 0.0
+    max_latency: Annotated[float, Strict(), Field(ge=0)] = 0.0
+    max_memory: Annotated[float, Strict(), Field(ge=0)] = 0.0
+    latency_batch: Annotated[int, Strict(), Field(ge=1, le=65_536)] = 1
     rounding: DepthRule = "proportional"
-    grid_step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-    delta: Annotated[float, Field(gt=0, lt=1)] = 0.002
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    grid_step: Annotated[float, Strict(), Field(gt=0, le=0.5)] = 0.05
+    delta: Annotated[float, Strict(), Field(gt=0, lt=1)] = 0.002
+    confidence: Annotated[float, Strict(), Field(gt=0.5, lt=1)] = 0.9
     pruner: PrunerName = "none"
-    rung: Annotated[int, Field(ge=0)] = 0
-    workers: Annotated[int, Field(ge=0, le=1024)] = 0
-    devices: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
-    per_device: Literal["auto"] | Annotated[int, Field(ge=0, le=MOST_PER_DEVICE)] = 0
+    rung: Annotated[int, Strict(), Field(ge=0)] = 0
+    workers: Annotated[int, Strict(), Field(ge=0, le=1024)] = 0
+    devices: tuple[Annotated[int, Strict(), Field(ge=0, le=1023)], ...] = ()
+    per_device: Literal["auto"] | Annotated[int, Strict(), Field(ge=0, le=MOST_PER_DEVICE)] = 0
     device: str = "auto"
-    time_limit: Annotated[float, Field(ge=0)] = 0.0
-    training_timeout: Annotated[float, Field(ge=0)] = 0.0
-    skip_bad: bool = False
-    max_pixels: Annotated[int, Field(ge=0)] = 0
-    seed_split: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    time_limit: Annotated[float, Strict(), Field(ge=0)] = 0.0
+    training_timeout: Annotated[float, Strict(), Field(ge=0)] = 0.0
+    skip_bad: Annotated[bool, Strict()] = False
+    max_pixels: Annotated[int, Strict(), Field(ge=0)] = 0
+    seed_split: Annotated[int, Strict(), Field(ge=0, lt=2**31)] = 0
     proxy: ProxyRecipe = dataclasses.field(default_factory=ProxyRecipe)
     engine: Engine = dataclasses.field(default_factory=Engine)
 

@@ -9,20 +9,30 @@ from typing import Any
 
 import tomli_w
 
+from scalesearch.environment.waiting import doing
 from scalesearch.errors import ConfigError, StudyError, choice_error
 from scalesearch.study.config.definition import StudyConfig, config_from_dict
 
+MOST_BYTES = 10_000_000
+"""More than the `study.toml` of any study has."""
+
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
+    """Read a TOML file; a pipe is waited for.
 
     Raises:
         StudyError: missing or unreadable.
-        ConfigError: not TOML.
+        ConfigError: not TOML, or larger than any definition.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        with doing(f"reading {path}"), path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ConfigError(f"{path} is not a study definition: it has more than {MOST_BYTES:,} bytes")
+        return tomllib.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ConfigError(f"{path} is not a study definition: its lists are too deep to be read") from None
+    except ValueError as error:  # also of a number of too many digits
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
     except OSError as error:
         raise StudyError(f"study file {str(path)!r} cannot be read: {error.strerror}") from None

@@ -52,6 +52,22 @@ def parse_rate(text: str | None) -> float | None:
     return rate
 
 
+MOST_WORKERS = 1024
+
+
+def check_workers(workers: int | None) -> int | None:
+    """A number of processes as the command line takes it; None stays None.
+
+    Raises:
+        UsageError: under 1, or more than any machine has use for.
+    """
+    if workers is not None and not 1 <= workers <= MOST_WORKERS:
+        raise UsageError(
+            f"--workers is {workers}; allowed: 1 to {MOST_WORKERS}; without it as many as the study was made with"
+        )
+    return workers
+
+
 def parse_engine(given: Sequence[str] | None, compiled: str | None = None) -> dict[str, str] | None:
     """Read `key=value` for each switch of `Engine`; None where none is given.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
 
 Optimizer = Literal["auto", "sgd", "adamw", "rmsprop"]
@@ -61,19 +61,19 @@ class ProxyRecipe:
         val_images: the same for validation.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 2
-    batch_size: Annotated[int, Field(ge=2)] = 50
+    epochs: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 2
+    batch_size: Annotated[int, Strict(), Field(ge=2, le=1_000_000)] = 50
     optimizer: Optimizer = "sgd"
-    learning_rate: Annotated[float, BeforeValidator(_measured), Field(ge=0, le=MOST_RATE)] = 0.2
-    warmup: Annotated[float, Field(ge=0, le=1)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0, le=10)] = 5e-4
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    learning_rate: Annotated[float, Strict(), BeforeValidator(_measured), Field(ge=0, le=MOST_RATE)] = 0.2
+    warmup: Annotated[float, Strict(), Field(ge=0, le=1)] = 0.1
+    momentum: Annotated[float, Strict(), Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Strict(), Field(ge=0, le=10)] = 5e-4
+    label_smoothing: Annotated[float, Strict(), Field(ge=0, lt=1)] = 0.0
+    ema: Annotated[float, Strict(), Field(ge=0, lt=1)] = 0.0
+    clip_norm: Annotated[float, Strict(), Field(ge=0)] = 0.0
     augmentation: Augmentation = "none"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    bn_momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
-    train_images: Annotated[int, Field(ge=0)] = 0
-    val_images: Annotated[int, Field(ge=0)] = 0
+    dropout: Annotated[float, Strict(), Field(ge=0, lt=1)] = 0.0
+    stochastic_depth: Annotated[float, Strict(), Field(ge=0, lt=1)] = 0.0
+    bn_momentum: Annotated[float, Strict(), Field(ge=0, le=1)] = 0.1
+    train_images: Annotated[int, Strict(), Field(ge=0, le=2**40)] = 0
+    val_images: Annotated[int, Strict(), Field(ge=0, le=2**40)] = 0

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from scalesearch.errors import UsageError, choice_error
 from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.study.config.parse import MOST_WORKERS, check_workers
 from scalesearch.training.full.recipe import TrainRecipe
+
+MOST_SEEDS = 10_000
+"""As a study's."""
 
 AGAINST = ("baseline", *REFERENCES)
 """What the found network can be trained beside."""
@@ -43,8 +47,8 @@ class TrainRequest:
     def __post_init__(self) -> None:
         if not self.phis:
             raise UsageError("nothing to train: allowed: one phi or more, such as 1 or 0,1")
-        if self.seeds < 1:
-            raise UsageError(f"--seeds is {self.seeds}; allowed: 1 or more")
+        if not 1 <= self.seeds <= MOST_SEEDS:
+            raise UsageError(f"--seeds is {self.seeds}; allowed: 1 to {MOST_SEEDS}")
         if not 0 <= self.first_seed <= 2**31 - self.seeds:
             raise UsageError(f"--first-seed is {self.first_seed}; allowed: 0 to {2**31 - self.seeds}")
         for name in self.against:
@@ -78,10 +82,9 @@ class Means:
     per_training: int = 1
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise UsageError(f"--workers is {self.workers}; allowed: 1 or more")
-        if self.loaders < 0:
-            raise UsageError(f"--loaders is {self.loaders}; allowed: 0 or more")
+        check_workers(self.workers)
+        if not 0 <= self.loaders <= MOST_WORKERS:
+            raise UsageError(f"--loaders is {self.loaders}; allowed: 0 to {MOST_WORKERS}")
         if self.per_training < 1:
             raise UsageError(f"--per-training is {self.per_training}; allowed: 1 or more")
 
