@@ -132,3 +132,70 @@ def test_what_a_page_imports_is_there(page):
     for module, names in found:
         for name in names.split(","):
             assert hasattr(importlib.import_module(module), name.strip()), (module, name)
+
+
+WRITERS = {
+    "study/mending.py": "copies of a database, moved into place whole",
+    "export/onnx.py": "a library writes into the draft of an export",
+    "export/torch_export.py": "the same",
+    "export/check/child.py": "an answer in a folder that is thrown away",
+    "export/check/ask.py": "the question in it",
+    "data/store/make.py": "the pixel store, which has a journal of its own",
+    "search/bench.py": "files that are measured, in a folder that is thrown away",
+}
+"""Modules that write files by other means than `write_atomic`, and why."""
+
+WRITING = {"write_text", "write_bytes", "tofile", "NamedTemporaryFile", "savez", "memmap"}
+TO_A_PATH = {"to_csv", "to_json", "to_parquet", "savefig", "save", "dump"}
+
+
+def writes(call: ast.Call) -> bool:
+    """Whether a call looks like one that writes a file."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    owner = call.func.value.id if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) else ""
+    if name == "open":
+        position = 0 if isinstance(call.func, ast.Attribute) else 1
+        given = [*call.args[position : position + 1], *(k.value for k in call.keywords if k.arg == "mode")]
+        words = [node for one in given for node in ast.walk(one) if isinstance(node, ast.Constant)]
+        modes = [word.value for word in words if isinstance(word.value, str)]
+        return any(set(mode) & set("wax+") and set(mode) <= set("rwaxbt+") for mode in modes)
+    if name in ("copy", "copy2", "copyfile", "copytree"):
+        return owner == "shutil"
+    if name in TO_A_PATH and isinstance(call.func, ast.Attribute):
+        return bool(call.args) and "buffer" not in {a.id for a in call.args if isinstance(a, ast.Name)}
+    return name in WRITING
+
+
+def test_every_file_is_written_through_the_one_helper():
+    """Whole or not there, with the user's umask, a full disk in one line; what writes otherwise says why above."""
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and writes(node)
+    }
+    assert sorted(found) == sorted(WRITERS)
+
+
+@pytest.mark.parametrize(
+    ("code", "written"),
+    [
+        ("open('x', 'w')", True),
+        ("path.open('r+b')", True),
+        ("open('x', mode='a')", True),
+        ("path.write_text('x')", True),
+        ("frame.to_csv(path)", True),
+        ("fig.savefig('x.png')", True),
+        ("shutil.copyfile(a, b)", True),
+        ("torch.save(x, path)", True),
+        ("path.open('wb' if new else 'r+b')", True),
+        ("open('x')", False),
+        ("path.open('rb')", False),
+        ("frame.to_csv(index=False)", False),
+        ("fig.savefig(buffer, format='png')", False),
+        ("values.copy()", False),
+        ("write_atomic(path, text)", False),
+    ],
+)
+def test_what_writes_a_file_is_seen(code, written):
+    assert any(isinstance(n, ast.Call) and writes(n) for n in ast.walk(ast.parse(code))) == written

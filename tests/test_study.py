@@ -7,14 +7,16 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
-from conftest import ROOT, fill, read_only
+from conftest import ROOT, fill, read_only, wait_until
 from fake_executor import World
 from synthetic import Plan, manifest_of
 
 from scalesearch.analysis.load import load_result
+from scalesearch.environment import waiting
 from scalesearch.environment.files import write_atomic
 from scalesearch.errors import ScaleSearchError, StorageError, StudyError, UnknownNameError, UsageError
 from scalesearch.networks.spec import NetworkSpec
@@ -361,3 +363,41 @@ def test_a_disk_that_fills_up_during_a_run_keeps_what_was_finished(small_disk):
     result = resume(paths, make_executor=world.executor)
     assert result.complete
     assert result.trainings == 1 + sum(b.planned for b in result.manifest.budgets)
+
+
+@pytest.mark.parametrize("lock", ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE"])
+def test_a_database_that_another_process_holds_is_waited_for(tmp_path, monkeypatch, capsys, lock):
+    """SQLite's own patience is far shorter here than the lock."""
+    monkeypatch.setattr("scalesearch.study.database.TRY_SECONDS", 0.01)
+    monkeypatch.setitem(waiting.STATE, "on", True)
+    paths = made(tmp_path)
+    store = StudyStore(paths)
+    budget = store.budget("2x")
+    trial = budget.ask(sampler())
+    budget.save_network(trial, network(0))
+    other = sqlite3.connect(paths.database, check_same_thread=False, isolation_level=None)
+    other.execute(lock)
+    until_told = threading.Thread(target=lambda: (wait_until(lambda: bool(said)), other.execute("ROLLBACK")))
+    said: list[str] = []
+    monkeypatch.setattr("scalesearch.study.patience.tell", said.append)
+    until_told.start()
+    budget.save_training(trial, outcome(0))
+    until_told.join()
+    other.close()
+    assert [r.outcome for r in store.records()] == [outcome(0)]
+    assert len(said) >= 1 and "locked by another process" in said[0]
+    store.close()
+
+
+def test_a_lock_that_nobody_lifts_is_told_at_last(tmp_path, monkeypatch):
+    monkeypatch.setattr("scalesearch.study.database.TRY_SECONDS", 0.01)
+    monkeypatch.setattr("scalesearch.study.patience.MOST_SECONDS", 0.1)
+    paths = made(tmp_path)
+    store = StudyStore(paths)
+    budget = store.budget("2x")
+    other = sqlite3.connect(paths.database, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StorageError, match="locked"):
+        budget.ask(sampler())
+    other.close()
+    store.close()

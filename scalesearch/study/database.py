@@ -23,6 +23,7 @@ from scalesearch.errors import StorageError
 from scalesearch.study.folder import StudyPaths, create_folder
 from scalesearch.study.made import MADE
 from scalesearch.study.manifest import Manifest, manifest_to_dict
+from scalesearch.study.patience import TRY_SECONDS, PatientConnection
 from scalesearch.study.record import NetworkRecord, TrialRecord, to_frame
 from scalesearch.study.record.evidence import EvidenceRecord, earlier_frame, evidence_frame, is_stage, parse_stage
 from scalesearch.study.retried import current
@@ -76,7 +77,8 @@ class StudyStore:
         self.paths, self.file = paths, database or paths.database
         with storage_errors(paths.folder):
             url = "sqlite:///" + urllib.parse.quote(str(self.file.absolute()))
-            self._storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+            waiting = {"timeout": TRY_SECONDS, "factory": PatientConnection}
+            self._storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": waiting})
         self._lowered: dict[int, bool] = {}
         self._made: list[dict[str, Any]] | None = None
 
