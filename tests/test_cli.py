@@ -482,7 +482,8 @@ def test_a_reader_that_leaves_early_is_no_error(studies):
             [*COMMAND, *arguments, "--studies-dir", str(studies)],
             cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, check=False, timeout=120,
         )  # fmt: skip
-        assert done.stderr == ""
+        said = [line for line in done.stderr.splitlines() if "computing" not in line]  # a sign of life, after 2 s
+        assert said == []
         assert done.returncode == 0
     os.close(write)
 

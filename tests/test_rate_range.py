@@ -314,6 +314,8 @@ def test_stopped_anywhere_it_goes_on_as_if_it_had_not_been(tmp_path, stop):
     with pytest.raises(KeyboardInterrupt):
         run(config_from_dict(QUICK), paths, make_executor=rated(world))
     world.stop_after = None
+    if stop == 4:  # three of the baseline, and the next beyond them: no corner has been tried
+        assert load_result(paths).rates is None
     result = resume(paths, make_executor=rated(world))
     assert result.rates == expected.rates
     assert [s.accuracies for s in result.budgets[0].networks] == [s.accuracies for s in expected.budgets[0].networks]

@@ -15,7 +15,7 @@ from scalesearch.analysis.fidelity.chance import chance_of, nothing_learned, wit
 from scalesearch.analysis.fidelity.optimizers import Contest
 from scalesearch.analysis.fidelity.overruled import overruled, overruling_words
 from scalesearch.analysis.fidelity.rate_grid import VALIDATION
-from scalesearch.analysis.fidelity.rate_range import MeasuredRates, settled_rates
+from scalesearch.analysis.fidelity.rate_range import MeasuredRates, half_measured, settled_rates
 from scalesearch.analysis.fidelity.rates import RateCheck
 from scalesearch.analysis.leader import Comparison, advice, compare_best
 from scalesearch.analysis.noise import Reliability, reliability, repeated
@@ -241,15 +241,18 @@ def compute_result(
         trainings=len(outcomes),
         seconds=math.fsum(o.seconds for o in outcomes),
         complete=_complete(manifest, summaries, baseline, endings),
-        rates=_rates(manifest, evidence, lowered),
+        rates=_rates(manifest, evidence, lowered, searched=bool(outcomes)),
         nothing=nothing,
         engine=engine_use(manifest, (*outcomes, *(e.outcome for e in evidence if e.outcome))),
     )
 
 
-def _rates(manifest: Manifest, evidence: Sequence[EvidenceRecord], lowered: bool) -> MeasuredRates | None:
+def _rates(
+    manifest: Manifest, evidence: Sequence[EvidenceRecord], lowered: bool, *, searched: bool
+) -> MeasuredRates | None:
     """What the range test settled, where the definition leaves the learning rate open."""
-    if manifest.config.proxy.learning_rate or not manifest.optimizer:
+    given = manifest.config.proxy.learning_rate or not manifest.optimizer
+    if given or half_measured(evidence, searched=searched):
         return None
     chance = chance_of(manifest.data, VALIDATION)
     return settled_rates(evidence, Contest(manifest.optimizer, manifest.rival_optimizer), chance, int(lowered))

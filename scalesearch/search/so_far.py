@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from scalesearch.analysis.fidelity.rate_range import half_measured
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.rates.ranging import recipes_of
 from scalesearch.study import StudyStore
@@ -55,10 +56,11 @@ class SoFar:
 
 def so_far(prepared: Prepared, manifest: Manifest, store: StudyStore) -> SoFar:
     """Read what a study holds."""
-    evidence = store.evidence()
+    evidence, records = store.evidence(), tuple(store.records())
+    half = half_measured(evidence, searched=any(record.outcome for record in records))
     return SoFar(
-        records=tuple(store.records()),
+        records=records,
         ended=frozenset(store.endings()),
         short_trainings=sum(record.stage.purpose == "range" for record in evidence),
-        rate_known=recipes_of(prepared, manifest.data, evidence, store.lowered) is not None,
+        rate_known=not half and recipes_of(prepared, manifest.data, evidence, store.lowered) is not None,
     )

@@ -226,6 +226,16 @@ def settled_rates(
     return replace(found, choice=choice) if found else None
 
 
+def half_measured(evidence: Iterable[EvidenceRecord], *, searched: bool) -> bool:
+    """Whether a range test was interrupted between the baseline and the corners, as far as its rows can tell.
+
+    Args:
+        searched: whether the search has trained anything, which it does after the range test.
+    """
+    roles = {record.network.roles[0] for record in evidence if record.stage.purpose == "range"}
+    return not searched and roles == {"baseline"}
+
+
 def everything_tried(
     evidence: Iterable[EvidenceRecord], contest: Contest, chance: Chance
 ) -> tuple[dict[str, list[Tried]], dict[Role, NetworkRecord]]:
