@@ -72,9 +72,7 @@ def run(
     lr: Annotated[
         str | None, typer.Option("--lr", help="Learning rate, or auto: measured first [auto unless tuned here].")
     ] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="sgd, adamw, rmsprop, or auto: by the layers, or measured.")
-    ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, adamw, rmsprop, or auto: by the layers.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     augmentation: Annotated[str | None, typer.Option(help="none, flip, shift, flip+shift or flip+crop.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decay of weights, not of biases and norms.")] = None,
