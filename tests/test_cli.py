@@ -245,6 +245,7 @@ def test_a_run_writes_its_files_and_names_them(call, here, untrained):
     assert "[7/7] network 6" in err
 
 
+@pytest.mark.slow
 def test_switches_of_the_engine_are_kept_with_what_the_device_has(call, here, untrained):
     call("run", *QUICK_ARGUMENTS, "--name", "given", "--engine", "memory=8GB", "--engine", "micro-batches=2")
     call("run", *QUICK_ARGUMENTS, "--name", "open")

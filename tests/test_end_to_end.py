@@ -130,6 +130,7 @@ def test_ctrl_c_leaves_with_130_and_says_how_to_go_on(stopped):
     assert left == []
 
 
+@pytest.mark.slow
 def test_resume_completes_to_the_same_total_and_changes_no_row(stopped):
     folder, said, *_, before = stopped
     assert 2 <= len(before) < TRAININGS

@@ -353,6 +353,7 @@ def test_the_same_command_goes_on_with_a_stopped_study(call, empty_folder, world
     assert names(tmp_path / "studies") == {more[-1] if more else NAME}
 
 
+@pytest.mark.slow
 def test_new_starts_another_and_the_latest_is_gone_on_with(call, empty_folder, world, tmp_path):
     assert call(*RUN)[0] == 0
     stopped(call, world, "--new")
@@ -467,6 +468,7 @@ def test_changed_data_of_a_stopped_study_is_told_before_anything_else(call, empt
     assert "has changed since study 'mine' began" in err
 
 
+@pytest.mark.slow
 def test_a_changed_baseline_is_another_study(call, empty_folder, world, tmp_path):
     source = """
 from torch import nn

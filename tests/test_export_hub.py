@@ -29,6 +29,7 @@ print(json.dumps({"data": {k: list(v) if isinstance(v, tuple) else v for k, v in
 """
 
 
+@pytest.mark.slow
 def test_timm_loads_the_folder_in_a_fresh_process(tmp_path):
     found = family()
     member = found.members[1]

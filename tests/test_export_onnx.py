@@ -29,6 +29,7 @@ def run(path, images: torch.Tensor) -> np.ndarray:
     return session.run(["logits"], {"images": images.numpy()})[0]
 
 
+@pytest.mark.slow
 def test_a_graph_with_trained_weights_gives_their_logits_at_any_batch_size(tmp_path):
     found = family()
     member = found.members[1]

@@ -95,6 +95,7 @@ def test_workers_get_a_store_that_every_candidate_fits_in(folder, tmp_path):
     assert load_manifest(paths).pixels.side == images.side
 
 
+@pytest.mark.slow
 def test_crops_leave_room_around_the_centre_that_is_judged(folder, tmp_path):
     plain = world_of(folder, tmp_path, "plain")[0].setups[0].dataset.train.side
     crops = world_of(folder, tmp_path, "crops", proxy={**QUICK, "augmentation": "flip+crop"})
@@ -138,6 +139,7 @@ def test_a_store_that_went_bad_between_two_runs_is_made_anew(folder, tmp_path):
     assert (70, 70) in heard.decoded and file.read_bytes() == right
 
 
+@pytest.mark.slow
 def test_verify_reads_the_study_s_store_and_a_larger_one_only_for_larger_networks(folder, tmp_path):
     world, _, paths = world_of(folder, tmp_path)
     own = world.setups[0].dataset.train.side
@@ -208,6 +210,7 @@ def trained(paths: StudyPaths, loaders: int, geometry: str = "flip+crop", seeds:
     return here, done
 
 
+@pytest.mark.slow
 def test_full_training_reads_a_store_of_all_images_with_any_number_of_loaders(folder, tmp_path):
     """The study saw 70 of the images; so does its training here, and the test images are judged by at the end."""
     curves = []
@@ -221,6 +224,7 @@ def test_full_training_reads_a_store_of_all_images_with_any_number_of_loaders(fo
     assert curves[0] == curves[1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_full_training_on_photographs_ends_in_the_same_numbers(folder, tmp_path):
     results = []
     for name, changes in (("whole", {}), ("cut", {"interrupt_after": 1, "workers": 2})):

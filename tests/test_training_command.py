@@ -714,10 +714,10 @@ def test_json_of_nothing_finished_is_a_document_too(study, call, monkeypatch):
     [
         (("nosuch",), 2, "unknown study 'nosuch'"),
         (("s", "--against", "unifrom"), 2, "unknown network to train beside it 'unifrom'; did you mean 'uniform'?"),
-        (("s", "--seeds", "0"), 2, "--seeds is 0; allowed: 1 or more"),
+        (("s", "--seeds", "0"), 2, "--seeds is 0; allowed: 1 to 10000"),
         (("s", "--first-seed", "-1"), 2, "--first-seed is -1; allowed: 0 to"),
-        (("s", "--workers", "0"), 2, "--workers is 0; allowed: 1 or more"),
-        (("s", "--loaders", "-1"), 2, "--loaders is -1; allowed: 0 or more"),
+        (("s", "--workers", "0"), 2, "--workers is 0; allowed: 1 to 1024"),
+        (("s", "--loaders", "-1"), 2, "--loaders is -1; allowed: 0 to 1024"),
         (("s", "--phi", "one"), 2, "phi 'one' is not understood"),
         (("s", "--phi", "99"), 1, "phi 99"),
         (("s", "--phi", "-9"), 1, ""),

@@ -98,8 +98,10 @@ def test_seeds_are_spent_unevenly_and_paired(tmp_path):
     assert own.groupby("trial").size().nunique() > 1
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("after", [4, 9, 11])
+@pytest.mark.parametrize(
+    ("after", "workers"),
+    [(4, 1), (9, 2), *(pytest.param(*more, marks=pytest.mark.slow) for more in ((4, 2), (9, 1), (11, 1), (11, 2)))],
+)
 def test_killed_and_resumed_equals_the_uninterrupted_search(tmp_path, workers, after):
     config = definition(workers=workers, trials=8)
     whole, _ = studied(tmp_path, config, World(accuracy=noisy(0.004)), "whole")

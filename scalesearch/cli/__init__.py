@@ -133,7 +133,7 @@ def _refuse_what_cannot_work(arguments: Sequence[str]) -> None:
             f"the current folder cannot be used ({error.strerror}): it does not exist any more, or is not yours; "
             "change to another (cd ~) and run the command again"
         ) from error
-    for option, value in zip(arguments, [*arguments[1:], "x"], strict=True):
+    for option, value in zip(arguments, [*arguments, "x"][1:], strict=True):
         name, equals, own = option.partition("=")
         if name in PATHS and not (own if equals else value).strip():
             raise UsageError(f"{name} is ''; allowed: the path of a file or folder")

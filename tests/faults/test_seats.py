@@ -40,7 +40,7 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_bad_trainings_fail_alone_with_their_reasons(alone, workers):
     bad = [job(act, 7) for act in ENDINGS]
     mixed = [GOOD[0], *bad[:5], GOOD[1], *bad[5:], GOOD[2]]
@@ -81,7 +81,9 @@ def test_it_is_said_once_of_a_network():
     assert [event.job.number for event in events if isinstance(event, Noted)] == [3, 4]
 
 
-@pytest.mark.parametrize("act", ["killed", "terminated", "closes everything"])
+@pytest.mark.parametrize(
+    "act", ["killed", *(pytest.param(act, marks=pytest.mark.slow) for act in ("terminated", "closes everything"))]
+)
 def test_a_training_whose_process_is_lost_is_made_again_and_tells_no_epoch_twice(tmp_path, act, alone):
     lost = job(act)
     events = ran(Acting(tmp_path), 2, lost, *GOOD)
@@ -95,6 +97,7 @@ def test_a_training_whose_process_is_lost_is_made_again_and_tells_no_epoch_twice
     assert f"2 of {TRIES} tries" in noted.text
 
 
+@pytest.mark.slow
 def test_one_that_always_loses_its_process_fails_in_the_end():
     events = ran(Acting(), 1, job("killed"), GOOD[0])
     found = outcomes(events)
@@ -192,6 +195,7 @@ def test_an_estimate_that_hangs_is_given_up():
         executor.training_seconds(SPEC, 0.3)
 
 
+@pytest.mark.slow
 def test_an_estimate_whose_process_is_killed_is_made_again(tmp_path):
     with executor_of(Acting(tmp_path, "killed"), 2) as executor:
         assert executor.training_seconds(SPEC) == 2.0
