@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from conftest import children, wait_until
 from test_executors import HANG, collected, executor_of, job, setup
 
 from scalesearch.analysis.load import load_result
@@ -18,7 +19,7 @@ from scalesearch.study import StudyPaths
 from scalesearch.study.config import config_from_dict
 from scalesearch.training.workers.base import EpochDone, JobDone, Noted
 from scalesearch.training.workers.on_ray.capacity import ClusterNode, capacity, check_placeable
-from scalesearch.training.workers.on_ray.cluster import cluster
+from scalesearch.training.workers.on_ray.cluster import cluster, seated
 from scalesearch.training.workers.on_ray.request import ClusterRequest, Need
 
 
@@ -69,6 +70,29 @@ def test_a_cluster_without_a_token_is_refused(monkeypatch):
         cluster(ClusterRequest("127.0.0.1:6379")),
     ):
         pass
+
+
+def test_token_mode_without_a_token_says_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ScaleSearchError, match="no token: set RAY_AUTH_TOKEN"), cluster(ClusterRequest("auto")):
+        pass
+
+
+@pytest.mark.parametrize(("made", "seat"), [("cpu", "cuda"), ("cuda:1", "cpu"), ("mps", "cuda")])
+def test_a_study_of_another_device_is_no_work_for_a_seat(made, seat):
+    """A script without a GPU settles on the CPU: its trainings would leave the GPUs of the seats idle."""
+    with pytest.raises(DeviceError, match=f"the study trains on {made}, and a seat of the cluster on {seat}"):
+        seated(setup(device=made), seat)
+
+
+def test_a_seat_numbers_its_own_gpus():
+    found = seated(setup(device="cuda:2", devices=("cuda:2", "cuda:3")), "cuda")
+    assert (found.device, found.devices) == ("cuda", ())
+    here = setup()
+    assert seated(here, "cpu") is here
 
 
 def test_where_ray_is_not_installed_the_extra_is_named(monkeypatch):
@@ -122,13 +146,12 @@ def test_trainings_through_ray_have_the_bits_of_local_ones(local):
 
 
 def actors() -> list[int]:
-    """Processes of this machine that are seats of a cluster."""
+    """Processes below this one that are seats: not Ray's own agents, without which its node ends, and nobody else's."""
     found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
+    for pid in children(os.getpid()):
         with suppress(OSError):
-            named = place.read_bytes()
-            if named.startswith(b"ray::") and b"IDLE" not in named:
-                found.append(int(place.parent.name))
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::RemoteSeat"):
+                found.append(pid)
     return found
 
 
@@ -139,16 +162,59 @@ def test_a_seat_that_is_killed_costs_nothing_that_is_finished(local):
         for one in JOBS:
             executor.submit(one)
         events: list = []
-        while not any(isinstance(e, EpochDone) for e in events):
-            events += executor.events(0.05)
-        os.kill(actors()[0], signal.SIGKILL)  # both seats are in the middle of something
+        assert wait_until(
+            lambda: events.extend(executor.events(0.05)) or any(isinstance(e, EpochDone) for e in events), HANG
+        )
+        seats = actors()
+        assert len(seats) == 2
+        for seat in seats:  # one of them at least is in the middle of something
+            os.kill(seat, signal.SIGKILL)
         events += collected(executor, len(JOBS) - sum(isinstance(e, JobDone) for e in events))
         executor.stop()
     assert numbers(events) == local
     assert any(isinstance(e, Noted) and "trained again from its seed" in e.text for e in events)
 
 
-STUDY = {"budgets": ["2x"], "trials": 6, "seeds": 1, "workers": 2, "device": "cpu"}
+@pytest.fixture
+def nodes(monkeypatch):
+    """A cluster of one node that asks for a token; more can be added."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    from scalesearch.training.workers.on_ray.session import TOKEN, _read_token
+
+    for name, value in {**TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}.items():
+        monkeypatch.setenv(name, value)
+    _read_token()
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield found
+    found.shutdown()
+
+
+@pytest.mark.slow
+def test_a_node_that_comes_is_used_and_one_that_goes_costs_nothing_that_is_finished(nodes):
+    long = setup(epochs=30)
+    with executor_of(long, 2) as executor:
+        for one in JOBS:
+            executor.submit(one)
+        here = numbers(collected(executor, len(JOBS)))
+    with cluster(ClusterRequest(nodes.address)) as found:
+        executor = found.executor(long, 1)
+        assert executor.workers == 1
+        second = nodes.add_node(num_cpus=1)
+        for one in JOBS:
+            executor.submit(one)
+        events = []
+        assert wait_until(lambda: events.extend(executor.events(0.1)) or executor.workers == 2, HANG)
+        began = len(events)
+        assert wait_until(lambda: events.extend(executor.events(0.1)) or len(events) > began + 20, HANG)
+        nodes.remove_node(second, allow_graceful=False)
+        events += collected(executor, len(JOBS) - sum(isinstance(e, JobDone) for e in events))
+        assert executor.workers == 1
+        executor.stop()
+    assert numbers(events) == here
+    assert len({(e.job, e.point.epoch) for e in events if isinstance(e, EpochDone)}) == len(JOBS) * 30
+    assert sum(isinstance(e, EpochDone) for e in events) == len(JOBS) * 30  # one that begins again tells none twice
 
 
 @pytest.mark.slow

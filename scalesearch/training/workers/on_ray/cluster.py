@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from types import ModuleType
 
+from scalesearch.errors import DeviceError
 from scalesearch.training.workers.base import Setup
 from scalesearch.training.workers.on_ray.capacity import check_placeable, nodes_of
 from scalesearch.training.workers.on_ray.executor import RayExecutor
@@ -36,17 +38,42 @@ class Cluster:
         self._pool: Pool | None = None
 
     def executor(self, setup: Setup, workers: int) -> RayExecutor:
-        """An executor of all seats, however many there come to be; how many trainings a study plans for is no limit."""
+        """An executor of all seats, however many there come to be; how many trainings a study plans for is no limit.
+
+        Raises:
+            DeviceError: the study was prepared for another kind of device than seats have.
+        """
         if self._pool is None:
             self._pool = Pool(self._ray, self._need, self._request.most)
-        shared = 0 < self._need.gpus < 1
-        return RayExecutor(self._pool, LimitedSetup(setup, self._need.gpus) if shared else setup)
+        own, shared = seated(setup, self.device), 0 < self._need.gpus < 1
+        return RayExecutor(self._pool, LimitedSetup(own, self._need.gpus) if shared else own)
 
     def close(self) -> None:
         """Send all seats away."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
+
+
+def seated(setup: Setup, device: str) -> Setup:
+    """A setup as a seat takes it, which sees the GPU that it was given and no other.
+
+    Args:
+        device: of a seat, `cpu` or `cuda`.
+
+    Raises:
+        DeviceError: it was made for another kind: its trainings would leave the GPUs idle, or find none.
+    """
+    made: str = getattr(setup, "device", device)
+    if made.partition(":")[0] != device:
+        raise DeviceError(
+            f"the study trains on {made}, and a seat of the cluster on {device}; allowed: a script that runs on a "
+            "machine with a GPU where seats have GPUs, and gpus=0 where the study's device is the CPU"
+        )
+    if made == device or not dataclasses.is_dataclass(setup):
+        return setup
+    here = {"device": device} | ({"devices": ()} if hasattr(setup, "devices") else {})
+    return dataclasses.replace(setup, **here)
 
 
 @contextlib.contextmanager

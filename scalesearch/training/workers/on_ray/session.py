@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -164,6 +165,12 @@ def _checked_address(address: str, *, insecure: bool) -> str:
 
 def _check_token(insecure: bool) -> None:
     if os.environ.get("RAY_AUTH_MODE", "").lower() == "token":
+        named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+        if not named and not (Path.home() / ".ray" / "auth_token").exists():
+            raise ScaleSearchError(
+                "RAY_AUTH_MODE is token, and there is no token: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to that with "
+                "which the cluster's nodes were started"
+            )
         return
     if not insecure:
         raise ScaleSearchError(
