@@ -45,10 +45,9 @@ def load_ray() -> ModuleType:
         MissingExtraError: it is not installed.
     """
     try:
-        import ray
+        return importlib.import_module("ray")
     except ImportError as error:
         raise MissingExtraError("ray", "ray", "a cluster") from error
-    return ray
 
 
 @contextlib.contextmanager
