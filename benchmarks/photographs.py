@@ -27,6 +27,7 @@ from typing import IO, Any, cast
 import numpy as np
 import torch
 from PIL import Image
+from plain_loop import train_plainly
 
 from scalesearch.data import Dataset, load_dataset
 from scalesearch.data.device import ReadSplit, to_device
@@ -173,7 +174,6 @@ def ours(data: Dataset) -> float:
 
 def plain(folder: Path) -> float:
     """The same as tutorials show it: torchvision's folder, transforms and loader, one training after another."""
-    from torch.nn.functional import cross_entropy
     from torch.utils.data import DataLoader
     from torchvision import transforms
     from torchvision.datasets import ImageFolder
@@ -187,20 +187,8 @@ def plain(folder: Path) -> float:
     train = DataLoader(ImageFolder(str(folder / "train"), drawn), BATCH, shuffle=True, num_workers=2, drop_last=True)
     val = DataLoader(ImageFolder(str(folder / "val"), judged), 200, num_workers=2)
     baseline, started = get_baseline(BASELINE), time.perf_counter()
-    for seed in range(2):
-        torch.manual_seed(seed)
-        module = baseline.build(replace(baseline.spec, resolution_px=PX), Task(CLASSES, 3))
-        optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-        module.train()
-        for images, labels in train:
-            loss = cross_entropy(module(images), labels)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        module.eval()
-        with torch.no_grad():
-            for images, _ in val:
-                module(images)
+    spec = replace(baseline.spec, resolution_px=PX)
+    train_plainly(lambda: baseline.build(spec, Task(CLASSES, 3)), train, val, seeds=2, epochs=1, rate=0.1)
     return 2 * len(cast(ImageFolder, train.dataset)) / (time.perf_counter() - started)
 
 

@@ -19,7 +19,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn.functional import cross_entropy
+from plain_loop import train_plainly
 from torch.utils.data import DataLoader
 
 from scalesearch.data import Dataset, load_dataset
@@ -79,21 +79,7 @@ def plain(data: Dataset, cores: int) -> float:
     train = DataLoader(Pictures(data.train, drawn), BATCH, shuffle=True, num_workers=cores, drop_last=True)
     val = DataLoader(Pictures(data.val, drawn), 200, num_workers=cores)
     started = time.perf_counter()
-    for seed in range(2):
-        torch.manual_seed(seed)
-        module = BASELINE.build(BASELINE.spec, TASK)
-        optimizer = torch.optim.SGD(module.parameters(), lr=RATE, momentum=0.9, nesterov=True, weight_decay=5e-4)
-        for _ in range(EPOCHS):
-            module.train()
-            for images, labels in train:
-                loss = cross_entropy(module(images), labels)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-            module.eval()
-            with torch.no_grad():
-                for images, _ in val:
-                    module(images)
+    train_plainly(lambda: BASELINE.build(BASELINE.spec, TASK), train, val, seeds=2, epochs=EPOCHS, rate=RATE)
     return 2 * EPOCHS * len(data.train) / (time.perf_counter() - started)
 
 
