@@ -35,7 +35,7 @@ from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
 from scalesearch.study import StudyPaths, is_locked, resume_command
 from scalesearch.study.again import RunningError, place_of
-from scalesearch.study.config import StudyConfig, override
+from scalesearch.study.config import StudyConfig, check_workers, duration, override, parse_devices, parse_per_device
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.study.mending import make_whole
 from scalesearch.training.full.request import Means, TrainRequest
@@ -131,31 +131,44 @@ def show_plan(
     )
 
 
+def means_of(
+    workers: int | None,
+    devices: str | None,
+    per_device: str | None,
+    time_limit: str | None,
+    training_timeout: str | None,
+) -> dict[str, Any]:
+    """What options say of how one run trains, for `search.resume` and `search.verify`.
+
+    Raises:
+        UsageError: one of them is malformed.
+    """
+    return {
+        "workers": check_workers(workers),
+        "devices": parse_devices(devices),
+        "per_device": parse_per_device(per_device),
+        "time_limit": duration(time_limit),
+        "training_timeout": duration(training_timeout),
+    }
+
+
 def go_on(
     paths: StudyPaths,
     as_json: bool,
     *,
+    means: Mapping[str, Any],
     asked: Mapping[str, Any],
-    workers: int | None,
-    devices: tuple[int, ...] | None,
-    per_device: int | str | None,
-    time_limit: float | None,
-    training_timeout: float | None = None,
     accept: bool = False,
     retry_failed: bool = False,
 ) -> None:
-    """Resume a study; the arguments are those of `search.resume`."""
+    """Resume a study; the arguments are those of `search.resume`, and `means` what `means_of` gives."""
     result = _watched(
         paths,
         as_json,
         lambda listener: resume(
             paths,
+            **means,
             asked=asked,
-            workers=workers,
-            devices=devices,
-            per_device=per_device,
-            time_limit=time_limit,
-            training_timeout=training_timeout,
             accept=accept,
             retry_failed=retry_failed,
             listener=listener,
@@ -170,26 +183,18 @@ def check(
     ask: VerifyRequest,
     as_json: bool,
     *,
-    workers: int | None,
-    devices: tuple[int, ...] | None,
-    per_device: int | str | None,
-    time_limit: float | None,
-    training_timeout: float | None,
+    means: Mapping[str, Any],
     skip_bad: bool,
     retry_failed: bool,
 ) -> None:
-    """Verify a study; the arguments are those of `search.verify`."""
+    """Verify a study; the arguments are those of `search.verify`, and `means` what `means_of` gives."""
     result = _watched(
         paths,
         as_json,
         lambda listener: verify(
             paths,
             ask,
-            workers=workers,
-            devices=devices,
-            per_device=per_device,
-            time_limit=time_limit,
-            training_timeout=training_timeout,
+            **means,
             skip_bad=skip_bad,
             retry_failed=retry_failed,
             listener=listener,

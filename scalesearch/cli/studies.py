@@ -62,10 +62,9 @@ def resume(
 
     --budget, --base, --data, --resolution and --compile are not needed; when given, they must be the study's own.
     """
-    from scalesearch.cli.run_study import go_on
+    from scalesearch.cli.run_study import go_on, means_of
     from scalesearch.scaling.coefficients import parse_budgets
     from scalesearch.study import find_study
-    from scalesearch.study.config import check_workers, duration, parse_devices, parse_per_device
     from scalesearch.study.made import undo_edit
 
     paths = find_study(study, studies_dir)
@@ -81,9 +80,8 @@ def resume(
     if undo_changes:
         undo_edit(paths)
     go_on(
-        paths, as_json, asked=asked, workers=check_workers(workers), devices=parse_devices(devices),
-        per_device=parse_per_device(per_device), time_limit=duration(time_limit),
-        training_timeout=duration(training_timeout), accept=accept_changes, retry_failed=retry_failed,
+        paths, as_json, means=means_of(workers, devices, per_device, time_limit, training_timeout), asked=asked,
+        accept=accept_changes, retry_failed=retry_failed,
     )  # fmt: skip
 
 

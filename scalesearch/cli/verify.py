@@ -53,12 +53,11 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Leaders, references and baseline on new seeds and the test split; transfer to larger phi; proxy fidelity."""
-    from scalesearch.cli.run_study import check
+    from scalesearch.cli.run_study import check, means_of
     from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.search.checks import check_same
     from scalesearch.search.verify.plans import VerifyRequest
     from scalesearch.study import find_study, load_manifest
-    from scalesearch.study.config import check_workers, duration, parse_devices, parse_per_device
 
     ask = VerifyRequest(
         budget=budget,
@@ -74,7 +73,6 @@ def verify(
     if compiled is not None:
         check_same(load_manifest(paths), {"compile": compiled})
     check(
-        paths, ask, as_json, workers=check_workers(workers), devices=parse_devices(devices),
-        per_device=parse_per_device(per_device), time_limit=duration(time_limit),
-        training_timeout=duration(training_timeout), skip_bad=skip_bad, retry_failed=retry_failed,
+        paths, ask, as_json, means=means_of(workers, devices, per_device, time_limit, training_timeout),
+        skip_bad=skip_bad, retry_failed=retry_failed,
     )  # fmt: skip
