@@ -21,10 +21,10 @@ from torchvision import transforms
 
 from scalesearch.data.device import HeldSplit
 from scalesearch.errors import CheckpointError, StorageError
-from scalesearch.training.batches import Framing
+from scalesearch.training.batches import Framing, draw_key
 from scalesearch.training.full import loop
 from scalesearch.training.full.checkpoint import checkpoints, clear_checkpoints, read_checkpoint, save_checkpoint
-from scalesearch.training.full.images import AugmentedImages, augmented, epoch_batches, image_key
+from scalesearch.training.full.images import AugmentedImages, augmented, epoch_batches
 from scalesearch.training.full.loop import FullTraining
 from scalesearch.training.full.recipe import POLICIES, TrainRecipe
 from scalesearch.training.proxy import StoppedEarly, evaluate
@@ -93,7 +93,7 @@ def test_seed_and_epoch_give_other_draws():
     found = [drawn(x, recipe, whole, seed=s, epoch=e) for s, e in ((0, 1), (0, 2), (1, 1))]
     for first, second in itertools.combinations(found, 2):
         assert sum(torch.equal(first[i], second[i]) for i in range(24)) < 12
-    keys = {image_key(s, e, i) for s in range(20) for e in range(20) for i in range(20)}
+    keys = {draw_key(s, e, i) for s in range(20) for e in range(20) for i in range(20)}
     assert len(keys) == 8000
     assert all(0 <= key < 2**63 for key in keys)
 
@@ -112,7 +112,7 @@ def test_a_policy_is_torchvisions_with_the_generator_at_the_images_key():
     found = drawn(x, recipe, [list(range(6))], seed=8, epoch=3)
     theirs = transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10)
     for i in range(6):
-        torch.manual_seed(image_key(8, 3, i))
+        torch.manual_seed(draw_key(8, 3, i))
         wanted = theirs(transforms.ToPILImage()(x[i]))
         assert np.array_equal(found[i].permute(1, 2, 0).numpy(), np.array(wanted))
 

@@ -6,6 +6,7 @@ Draws are made in units of the image side, so they mean the same at every resolu
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -51,6 +52,12 @@ def keyed_generator(seed: int, epoch: int, purpose: int) -> torch.Generator:
 def keyed_seed(seed: int, epoch: int, purpose: int) -> int:
     """One number for three."""
     return (seed * 1_000_003 + epoch) * 7 + purpose
+
+
+def draw_key(*numbers: int) -> int:
+    """What draws of a full training come from, such as one image's: 63 bits, a function of these numbers alone."""
+    key = hashlib.blake2b("/".join(map(str, numbers)).encode(), digest_size=8).digest()
+    return int.from_bytes(key, "big") >> 1
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:

@@ -7,7 +7,6 @@ given one: they are called per image here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,16 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from scalesearch.data.device import Split
 from scalesearch.errors import MissingExtraError
-from scalesearch.training.batches import Framing, order_of
+from scalesearch.training.batches import Framing, draw_key, order_of
 from scalesearch.training.full.recipe import TrainRecipe
 
 Transform = Callable[[Image.Image], Image.Image]
-
-
-def image_key(seed: int, epoch: int, index: int) -> int:
-    """What one image's draws come from: 63 bits, a function of the three numbers alone."""
-    key = hashlib.blake2b(f"{seed}/{epoch}/{index}".encode(), digest_size=8).digest()
-    return int.from_bytes(key, "big") >> 1
 
 
 def make_policy(recipe: TrainRecipe) -> Transform | None:
@@ -83,7 +76,7 @@ class AugmentedImages(Dataset[Tensor]):
         return torch.stack(drawn)
 
     def _transformed(self, image: Tensor, index: int) -> Tensor:
-        torch.default_generator.manual_seed(image_key(self.seed, self.epoch, index))
+        torch.default_generator.manual_seed(draw_key(self.seed, self.epoch, index))
         pixels = np.array(self.policy(as_pil(image)))  # type: ignore[misc]
         return torch.from_numpy(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1).copy())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from scalesearch.data.device import Split
+from scalesearch.training.batches import draw_key
 
 PATIENCE = datetime.timedelta(hours=6)
 """How long one waits for another that is alive: it may be writing a checkpoint, or reading images from a slow disk."""
@@ -98,8 +98,7 @@ class Team:
         So a training that goes on needs no generator's state but the numbers. Alone, a generator goes on by itself.
         """
         if self.size > 1:
-            key = hashlib.blake2b(f"{seed}/{epoch}/{step}/{self.rank}".encode(), digest_size=8).digest()
-            torch.manual_seed(int.from_bytes(key, "big") >> 1)
+            torch.manual_seed(draw_key(seed, epoch, step, self.rank))
 
     def agreed(self, own: Next) -> Next:
         """What the leader says comes next."""
