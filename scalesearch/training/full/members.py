@@ -20,6 +20,7 @@ from scalesearch.training.execution import Execution
 from scalesearch.training.full.team import ALONE, Team, met
 from scalesearch.training.workers.machine import clean_start
 from scalesearch.training.workers.process import settle_process
+from scalesearch.training.workers.seats import end_processes
 
 READY, FAILED, LOST, MEMORY = "ready", "failed", "lost", "memory"
 LEAVE_SECONDS = 10.0
@@ -131,13 +132,10 @@ def _is_lost(error: RuntimeError) -> bool:
 
 def _end(members: Sequence[_Member]) -> None:
     for one in members:
-        one.process.join(LEAVE_SECONDS if one.process.exitcode is None and _has_ended(one) else 0)
-        if one.process.is_alive():
-            one.process.terminate()
+        if _has_ended(one):
             one.process.join(LEAVE_SECONDS)
-        if one.process.is_alive():
-            one.process.kill()
-            one.process.join()
+    end_processes([one.process for one in members])
+    for one in members:
         one.pipe.close()
 
 

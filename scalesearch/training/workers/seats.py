@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing.process
 import os
 import time
-from collections.abc import Iterable, MutableSequence
+from collections.abc import Iterable, MutableSequence, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -141,7 +141,13 @@ def _lives(pid: int | None) -> bool:
 def end_all(seats: Iterable[Seat]) -> None:
     """End the processes of some seats at once: those that do not listen are killed after a short wait."""
     there = [seat for seat in seats if seat.process is not None]
-    processes = [seat.process for seat in there if seat.process is not None]
+    end_processes([seat.process for seat in there if seat.process is not None])
+    for seat in there:
+        seat.close()
+
+
+def end_processes(processes: Sequence[BaseProcess]) -> None:
+    """End processes at once: those that do not listen are killed after a short wait."""
     for process in processes:
         process.terminate()
     _wait(processes, TERM_SECONDS)
@@ -149,8 +155,6 @@ def end_all(seats: Iterable[Seat]) -> None:
         if process.exitcode is None:
             process.kill()
     _wait(processes, KILL_SECONDS)
-    for seat in there:
-        seat.close()
     for process in processes:
         _forget(process)
 
