@@ -79,6 +79,17 @@ def test_one_heap_is_split_in_three(load):
     assert len({image.tobytes() for image in everything}) == 200
 
 
+@pytest.mark.parametrize("each", [2, 3])
+def test_a_heap_of_few_images_of_each_class_says_how_it_was_split(load, each):
+    data = load({"with_test": True}, x=gray(40 * each), y=np.arange(40 * each) % 40)
+    assert data.test is None
+    assert (len(data.train), len(data.val)) == (28 * each, 12 * each)
+    assert "into 70 % train, 30 % validation, 0 % test (" in data.notes[0]
+    assert data.notes[1] == (
+        "there is no test split: the classes are of too few images each, and none may be missing from the others"
+    )
+
+
 def test_the_heap_is_cut_the_same_without_the_test_part(load):
     arrays = {"x": gray(200), "y": np.arange(200) % 4}
     without = load(**arrays)

@@ -14,8 +14,8 @@ from rich.text import Text
 from typing_extensions import override
 
 from scalesearch.report.layout import FittingTable
-from scalesearch.report.text import architecture, data_told, duration, image_sides, told_network
-from scalesearch.scaling.units import amount, engineering
+from scalesearch.report.text import architecture, data_told, image_sides, told_network
+from scalesearch.scaling.units import amount, duration, engineering
 from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome, TrialRecord
 from scalesearch.training.watch import BudgetPlan, Listener, Preflight, StagesPlan, Watched
 from scalesearch.training.workers.base import Job
@@ -96,7 +96,7 @@ def preflight_lines(plan: Preflight) -> list[str]:
     place = f"on {plan.device} with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
     if plan.estimate_seconds is None or plan.training_seconds is None:
         return [*lines, f"{total} {place}; what is finished is kept"]
-    each = f"one takes about {plan.training_seconds:.2g} s"
+    each = f"one takes about {duration(plan.training_seconds)}"
     how = "as they took so far" if plan.done else "measured"
     given_up = f"; one of more than {duration(plan.limit_seconds)} is given up" if plan.limit_seconds else ""
     return [*lines, f"{total} {place}: about {duration(plan.estimate_seconds)} ({each}, {how}{given_up})"]

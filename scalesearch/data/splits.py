@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -98,9 +99,14 @@ def completed(parts: Parts[S], with_test: bool = False, seed: int = 0) -> Parts[
     """
     parts = _with_validation(parts, seed)
     if not with_test or not parts.test:
-        note = ("there is no test split",) if with_test else ()
+        note = (f"there is no test split{_why_none(parts)}",) if with_test else ()
         return replace(parts, test=None, notes=(*parts.notes, *note))
     return parts
+
+
+def _why_none(parts: Parts[S]) -> str:
+    cut = parts.test is not None and not len(parts.test)
+    return ": the classes are of too few images each, and none may be missing from the others" if cut else ""
 
 
 def _with_validation(parts: Parts[S], seed: int) -> Parts[S]:
@@ -109,11 +115,23 @@ def _with_validation(parts: Parts[S], seed: int) -> Parts[S]:
     if parts.whole:
         train, rest = _cut(parts.train, 0.70, seed)
         val, test = _cut(rest, 0.50, seed)
-        note = f"no splits: all images were split into 70 % train, 15 % validation, 15 % test (stratified, seed {seed})"
+        note = f"no splits: all images were split into {_shares((train, val, test))} (stratified, seed {seed})"
         return replace(parts, train=train, val=val, test=test, notes=(*parts.notes, note), whole=False)
     train, val = _cut(parts.train, 0.80, seed)
     note = f"no validation split: 20 % of train was set aside (stratified, seed {seed})"
     return replace(parts, train=train, val=val, notes=(*parts.notes, note))
+
+
+def _shares(parts: Sequence[Sized]) -> str:
+    """Parts of a heap, as they became: where classes are few images each, all of a class is needed elsewhere.
+
+    Example:
+        >>> _shares((range(70), range(15), range(15))), _shares((range(7), range(3), ()))
+        ('70 % train, 15 % validation, 15 % test', '70 % train, 30 % validation, 0 % test')
+    """
+    whole = sum(len(part) for part in parts)
+    named = zip(parts, ("train", "validation", "test"), strict=True)
+    return ", ".join(f"{100 * len(part) / whole:.0f} % {name}" for part, name in named)
 
 
 def _cut(images: S, share: float, seed: int) -> tuple[S, S]:

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.report.layout import plain_table
-from scalesearch.report.text import blocks, channels, duration
-from scalesearch.scaling.units import short_amount
+from scalesearch.report.text import blocks, channels
+from scalesearch.scaling.units import duration, short_amount
 
 
 def render_planned(networks: Sequence[Mapping[str, Any]], currency: str) -> Group:

@@ -12,8 +12,8 @@ from scalesearch.analysis.full import FullRow
 from scalesearch.report.evidence import interval
 from scalesearch.report.layout import plain_table
 from scalesearch.report.tables import VERDICT_STYLES
-from scalesearch.report.text import NONE, duration, points
-from scalesearch.scaling.units import engineering
+from scalesearch.report.text import NONE, points
+from scalesearch.scaling.units import duration, engineering
 
 
 def render_full(rows: Sequence[FullRow], scored: str) -> RenderableType:

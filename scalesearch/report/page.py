@@ -16,7 +16,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.environment.files import write_atomic
 from scalesearch.report import evidence, fidelity, surface, text
 from scalesearch.report import law as law_report
-from scalesearch.scaling.units import engineering
+from scalesearch.scaling.units import duration, engineering
 from scalesearch.study.config import config_to_dict, dump_toml
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -43,6 +43,7 @@ def _template() -> Template:
     )
     environment.globals |= {
         "text": text,
+        "duration": duration,
         "engineering": engineering,
         "network_line": network_line,
         "evidence": evidence,

@@ -233,19 +233,6 @@ def progress(result: StudyResult) -> str:
     )
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them.
-
-    Example:
-        >>> duration(42), duration(725), duration(8000)
-        ('42 s', '12 min', '2 h 13 min')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def change_lines(manifest: Manifest) -> tuple[str, ...]:
     """Each change of the definition since the study began, and what became of the trainings before it."""
     return tuple(

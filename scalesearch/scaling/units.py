@@ -83,6 +83,23 @@ def engineering(value: float) -> str:
     return f"{value:.0f}"
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    Example:
+        >>> duration(0.0592), duration(4.31), duration(42), duration(725), duration(8000)
+        ('59 ms', '4.3 s', '42 s', '12 min', '2 h 13 min')
+    """
+    if 0 < seconds < 0.0995:
+        return f"{1e3 * seconds:.0f} ms"
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def short_amount(value: float, currency: str) -> str:
     """A cost for a column that says what it is: a bare number for counts.
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from scalesearch.errors import DeviceError, ScaleSearchError
 from scalesearch.networks.placed import in_its_layout, placed
+from scalesearch.scaling.units import duration
 from scalesearch.study.config.engine import Engine
 from scalesearch.study.manifest import SpeedFacts
 from scalesearch.training import graphs
@@ -152,7 +153,7 @@ def _compile(
         return off, replace(facts, compile=f"networks are not compiled: {error}")
     seconds = before * work.steps * work.seeds * work.ratio
     facts = replace(facts, network_seconds=seconds)
-    of = f"the steps of a network take about {seconds:.3g} s over {work.seeds} seed{'s' if work.seeds > 1 else ''}"
+    of = f"the steps of a network take about {duration(seconds)} over {work.seeds} seed{'s' if work.seeds > 1 else ''}"
     if not pays(seconds, MOST_SAVED, LEAST_SECONDS):
         why = f"{of}, and compiling takes {LEAST_SECONDS:.0f} s or more to save half of them at most"
         return off, replace(facts, compile=f"networks are not compiled: {why} (assumed, not measured)")
@@ -165,7 +166,7 @@ def _compile(
     saving = saved(before, found.step)
     taken = pays(seconds, saving, found.compiling)
     less = f"{100 * saving:.0f} % less" if saving >= 0 else f"{-100 * saving:.0f} % more"
-    why = f"{of}; compiling the baseline took {found.compiling:.3g} s and a step then {less} time"
+    why = f"{of}; compiling the baseline took {duration(found.compiling)} and a step then {less} time"
     return on if taken else off, replace(
         facts, compile=f"networks are {'' if taken else 'not '}compiled: {why}", compile_saving=saving,
         compile_seconds=found.compiling,

@@ -10,6 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 
+from scalesearch.scaling.units import duration
 from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import ERROR, KILLED, TIMEOUT, EpochPoint, TrainingOutcome
 from scalesearch.training.workers.base import Job
@@ -78,7 +79,7 @@ def late_note(limit: float) -> str:
         >>> late_note(90.0)
         'timeout: it had not ended after 90 s (--training-timeout)'
     """
-    return f"{TIMEOUT}: it had not ended after {limit:.3g} s (--training-timeout)"
+    return f"{TIMEOUT}: it had not ended after {duration(limit)} (--training-timeout)"
 
 
 class Losses:
