@@ -159,7 +159,7 @@ def test_ctrl_c_before_the_first_training_shows_no_traceback(first, after):
         time.sleep(after)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=HANG)
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "Traceback" not in said
     assert said.splitlines()[-1].startswith("scalesearch: interrupted")  # and what is kept, where there is a study
 
@@ -187,7 +187,7 @@ def test_a_termination_is_an_interruption(first):
         read_until(process, "study t")
         process.terminate()
         _, said = process.communicate(timeout=HANG)
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "go on with: scalesearch resume t" in said
     assert "Traceback" not in said
 
