@@ -2,7 +2,7 @@
 
     python benchmarks/photographs.py rates [--images 5000]      # images/s by way of reading; memory of four readers
     python benchmarks/photographs.py loop [--images 1500]       # two trainings at 96 px on two cores, both ways
-    sudo python benchmarks/photographs.py limit [--images 50000]  # `run` in a control group a quarter of its store
+    sudo python benchmarks/photographs.py limit [--images 25000]  # `run` in a control group a quarter of its store
 
 The photographs are CIFAR-10's (JPEG, `../shared/data`) enlarged to 500 x 375 with a little noise: what decoding costs
 depends on sides and quality, not on what is to be seen. Ratios are of one run on one machine.
@@ -232,7 +232,7 @@ def build(depth, width, resolution, num_classes, in_channels):
 def limit(count: int) -> None:
     """`run` in a control group (version 1) whose memory is a quarter of the store; needs root."""
     with place() as here:
-        folder, side = photographs(here, count), stored_side(192, cropped=False)
+        folder, side = photographs(here, count), stored_side(384, cropped=False)
         (here / "quick.py").write_text(QUICK)
         size = count * 3 * side * side
         group = Path("/sys/fs/cgroup/memory/scalesearch-benchmark")
@@ -240,7 +240,7 @@ def limit(count: int) -> None:
         (group / "memory.limit_in_bytes").write_text(str(size // 4))
         command = [
             sys.executable, "-c", LIMITED, str(group), "run", "--base", "quick:build", "--data", f"folder:{folder}",
-            "--resolution", "128", "--budget", "2x", "--trials", "6", "--seeds", "1", "--epochs", "1", "--workers", "1",
+            "--resolution", "256", "--budget", "2x", "--trials", "6", "--seeds", "1", "--epochs", "1", "--workers", "1",
             "--lr", "0.1",
             "--name", "limited", "--studies-dir", str(here / "studies"),
         ]  # fmt: skip
@@ -259,7 +259,7 @@ def main() -> None:
     parser.add_argument("what", choices=("rates", "loop", "limit"))
     parser.add_argument("--images", type=int)
     asked = parser.parse_args()
-    usual = {"rates": 5_000, "loop": 1_500, "limit": 50_000}[asked.what]
+    usual = {"rates": 5_000, "loop": 1_500, "limit": 25_000}[asked.what]
     {"rates": rates, "loop": loop, "limit": limit}[asked.what](asked.images or usual)
 
 

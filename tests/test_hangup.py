@@ -10,7 +10,8 @@ import pytest
 from conftest import COMMAND, children, running, wait_until
 from test_end_to_end import ENVIRONMENT, HANG, TINY, TRAININGS, read_until, run_in, started, table
 
-from scalesearch.training.workers.local import ENDING, _interrupts_held
+from scalesearch.environment.interrupts import ENDING
+from scalesearch.training.workers.local import _interrupts_held
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals to close")
 

@@ -1,9 +1,12 @@
-"""An interrupt that comes while garbage is collected is heard all the same."""
+"""What ends a command is heard at every moment: while it loads, and while garbage is collected."""
 
+import os
 import subprocess
 import sys
+from itertools import product
 
 import pytest
+from conftest import COMMAND, ROOT
 
 LOST = {
     "a finalizer": "class Dying:\n    def __del__(self):\n        raise KeyboardInterrupt\nDying()",
@@ -47,3 +50,61 @@ def test_python_itself_loses_it():
 def test_other_errors_are_told_as_ever():
     done = run(f"{HEAR}class Dying:\n    def __del__(self):\n        raise ValueError('x')\nDying()\nprint('went on')")
     assert "went on" in done.stdout and "ValueError: x" in done.stderr
+
+
+SENT = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+
+class Sender(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.{name})
+            for _ in range(1000): pass
+        return None
+
+sys.meta_path.insert(0, Sender())
+sys.argv = ["scalesearch", *{arguments!r}]
+from scalesearch.__main__ import main
+main()
+"""
+
+
+LOADED = {
+    "typer": ["list"],
+    "scalesearch.cli.run": ["list"],
+    "scalesearch.report": ["list"],
+    "fvcore": ["count", "resnet20"],
+}
+QUICK = {("typer", "SIGINT"), ("scalesearch.cli.run", "SIGTERM"), ("typer", "SIGHUP")}
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        pytest.param(*both, marks=[] if both in QUICK else pytest.mark.slow)
+        for both in product(LOADED, ("SIGINT", "SIGTERM", "SIGHUP"))
+    ],
+)
+def test_a_command_that_is_still_loading_ends_in_one_line(tmp_path, monkeypatch, module, name):
+    monkeypatch.chdir(tmp_path)
+    done = run(SENT.format(module=module, arguments=LOADED[module], name=name))
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.removeprefix("counting ...\n") == "scalesearch: interrupted\n"
+
+
+def test_python_m_ends_alike_where_text_that_is_executed_is_interrupted(tmp_path):
+    """`dataclass` and `namedtuple` execute text; an interrupt in it ends Python by SIGINT though it was handled."""
+    patched = "def app(*_, **__): exec('raise KeyboardInterrupt')\nimport scalesearch.cli\nscalesearch.cli.app = app\n"
+    (tmp_path / "sitecustomize.py").write_text(patched)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run([*COMMAND, "list"], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "scalesearch: interrupted\n")
+
+
+def test_under_nohup_a_closed_terminal_is_not_heard(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ignoring = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    done = run(ignoring + SENT.format(module="typer", arguments=["list"], name="SIGHUP"))
+    assert done.returncode == 0, done.stderr

@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import typer
 
 from scalesearch.cli.app import OPTIONS, app
-from scalesearch.environment.interrupts import hear_interrupts
 from scalesearch.environment.streams import prepare_streams, readable, to_nowhere
 from scalesearch.environment.waiting import STATE
 from scalesearch.errors import ScaleSearchError, StorageError, UsageError
@@ -151,8 +150,7 @@ def _stdout_failed(reason: str) -> ScaleSearchError:
 
 
 def main() -> NoReturn:
-    """Entry point of the command `scalesearch`."""
+    """What the command line asks for; see `scalesearch.__main__`."""
     prepare_streams(_stdout_failed)
-    hear_interrupts()
     STATE["on"] = True
     raise SystemExit(invoke(sys.argv[1:]))

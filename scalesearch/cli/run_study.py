@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +38,6 @@ from scalesearch.study.config import StudyConfig, check_workers, duration, overr
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.study.mending import make_whole
 from scalesearch.training.full.request import Means, TrainRequest
-from scalesearch.training.workers.local import ENDING
 
 T = TypeVar("T")
 
@@ -289,9 +287,6 @@ def _watched(
     paths: StudyPaths | Callable[[], StudyPaths], as_json: bool, work: Callable[[Listener], T], again: str | None = None
 ) -> T:
     """Do the work under a progress view; when it is interrupted, say how to go on and leave."""
-    for number in ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a closed terminal ends nothing
-            signal.signal(number, signal.default_int_handler)
     onlooker = console(stderr=True)
     try:
         if onlooker.is_terminal and not onlooker.is_dumb_terminal and not in_notebook() and not as_json:

@@ -1,4 +1,4 @@
-"""Ctrl-C is heard wherever it comes."""
+"""What ends a command (Ctrl-C, a scheduler, a closed terminal) is heard wherever it comes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ AGAIN_SECONDS = 0.05
 """After so long an interrupt that was lost comes again; by then the place that lost it has been left."""
 
 
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a command in order."""
+
+
 def hear_interrupts() -> None:
-    """Let an interrupt that Python throws away come again.
+    """Let every signal that ends a command raise KeyboardInterrupt, and one that Python throws away come again.
 
     What is raised while the collector of garbage tells of a dead object (`__del__`, a weak reference's callback) is
     printed and forgotten, a KeyboardInterrupt too: a study would go on as if nobody had pressed a key.
     """
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a closed terminal ends nothing
+            signal.signal(number, signal.default_int_handler)
     before = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:

@@ -20,6 +20,7 @@ from multiprocessing.context import ForkServerContext
 
 from typing_extensions import override
 
+from scalesearch.environment.interrupts import ENDING
 from scalesearch.errors import BaseError, ScaleSearchError, StorageError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study.record import EpochPoint, TrainingOutcome
@@ -37,9 +38,6 @@ from scalesearch.training.workers.losses import (
 from scalesearch.training.workers.machine import choose_place, clean_start, usable_cores
 from scalesearch.training.workers.process import Answer, RemoteTrace
 from scalesearch.training.workers.seats import KILL_SECONDS, NOBODY, Context, Seat, end_all
-
-ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""Signals that end a study, where the system has them: the last is that of a terminal that was closed."""
 
 HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[int]()
 
