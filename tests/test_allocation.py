@@ -112,12 +112,12 @@ def test_nothing_is_decided_or_given_up_before_eight_trainings():
 def test_nothing_is_decided_before_the_noise_was_seen_four_times():
     """Two seeds that agree by luck are no evidence: known networks are trained again first."""
     trained = Trained(hill(WIDTH), 0.0001)
-    assert not trained.search().standing(1).decided
+    assert not trained.search(Goal(0.002, 0.85)).standing(1).decided
     for _ in range(3):
         again = trained.search().next()
         assert again in trained.indices
         trained.train(again)
-    assert trained.search().standing(1).decided
+    assert trained.search(Goal(0.002, 0.85)).standing(1).decided
 
 
 def test_noise_seen_elsewhere_makes_a_lucky_pair_less_sure():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dense_surface import covariance
 from scipy import stats
 
 from scalesearch.analysis.response import posterior as module
-from scalesearch.analysis.response.posterior import GRID, Observations, SurfacePosterior, covariance, plane
+from scalesearch.analysis.response.features import kernel
+from scalesearch.analysis.response.posterior import GRID, Observations, SurfacePosterior, plane
 from scalesearch.scaling.coefficients import Shares, lattice_with, simplex_lattice
 
 LATTICE = plane(simplex_lattice(6))
@@ -46,7 +48,7 @@ def test_one_setting_is_the_textbook_prediction_with_a_flat_mean(monkeypatch, ch
     signal, shape, _ = choice
     huge = 1e6  # a flat mean is a Gaussian one of any variance
     both = np.vstack([data.points, LATTICE])
-    prior = signal**2 * module._kernel(both, both, shape) + huge
+    prior = signal**2 * kernel(both, both, shape) + huge
     seen = covariance(data.points, data.seeds, choice) + huge
     cross = np.linalg.solve(seen, prior[:n, n:])
     mean = 0.8 + cross.T @ (data.values - 0.8)
@@ -158,7 +160,7 @@ def test_intervals_of_differences_cover_the_truth():
         signal, shape, _ = GRID[rng.integers(2, len(GRID))]
         points = plane(lattice_with(10))
         both = np.vstack([points, LATTICE])
-        cover = module._kernel(both, both, shape) + 1e-10 * np.eye(len(both))
+        cover = kernel(both, both, shape) + 1e-10 * np.eye(len(both))
         surface = 0.004 * signal * np.linalg.cholesky(cover) @ rng.standard_normal(len(both))
         rows = np.repeat(np.arange(10), 2)
         values = 0.7 + surface[rows] + rng.normal(0, 0.004, 20)

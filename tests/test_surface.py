@@ -14,6 +14,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from dense_surface import covariance
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -23,7 +24,7 @@ from scalesearch.analysis.failed.causes import Failures
 from scalesearch.analysis.response import surface as module
 from scalesearch.analysis.response.optimum import _areas, percent
 from scalesearch.analysis.response.polynomials import FLAT_GRID, Polynomial, scheffe
-from scalesearch.analysis.response.posterior import GRID, Observations, SurfacePosterior, covariance, plane
+from scalesearch.analysis.response.posterior import GRID, Observations, SurfacePosterior, plane
 from scalesearch.analysis.response.surface import (
     NoSurface,
     ResponseSurface,

@@ -5,7 +5,8 @@
 The mean, Scheffe's plane and quadratic, and the Gaussian process (see `posterior`) are all of this form: they differ in
 their terms and in the covariance of f. What a seed does to all networks alike, b, is a random effect, so that trainings
 of one network alone still count as repeats. How large b (and f) is against e is averaged over, weighted by the
-restricted likelihood. Leaving a network out needs no second fit.
+restricted likelihood. Leaving a network out needs no second fit. Networks are what is counted with, not trainings (see
+`sums`).
 
 Source: Scheffe (1958), mixture polynomials; Dubrule (1983), "Cross validation of kriging"; Harville (1974).
 """
@@ -17,7 +18,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from scalesearch.analysis.response.posterior import GRID, Choice, covariance, plane
+from scalesearch.analysis.response.features import Features, Shape
+from scalesearch.analysis.response.posterior import GRID, Choice, plane
+from scalesearch.analysis.response.sums import Design, Factored, Layout
 from scalesearch.scaling.coefficients import Shares
 
 Floats = npt.NDArray[np.float64]
@@ -90,26 +93,36 @@ class Polynomial:
         terms: int,
         grid: Iterable[Choice] = FLAT_GRID,
     ) -> None:
-        self.groups, self.rows, self.terms = groups, len(seeds), terms
+        self.rows, self.terms = len(seeds), terms
         self.of_networks = scheffe(shares, terms)
-        sizes = [len(group) for group in groups]
-        points = np.repeat(plane(shares), sizes, axis=0)
-        design = np.repeat(self.of_networks, sizes, axis=0)
-        # `_precision` is what is left of the inverse covariance when the coefficients have been fitted: values times it
-        # are residuals, and its blocks give those of a network that was left out (Dubrule).
-        covers = np.stack([covariance(points, seeds, choice) for choice in grid])
-        inverse = np.linalg.inv(covers)
-        weighted = inverse @ design
-        information = design.T @ weighted
-        self._solve = np.linalg.solve(information, weighted.transpose(0, 2, 1))
-        self._precision = inverse - weighted @ self._solve
-        self._log_size = np.linalg.slogdet(covers)[1] + np.linalg.slogdet(information)[1]
+        networks = np.empty(len(seeds), dtype=np.int64)
+        for number, group in enumerate(groups):
+            networks[group] = number
+        self._layout = Layout(networks, seeds)
+        self._points = plane(shares)
+        self._designs: dict[Shape | None, Design] = {}
+        self._choices = [self._factored(choice) for choice in grid]
+
+    def _factored(self, choice: Choice) -> Factored:
+        signal, shape, block = choice
+        known = shape if signal else None
+        if known not in self._designs:
+            features = Features(self._points, shape).of_points if signal else np.zeros((len(self._points), 0))
+            self._designs[known] = Design(self._layout, np.hstack([features, self.of_networks]))
+        design = self._designs[known]
+        sizes, penalty = np.ones(design.terms.shape[1]), np.zeros(design.terms.shape[1])
+        sizes[: -self.terms], penalty[: -self.terms] = signal, 1.0
+        return design.factored(sizes, penalty, block)
 
     def coefficients(self, values: Floats) -> Floats:
         """One for each term, float64 [terms], in the unit of the values."""
-        squares = np.einsum("i,hij,j->h", values, self._precision, values)
-        weights = _weights(self._log_size, squares, self.rows - self.terms)
-        return np.asarray(weights @ (self._solve @ values))
+        sums = self._layout.sums(values)
+        solved = [choice.solve(sums) for choice in self._choices]
+        log_size, squares = np.array([c.log_size for c in self._choices]), np.array([s.squares for s in solved])
+        weights = _weights(log_size, squares, self.rows - self.terms)
+        found = weights @ np.stack([one.coefficients[-self.terms :] for one in solved])
+        found[:3] += sums.centre  # the shares sum to 1, so this is the mean
+        return np.asarray(found)
 
     def can_leave_out(self) -> bool:
         """Whether all but any one of the networks fix every coefficient."""
@@ -117,20 +130,20 @@ class Polynomial:
 
     def left_out(self, values: Floats) -> Floats:
         """What each network's mean is above the prediction from all other networks, float64 [networks]."""
-        shown = self._precision @ values
-        squares = shown @ values
-        return np.array([self._gap(group, shown[:, group], squares) for group in self.groups])
-
-    def _gap(self, group: npt.NDArray[np.int64], shown: Floats, squares: Floats) -> float:
-        own = self._precision[:, group[:, None], group[None, :]]
-        gaps = np.linalg.solve(own, shown[:, :, None])[:, :, 0]
-        left = squares - (shown * gaps).sum(1)
-        weights = _weights(self._log_size + np.linalg.slogdet(own)[1], left, self.rows - len(group) - self.terms)
-        return float(weights @ gaps.mean(1))
+        sums = self._layout.sums(values)
+        found = [choice.left_out(sums, choice.solve(sums)) for choice in self._choices]
+        gaps, squares, log_size = (np.stack(one) for one in zip(*found, strict=True))
+        log_size += np.array([[choice.log_size] for choice in self._choices])
+        weights = _weights(log_size, squares, self.rows - self._layout.counts - self.terms)
+        return np.asarray((weights * gaps).sum(0))
 
 
-def _weights(log_size: Floats, squares: Floats, degrees: int) -> Floats:
-    """Weights of the grid's choices, from the restricted likelihood with the noise integrated out; they sum to 1."""
-    log_weights = -0.5 * log_size - 0.5 * max(degrees, 0) * np.log(np.maximum(squares, _LEAST_SQUARES))
-    weights = np.exp(log_weights - log_weights.max())
-    return np.asarray(weights / weights.sum())
+def _weights(log_size: Floats, squares: Floats, degrees: Floats | int) -> Floats:
+    """Weights of the grid's choices, from the restricted likelihood with the noise integrated out.
+
+    Args:
+        log_size, squares: float64 [choices] or [choices, networks]; the weights sum to 1 over the choices.
+    """
+    log_weights = -0.5 * log_size - 0.5 * np.maximum(degrees, 0) * np.log(np.maximum(squares, _LEAST_SQUARES))
+    weights = np.exp(log_weights - log_weights.max(0))
+    return np.asarray(weights / weights.sum(0))

@@ -7,7 +7,10 @@ surface and many may bend it. b is what one seed does to all networks alike. The
 What the data leave open (how large f and b are against e, how rough f is) is not chosen but averaged over, on a small
 grid weighted by the marginal likelihood: with ten trainings no single choice would be honest.
 
-Source: Rasmussen & Williams (2006), chapters 2 and 5; O'Hagan (1978) for the flat mean; Harville (1974) for the
+f is a few numbers (see `features`) and of the trainings only sums are used (see `sums`), so that time and memory grow
+linearly with networks and hardly with trainings.
+
+Source: Rasmussen & Williams (2006), chapters 2, 5 and 8; O'Hagan (1978) for the flat mean; Harville (1974) for the
 restricted likelihood.
 """
 
@@ -21,16 +24,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from scalesearch.analysis.noise import repeated
+from scalesearch.analysis.response.features import Features, Floats, Shape, kernel
+from scalesearch.analysis.response.sums import Design, Layout, Sums
 from scalesearch.scaling.coefficients import Shares
-
-Floats = npt.NDArray[np.float64]
 
 SIGNAL = (0.0, 0.15, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6)
 """Size of f against the seed noise."""
 BLOCK = (0.0, 0.7)
 """Size of the common effect of a seed against the rest of the noise."""
-Shape = tuple[float, float, float, float]
 SHAPES: tuple[Shape, ...] = ((1.0, 1.0, 0.0, 1.0), (1.0, 1.0, 0.25, 0.5), (0.5, 0.5, 0.5, 0.35))
 """Weights of plane, quadratic and smooth rest, and the length of the rest (the triangle's corners are at radius 1)."""
 Choice = tuple[float, Shape, float]
@@ -80,17 +81,21 @@ class Observations:
     noise: Noise | None = None
     drift: Floats | None = None
 
-    @property
-    def relative_drift(self) -> Floats:
-        """The drift in units of the noise of one training, as repeated trainings show it; 0 where none was repeated."""
-        if self.drift is None or not self.drift.any():
-            return np.zeros(len(self.values))
-        _, groups = np.unique(self.points, axis=0, return_inverse=True)
-        own = [self.values[groups == g].tolist() for g in range(int(groups.max()) + 1)]
-        degrees, variance = repeated(own)
-        squares = degrees * variance + (self.noise.degrees * self.noise.variance if self.noise else 0.0)
-        degrees += self.noise.degrees if self.noise else 0
-        return self.drift / np.sqrt(squares / degrees) if squares > 0 else np.zeros(len(self.values))
+    def grouped(self) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """Point and drift of each network, float64 [m, 3], and which one each training is of, int64 [n]."""
+        drift = np.zeros(len(self.values)) if self.drift is None else self.drift
+        rows, groups = np.unique(np.column_stack([self.points, drift]), axis=0, return_inverse=True)
+        return rows, groups.reshape(-1)
+
+    def seed_noise(self, groups: npt.NDArray[np.int64]) -> float:
+        """Standard deviation of one training, as repeated trainings show it; 0 where none was repeated."""
+        sizes = np.bincount(groups)
+        means = np.bincount(groups, self.values) / sizes
+        squares = float(((self.values - means[groups]) ** 2).sum())
+        degrees = len(self.values) - len(sizes)
+        if self.noise:
+            squares, degrees = squares + self.noise.degrees * self.noise.variance, degrees + self.noise.degrees
+        return float(np.sqrt(squares / degrees)) if degrees and squares > 0 else 0.0
 
     @property
     def degrees(self) -> int:
@@ -108,26 +113,6 @@ def plane(shares: Sequence[Shares]) -> Floats:
     table = np.array([[s.depth, s.width, s.resolution] for s in shares], dtype=np.float64).reshape(-1, 3)
     corners = np.array([[0.0, 1.0], [-np.sqrt(3) / 2, -0.5], [np.sqrt(3) / 2, -0.5]])
     return np.asarray((table - 1 / 3) @ corners, dtype=np.float64)
-
-
-def _kernel(a: Floats, b: Floats, shape: Shape) -> Floats:
-    """Covariance of f, up to its size squared."""
-    linear, quadratic, rest, length = shape
-    dot = a @ b.T
-    found = linear * dot + quadratic * dot**2
-    if rest:
-        gap = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * dot
-        found = found + rest * np.exp(-0.5 * np.maximum(gap, 0.0) / length**2)
-    return np.asarray(found, dtype=np.float64)
-
-
-def covariance(points: Floats, seeds: npt.NDArray[np.int64], choice: Choice) -> Floats:
-    """Covariance of trainings under one choice of the grid, float64 [n, n], in units of the noise of one training."""
-    signal, shape, block = choice
-    found = np.eye(len(points)) + block**2 * (seeds[:, None] == seeds[None, :])
-    if signal:
-        found = found + signal**2 * _kernel(points, points, shape)
-    return np.asarray(found, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,15 +169,18 @@ class Posterior:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Setting:
-    """One choice of what the grid leaves open, with what the data give under it."""
+    """One choice of what the grid leaves open, with what the data give under it.
+
+    Attributes:
+        coefficients: float64 [t]: of f's features, of the drift where there is one, and the mean.
+        root: float64 [t, t], lower: `root @ root.T` is their precision at a noise of 1.
+        scale: variance of one training around f plus the effect of its seed.
+    """
 
     signal: float
     shape: Shape
-    block: float
+    coefficients: Floats
     root: Floats
-    half_values: Floats
-    half_ones: Floats
-    mean: float
     scale: float
     log_weight: float
 
@@ -206,8 +194,19 @@ class SurfacePosterior:
 
     def __init__(self, observations: Observations) -> None:
         self.observations = observations
-        self._drift = observations.relative_drift
-        settings = [self._setting(choice) for choice in GRID]
+        rows, groups = observations.grouped()
+        self._networks = rows[:, :2]
+        noise = observations.seed_noise(groups) if rows[:, 2].any() else 0.0
+        self._drift = rows[:, [2]] / noise if noise else np.zeros((len(rows), 0))
+        layout = Layout(groups, observations.seeds)
+        sums = layout.sums(observations.values)
+        self._centre = sums.centre
+        self._features = {
+            shape: Features(self._networks, shape) for shape in {choice[1] for choice in GRID if choice[0]}
+        }
+        designs = {shape: Design(layout, self._terms(found.of_points)) for shape, found in self._features.items()}
+        flat = Design(layout, self._terms(np.zeros((len(rows), 0))))
+        settings = [self._setting(choice, designs[choice[1]] if choice[0] else flat, sums) for choice in GRID]
         top = max(s.log_weight for s in settings)
         weights = np.exp([s.log_weight - top for s in settings])
         weights /= weights.sum()
@@ -215,97 +214,84 @@ class SurfacePosterior:
         self._settings = [settings[i] for i in kept]
         self._weights = weights[kept] / weights[kept].sum()
 
-    def _setting(self, choice: Choice) -> _Setting:
-        data = self.observations
-        cover = covariance(data.points, data.seeds, choice) + np.outer(self._drift, self._drift)
-        # Divided by the root, trainings are independent and as noisy: the mean is then an ordinary regression on ones.
-        root = linalg.cholesky(cover, lower=True, check_finite=False)
-        ones = linalg.solve_triangular(root, np.ones(len(data.values)), lower=True, check_finite=False)
-        values = linalg.solve_triangular(root, data.values, lower=True, check_finite=False)
-        information = float(ones @ ones)
-        mean = float(ones @ values) / information
-        residual = values - mean * ones
-        degrees, elsewhere = data.degrees, data.noise.degrees * data.noise.variance if data.noise else 0.0
-        scale = max((float(residual @ residual) + elsewhere) / degrees, 1e-16)
+    def _terms(self, features: Floats) -> Floats:
+        return np.hstack([features, self._drift, np.ones((len(features), 1))])
+
+    def _setting(self, choice: Choice, design: Design, sums: Sums) -> _Setting:
+        signal, shape, block = choice
+        data, terms = self.observations, design.terms.shape[1]
+        sizes, penalty = np.ones(terms), np.ones(terms)
+        sizes[: terms - 1 - self._drift.shape[1]] = signal
+        penalty[-1] = 0.0  # the mean is free
+        factored = design.factored(sizes, penalty, block)
+        solved = factored.solve(sums)
+        elsewhere = data.noise.degrees * data.noise.variance if data.noise else 0.0
+        scale = max((solved.squares + elsewhere) / data.degrees, 1e-16)
         # The restricted likelihood: mean and scale are integrated out, so that no choice wins by fitting them.
-        log_weight = -np.log(np.diag(root)).sum() - 0.5 * np.log(information) - 0.5 * degrees * np.log(scale)
-        if not choice[0]:
+        log_weight = -0.5 * factored.log_size - 0.5 * data.degrees * np.log(scale)
+        if not signal:
             log_weight += np.log(FLAT_WEIGHT)
-        return _Setting(*choice, root, residual, ones, mean, scale, float(log_weight))
+        return _Setting(signal, shape, solved.coefficients, factored.root, scale, float(log_weight))
+
+    def _asked(self, setting: _Setting, told: dict[Shape, Floats], points: int) -> Floats:
+        """The terms of points under a setting, float64 [points, t]; what was corrected by has no error there."""
+        parts = [setting.signal * told[setting.shape]] if setting.signal else []
+        return np.hstack([*parts, np.zeros((points, self._drift.shape[1])), np.ones((points, 1))])
+
+    def _told(self, points: Floats) -> dict[Shape, Floats]:
+        shapes = {setting.shape for setting in self._settings if setting.signal}
+        return {shape: self._features[shape].at(points) for shape in shapes}
 
     def at(self, points: Floats) -> Posterior:
         """The posterior at points of the plane, float64 [m, 2]."""
-        parts = [self._at(setting, points) for setting in self._settings]
+        told = self._told(points)
+        rest = {shape: kernel(points, points, shape) - features @ features.T for shape, features in told.items()}
+        terms = [self._asked(setting, told, len(points)) for setting in self._settings]
+        covers = []
+        for setting, own in zip(self._settings, terms, strict=True):
+            half = linalg.solve_triangular(setting.root, own.T, lower=True, check_finite=False)
+            cover = half.T @ half
+            if setting.signal:
+                cover += setting.signal**2 * rest[setting.shape]
+            covers.append(setting.scale * cover)
         return Posterior(
             weights=self._weights,
-            means=np.stack([mean for mean, _ in parts]),
-            covariances=np.stack([cover for _, cover in parts]),
+            means=self._centre + np.stack([own @ s.coefficients for s, own in zip(self._settings, terms, strict=True)]),
+            covariances=np.stack(covers),
             noise=np.array([setting.scale for setting in self._settings]),
             degrees=self.observations.degrees,
         )
 
-    def _at(self, setting: _Setting, points: Floats) -> tuple[Floats, Floats]:
-        size = setting.signal**2
-        cross = size * _kernel(self.observations.points, points, setting.shape)
-        half = linalg.solve_triangular(setting.root, cross, lower=True, check_finite=False)
-        mean = setting.mean + setting.half_values @ half
-        unexplained = 1.0 - setting.half_ones @ half
-        cover = size * _kernel(points, points, setting.shape) - half.T @ half
-        cover += np.outer(unexplained, unexplained) / float(setting.half_ones @ setting.half_ones)
-        return np.asarray(mean), np.asarray(setting.scale * cover)
-
     def mean(self, points: Floats) -> Floats:
         """Expected value at points of the plane, float64 [m]: as `at(points).mean`, without the covariances."""
-        parts = [self._predictor(setting, points) for setting in self._settings]
-        return np.asarray(np.tensordot(self._weights, np.stack(parts), 1) @ self.observations.values)
+        told = self._told(points)
+        means = [self._asked(setting, told, len(points)) @ setting.coefficients for setting in self._settings]
+        return np.asarray(self._centre + self._weights @ np.stack(means))
 
     def draw(self, points: Floats, count: int, rng: np.random.Generator) -> Floats:
-        """Surfaces that the data leave possible, float64 [count, m]: as `at(points).draw`, quick for many points.
-
-        Surfaces are drawn before any data, trained in thought, and moved by what the prediction from those trainings
-        misses (Matheron's rule).
-
-        Source: Journel & Huijbregts (1978); Wilson et al. (2020), "Efficiently sampling functions".
-        """
-        union = np.vstack([self.observations.points, points])
-        shapes = {setting.shape for setting in self._settings if setting.signal}
-        roots = {shape: _root(_kernel(union, union, shape)) for shape in shapes}
+        """Surfaces that the data leave possible, float64 [count, m]: as `at(points).draw`, quick for many points."""
+        told = self._told(points)
+        rest = {shape: self._features[shape].untold(points, features) for shape, features in told.items()}
         numbers = rng.multinomial(count, self._weights)
-        chosen = [(s, int(n)) for s, n in zip(self._settings, numbers, strict=True) if n]
-        parts = [self._draw(s, points, roots.get(s.shape if s.signal else None), n, rng) for s, n in chosen]
-        return np.concatenate(parts)
+        drawn, start = np.empty((count, len(points))), 0
+        for setting, number in zip(self._settings, (int(n) for n in numbers), strict=True):
+            if number:
+                part = self._draw(
+                    setting, self._asked(setting, told, len(points)), rest.get(setting.shape), number, rng
+                )
+                drawn[start : start + number] = part
+                start += number
+        return drawn
 
     def _draw(
-        self, setting: _Setting, points: Floats, root: Floats | None, count: int, rng: np.random.Generator
+        self, setting: _Setting, terms: Floats, rest: Floats | None, count: int, rng: np.random.Generator
     ) -> Floats:
-        data = self.observations
-        # A surface and trainings are made up together, and what the trainings tell of the surface is taken off: what is
-        # left is by how much the predictor misses (Matheron's rule), without a covariance of all points to be factored.
-        seen, degrees = len(data.values), data.degrees
-        surface = np.zeros((seen + len(points), count))
-        if root is not None:
-            surface = setting.signal * root @ rng.standard_normal((root.shape[1], count))
-        kinds, which = np.unique(data.seeds, return_inverse=True)
-        noise = rng.standard_normal((seen, count)) + setting.block * rng.standard_normal((len(kinds), count))[which]
-        if self._drift.any():
-            noise = noise + self._drift[:, None] * rng.standard_normal((1, count))
-        predictor = self._predictor(setting, points)
-        missed = surface[seen:] - predictor @ (surface[:seen] + noise)
-        scale = np.sqrt(setting.scale * degrees / rng.chisquare(degrees, size=count))
-        return np.asarray((predictor @ data.values)[:, None] + scale * missed).T
-
-    def _predictor(self, setting: _Setting, points: Floats) -> Floats:
-        """The weight of every training in the prediction at every point, float64 [m, n]."""
-        cross = setting.signal**2 * _kernel(self.observations.points, points, setting.shape)
-        half = linalg.solve_triangular(setting.root, cross, lower=True, check_finite=False)
-        ones = setting.half_ones
-        half += np.outer(ones, 1.0 - ones @ half) / float(ones @ ones)
-        return np.asarray(linalg.solve_triangular(setting.root, half, lower=True, trans="T", check_finite=False)).T
-
-
-def _root(cover: Floats) -> Floats:
-    """A matrix with `root @ root.T` = cover, float64 [m, rank]: a smooth surface has few degrees of freedom."""
-    factor, pivots, rank, _ = linalg.lapack.dpstrf(cover, tol=1e-10 * float(cover.diagonal().max()), lower=1)
-    root = np.zeros((len(cover), rank))
-    root[pivots - 1] = np.tril(factor)[:, :rank]
-    return root
+        normal = rng.standard_normal((len(setting.root), count))
+        coefficients = linalg.solve_triangular(setting.root, normal, lower=True, trans="T", check_finite=False)
+        missed = terms @ coefficients
+        if setting.signal and rest is not None:
+            missed += setting.signal * (rest @ rng.standard_normal((rest.shape[1], count)))
+        # The size of the noise is not known but estimated: a chi-square under the root makes of the normal a t.
+        degrees = self.observations.degrees
+        missed *= np.sqrt(setting.scale * degrees / rng.chisquare(degrees, size=count))
+        return np.asarray((self._centre + terms @ setting.coefficients)[:, None] + missed).T
