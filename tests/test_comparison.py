@@ -15,6 +15,7 @@ from shown import flat, said
 from synthetic import Plan, manifest_of, records_of
 
 from scalesearch import search
+from scalesearch.analysis import paired
 from scalesearch.analysis.compare import COMPOUND, ROWS, compare_scaling, compare_studies, comparison_to_dict, realized
 from scalesearch.analysis.paired import PairedTable
 from scalesearch.analysis.printed import printed_table
@@ -337,3 +338,10 @@ def test_comparing_where_there_is_no_study_is_one_line(joint, call):
     code, _, err = call("compare", "nothing")
     assert (code, err.count("\n")) == (1, 1)
     assert "unknown study 'nothing'" in err
+
+
+def test_drawing_tables_in_parts_changes_no_bit(monkeypatch):
+    table = np.random.default_rng(3).normal(size=(6, 7))
+    whole = PairedTable(table).difference(0, 1)
+    monkeypatch.setattr(paired, "_CELLS", 42 * 13)
+    assert PairedTable(table).difference(0, 1) == whole

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from scalesearch.analysis.fidelity import ranks
 from scalesearch.analysis.fidelity.ranks import RankAgreement, agreement, kendall, regret_interval
 
 
@@ -101,3 +102,19 @@ def test_a_leader_chosen_on_the_same_trainings_gets_a_wider_interval():
     table = np.random.default_rng(7).standard_normal((6, 4))
     leader = int(table.mean(1).argmax())
     assert regret_interval(table, leader, chosen_on_it=True)[1] > regret_interval(table, leader)[1]
+
+
+@pytest.mark.parametrize("networks", [65, 66, 127, 300])
+@pytest.mark.parametrize("digits", [15, 1])
+def test_tau_of_many_is_that_of_all_pairs(monkeypatch, networks, digits):
+    """Rounded to one digit most pairs are ties; a constant side has no tau."""
+    rng = np.random.default_rng(networks)
+    a = rng.normal(size=(6, networks)).round(digits)
+    b = (a + rng.normal(size=a.shape)).round(digits)
+    b[0], b[1], a[2] = a[0], -a[1], 0.5
+    found = ranks.kendall(a, b)
+    monkeypatch.setattr(ranks, "MANY", networks)
+    pairs = ranks.kendall(a, b)
+    assert np.isnan(found[2]) and np.isnan(pairs[2])
+    assert found[[0, 1, 3, 4, 5]].tolist() == pairs[[0, 1, 3, 4, 5]].tolist()
+    assert found[:2].tolist() == [pytest.approx(1), pytest.approx(-1)]

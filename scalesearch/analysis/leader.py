@@ -4,17 +4,17 @@ The best of m networks looks better than it is (the winner's curse), so its diff
 all pairs: Tukey's studentized range, in the Tukey-Kramer form for unequal numbers of seeds. They hold for whichever
 pair is looked at, the winner's included.
 
-Source: Tukey (1953); Kramer (1956); `scipy.stats.studentized_range`.
+Source: Tukey (1953); Kramer (1956).
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scalesearch.analysis.noise import one_way_anova
+from scalesearch.analysis.noise import Anova, one_way_anova
+from scalesearch.analysis.studentized import quantile
 from scalesearch.analysis.summary import NetworkSummary, with_role
 from scalesearch.analysis.verdict import BETTER, DEPENDS, SAME, word_of_interval
 
@@ -52,37 +52,24 @@ class Comparison:
         return self.against if self.stand_in is None else f"near {self.against}"
 
 
-@functools.cache
-def _studentized_range(networks: int, df: int) -> float:
-    """The 95 % point of the range of `networks` means; a numerical integral of 0.1 s, the same for every pair."""
-    from scipy import stats  # takes a second to load, and most commands never compare
-
-    return float(stats.studentized_range.ppf(0.95, networks, df))
-
-
-def _interval(
-    difference: float, sizes: tuple[int, int], groups: Sequence[Sequence[float]], gap: float
-) -> tuple[float, float] | None:
+def _interval(difference: float, sizes: tuple[int, int], anova: Anova | None, gap: float) -> tuple[float, float] | None:
     """Tukey-Kramer; `gap` is the standard error of what the two costs were corrected by, against each other."""
-    anova = one_way_anova(groups)
     if anova is None:
         return None
-    q = _studentized_range(anova.networks, anova.df_within)
+    q = quantile(0.95, anova.networks, anova.df_within)
     half = q * math.sqrt((anova.ms_within * (1 / sizes[0] + 1 / sizes[1]) + gap**2) / 2)
     return (difference - half, difference + half)
 
 
-def against_leader(
-    best: NetworkSummary, other: NetworkSummary, name: str, family: Iterable[NetworkSummary]
-) -> Comparison:
-    """Compare two networks at equal cost; `family` is every network that could have been the best, plus `other`."""
+def _against(best: NetworkSummary, other: NetworkSummary, name: str, family: Anova | None) -> Comparison:
+    """Compare two networks at equal cost; `family` is of every network that could have been the best, plus `other`."""
     sizes = (len(best.accuracies), len(other.accuracies))
     stand_in = other.network.number if name in other.network.stands_for else None
     if best.network.number == other.network.number:
         return Comparison(name, 0.0, None, SAME, sizes, stand_in)
     difference = (best.level_mean or 0.0) - (other.level_mean or 0.0)
     gap = best.off_sd - other.off_sd
-    interval = _interval(difference, sizes, [s.level for s in family if s.ranked], gap)
+    interval = _interval(difference, sizes, family, gap)
     return Comparison(name, difference, interval, word_of_interval(interval), sizes, stand_in)
 
 
@@ -97,11 +84,10 @@ def compare_best(
         names: roles of the references.
     """
     family = [*rivals, *([baseline] if baseline and baseline not in rivals else [])]
+    noise = one_way_anova([s.level for s in family if s.ranked])
     found = [(name, with_role(rivals, name)) for name in names]
     others = [*found, ("baseline", baseline)]
-    return tuple(
-        against_leader(best, other, name, family) for name, other in others if other is not None and other.ranked
-    )
+    return tuple(_against(best, other, name, noise) for name, other in others if other is not None and other.ranked)
 
 
 def advice(comparisons: Sequence[Comparison], *, costs_more: bool = True) -> str:

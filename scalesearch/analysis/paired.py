@@ -26,6 +26,8 @@ from scalesearch.analysis.verdict import word_of_p
 Floats = npt.NDArray[np.float64]
 
 DRAWS = 4999
+_CELLS = 200_000
+"""Numbers of drawn tables that are held at once."""
 OWN = 0.9
 """Weight of a pair's own noise; the rest is that of all networks, which keeps few seeds from looking exact."""
 NOTHING = 1e-12
@@ -106,6 +108,7 @@ class PairedTable:
         self.table = table
         networks, seeds = table.shape
         self._residuals = residuals(table)
+        self._squares = _squares(self._residuals)
         self.sd = math.sqrt(float((self._residuals**2).sum()) / ((networks - 1) * (seeds - 1)))
         self._drawn: Floats | None = None
 
@@ -117,10 +120,10 @@ class PairedTable:
                 result was seen.
             extra: standard error of what the two rows were corrected by, against each other.
         """
-        value = float((self.table[first] - self.table[second]).mean())
+        value, seeds = float((self.table[first] - self.table[second]).mean()), self.table.shape[1]
         if self.sd < NOTHING:  # the seeds made no difference at all
             return Difference(value, (value, value), 1.0 if abs(value) < NOTHING else among / (DRAWS + 1), 0.0)
-        error = math.sqrt(float(_variance(self._residuals, first, second)) + extra**2)
+        error = math.sqrt(float(_variance(self._squares, seeds, first, second)) + extra**2)
         drawn = self._studentized()
         half = float(drawn[DRAWS - (DRAWS + 1) // (20 * among) + 1]) * error
         beyond = DRAWS - int(np.searchsorted(drawn, abs(value) / error))
@@ -130,11 +133,15 @@ class PairedTable:
         """Absolute studentized differences of two rows when nothing but the noise differs, ascending."""
         if self._drawn is None:
             # Sorted, so that the order of networks and seeds changes nothing. The size of the noise cancels.
-            pool = np.sort(self._residuals, axis=None) / self.sd
-            tables = np.random.default_rng(0).choice(pool, size=(DRAWS, *self.table.shape))
-            gaps = (tables[:, 0] - tables[:, 1]).mean(1)
-            errors = np.sqrt(_variance(residuals(tables), 0, 1))
-            self._drawn = np.sort(np.abs(gaps) / np.maximum(errors, NOTHING))
+            pool, rng = np.sort(self._residuals, axis=None) / self.sd, np.random.default_rng(0)
+            step = max(1, _CELLS // self.table.size)
+            parts = []
+            for start in range(0, DRAWS, step):
+                tables = rng.choice(pool, size=(min(step, DRAWS - start), *self.table.shape))
+                gaps = (tables[:, 0] - tables[:, 1]).mean(1)
+                variances = _variance(_squares(residuals(tables)), tables.shape[-1], 0, 1)
+                parts.append(np.abs(gaps) / np.maximum(np.sqrt(variances), NOTHING))
+            self._drawn = np.sort(np.concatenate(parts))
         return self._drawn
 
 
@@ -144,10 +151,14 @@ def residuals(tables: Floats) -> Floats:
     return np.asarray(tables - tables.mean(-1, keepdims=True) - seeds + seeds.mean(-1, keepdims=True))
 
 
-def _variance(residuals: Floats, first: int, second: int) -> Floats:
+def _squares(residuals: Floats) -> Floats:
+    """Mean squares of each network, float64 [..., networks]."""
+    return np.asarray((residuals**2).sum(-1) / (residuals.shape[-1] - 1))
+
+
+def _variance(squares: Floats, seeds: int, first: int, second: int) -> Floats:
     """Variance of the difference of two rows' means, float64 [...]; unbiased also where networks differ in noise."""
-    networks, seeds = residuals.shape[-2:]
-    squares = (residuals**2).sum(-1) / (seeds - 1)
+    networks = squares.shape[-1]
     noise = squares.sum(-1) / (1 - 1 / networks)  # of all networks together
     pooled = 2 * noise / networks
     if networks == 2:

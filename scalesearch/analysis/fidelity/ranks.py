@@ -23,11 +23,16 @@ from scalesearch.analysis.seed_table import told_names
 from scalesearch.study.record import NetworkRecord
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Interval = tuple[float, float]
 
-DRAWS = 2000
+DRAWS, LEAST_DRAWS = 2000, 250
 DIGITS = 12
 """Means that are alike to so many digits are the same: they differ by rounding."""
+MANY = 64
+"""Networks beyond which pairs are counted by sorting."""
+MOST_DRAWN = 500_000
+"""Networks times draws: tau of many networks hardly differs between draws, so fewer of them tell as much."""
 _CELLS = 2_000_000
 """Pairs of networks times draws that are compared at once."""
 
@@ -72,12 +77,57 @@ def kendall(a: Floats, b: Floats) -> Floats:
         >>> float(kendall(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])).round(3))
         0.333
     """
+    if a.shape[-1] > MANY:
+        return _kendall_of_many(a, b)
     upper = np.triu_indices(a.shape[-1], 1)
     left = np.sign(a[..., upper[0]] - a[..., upper[1]])
     right = np.sign(b[..., upper[0]] - b[..., upper[1]])
     both = np.abs(left).sum(-1) * np.abs(right).sum(-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((left * right).sum(-1) / np.sqrt(both))
+
+
+def _kendall_of_many(a: Floats, b: Floats) -> Floats:
+    """The same without looking at every pair; n log n."""
+    order = np.lexsort((b, a), axis=-1)
+    ours, theirs = (np.take_along_axis(side, order, -1) for side in (a, b))
+    alike = ours[..., 1:] == ours[..., :-1]
+    in_both = _tied(alike & (theirs[..., 1:] == theirs[..., :-1]))
+    by_size = np.argsort(theirs, axis=-1, kind="stable")
+    ascending = np.take_along_axis(theirs, by_size, -1)
+    same = ascending[..., 1:] == ascending[..., :-1]
+    levels = np.zeros(a.shape, dtype=np.int64)
+    np.cumsum(~same, axis=-1, out=levels[..., 1:])
+    ranks = np.empty_like(levels)
+    np.put_along_axis(ranks, by_size, levels, -1)
+    pairs = a.shape[-1] * (a.shape[-1] - 1) // 2
+    left, right = pairs - _tied(alike), pairs - _tied(same)
+    agreeing = left + right - pairs + in_both - 2 * _inversions(ranks)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(agreeing / np.sqrt((left * right).astype(np.float64)))
+
+
+def _tied(alike: npt.NDArray[np.bool_]) -> Ints:
+    """Pairs within runs, given which neighbours are alike."""
+    place = np.arange(1, alike.shape[-1] + 1)
+    begun = np.maximum.accumulate(np.where(alike, 0, place), axis=-1)
+    return np.asarray((place - begun).sum(-1))
+
+
+def _inversions(ranks: Ints) -> Ints:
+    """Pairs along the last axis of which the first is larger, bit by bit of the ranks from the highest on."""
+    count, rows = ranks.shape[-1], ranks.reshape(-1, ranks.shape[-1])
+    found = np.zeros(len(rows), dtype=np.int64)
+    for bit in reversed(range(int(ranks.max()).bit_length())):
+        # Rows are ordered by the bits above this one: a pair differs in them, and was counted, or is of one group.
+        group, one = rows >> (bit + 1), (rows >> bit) & 1
+        ones = np.cumsum(one, axis=1)
+        first = np.ones(rows.shape, dtype=bool)
+        first[:, 1:] = group[:, 1:] != group[:, :-1]
+        before = np.maximum.accumulate(np.where(first, ones - one, 0), axis=1)
+        found += ((1 - one) * (ones - before)).sum(1)
+        rows = np.take_along_axis(rows, np.argsort(rows >> bit, axis=1, kind="stable"), 1)
+    return found.reshape(ranks.shape[:-1])
 
 
 def agreement(
@@ -154,6 +204,11 @@ class _Model:
     degrees: tuple[int, int]
     paired: bool
 
+    @property
+    def draws(self) -> int:
+        """How often means are drawn."""
+        return min(DRAWS, max(LEAST_DRAWS, MOST_DRAWN // len(self.means)))
+
     def interval(self) -> Interval | None:
         """95 % of the values of tau between true means that the data leave possible."""
         taus = _taus(*self._true_means(np.random.default_rng(0)))
@@ -169,7 +224,7 @@ class _Model:
         between = _positive(total - noise)
         # Kalman's gain: how far a measured mean is to be believed. Means are drawn in by it, and stray by what is left.
         gain = between @ np.linalg.inv(between + noise + _jitter(between + noise))
-        drawn = rng.standard_normal((DRAWS, len(self.means), 2)) @ _root(between - gain @ between)
+        drawn = rng.standard_normal((self.draws, len(self.means), 2)) @ _root(between - gain @ between)
         true = (self.means - self.means.mean(0)) @ gain.transpose(0, 2, 1) + drawn
         return true[:, :, 0], true[:, :, 1]
 
@@ -180,7 +235,7 @@ class _Model:
         how far networks lie apart, so nothing is drawn in then.
         """
         networks = len(self.means)
-        chances = rng.chisquare(self.degrees, size=(DRAWS, 2))
+        chances = rng.chisquare(self.degrees, size=(self.draws, 2))
         if self.paired:
             chances[:, 1] = chances[:, 0]
         scale = np.sqrt(np.array(self.degrees) / chances)
@@ -189,7 +244,7 @@ class _Model:
             return noise, 1e6 * (noise + np.trace(np.cov(self.means.T)) * np.eye(2))
         cover = np.cov(self.means.T)
         root = np.linalg.cholesky(cover + _jitter(cover))
-        normal = rng.standard_normal((DRAWS, networks - 1, 2))
+        normal = rng.standard_normal((self.draws, networks - 1, 2))
         wishart = normal.transpose(0, 2, 1) @ normal / (networks - 1)
         return noise, np.asarray(root @ np.linalg.inv(wishart) @ root.T)
 
@@ -208,7 +263,7 @@ class _Model:
         true = np.maximum(total - noise, 0.0)[:, (0, 1), (0, 1)] / middle.var(0, ddof=1)
         if len(self.means) < 3:
             true = np.ones_like(true)
-        drawn = rng.standard_normal((DRAWS, len(self.means), 2)) @ _root(noise)
+        drawn = rng.standard_normal((self.draws, len(self.means), 2)) @ _root(noise)
         ours, theirs = np.sort(middle[:, 0])[order], middle[:, 1]
         a, b = np.sqrt(true[:, :1]) * ours, np.sqrt(true[:, 1:]) * theirs
         taus = _taus(a + drawn[:, :, 0], b + drawn[:, :, 1])
@@ -228,7 +283,7 @@ def _model(first: Floats, second: Floats, *, paired: bool) -> _Model | None:
 
 
 def _taus(a: Floats, b: Floats) -> Floats:
-    rows = max(1, _CELLS // (a.shape[1] * a.shape[1]))
+    rows = max(1, _CELLS // (a.shape[1] * min(a.shape[1], MANY)))
     return np.concatenate([kendall(a[i : i + rows], b[i : i + rows]) for i in range(0, len(a), rows)])
 
 
