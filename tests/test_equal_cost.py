@@ -13,7 +13,7 @@ from scalesearch.analysis.equal_cost import CostSlope, Level, cost_slope, level,
 from scalesearch.analysis.leader import against_leader
 from scalesearch.analysis.result import compute_result
 from scalesearch.analysis.seed_table import stage_layout
-from scalesearch.analysis.summary import summarize
+from scalesearch.analysis.summary import pooled_anova, summarize
 from scalesearch.analysis.verified.verification import verify_budget
 from scalesearch.study.record import TrialRecord
 from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
@@ -108,7 +108,7 @@ def test_the_uncertainty_of_the_slope_is_in_every_interval():
     for sd in (0.0, 0.1):
         summaries = summarize(records, {"2x": CostSlope(at_cost.value, sd)})
         own = sorted((s for s in summaries if s.network.budget == "2x"), key=lambda s: s.network.cost)
-        found = against_leader(own[-1], own[0], "far", own)
+        found = against_leader(own[-1], own[0], "far", pooled_anova(own))
         widths.append(found.ci95[1] - found.ci95[0])
     log_ratio = math.log(own[-1].network.cost / own[0].network.cost)
     quantile = stats.studentized_range.ppf(0.95, len(own), 2 * len(own))

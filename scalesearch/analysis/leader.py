@@ -61,7 +61,7 @@ def _interval(difference: float, sizes: tuple[int, int], anova: Anova | None, ga
     return (difference - half, difference + half)
 
 
-def _against(best: NetworkSummary, other: NetworkSummary, name: str, family: Anova | None) -> Comparison:
+def against_leader(best: NetworkSummary, other: NetworkSummary, name: str, family: Anova | None) -> Comparison:
     """Compare two networks at equal cost; `family` is of every network that could have been the best, plus `other`."""
     sizes = (len(best.accuracies), len(other.accuracies))
     stand_in = other.network.number if name in other.network.stands_for else None
@@ -87,7 +87,9 @@ def compare_best(
     noise = one_way_anova([s.level for s in family if s.ranked])
     found = [(name, with_role(rivals, name)) for name in names]
     others = [*found, ("baseline", baseline)]
-    return tuple(_against(best, other, name, noise) for name, other in others if other is not None and other.ranked)
+    return tuple(
+        against_leader(best, other, name, noise) for name, other in others if other is not None and other.ranked
+    )
 
 
 def advice(comparisons: Sequence[Comparison], *, costs_more: bool = True) -> str:

@@ -18,6 +18,8 @@ from scalesearch.training.workers.flight import Flight
 
 POLL_SECONDS = 0.1
 SAVE_EVERY_SECONDS = 5.0
+SAVING_PART = 0.005
+"""Of the time that tables may take while trainings run."""
 FEWEST = 6
 """Trainings that break off, and none that does not, before no more are begun: usually those of three networks."""
 
@@ -52,11 +54,14 @@ class Loop:
         self.recipe_of, self.limit, self.watch = recipe_of, limit, watch
         self.store, self.listener = store, listener
         self.window, self.deadline = window, deadline
-        self._open: list[OpenTrial] = []
+        self._open: dict[int, OpenTrial] = {}
+        self._incomplete: set[int] = set()
+        self._jobs_of: dict[int, list[Job]] = {}
         self._owners: dict[Job, OpenTrial] = {}
+        self._new: list[Job] = []
         self._jobs = Flight(executor, together=together)
         self._earlier = Earlier(store)
-        self._saved_at = time.monotonic()
+        self._save_at = time.monotonic() + SAVE_EVERY_SECONDS
 
     @property
     def late(self) -> bool:
@@ -66,38 +71,55 @@ class Loop:
     def run(self, source: TrialSource) -> bool:
         """Train everything a source gives. False when the time was up before its end."""
         exhausted = False
-        self._take_up(source)
+        with self.store.together():
+            self._take_up(source)
         while True:
-            if not (exhausted or self.late):
-                exhausted = not self._propose(source)
-            if self._take_over(source) and not self.late:
-                continue
-            if not self.late:
-                self._jobs.fill(lambda job: self.listener.started(job, self._owners[job].network))
+            exhausted = self._propose_and_take_over(source, exhausted)
+            self._give_out()
+            self._save_table()
             if not self._jobs.flying:
                 break
-            for event in self._jobs.events(POLL_SECONDS):
-                self._handle(source, event)
-            self._save_table()
+            events = self._jobs.events(POLL_SECONDS)
+            with self.store.together():  # all that has ended is on the disk before anything else begins
+                for event in events:
+                    self._handle(source, event)
+            self._give_out()  # what is open already; proposing takes time in which workers would wait
         finished = exhausted and not self._open
-        self._open.clear()
-        self._owners.clear()
+        for known in (self._open, self._jobs_of, self._owners):
+            known.clear()
+        self._incomplete.clear()
         self._jobs.waiting.clear()
         return finished
+
+    def _give_out(self) -> None:
+        if not self.late:
+            self._jobs.fill(lambda job: self.listener.started(job, self._owners[job].network))
+
+    def _propose_and_take_over(self, source: TrialSource, exhausted: bool) -> bool:
+        """Open what is next, again where that was trained before; whether the source has no more."""
+        with self.store.together():
+            while True:
+                if not (exhausted or self.late):
+                    exhausted = not self._propose(source)
+                if not self._take_over(source) or self.late:
+                    return exhausted
 
     def _take_up(self, source: TrialSource) -> None:
         """Go on with what an earlier process left running."""
         for opened in source.interrupted():
             self._add(opened)
-        self._close_finished(source)
+        for opened in list(self._open.values()):
+            self._close_if_finished(source, opened)
 
     def _add(self, opened: OpenTrial) -> None:
-        self._open.append(opened)
+        self._open[id(opened)] = opened
+        self._incomplete.add(id(opened))
         recipe = opened.recipe or (self.recipe_of(opened.network) if self.recipe_of else None)
-        for seed in opened.missing:
-            job = Job(opened.network.number, opened.network.spec, seed, recipe, self.limit(opened.network))
-            self._owners[job] = opened
-            self._jobs.waiting.append(job)
+        number, spec, limit = opened.network.number, opened.network.spec, self.limit(opened.network)
+        jobs = [Job(number, spec, seed, recipe, limit) for seed in opened.missing]
+        self._jobs_of[id(opened)] = jobs
+        self._owners.update(dict.fromkeys(jobs, opened))
+        self._new.extend(jobs)
 
     def _propose(self, source: TrialSource) -> bool:
         """Open trials until the window is full. False when the source has no more.
@@ -105,7 +127,7 @@ class Loop:
         A source that learns waits for the whole batch before the next. A batch whose training had begun was whole when
         it was interrupted; one without a finished training may have been interrupted while it was being filled.
         """
-        if source.learns and any(opened.outcomes for opened in self._open):
+        if source.learns and any(opened.outcomes for opened in self._open.values()):
             return True
         while len(self._open) < self.window:
             opened = source.next()
@@ -115,16 +137,20 @@ class Loop:
         return True
 
     def _take_over(self, source: TrialSource) -> bool:
-        """Keep what was trained alike before a change of the definition; whether anything was."""
-        found = [(job, self._earlier.outcome(self._owners[job], job)) for job in self._jobs.waiting]
-        taken = [(job, outcome) for job, outcome in found if outcome]
-        for job, outcome in taken:
-            self._jobs.waiting.remove(job)
-            self._owners[job].add(outcome)
-            self.listener.finished(job, self._owners[job].network, outcome)
-        if taken:
-            self._close_finished(source)
-        return bool(taken)
+        """Let new jobs wait, but keep what was trained alike before a change; whether anything was."""
+        new, self._new = self._new, []
+        taken = False
+        for job in new:
+            opened = self._owners[job]
+            outcome = self._earlier.outcome(opened, job)
+            if outcome is None:
+                self._jobs.waiting.append(job)
+                continue
+            opened.add(outcome)
+            self.listener.finished(job, opened.network, outcome)
+            self._close_if_finished(source, opened)
+            taken = True
+        return taken
 
     def _handle(self, source: TrialSource, event: Event) -> None:
         if isinstance(event, Noted):
@@ -141,29 +167,35 @@ class Loop:
         self.watch(opened.network, event.outcome)
         if opened.weak_after(event.outcome):
             self._give_up(opened)
-        self._close_finished(source)
+        self._close_if_finished(source, opened)
 
     def _give_up(self, opened: OpenTrial) -> None:
         """End the trainings of a network that a pruner calls weak, and spare those that have not begun."""
-        mine = [job for job in self._owners if self._owners[job] is opened]
+        mine = self._jobs_of[id(opened)]
         self._jobs.cancel(mine)
         opened.spare(keep=[job.seed for job in mine if job in self._jobs.flying])
 
-    def _close_finished(self, source: TrialSource) -> None:
-        """Tell what is complete, in the order of proposal; for a source that learns only when the batch is whole."""
-        done = [opened for opened in self._open if not opened.missing]
-        if source.learns and len(done) < len(self._open):
+    def _close_if_finished(self, source: TrialSource, opened: OpenTrial) -> None:
+        """Tell what is complete; for a source that learns only when the batch is whole, in the order of proposal."""
+        if opened.missing or id(opened) not in self._open:
             return
-        for opened in done:
-            opened.close()
-            source.closed(opened)
-        self._open = [opened for opened in self._open if opened not in done]
-        self._owners = {job: opened for job, opened in self._owners.items() if opened in self._open}
+        self._incomplete.discard(id(opened))
+        if source.learns and self._incomplete:
+            return
+        for done in list(self._open.values()) if source.learns else [opened]:
+            done.close()
+            source.closed(done)
+            del self._open[id(done)]
+            for job in self._jobs_of.pop(id(done)):
+                del self._owners[job]
 
     def _save_table(self) -> None:
-        if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
+        """Now and then, and the less often the longer it takes: it is for those who look, the database has it all."""
+        begun = time.monotonic()
+        if begun >= self._save_at:
             self.store.write_tables()
-            self._saved_at = time.monotonic()
+            now = time.monotonic()
+            self._save_at = now + max(SAVE_EVERY_SECONDS, (now - begun) / SAVING_PART)
 
 
 def stops_where_nothing_trains(study: str, *, trains: bool) -> Watch:

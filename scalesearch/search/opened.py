@@ -48,7 +48,7 @@ class OpenTrial:
         return [seed for seed in self.seeds if seed not in self.outcomes]
 
     def add(self, outcome: TrainingOutcome) -> None:
-        """Keep a finished training, on the disk first."""
+        """Keep a finished training; it is on the disk before the next one begins."""
         self.budget.save_training(self.trial, outcome)
         self.outcomes[outcome.seed] = outcome
 

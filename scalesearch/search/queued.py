@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import Shares, shares_from_square, square_from_shares
@@ -23,9 +23,10 @@ class BudgetQueue:
         self.prepared, self.store, self.space = prepared, store, space
         self.budget = store.budget(space.text)
         queued = sum(1 for t in self.budget.trials() if "proposal" in t.user_attrs)
-        for index, proposal in enumerate(space.known):
-            if index >= queued:  # a process killed halfway left the first of them there
-                self.add(proposal.shares, {"proposal": index, "roles": list(proposal.roles)})
+        with store.together():
+            for index, proposal in enumerate(space.known):
+                if index >= queued:  # a process killed halfway may have left the first of them there
+                    self.add(proposal.shares, {"proposal": index, "roles": list(proposal.roles)})
 
     def add(self, shares: Shares, attributes: dict[str, Any]) -> None:
         """Put a point at the end of the queue, with its shares to the last bit beside its place in the square."""
@@ -35,7 +36,7 @@ class BudgetQueue:
 
     def waiting(self) -> bool:
         """Whether any point is left in the queue."""
-        return any(t.state is TrialState.WAITING for t in self.budget.trials())
+        return self.budget.waiting()
 
     def shares(self, trial: Trial) -> Shares:
         """The point of a trial: as it was queued, to the last bit, or as the sampler drew it."""

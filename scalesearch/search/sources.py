@@ -101,7 +101,7 @@ class BudgetSource(TrialSource):
         while self.queue.waiting() or self._wanted():
             if repeats >= MAX_REPEATS and not self.queue.waiting():
                 self._enqueue_unknown()
-            trial = self.budget.ask(self._sampler(len(self.budget.trials())))
+            trial = self.budget.ask(self._sampler(len(self.budget.trials()) if self.learns else 0))
             if opened := self._open(trial):
                 return opened
             repeats += 1

@@ -50,6 +50,9 @@ class SurfaceSampler(BaseSampler):
         centre = plane([REFERENCES["uniform"]])[0]
         self.uniform = int(((self._points - centre) ** 2).sum(1).argmin())
         self._last: tuple[tuple[object, ...], Search] | None = None
+        self._ended: tuple[int, int] | None = None
+        self._held: tuple[Search | None, frozenset[int]] = None, frozenset()
+        self._indices: dict[tuple[float, float], int] = {}
 
     @override
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -62,8 +65,14 @@ class SurfaceSampler(BaseSampler):
         """A queued trial has its point already."""
         if "fixed_params" in trial.system_attrs:
             return {}
-        trials = [t for t in current(study.get_trials(deepcopy=False)) if t.number != trial.number]
-        u, v = self._squares[self.choose(trials)]
+        # Trials that have ended stay as they are: while none has ended since, what was computed of them holds.
+        open_ones = study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+        ended = study._study_id, study._storage.get_n_trials(study._study_id) - len(open_ones)
+        if ended != self._ended:
+            self._held = self._known(current(study.get_trials(deepcopy=False)))
+            self._ended = ended
+        search, lost = self._held
+        u, v = self._squares[self._next(search, lost, [t for t in open_ones if t.number != trial.number])]
         return {"u": float(u), "v": float(v)}
 
     @override
@@ -75,11 +84,17 @@ class SurfaceSampler(BaseSampler):
 
     def choose(self, trials: Sequence[FrozenTrial]) -> int:
         """Index of the candidate to train next."""
-        search = self._search(trials)
+        return self._next(*self._known(trials), trials)
+
+    def _known(self, trials: Sequence[FrozenTrial]) -> tuple[Search | None, frozenset[int]]:
+        """What the trials that have ended say, and the candidates that cannot be trained."""
+        lost = (self._index(t) for t in trials if t.state in (TrialState.FAIL, TrialState.PRUNED) and t.params)
+        return self._search(trials), frozenset(lost)
+
+    def _next(self, search: Search | None, lost: frozenset[int], trials: Sequence[FrozenTrial]) -> int:
         if search is None:
             return self.uniform
         pending = [self._index(t) for t in trials if t.state is TrialState.RUNNING and len(t.params) == len(_SPACE)]
-        lost = {self._index(t) for t in trials if t.state in (TrialState.FAIL, TrialState.PRUNED) and t.params}
         return search.next(pending, lost)
 
     def standing(self, trials: Sequence[FrozenTrial], remaining: int) -> Standing | None:
@@ -146,5 +161,7 @@ class SurfaceSampler(BaseSampler):
         return self._last[1]
 
     def _index(self, trial: FrozenTrial) -> int:
-        point = np.array([trial.params["u"], trial.params["v"]])
-        return int(((self._squares - point) ** 2).sum(1).argmin())
+        point = trial.params["u"], trial.params["v"]
+        if point not in self._indices:
+            self._indices[point] = int(((self._squares - np.array(point)) ** 2).sum(1).argmin())
+        return self._indices[point]

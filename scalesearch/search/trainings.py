@@ -6,9 +6,10 @@ not been, and several trainings at once do not repeat each other.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial
 from typing_extensions import override
 
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
@@ -42,23 +43,21 @@ class TrainingSource(TrialSource):
         self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal, noise, self._off)
         self._slope: CostSlope | None = None
         self._changed = True
-        self._of_trial: dict[int, NetworkRecord] = {}
         self._networks: dict[NetworkSpec, NetworkRecord] = {}
+        self._trainings: Counter[NetworkSpec] = Counter()
+        self._begun = 0
         for trial in self.budget.trials():
-            if network := self._network(trial):
-                self._networks.setdefault(self.queue.key(network), network)
+            begun, network = SEED_INDEX in trial.user_attrs, self.budget.network(trial)
+            self._begun += begun
+            if network:
+                key = self.queue.key(network)
+                self._networks.setdefault(key, network)
+                self._trainings[key] += begun
 
     @property
     def most(self) -> int:
         """Trainings that the study allows on the budget."""
         return self.config.trials * self.config.seeds
-
-    def _network(self, trial: FrozenTrial) -> NetworkRecord | None:
-        """What a trial was realized to, which never changes: it is read from its row once."""
-        found = self._of_trial.get(trial.number) or self.budget.network(trial)
-        if found:
-            self._of_trial[trial.number] = found
-        return found
 
     def _read_slope(self) -> None:
         """Read how accuracy answers to cost, from the whole table, unless nothing was trained since."""
@@ -69,7 +68,7 @@ class TrainingSource(TrialSource):
 
     def _off(self, trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
         """What each trial's accuracy is above that of a network which meets the budget, by the study so far."""
-        slope, networks = self._slope, [self._network(trial) for trial in trials]
+        slope, networks = self._slope, [self.budget.network(trial) for trial in trials]
         return [slope.off(n.cost, n.target) if slope and n else (0.0, 0.0) for n in networks]
 
     @override
@@ -79,20 +78,19 @@ class TrainingSource(TrialSource):
         for found in self.budget.interrupted(lambda _: self._sampler):
             index = int(found.trial.user_attrs.get(SEED_INDEX, 0))  # it is stored before the network
             again = taken_up(self.budget, found, (self.first_seed + index,))
-            if again := again or self._open(found.trial, self.budget.trials()):
+            if again := again or self._open(found.trial):
                 opened.append(again)
         return opened
 
     @override
     def next(self) -> OpenTrial | None:
         while not self.budget.ending():
-            trials = self.budget.trials()
-            if not any(t.state is TrialState.WAITING for t in trials):
+            if not self.budget.waiting():
                 self._read_slope()
-                if words := self._end(trials):
+                if words := self._end():
                     self.budget.save_ending(words)
                     return None
-            if opened := self._open(self.budget.ask(self._sampler), trials):
+            if opened := self._open(self.budget.ask(self._sampler)):
                 return opened
         return None
 
@@ -100,20 +98,15 @@ class TrainingSource(TrialSource):
     def closed(self, done: OpenTrial) -> None:
         self._changed = True
 
-    def _end(self, trials: Sequence[FrozenTrial]) -> str | None:
+    def _end(self) -> str | None:
         """Why no more should be trained; None to go on."""
-        left = self.most - sum(SEED_INDEX in t.user_attrs for t in trials)
-        running = any(t.state is TrialState.RUNNING for t in trials)
-        if running and left > 0:  # a batch is being filled, and it was found worth training
+        left = self.most - self._begun
+        if left > 0 and self.budget.running():  # a batch is being filled, and it was found worth training
             return None
-        return self._sampler.ending(trials, left)
+        return self._sampler.ending(self.budget.trials(), left)
 
-    def _open(self, trial: Trial, trials: Sequence[FrozenTrial]) -> OpenTrial | None:
-        """Realize a trial's point. None when its network is off the budget or over a limit.
-
-        Args:
-            trials: all of the budget, as they were when it was asked for.
-        """
+    def _open(self, trial: Trial) -> OpenTrial | None:
+        """Realize a trial's point. None when its network is off the budget or over a limit."""
         shares = self.queue.shares(trial)
         key = self.space.key(shares)
         network = self._networks.get(key)
@@ -123,12 +116,9 @@ class TrainingSource(TrialSource):
             self.budget.save_network(trial, network)
             self.budget.tell(trial, None, network.excess)
             return None
-        trained = (t for t in trials if SEED_INDEX in t.user_attrs and t.number != trial.number)
-        index = sum(self._is(t, key) for t in trained)
+        index = self._trainings[key]
+        self._trainings[key] += 1
+        self._begun += SEED_INDEX not in trial.user_attrs  # one that was interrupted may have it
         self.budget.save_attribute(trial, SEED_INDEX, index)
         self.budget.save_network(trial, network)
         return OpenTrial(self.budget, trial, network, (self.first_seed + index,))
-
-    def _is(self, trial: FrozenTrial, key: NetworkSpec) -> bool:
-        network = self._network(trial)
-        return network is not None and self.queue.key(network) == key

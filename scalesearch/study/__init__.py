@@ -18,7 +18,7 @@ from scalesearch.study.folder import (
     taken,
 )
 from scalesearch.study.made import check_unedited, load_manifest
-from scalesearch.study.trials import BudgetStore, Interrupted, records_of, storage_errors
+from scalesearch.study.trials import BudgetStore, Interrupted, storage_errors
 
 __all__ = [
     "BASELINE_STUDY",
@@ -37,7 +37,6 @@ __all__ = [
     "list_studies",
     "load_manifest",
     "locked",
-    "records_of",
     "resume_command",
     "storage_errors",
     "taken",

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import urllib.parse
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,12 @@ from scalesearch.study.folder import StudyPaths, create_folder
 from scalesearch.study.made import MADE
 from scalesearch.study.manifest import Manifest, manifest_to_dict
 from scalesearch.study.patience import TRY_SECONDS, PatientConnection
+from scalesearch.study.reading import read_trials
 from scalesearch.study.record import NetworkRecord, TrialRecord, to_frame
 from scalesearch.study.record.evidence import EvidenceRecord, earlier_frame, evidence_frame, is_stage, parse_stage
 from scalesearch.study.retried import current
-from scalesearch.study.trials import ENDED, NETWORK, BudgetStore, content_of, records_of, storage_errors
+from scalesearch.study.sole_writer import SoleWriter
+from scalesearch.study.trials import ENDED, NETWORK, BudgetStore, Contents, rows_of, storage_errors
 
 BASELINE_STUDY = "baseline"
 _LOWERED_KEY, _LOWERED = "lowered", " at half the rate"
@@ -79,8 +81,17 @@ class StudyStore:
             url = "sqlite:///" + urllib.parse.quote(str(self.file.absolute()))
             waiting = {"timeout": TRY_SECONDS, "factory": PatientConnection}
             self._storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": waiting})
+        self.writer = SoleWriter(self._storage)
+        self._contents = Contents()
+        self._numbers: set[int] | None = None
         self._lowered: dict[int, bool] = {}
         self._made: list[dict[str, Any]] | None = None
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is kept meanwhile is written in one go at its end, also where something is raised."""
+        with storage_errors(self.paths.folder), self.writer.together():
+            yield
 
     def made(self) -> list[dict[str, Any]]:
         """What the trainings were made by, plainly: a manifest for each change of the definition; the last holds."""
@@ -107,10 +118,10 @@ class StudyStore:
     def _append(self, manifest: Manifest) -> None:
         with storage_errors(self.paths.folder):
             self._study(BASELINE_STUDY).set_user_attr(MADE, [*self.made(), manifest_to_dict(manifest)])
-        self._made = None
+        self._made = self._numbers = None
 
     def _study(self, name: str) -> optuna.Study:
-        return optuna.create_study(storage=self._storage, study_name=name, direction="maximize", load_if_exists=True)
+        return optuna.create_study(storage=self.writer, study_name=name, direction="maximize", load_if_exists=True)
 
     @property
     def lowered(self) -> bool:
@@ -130,6 +141,7 @@ class StudyStore:
         with storage_errors(self.paths.folder):
             self._study(Named(BASELINE_STUDY, self.change).text).set_user_attr(_LOWERED_KEY, True)
         self._lowered[self.change] = True
+        self._numbers = None
 
     def _of_search(self, name: Named, change: int) -> bool:
         """Whether a study of the database belongs to the search as it was after a change."""
@@ -145,7 +157,11 @@ class StudyStore:
         lowered = self.lowered and not is_stage(name)
         with storage_errors(self.paths.folder):
             study = self._study(Named(name, self.change, lowered).text)
-        return BudgetStore(study, self.paths.folder)
+        return BudgetStore(study, self.paths.folder, self._contents, self._numbered if not is_stage(name) else None)
+
+    def _numbered(self, number: int) -> None:
+        if self._numbers is not None:
+            self._numbers.add(number)
 
     def _frozen(self, change: int, *, stages: bool = False) -> list[tuple[str, FrozenTrial]]:
         """Every Optuna trial with the plain name of its study: those of the search, or those of `verify`."""
@@ -156,8 +172,15 @@ class StudyStore:
                 for name, number in named
                 if (is_stage(name.plain) and name.change == change if stages else self._of_search(name, change))
             ]
-            every = ((plain, self._storage.get_all_trials(number, deepcopy=False)) for plain, number in chosen)
-            return [(plain, trial) for plain, trials in every for trial in current(trials)]
+            every = [(plain, self._trials(number)) for plain, number in chosen]
+        return [(plain, trial) for plain, trials in every for trial in current(trials)]
+
+    def _trials(self, number: int) -> list[FrozenTrial]:
+        """Those of one Optuna study; what is being written is known, anything else is read as it is now."""
+        if self.writer.loaded(number):
+            return self.writer.get_all_trials(number, deepcopy=False)
+        with self._storage.engine.connect() as connection:
+            return read_trials(connection, number)
 
     def records(self, change: int | None = None) -> list[TrialRecord]:
         """Every row of the search, ordered by network number and seed.
@@ -166,7 +189,7 @@ class StudyStore:
             change: of the definition, after which they were made; None takes the last.
         """
         frozen = self._frozen(self.change if change is None else change)
-        rows = [record for _, trial in frozen for record in records_of(trial)]
+        rows = [record for _, trial in frozen for record in rows_of(*self._contents.of(trial))]
         return sorted(rows, key=lambda r: (r.network.number, r.outcome.seed if r.outcome else -1))
 
     def evidence(self, change: int | None = None) -> list[EvidenceRecord]:
@@ -174,7 +197,7 @@ class StudyStore:
         rows = [
             EvidenceRecord(parse_stage(name), network, outcome)
             for name, trial in self._frozen(self.change if change is None else change, stages=True)
-            for network, outcomes in [content_of(trial)]
+            for network, outcomes in [self._contents.of(trial)]
             if network
             for outcome in outcomes
         ]
@@ -202,18 +225,15 @@ class StudyStore:
 
     def stored(self) -> list[NetworkRecord]:
         """Every network that has a number, trained or not."""
-        found = (content_of(trial)[0] for _, trial in self._frozen(self.change))
+        found = (self._contents.of(trial)[0] for _, trial in self._frozen(self.change))
         return list({network.number: network for network in found if network}.values())
 
     def networks(self) -> int:
         """How many networks have a number."""
-        return len(
-            {
-                trial.user_attrs[NETWORK]["trial"]
-                for _, trial in self._frozen(self.change)
-                if NETWORK in trial.user_attrs
-            }
-        )
+        if self._numbers is None:
+            frozen = self._frozen(self.change)
+            self._numbers = {trial.user_attrs[NETWORK]["trial"] for _, trial in frozen if NETWORK in trial.user_attrs}
+        return len(self._numbers)
 
     def tables(self) -> dict[Path, str]:
         """Every table of the study and its content: `trials.csv`, what was verified, what a change has set aside."""

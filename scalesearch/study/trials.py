@@ -7,7 +7,7 @@ lost when the process is killed: a trial that was running is taken up again wher
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from scalesearch.networks.spec import Excess
 from scalesearch.study.plain import from_plain, to_plain
 from scalesearch.study.record import NetworkRecord, TrainingOutcome, TrialRecord
 from scalesearch.study.retried import begun_again, current
+
+Content = tuple[NetworkRecord | None, tuple[TrainingOutcome, ...]]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -54,11 +56,32 @@ class Interrupted:
     outcomes: tuple[TrainingOutcome, ...]
 
 
-class BudgetStore:
-    """One budget's Optuna study."""
+class Contents:
+    """What the rows of trials say, each read once: a trial that is written to has a dictionary of its own."""
 
-    def __init__(self, study: optuna.Study, folder: Path) -> None:
-        self.study = study
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[dict[str, Any], Content]] = {}
+
+    def of(self, trial: FrozenTrial) -> Content:
+        """As `content_of`."""
+        attributes = trial.user_attrs
+        known = self._known.get(trial._trial_id)
+        if known is None or known[0] is not attributes:
+            known = self._known[trial._trial_id] = attributes, content_of(trial)
+        return known[1]
+
+
+class BudgetStore:
+    """One budget's Optuna study.
+
+    Args:
+        numbered: told the number of each network that is kept.
+    """
+
+    def __init__(
+        self, study: optuna.Study, folder: Path, contents: Contents, numbered: Callable[[int], None] | None = None
+    ) -> None:
+        self.study, self._contents, self._numbered = study, contents, numbered
         self._folder = folder
 
     def trials(self) -> list[FrozenTrial]:
@@ -66,10 +89,27 @@ class BudgetStore:
         with storage_errors(self._folder):
             return current(self.study.get_trials(deepcopy=False))
 
-    @staticmethod
-    def network(trial: FrozenTrial) -> NetworkRecord | None:
+    def waiting(self) -> bool:
+        """Whether any point is left in the queue."""
+        with storage_errors(self._folder):
+            return bool(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def running(self) -> bool:
+        """Whether a trial has begun and not ended."""
+        with storage_errors(self._folder):
+            return bool(self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    def content(self, trial: FrozenTrial) -> Content:
+        """The network of a trial, where it is stored, and its finished trainings.
+
+        Raises:
+            StudyError: a row is damaged, or was written by a version that this one cannot read.
+        """
+        return self._contents.of(trial)
+
+    def network(self, trial: FrozenTrial) -> NetworkRecord | None:
         """What a trial was realized to, if it was trained under its own number."""
-        return content_of(trial)[0]
+        return self._contents.of(trial)[0]
 
     def enqueue(self, params: Mapping[str, float], attributes: Mapping[str, Any]) -> None:
         """Put a point at the end of the queue; it stays there across restarts."""
@@ -80,7 +120,7 @@ class BudgetStore:
         """Begin again, as interrupted, what has trainings that broke off; gives the number of those."""
         found = 0
         for trial in self.trials():
-            broken = [f"{TRAINING}{outcome.seed}" for outcome in content_of(trial)[1] if outcome.broke]
+            broken = [f"{TRAINING}{outcome.seed}" for outcome in self._contents.of(trial)[1] if outcome.broke]
             if broken:
                 with storage_errors(self._folder):
                     self.study.add_trial(begun_again(trial, broken))
@@ -106,7 +146,7 @@ class BudgetStore:
     def _take_up(self, frozen: FrozenTrial, sampler: optuna.samplers.BaseSampler) -> Interrupted:
         self.study.sampler = sampler
         with storage_errors(self._folder):
-            return Interrupted(Trial(self.study, frozen._trial_id), *content_of(frozen))
+            return Interrupted(Trial(self.study, frozen._trial_id), *self._contents.of(frozen))
 
     def point(self, trial: Trial) -> tuple[float, float]:
         """The trial's point of the unit square: from the queue, or drawn by the sampler it was asked with."""
@@ -117,6 +157,8 @@ class BudgetStore:
         """Keep what a trial was realized to."""
         with storage_errors(self._folder):
             trial.set_user_attr(NETWORK, to_plain(network))
+        if self._numbered:
+            self._numbered(network.number)
 
     def save_training(self, trial: Trial, outcome: TrainingOutcome) -> None:
         """Keep one finished training at once."""
@@ -164,7 +206,7 @@ class BudgetStore:
                 self.study.tell(trial, value)
 
 
-def content_of(trial: FrozenTrial) -> tuple[NetworkRecord | None, tuple[TrainingOutcome, ...]]:
+def content_of(trial: FrozenTrial) -> Content:
     """The network of a trial, where it is stored, and its finished trainings.
 
     Raises:
@@ -193,9 +235,8 @@ def read_network(values: Mapping[str, Any]) -> NetworkRecord:
     return from_plain(NetworkRecord, values)
 
 
-def records_of(trial: FrozenTrial) -> list[TrialRecord]:
+def rows_of(network: NetworkRecord | None, outcomes: Sequence[TrainingOutcome]) -> list[TrialRecord]:
     """The rows of one Optuna trial: one a training; one without training for a network off the budget."""
-    network, outcomes = content_of(trial)
     if network is None:
         return []
     if not outcomes:

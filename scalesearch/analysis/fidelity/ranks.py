@@ -116,7 +116,7 @@ def _tied(alike: npt.NDArray[np.bool_]) -> Ints:
 
 def _inversions(ranks: Ints) -> Ints:
     """Pairs along the last axis of which the first is larger, bit by bit of the ranks from the highest on."""
-    count, rows = ranks.shape[-1], ranks.reshape(-1, ranks.shape[-1])
+    rows = ranks.reshape(-1, ranks.shape[-1])
     found = np.zeros(len(rows), dtype=np.int64)
     for bit in reversed(range(int(ranks.max()).bit_length())):
         # Rows are ordered by the bits above this one: a pair differs in them, and was counted, or is of one group.

@@ -97,6 +97,7 @@ class Search:
         self.posterior: Posterior = SurfacePosterior(observations).at(points)
         self._mean, self._covariance = self.posterior.mean, self.posterior.covariance
         self._noise = self.posterior.noise_variance
+        self._pending: tuple[tuple[int, ...], Floats] = (), self._covariance
         self._draws = self.posterior.draw(DRAWS, np.random.default_rng(0))
 
     def standing(self, remaining: int) -> Standing:
@@ -114,9 +115,7 @@ class Search:
 
     def next(self, pending: Sequence[int] = (), lost: Collection[int] = ()) -> int:
         """Index of the candidate to train next, given those that are being trained and those that cannot be."""
-        covariance = self._covariance
-        for index in pending:
-            covariance = _after(covariance, index, 1.0 / self._noise)
+        covariance = self._with(tuple(pending))
         leader = int(self._mean.argmax())
         weights = self._best_weights()
         weights[leader] = 0.0
@@ -131,6 +130,16 @@ class Search:
             gain[~known] = -1.0
         gain[list(lost)] = -2.0
         return int(gain.argmax())
+
+    def _with(self, pending: tuple[int, ...]) -> Floats:
+        """The covariance when these have been trained, one after the other; most calls add one to those before."""
+        before, covariance = self._pending
+        if pending[: len(before)] != before:
+            before, covariance = (), self._covariance
+        for index in pending[len(before) :]:
+            covariance = _after(covariance, index, 1.0 / self._noise)
+        self._pending = pending, covariance
+        return covariance
 
     def needed(self) -> int | None:
         """How many more trainings would decide it with an even chance, to within a factor of 2.

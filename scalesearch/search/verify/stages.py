@@ -16,7 +16,7 @@ from typing_extensions import override
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.search.opened import OpenTrial, TrialSource, taken_up
 from scalesearch.search.samplers import adaptive_sampler
-from scalesearch.study import StudyStore, records_of
+from scalesearch.study import StudyStore
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.record import NetworkRecord, TrainingOutcome
 from scalesearch.study.record.evidence import EvidenceStage
@@ -49,9 +49,12 @@ class StageSource(TrialSource):
         self.budget = store.budget(plan.stage.name)
         self._done: dict[tuple[int, int], TrainingOutcome] = {}
         for trial in self.budget.trials():
-            for record in records_of(trial):
-                if record.outcome and trial.state is not TrialState.RUNNING:
-                    self._done[record.network.number, record.outcome.seed] = record.outcome
+            network, outcomes = self.budget.content(trial)
+            if network and trial.state is not TrialState.RUNNING:
+                self._done.update({(network.number, outcome.seed): outcome for outcome in outcomes})
+        self._twins: dict[NetworkSpec, list[NetworkRecord]] = {}
+        for network in plan.networks:
+            self._twins.setdefault(network.spec, []).append(network)
         self._running: set[tuple[NetworkSpec, int]] = set()
         self._left = deque(self.missing())
 
@@ -104,8 +107,9 @@ class StageSource(TrialSource):
     def closed(self, done: OpenTrial) -> None:
         for outcome in done.outcomes.values():
             self._done[done.network.number, outcome.seed] = outcome
-            for network, seed in self.missing():
-                if network.spec == done.network.spec and seed == outcome.seed:
+            for network in self._twins.get(done.network.spec, ()):
+                place = network.number, outcome.seed
+                if outcome.seed in self.plan.seeds and place not in self._done and place not in self.plan.have:
                     self._copy(network, outcome)
 
     def _begin(self, network: NetworkRecord, seed: int) -> OpenTrial:
@@ -115,7 +119,7 @@ class StageSource(TrialSource):
         return OpenTrial(self.budget, trial, network, (seed,))
 
     def _twin(self, network: NetworkRecord, seed: int) -> TrainingOutcome | None:
-        numbers = [other.number for other in self.plan.networks if other.spec == network.spec]
+        numbers = [other.number for other in self._twins[network.spec]]
         return next((self._done[n, seed] for n in numbers if (n, seed) in self._done), None)
 
     def _copy(self, network: NetworkRecord, outcome: TrainingOutcome) -> None:
