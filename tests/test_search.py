@@ -24,7 +24,7 @@ from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost import closed_form, count, meter
 from scalesearch.scaling.cost.latency import Latency
 from scalesearch.search import Silent, records, resume, run
-from scalesearch.study import BudgetStore, StudyPaths, StudyStore
+from scalesearch.study import StudyPaths, StudyStore
 from scalesearch.study.config import StudyConfig, config_from_dict, load_config
 from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.study.plain import to_plain
@@ -422,9 +422,10 @@ def test_optuna_knows_the_limits_of_every_network_as_constraints(tmp_path):
     paths, _ = limited(tmp_path)
     store = StudyStore(paths)
     try:
-        trials = [t for t in store.budget("2x").trials() if BudgetStore.network(t)]
+        budget = store.budget("2x")
+        trials = [t for t in budget.trials() if budget.network(t)]
         for trial in trials:
-            part = BudgetStore.network(trial).params / 115_000 - 1
+            part = budget.network(trial).params / 115_000 - 1
             assert trial.constraints == {"max_params": pytest.approx(part)}
             assert trial.state.name == ("PRUNED" if part > 0 else "COMPLETE")
     finally:

@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import stats
 
-from scalesearch.analysis.studentized import quantile
+from scalesearch.analysis.leader import studentized_range as quantile
 
 
 @pytest.mark.parametrize(("means", "degrees"), [(2, 1), (3, 2), (6, 5), (10, 22), (22, 100), (22, 2000), (100, 10)])

@@ -29,6 +29,7 @@ from scalesearch.study.config import Optimizer, ProxyRecipe
 from scalesearch.study.manifest import BudgetFacts, Manifest
 from scalesearch.study.record import NetworkRecord, TrialRecord
 from scalesearch.study.record.evidence import EvidenceRecord
+from scalesearch.study.summaries import Summary
 
 BASELINE_BUDGET = "1x"
 """The budget under which the baseline itself is kept."""
@@ -89,6 +90,21 @@ class StudyResult:
     rates: MeasuredRates | None = None
     nothing: str = ""
     engine: EngineUse = NOTHING_SPECIAL
+
+    @property
+    def summary(self) -> Summary:
+        """The study in a line."""
+        config = self.manifest.config
+        means = [budget.best.mean for budget in self.budgets if budget.best and budget.best.mean is not None]
+        return Summary(
+            base=config.base,
+            data=config.data,
+            budgets=config.budgets,
+            trained=self.trainings,
+            planned=self.trainings if self.complete else self.manifest.most_trainings,
+            best=max(means, default=None),
+            complete=self.complete,
+        )
 
     def recipe_of(self, network: NetworkRecord) -> ProxyRecipe:
         """The recipe that a network is trained by, at the learning rate and by the optimizer that the study settled."""

@@ -8,6 +8,7 @@ from scalesearch.analysis.load import load_result
 from scalesearch.errors import ScaleSearchError
 from scalesearch.report.tables import StudyRow
 from scalesearch.study import StudyPaths, is_locked, list_studies
+from scalesearch.study.summaries import read_summary
 
 
 def study_rows(root: Path) -> list[StudyRow]:
@@ -16,20 +17,18 @@ def study_rows(root: Path) -> list[StudyRow]:
 
 
 def _row(paths: StudyPaths) -> StudyRow:
+    """From what the study left when it stopped, where nothing was changed since; else from all that it holds."""
     try:
-        result = load_result(paths)
+        found = read_summary(paths) or load_result(paths).summary
     except ScaleSearchError as error:
         return StudyRow(paths.name, "", "", (), 0, 0, None, str(error))
-    config = result.manifest.config
-    means = [budget.best.mean for budget in result.budgets if budget.best and budget.best.mean is not None]
-    state = "complete" if result.complete else "running" if is_locked(paths) else "stopped"
     return StudyRow(
         name=paths.name,
-        base=config.base,
-        data=config.data,
-        budgets=config.budgets,
-        trained=result.trainings,
-        planned=result.trainings if result.complete else result.manifest.most_trainings,
-        best=max(means, default=None),
-        state=state,
+        base=found.base,
+        data=found.data,
+        budgets=found.budgets,
+        trained=found.trained,
+        planned=found.planned,
+        best=found.best,
+        state="complete" if found.complete else "running" if is_locked(paths) else "stopped",
     )

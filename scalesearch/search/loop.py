@@ -19,7 +19,7 @@ from scalesearch.training.workers.flight import Flight
 POLL_SECONDS = 0.1
 SAVE_EVERY_SECONDS = 5.0
 SAVING_PART = 0.005
-"""Of the time that tables may take while trainings run."""
+"""Part of the time that writing tables may take while trainings run."""
 FEWEST = 6
 """Trainings that break off, and none that does not, before no more are begun: usually those of three networks."""
 

@@ -9,6 +9,7 @@ from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.study import StudyStore, write_result
 from scalesearch.study.manifest import Manifest
 from scalesearch.study.mending import copy_database
+from scalesearch.study.summaries import write_summary
 from scalesearch.training.workers.base import Executor
 from scalesearch.training.workers.inside import WorkerSetup
 
@@ -21,9 +22,10 @@ def computed(store: StudyStore, manifest: Manifest) -> StudyResult:
 
 
 def save(store: StudyStore, manifest: Manifest) -> StudyResult:
-    """Write the tables, `result.json`, and a copy of the database."""
+    """Write the tables, `result.json`, a copy of the database, and what `list` shows."""
     store.write_tables()
     copy_database(store.paths)
     result = computed(store, manifest)
     write_result(store.paths, result_to_dict(result))
+    write_summary(store.paths, result.summary)
     return result
