@@ -179,10 +179,11 @@ def simulated(sampler: str, trainings: int, seats: int, seconds: float, seeds: i
     batches = 1 - seen.trained / (seen.free_clock * seats)
     proposed = seen.done if sampler == "surface" else networks
     rate = proposed / watched.proposing if watched.proposing else math.inf
+    disk = 1e3 * watched.disk / max(1, watched.commits)
     return (
         f"| {sampler} | {seen.done:,} | {networks} x {config.seeds} | {1e3 * seen.driver / seen.done:.2f} | "
         f"{100 * overhead:.2f} % | {100 * batches:.1f} % | {used:.0f} | {watched.commits:,} | "
-        f"{1e3 * watched.disk / max(1, watched.commits):.0f} | {rate:,.0f} | {shown:.1f} | {tables:.1f} | {stored:.0f} |"
+        f"{disk:.0f} | {rate:,.0f} | {shown:.1f} | {tables:.1f} | {stored:.0f} |"
     )
 
 
