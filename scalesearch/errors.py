@@ -54,6 +54,14 @@ class StudyError(ScaleSearchError):
     """A study folder that exists already, is missing, is in use, or does not match what was asked."""
 
 
+class LockedError(StudyError):
+    """A study that another process is running."""
+
+
+class TrustError(StudyError):
+    """A study that names code of somebody else, which nobody has allowed to run."""
+
+
 class TakenError(StudyError):
     """A name that a new study cannot have, because something is there already."""
 

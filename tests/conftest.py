@@ -23,6 +23,7 @@ pytest.register_assert_rewrite("network_checks", "shown")
 
 os.environ["SCALESEARCH_CACHE"] = tempfile.mkdtemp(prefix="scalesearch-cache-")
 """Before anything is read: no test sees or fills the user's own cache, and what it starts inherits the place."""
+os.environ["SCALESEARCH_STATE"] = os.environ["SCALESEARCH_CACHE"]
 atexit.register(shutil.rmtree, os.environ["SCALESEARCH_CACHE"], ignore_errors=True)
 
 ROOT = Path(__file__).parent.parent

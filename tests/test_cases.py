@@ -140,7 +140,8 @@ ACTIONS = {
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_database_that_is_locked_for_a_while_is_waited_for(tmp_path, action):
     paths = StudyPaths(tmp_path / "s")
-    create_study(paths, manifest_of(Plan(name="s")))
+    with create_study(paths, manifest_of(Plan(name="s"))):
+        pass
     store = StudyStore(paths)
     store.budget("2x"), store.budget("baseline")
     other = sqlite3.connect(paths.database, check_same_thread=False, isolation_level=None)

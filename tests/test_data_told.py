@@ -167,7 +167,8 @@ def test_facts_survive_the_file():
 def test_class_names_of_any_kind_are_shown_and_kept(tmp_path, name):
     root = folder_of(tmp_path / "set", ("",), ("plain", os.fsdecode(name)), 20)
     paths = StudyPaths(tmp_path / "s")
-    create_study(paths, make_manifest(prepare(definition(f"folder:{root}")), "s", "command"))
+    with create_study(paths, make_manifest(prepare(definition(f"folder:{root}")), "s", "command")):
+        pass
     names = load_manifest(paths).data.class_names
     assert len(names) == 2 and all(shown.isprintable() for shown in names)
     tomllib.loads((paths.folder / "study.toml").read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from scalesearch.networks.native import made_baseline
 from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.scaling.questions.family import ScalingRequest, with_rule
 from scalesearch.scaling.units import CURRENCIES
+from scalesearch.study.trust import check_trusted
 
 
 def studied_question(
@@ -68,9 +69,11 @@ def studied_baseline(result: StudyResult) -> tuple[Baseline, Task]:
 
     Raises:
         StudyError: a baseline of that name costs something else today.
+        TrustError: it is code of somebody else.
         BaseError: a user's network that cannot be imported.
     """
     data, manifest = result.manifest.data, result.manifest
+    check_trusted(manifest.config, f"study {manifest.study!r}")
     baseline = made_baseline(manifest.config.base, manifest.baseline_px, data.native_px)
     task = Task(data.classes, data.channels)
     macs = baseline.macs(baseline.spec, task)

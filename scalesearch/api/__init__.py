@@ -23,6 +23,7 @@ from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study import DEFAULT_ROOT, StudyPaths, find_study
 from scalesearch.study import list_studies as study_folders
+from scalesearch.study.trust import trust as allow
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["Accuracy", "FoundNetwork", "Study", "build_network", "list_studies", "load_study"]
 
 
-def load_study(name: str | Path, studies_dir: str | Path = DEFAULT_ROOT) -> Study:
+def load_study(name: str | Path, studies_dir: str | Path = DEFAULT_ROOT, *, trust: bool = False) -> Study:
     """A study, finished or not, as it is on the disk now; load it again to see what was trained since.
 
     Args:
         name: of a study in `studies_dir`, or the path of a study's folder: a `Path`, or text with a slash.
         studies_dir: folder that holds the studies.
+        trust: let code run that the study names and that you have not run from here; it may be somebody else's, and
+            is imported when a network is built. Asked once.
 
     Raises:
         UnknownNameError: no study of this name (the nearest is suggested, and all are named).
@@ -43,10 +46,16 @@ def load_study(name: str | Path, studies_dir: str | Path = DEFAULT_ROOT) -> Stud
         StudyError: no study at this path, none at all in `studies_dir`, or one that this version cannot read.
     """
     if isinstance(name, str) and "/" not in name and "\\" not in name:
-        return Study(find_study(name, Path(studies_dir).expanduser()))
+        return _opened(find_study(name, Path(studies_dir).expanduser()), trust)
     paths = StudyPaths(Path(name).expanduser().absolute())
     if not paths.there:
         raise StudyError(f"there is no study in {str(name)!r}: it has no {paths.definition.name}")
+    return _opened(paths, trust)
+
+
+def _opened(paths: StudyPaths, trust: bool) -> Study:
+    if trust:
+        allow(paths)
     return Study(paths)
 
 

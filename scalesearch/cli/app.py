@@ -56,6 +56,10 @@ RetryFailed = Annotated[
     typer.Option("--retry-failed", help="Make trainings again that raised, hung, ran out of memory or were killed."),
 ]
 
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Let the code run that a study made by somebody else names; asked once.")
+]
+
 OPTIONS: dict[str, bool] = {"debug": False}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scalesearch.cli.app import StudiesDir, StudyName, app, show
+from scalesearch.cli.app import StudiesDir, StudyName, Trust, app, show
 
 if TYPE_CHECKING:
     from scalesearch.analysis.result import StudyResult
@@ -37,6 +37,7 @@ def export(
     weights: Annotated[
         str | None, typer.Option(help="Trained weights: auto (what train left in the study), or a .safetensors file.")
     ] = None,
+    trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
 ) -> None:
     """Write the found network and its family for a library, with explicit channels, repeats and resolution.
@@ -48,10 +49,13 @@ def export(
     from scalesearch.report.exported import check_table
     from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.study import find_study
+    from scalesearch.study.trust import trust as allow
 
     get_library(to)
     phis = parse_phis(phi) if phi is not None else None
     paths = find_study(study, studies_dir)
+    if trust:
+        allow(paths)
     result = load_result(paths)
     exported = export_study(
         result,

@@ -20,6 +20,7 @@ from scalesearch.cli.app import (
     StudiesDir,
     TimeLimit,
     TrainingTimeout,
+    Trust,
     Workers,
     app,
 )
@@ -27,6 +28,7 @@ from scalesearch.errors import UsageError
 
 if TYPE_CHECKING:
     from scalesearch.study.config import StudyConfig
+    from scalesearch.study.joint import Definition
 
 
 @app.command()
@@ -91,6 +93,7 @@ def run(
     compiled: Compile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
     new: Annotated[bool, typer.Option("--new", help="Start another study, even where one of this kind is.")] = False,
+    trust: Trust = False,
     name: Annotated[str | None, typer.Option(help="Name of the study [made from baseline, data and budget].")] = None,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
@@ -107,6 +110,8 @@ def run(
     from scalesearch.study.joint import joint_definitions, read_definition
 
     definition = read_definition(study or "default")
+    if definition.studied and not trust:
+        _check_named(definition, base, data)
     changes = _changes(context.params)
     if not definition.bases:
         changes |= _left_open(definition.config, changes)
@@ -124,11 +129,21 @@ def run(
         run_study(config, name, studies_dir, as_json, new=new)
 
 
-ELSEWHERE = ("compiled", "lr", "recipe", "study", "dry_run", "new", "name", "studies_dir", "as_json")
+ELSEWHERE = ("compiled", "lr", "recipe", "study", "dry_run", "new", "trust", "name", "studies_dir", "as_json")
 """Options that are not of the definition."""
 
 OF_RECIPE = ("epochs", "optimizer", "batch_size", "augmentation", "weight_decay", "train_images", "val_images")
 """Options that are of its recipe."""
+
+
+def _check_named(definition: Definition, base: str | None, data: str | None) -> None:
+    """Refuse code that a study's definition names and the command line does not."""
+    from scalesearch.study.config import override
+    from scalesearch.study.trust import check_trusted
+
+    for own in definition.bases or (definition.config.base,):
+        config = override(definition.config, base=base or own, data=data)
+        check_trusted(config, f"{definition.name}.toml, which a study wrote,", named={base, data})
 
 
 def _changes(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from scalesearch.analysis.untrained import untrained
 from scalesearch.cli.progress import LiveProgress, PlainProgress, preflight_lines
 from scalesearch.data import absolute_spec
 from scalesearch.environment.notebook import in_notebook
-from scalesearch.errors import InfeasibleError
+from scalesearch.errors import InfeasibleError, LockedError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.report import render_result
 from scalesearch.report.ahead import render_planned
@@ -37,6 +37,7 @@ from scalesearch.study.again import RunningError, place_of
 from scalesearch.study.config import StudyConfig, check_workers, duration, override, parse_devices, parse_per_device
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.study.mending import make_whole
+from scalesearch.study.trust import own
 from scalesearch.training.full.request import Means, TrainRequest
 
 T = TypeVar("T")
@@ -53,9 +54,10 @@ def run_study(config: StudyConfig, name: str | None, root: Path, as_json: bool, 
         StudyError: the name that was asked for belongs to another study.
     """
     config = override(config, data=absolute_spec(config.data))
+    own(config)
     place = place_of(config, name, root, new=new)
     try:
-        done = _again(place.paths, config, as_json) if place.there else None
+        done = _free_again(place.paths, config, as_json) if place.there else None
     except (ChangedError, RunningError) as error:
         if name is not None or (isinstance(error, RunningError) and not error.meanwhile):
             raise
@@ -77,6 +79,14 @@ def run_study(config: StudyConfig, name: str | None, root: Path, as_json: bool, 
     )
     _show(result, paths, as_json)
     _fail_where_untrained([result])
+
+
+def _free_again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult:
+    """`_again`, where a process that has just begun to run the study is told as any other."""
+    try:
+        return _again(paths, config, as_json)
+    except LockedError:
+        raise RunningError(paths) from None
 
 
 def _again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult:
@@ -236,19 +246,20 @@ def run_joint(definition: Definition, name: str | None, root: Path, as_json: boo
     data = absolute_spec(definition.config.data)
     configs = [override(definition.config, base=base, data=data) for base in definition.bases]
     paths = [joint_paths(name or definition.name, config.base, root) for config in configs]
-    for own, config in zip(paths, configs, strict=True):
-        check_same_definition(own, config)
+    for place, config in zip(paths, configs, strict=True):
+        check_same_definition(place, config)
+        own(config)
         if ":" not in config.base:  # a user's network may need to know its size first
             get_baseline(config.base)  # a wrong name is told before the first of them trains for hours
     limit = definition.config.time_limit
     deadline = time.monotonic() + limit if limit else math.inf
     results = []
-    for own, config in zip(paths, configs, strict=True):
+    for place, config in zip(paths, configs, strict=True):
         left = deadline - time.monotonic()
         if left <= 0:
             sys.stderr.write(f"note: the time limit was reached; go on with: {typed}\n")
             break
-        results.append(_one_of_several(own, config, typed, left if limit else None, as_json))
+        results.append(_one_of_several(place, config, typed, left if limit else None, as_json))
     _show_comparisons(results, as_json)
     _fail_where_untrained(results)
 
@@ -269,8 +280,8 @@ def _one_of_several(
             typed,
         )
     else:
-        own = override(config, time_limit=left)
-        result = _watched(paths, as_json, lambda listener: run(own, paths, listener=listener, command=typed), typed)
+        limited = override(config, time_limit=left)
+        result = _watched(paths, as_json, lambda listener: run(limited, paths, listener=listener, command=typed), typed)
     write_outputs(result, paths)
     return result
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, StudiesDir, app, show, show_json
+from scalesearch.cli.app import AsJson, StudiesDir, Trust, app, show, show_json
 from scalesearch.cli.exponents import NativePx
 from scalesearch.errors import UsageError, choice_error
 
@@ -31,6 +31,7 @@ def scale(
     ] = None,
     explained: Annotated[bool, typer.Option("--explain", help="Stage by stage, what each member adds.")] = False,
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="Budget of the study [its first].")] = None,
+    trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +49,7 @@ def scale(
     phis = parse_phis(phi)
     triple = (alpha, beta, gamma)
     given = None if triple == (None, None, None) else Coefficients(*(1.0 if v is None else v for v in triple))
-    question = _question(name, given, budget, rounding, resolution, studies_dir)
+    question = _question(name, given, budget, rounding, resolution, studies_dir, trust=trust)
     with doing("counting the members"):
         family = scale_family(question, phis)
     if as_json:
@@ -64,6 +65,8 @@ def _question(
     rounding: str | None,
     resolution: int | None,
     root: Path,
+    *,
+    trust: bool,
 ) -> ScalingRequest:
     from scalesearch.analysis.found import studied_question
     from scalesearch.analysis.load import load_result
@@ -72,6 +75,7 @@ def _question(
     from scalesearch.scaling.coefficients import EFFICIENTNET
     from scalesearch.scaling.questions.family import ScalingRequest, with_rule
     from scalesearch.study import find_study, list_studies
+    from scalesearch.study.trust import trust as allow
 
     if name not in BASELINES and ":" not in name:
         studies = [paths.name for paths in list_studies(root)]
@@ -80,7 +84,10 @@ def _question(
             raise choice_error("baseline or study", name, known)
         if resolution is not None:
             raise UsageError(f"--resolution {resolution} is for a baseline, and {name!r} is a study, which has its own")
-        return studied_question(load_result(find_study(name, root)), budget, given=given, rounding=rounding)
+        found = find_study(name, root)
+        if trust:
+            allow(found)
+        return studied_question(load_result(found), budget, given=given, rounding=rounding)
     if budget is not None:
         raise UsageError(f"--budget {budget} is for a study, and {name!r} is a baseline; use --phi")
     baseline = with_rule(asked_baseline(name, resolution), rounding or "proportional")

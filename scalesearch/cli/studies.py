@@ -22,6 +22,7 @@ from scalesearch.cli.app import (
     StudyName,
     TimeLimit,
     TrainingTimeout,
+    Trust,
     Workers,
     app,
     confirm,
@@ -55,6 +56,7 @@ def resume(
     ] = False,
     retry_failed: RetryFailed = False,
     compiled: Compile = None,
+    trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
@@ -66,8 +68,11 @@ def resume(
     from scalesearch.scaling.coefficients import parse_budgets
     from scalesearch.study import find_study
     from scalesearch.study.made import undo_edit
+    from scalesearch.study.trust import trust as allow
 
     paths = find_study(study, studies_dir)
+    if trust:
+        allow(paths)
     asked = {
         "base": base,
         "data": data,

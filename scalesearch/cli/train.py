@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, StudiesDir, StudyName, Workers, app
+from scalesearch.cli.app import AsJson, StudiesDir, StudyName, Trust, Workers, app
 
 
 @app.command()
@@ -61,6 +61,7 @@ def train(
     time_limit: Annotated[
         str | None, typer.Option("--time-limit", help="Save and stop after e.g. 90s, 15m, 2h; the command goes on.")
     ] = None,
+    trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
@@ -73,10 +74,13 @@ def train(
     from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.study import find_study
     from scalesearch.study.config import parse_duration
+    from scalesearch.study.trust import trust as allow
     from scalesearch.training.full.of_study import chosen_recipe, study_proxy
     from scalesearch.training.full.request import Means, TrainRequest, parse_names
 
     paths = find_study(study, studies_dir)
+    if trust:
+        allow(paths)
     given = chosen_recipe(
         recipe, study_proxy(load_result(paths), budget), epochs=epochs, batch_size=batch_size, learning_rate=lr,
         policy=policy, geometry=augmentation, patience=patience, train_images=train_images, val_images=val_images,

@@ -17,6 +17,7 @@ from scalesearch.cli.app import (
     StudyName,
     TimeLimit,
     TrainingTimeout,
+    Trust,
     Workers,
     app,
 )
@@ -49,6 +50,7 @@ def verify(
     compiled: Compile = None,
     time_limit: TimeLimit = None,
     training_timeout: TrainingTimeout = None,
+    trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
     as_json: AsJson = False,
 ) -> None:
@@ -58,6 +60,7 @@ def verify(
     from scalesearch.search.checks import check_same
     from scalesearch.search.verify.plans import VerifyRequest
     from scalesearch.study import find_study, load_manifest
+    from scalesearch.study.trust import trust as allow
 
     ask = VerifyRequest(
         budget=budget,
@@ -70,6 +73,8 @@ def verify(
         longer=longer,
     )
     paths = find_study(study, studies_dir)
+    if trust:
+        allow(paths)
     if compiled is not None:
         check_same(load_manifest(paths), {"compile": compiled})
     check(

@@ -86,6 +86,17 @@ def absolute_spec(spec: str) -> str:
     return f"{kind}{colon}{Path(rest).expanduser().absolute()}" if names_path else spec
 
 
+def names_code(spec: str) -> bool:
+    """Whether data is a function of a user's, `package.module:function`, which is imported and called.
+
+    Example:
+        >>> names_code("my_data:load"), names_code("npz:x"), names_code("cifar10:here"), names_code("cifar10")
+        (True, False, False, False)
+    """
+    kind, colon, _ = spec.partition(":")
+    return bool(colon) and kind not in ("folder", "npz", *DATASETS)
+
+
 def _arrays(spec: str, kind: str, rest: str, with_test: bool, root: Path | None) -> Parts[ArrayImages]:
     if spec == "fashion-mnist-mini":
         return read_mini(with_test)

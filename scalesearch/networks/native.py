@@ -47,7 +47,7 @@ def native_baseline(name: str, *, resolution_px: int = 0, images_px: int = 0) ->
         >>> [native_baseline("resnet18", images_px=px).baseline.spec.resolution_px for px in (20, 32, 64, 224, 500)]
         [32, 32, 64, 224, 224]
     """
-    if _is_user(name):
+    if names_code(name):
         return _user(name, resolution_px, images_px)
     baseline = get_baseline(name)
     if resolution_px:
@@ -98,7 +98,13 @@ def nearest_px(baseline: Baseline, images_px: int) -> int:
     return px
 
 
-def _is_user(name: str) -> bool:
+def names_code(name: str) -> bool:
+    """Whether a baseline is a user's own code, `package.module:attribute`, which is imported to be used.
+
+    Example:
+        >>> names_code("my_net:build"), names_code("timm:resnet18"), names_code("resnet18")
+        (True, False, False)
+    """
     return ":" in name and not name.startswith("timm:")
 
 

@@ -6,7 +6,7 @@ import contextlib
 import math
 import multiprocessing
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,7 @@ from scalesearch.study import (
 from scalesearch.study.config import PER_TRAINING, StudyConfig, check_study_name, option, placed
 from scalesearch.study.manifest import Manifest
 from scalesearch.study.mending import make_whole
+from scalesearch.study.trust import named, own
 from scalesearch.training.watch import Listener, Preflight, Silent
 from scalesearch.training.workers.base import Executor
 from scalesearch.training.workers.local import LocalExecutor
@@ -78,6 +79,7 @@ def run(
         raise taken(paths)
     listener = listener or Silent()
     prepared = prepare(config)
+    own(config)
     with doing("counting the baseline and the planned networks both ways"):
         counted = check_counts(prepared)
         check_plan(prepared)
@@ -85,21 +87,23 @@ def run(
         listener.note(text)
     prepared = timed_places(prepared, make_executor, listener.note)
     manifest = replace(make_manifest(prepared, paths.name, command), pixels=pixel_facts(prepared))
-    paths = _created(paths, manifest, elsewhere)
-    manifest = replace(manifest, study=paths.name)
-    return _search(prepared, manifest, paths, listener, make_executor)
+    with _created(paths, manifest, elsewhere) as place:
+        return _search(prepared, replace(manifest, study=place.name), place, listener, make_executor)
 
 
-def _created(paths: StudyPaths, manifest: Manifest, elsewhere: Callable[[], StudyPaths] | None) -> StudyPaths:
-    """Where the study is, once a folder was its own: many may look for one at once."""
-    while True:
-        try:
-            create_study(paths, replace(manifest, study=paths.name))
-            return paths
-        except TakenError:
-            if elsewhere is None:
-                raise
-            paths = elsewhere()
+@contextlib.contextmanager
+def _created(paths: StudyPaths, manifest: Manifest, elsewhere: Callable[[], StudyPaths] | None) -> Iterator[StudyPaths]:
+    """Where the study is, once a folder is its own and locked: many may look for one at once."""
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(create_study(paths, replace(manifest, study=paths.name)))
+                break
+            except TakenError:
+                if elsewhere is None:
+                    raise
+                paths = elsewhere()
+        yield paths
 
 
 def resume(
@@ -130,28 +134,31 @@ def resume(
 
     Raises:
         StudyError: the definition or the data is not the study's.
+        TrustError: it names code of somebody else, and `asked` does not.
     """
     if accept:
         accept_changes(paths, listener or Silent())
     make_whole(paths)
     manifest = load_manifest(paths)
     check_same(manifest, asked or {})
+    named(manifest.config, asked or {})
     config = placed(manifest.config, workers, devices, per_device, spelled=option)
     prepared = prepare(config, manifest)
     if per_device == "auto":
         prepared = timed_places(prepared, make_executor, (listener or Silent()).note, new=False)
     check_data(manifest, prepared)
     check_baseline(manifest, prepared)
-    return _search(
-        prepared,
-        manifest,
-        paths,
-        listener or Silent(),
-        make_executor,
-        retry_failed=retry_failed,
-        time_limit=time_limit,
-        training_timeout=training_timeout,
-    )
+    with locked(paths):
+        return _search(
+            prepared,
+            manifest,
+            paths,
+            listener or Silent(),
+            make_executor,
+            retry_failed=retry_failed,
+            time_limit=time_limit,
+            training_timeout=training_timeout,
+        )
 
 
 def _search(
@@ -165,9 +172,10 @@ def _search(
     time_limit: float | None = None,
     training_timeout: float | None = None,
 ) -> StudyResult:
+    """Train what is missing; the caller holds the study's lock."""
     limit = time_limit or prepared.config.time_limit
     deadline = time.monotonic() + limit if limit else None
-    with locked(paths), contextlib.closing(StudyStore(paths)) as store:
+    with contextlib.closing(StudyStore(paths)) as store:
         store.keep_made(manifest)
         if retry_failed:
             listener.note(_asked_again(store))

@@ -35,6 +35,7 @@ from scalesearch.study.manifest import (
     utc_now,
 )
 from scalesearch.study.record import NetworkRecord
+from scalesearch.study.trust import check_trusted
 from scalesearch.training.compiling import compiler_fault
 from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.speed import Work, settled_speed, time_baseline
@@ -151,7 +152,10 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
 
     Raises:
         ScaleSearchError: unknown baseline or data, a device that is not there, a budget that cannot be met.
+        TrustError: the study that is resumed names code of somebody else.
     """
+    if made is not None:
+        check_trusted(config, f"study {made.study!r}")
     if ":" not in config.base or config.base.startswith("timm:"):
         native_baseline(
             config.base, resolution_px=config.resolution

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
-import shutil
 import urllib.parse
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +19,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from scalesearch.environment.files import write_atomic
-from scalesearch.errors import StorageError
-from scalesearch.study.folder import StudyPaths, create_folder
+from scalesearch.study.folder import StudyPaths, create_folder, locked
 from scalesearch.study.made import MADE
 from scalesearch.study.manifest import Manifest, manifest_to_dict
 from scalesearch.study.patience import TRY_SECONDS, PatientConnection
@@ -251,20 +250,29 @@ class StudyStore:
             write_atomic(path, text)
 
 
-def create_study(paths: StudyPaths, manifest: Manifest) -> None:
-    """Make a study's folder with its definition and an empty database; all of it or nothing.
+@contextlib.contextmanager
+def create_study(paths: StudyPaths, manifest: Manifest) -> Iterator[None]:
+    """Make a study's folder with its definition and an empty database, all of it or nothing, and run it meanwhile.
+
+    The lock is held before the folder has its name: of many commands that look for a study at once none finds one that
+    nobody is running yet.
 
     Raises:
-        StudyError: the name is taken.
+        TakenError: the name is taken.
         StorageError: the place cannot be written.
     """
-    create_folder(paths, manifest)
-    try:
-        with contextlib.closing(StudyStore(paths)) as store:
-            store.keep_made(manifest)
-    except StorageError:
-        shutil.rmtree(paths.folder, ignore_errors=True)
-        raise
+    with contextlib.ExitStack() as held:
+
+        def fill(draft: StudyPaths) -> None:
+            if os.name != "nt":  # Windows moves no folder with an open file
+                held.enter_context(locked(draft))
+            with contextlib.closing(StudyStore(draft)) as store:
+                store.keep_made(manifest)
+
+        create_folder(paths, manifest, fill)
+        if os.name == "nt":
+            held.enter_context(locked(paths))
+        yield
 
 
 def result_text(content: Mapping[str, Any]) -> str:

@@ -8,14 +8,14 @@ import hashlib
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from scalesearch.environment.files import write_atomic, writing_errors
-from scalesearch.errors import StudyError, TakenError, choice_error
+from scalesearch.errors import LockedError, StudyError, TakenError, choice_error
 from scalesearch.study.config import StudyConfig, check_study_name, dump_toml, read_toml
 from scalesearch.study.manifest import SCHEMA, Manifest, manifest_from_dict, manifest_to_dict
 
@@ -207,8 +207,13 @@ def aside(path: Path) -> Path | None:
     return free
 
 
-def create_folder(paths: StudyPaths, manifest: Manifest) -> None:
+def create_folder(
+    paths: StudyPaths, manifest: Manifest, fill: Callable[[StudyPaths], None] = lambda draft: None
+) -> None:
     """Make a study folder with its definition; it appears whole or not at all.
+
+    Args:
+        fill: called with the folder before it has its name, to put into it what nobody shall see it without.
 
     Raises:
         StudyError: the name is taken.
@@ -221,6 +226,7 @@ def create_folder(paths: StudyPaths, manifest: Manifest) -> None:
         with tempfile.TemporaryDirectory(dir=paths.folder.parent, prefix=f".{paths.name}.") as temporary:
             draft = StudyPaths(Path(temporary) / "draft")
             write_atomic(draft.definition, dump_toml(manifest_to_dict(manifest)))
+            fill(draft)
             try:
                 draft.folder.rename(paths.folder)
             except OSError:
@@ -252,14 +258,16 @@ def locked(paths: StudyPaths) -> Iterator[None]:
     """Keep every other process from running the study meanwhile.
 
     Raises:
-        StudyError: another process is running it.
+        LockedError: another process is running it.
     """
     lock = FileLock(paths.lock)
     with writing_errors(paths.folder):
         try:
             lock.acquire(timeout=0)
         except Timeout:  # an OSError too
-            raise StudyError(f"study {paths.name!r} is being run by another process; wait for it, or stop it") from None
+            raise LockedError(
+                f"study {paths.name!r} is being run by another process; wait for it, or stop it"
+            ) from None
     try:
         yield
     finally:

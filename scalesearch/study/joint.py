@@ -24,11 +24,13 @@ class Definition:
         name: of the file, without its ending.
         config: for the first baseline.
         bases: all baselines where `base` is a list; else empty.
+        studied: whether it is the `study.toml` of a study, which may be somebody else's.
     """
 
     name: str
     config: StudyConfig
     bases: tuple[str, ...] = ()
+    studied: bool = False
 
 
 def read_definition(text: str) -> Definition:
@@ -40,14 +42,14 @@ def read_definition(text: str) -> Definition:
     """
     path = definition_path(text)
     values = read_toml(path)
-    values.pop("made", None)
+    studied = values.pop("made", None) is not None
     bases = values.get("base")
     if not isinstance(bases, list):
-        return Definition(path.stem, config_from_dict(values, str(path)))
+        return Definition(path.stem, config_from_dict(values, str(path)), studied=studied)
     configs = [config_from_dict({**values, "base": base}, str(path)) for base in bases]
     if not bases or len(set(bases)) < len(bases):
         raise ConfigError(f"base is {bases!r} in {path}; allowed: a baseline, or a list with each one once")
-    return Definition(path.stem, configs[0], tuple(bases))
+    return Definition(path.stem, configs[0], tuple(bases), studied)
 
 
 def joint_paths(name: str, base: str, root: Path) -> StudyPaths:

@@ -17,6 +17,7 @@ from scalesearch.study.config import StudyConfig, dump_toml
 from scalesearch.study.made import Edit, edit_of, load_manifest
 from scalesearch.study.manifest import AcceptedChange, Manifest, manifest_to_dict, utc_now
 from scalesearch.study.mending import mend
+from scalesearch.study.trust import check_trusted
 from scalesearch.training.watch import Listener
 
 ANOTHER_STUDY = (
@@ -77,6 +78,7 @@ def _changed(paths: StudyPaths, edit: Edit) -> StudyConfig:
 
 def _prepared(config: StudyConfig, made: Manifest) -> Prepared:
     """As for a new study, on the device and with the switches that the old one found, where they were not changed."""
+    check_trusted(config, f"study {made.study!r}")
     same_device = config.device == made.config.device
     prepared = prepare(replace(config, device=made.device) if same_device else config)
     same_engine = same_device and config.engine == made.config.engine

@@ -26,6 +26,7 @@ from scalesearch.study.config.recipe import cropped
 from scalesearch.study.manifest import Manifest, PixelFacts
 from scalesearch.study.mending import make_whole
 from scalesearch.study.record import TrainingOutcome
+from scalesearch.study.trust import check_trusted
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy
@@ -143,9 +144,11 @@ def _dataset(result: StudyResult, ask: TrainRequest, skip_bad: bool) -> Dataset:
 
     Raises:
         StudyError: it has other classes or channels than when the study was made.
+        TrustError: it is code of somebody else.
     """
     manifest = result.manifest
     recipe = ask.recipe
+    check_trusted(manifest.config, f"study {manifest.study!r}")
     dataset = load_dataset(
         manifest.config.data, with_test=True, skip_bad=manifest.config.skip_bad or skip_bad,
         max_pixels=manifest.config.max_pixels or None, seed_split=manifest.config.seed_split,
