@@ -139,6 +139,7 @@ class Study:
         phis: str | Sequence[float] | None = None,
         check: bool = True,
         weights: Sequence[str | Path] = (),
+        places: bool = False,
     ) -> Exported:
         """Write the networks of a budget as a folder for a library, as `scalesearch export` does.
 
@@ -149,6 +150,7 @@ class Study:
             phis: members of the family, as `FoundNetwork.scale` reads them; None takes the library's own choice.
             check: build every member in the library and compare it, before the folder is put in place.
             weights: files that `scalesearch train` wrote.
+            places: leave absolute paths and addresses in it, which tell about the machine and its user.
 
         Raises:
             ScaleSearchError: see `scalesearch.export.export_study`.
@@ -164,6 +166,7 @@ class Study:
             phis=None if phis is None else read_phis(phis),
             check=check,
             weights=[Path(path) for path in weights],
+            places=places,
             command=f"scalesearch.load_study({str(self.paths.folder)!r}).export({to!r}, budget={text!r})",
         )
 

@@ -60,6 +60,10 @@ Trust = Annotated[
     bool, typer.Option("--trust", help="Let the code run that a study made by somebody else names; asked once.")
 ]
 
+Places = Annotated[
+    bool, typer.Option("--with-places", help="Leave absolute paths and addresses in what is written [their last part].")
+]
+
 OPTIONS: dict[str, bool] = {"debug": False}
 
 

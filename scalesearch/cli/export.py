@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scalesearch.cli.app import StudiesDir, StudyName, Trust, app, show
+from scalesearch.cli.app import Places, StudiesDir, StudyName, Trust, app, show
 
 if TYPE_CHECKING:
     from scalesearch.analysis.result import StudyResult
@@ -37,6 +37,7 @@ def export(
     weights: Annotated[
         str | None, typer.Option(help="Trained weights: auto (what train left in the study), or a .safetensors file.")
     ] = None,
+    places: Places = False,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
 ) -> None:
@@ -65,6 +66,7 @@ def export(
         phis=phis,
         check=check,
         weights=_weights(paths, weights),
+        places=places,
         command=_command(study, to, phi, budget, out, check, weights, studies_dir),
     )
     for note in exported.notes:

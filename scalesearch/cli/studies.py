@@ -16,6 +16,7 @@ from scalesearch.cli.app import (
     Data,
     Devices,
     PerDevice,
+    Places,
     Resolution,
     RetryFailed,
     StudiesDir,
@@ -157,6 +158,7 @@ def plot(
 def report(
     study: StudyName,
     out: Annotated[Path | None, typer.Option("--out", help="Folder [the study's own].")] = None,
+    places: Places = False,
     studies_dir: StudiesDir = Path("studies"),
 ) -> None:
     """Write the figures and the HTML report of a study again, and its tables where they are lost or damaged."""
@@ -172,7 +174,7 @@ def report(
     if out is None and not readable(paths).damage:
         for sentence in write_spoiled(paths, result_to_dict(result)):
             tell_on_stderr(sentence)
-    for path in write_outputs(result, paths if out is None else StudyPaths(out)):
+    for path in write_outputs(result, paths if out is None else StudyPaths(out), places=places):
         sys.stdout.write(f"wrote {path}\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import warnings
@@ -90,6 +91,15 @@ def decoded(path: Path, max_pixels: int | None = None) -> Image.Image | Deep:
         TooManyPixels: the image has more.
         Exception: whatever PIL raises on a damaged file; callers name the file.
     """
+    try:
+        return _decoded(path, max_pixels)
+    except Image.DecompressionBombError as error:  # also of a picture within another file, as an icon has it
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        many = f"{int(found[1]):,}" if found else "too many"
+        raise TooManyPixels(f"{many} pixels, over the limit of {max_pixels or 0:,}") from error
+
+
+def _decoded(path: Path, max_pixels: int | None) -> Image.Image | Deep:
     with Image.open(path) as image:
         pixels = image.width * image.height
         if max_pixels is not None and pixels > max_pixels:
@@ -181,9 +191,13 @@ def channels_first(image: Image.Image) -> Pixels:
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def in_threads(function: Callable[[In], Out], items: list[In]) -> list[Out]:
-    """`function` of every item, in order; PIL decodes and resizes without holding the interpreter's lock."""
-    with _undisturbed(), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+def in_threads(function: Callable[[In], Out], items: list[In], max_pixels: int | None = None) -> list[Out]:
+    """`function` of every item, in order; PIL decodes and resizes without holding the interpreter's lock.
+
+    Args:
+        max_pixels: that PIL may decode of any picture; None has no limit.
+    """
+    with _undisturbed(max_pixels), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         return list(pool.map(function, items))
 
 
@@ -204,13 +218,13 @@ def in_threads_ahead(function: Callable[[In], Out], items: Sequence[In], ahead: 
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _undisturbed(max_pixels: int | None = None) -> Iterator[None]:
     """Every plugin there, no warnings of odd metadata (nothing the user can act on here), no limit but our own."""
     _register_heif()
     limit = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        Image.MAX_IMAGE_PIXELS = None
+        Image.MAX_IMAGE_PIXELS = None if max_pixels is None else -(-max_pixels // 2)  # PIL refuses twice as many
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from scalesearch.data.decode import Deep, TooManyPixels, centre_square, channels_first, decoded, in_threads, unread_heif
 from scalesearch.data.images import ArrayImages, Indices, Labels, Pixels
-from scalesearch.data.looks import Look, digest_of, look_at
+from scalesearch.data.looks import Look, digest_of, digest_of_file, look_at
 from scalesearch.data.tone import FEW, PLAIN, Tone
 from scalesearch.environment.cache import cache_folder
 from scalesearch.environment.memo import Memo
@@ -214,7 +214,7 @@ def _probes(paths: Sequence[Path], max_pixels: int | None) -> list[ImageProbe]:
     known = memo.recall([key for key in keys if key])
     found = {key: probe for key, text in known.items() if (probe := _recalled(text)) and _allowed(probe, max_pixels)}
     left = [index for index, key in enumerate(keys) if key not in found]
-    new = dict(zip(left, in_threads(lambda index: _probe(paths[index], max_pixels), left), strict=True))
+    new = dict(zip(left, in_threads(lambda index: _probe(paths[index], max_pixels), left, max_pixels), strict=True))
     memo.keep({key: _text(probe) for index, probe in new.items() if (key := keys[index]) and _lasting(probe)})
     return [new[index] if index in new else found[key] for index, key in enumerate(keys)]
 
@@ -301,7 +301,7 @@ def _square(values: Deep) -> Deep:
 
 def _digest(path: Path, content: bytes | None, *facts: object) -> bytes:
     """What tells an image from others: a digest of the pixels where they are few, else of the file."""
-    return digest_of(content, *facts) if content is not None else digest_of(path.read_bytes(), "file")
+    return digest_of(content, *facts) if content is not None else digest_of_file(path, "file")
 
 
 def undecodable(path: Path, why: str) -> DataError:

@@ -10,10 +10,12 @@ import gzip
 import math
 import zlib
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from scalesearch.environment.memory import check_room
 from scalesearch.errors import DataError
 
 UNSIGNED_BYTE = 0x08
@@ -32,19 +34,26 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
         DataError: the file is missing, unreadable, cut short, or no idx file of unsigned bytes.
     """
     try:
-        raw = path.read_bytes()
-        content = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            return _parsed(cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file, path)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {str(path)!r}: {error}") from error
-    return _parsed(content, path)
 
 
-def _parsed(content: bytes, path: Path) -> npt.NDArray[np.uint8]:
-    dims = content[3] if len(content) > 3 else 0
-    header = 4 + 4 * dims
-    if content[:2] != b"\x00\x00" or len(content) < header or content[2] != UNSIGNED_BYTE or not dims:
-        raise DataError(f"{str(path)!r} is not an idx file of unsigned bytes (first bytes {content[:4].hex()!r})")
-    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", dims, offset=4))
-    if len(content) - header != math.prod(shape):
-        raise DataError(f"{str(path)!r} holds {len(content) - header} bytes, its header says {math.prod(shape)}")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+def _parsed(stream: IO[bytes], path: Path) -> npt.NDArray[np.uint8]:
+    """The array; no more is expanded than its header declares."""
+    start = stream.read(4)
+    dims = start[3] if len(start) > 3 else 0
+    sizes = stream.read(4 * dims)
+    if start[:2] != b"\x00\x00" or len(sizes) < 4 * dims or start[2] != UNSIGNED_BYTE or not dims:
+        raise DataError(f"{str(path)!r} is not an idx file of unsigned bytes (first bytes {start.hex()!r})")
+    shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
+    declared = math.prod(shape)
+    check_room(declared, repr(str(path)))
+    content = stream.read(declared + 1)
+    if len(content) != declared:
+        held = f"at least {len(content)}" if len(content) > declared else str(len(content))
+        raise DataError(f"{str(path)!r} holds {held} bytes, its header says {declared}")
+    return np.frombuffer(content, np.uint8).reshape(shape)

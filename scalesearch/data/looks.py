@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,15 @@ def look_at(values: npt.NDArray[Any], digest: bytes) -> Look:
 def digest_of(content: bytes, *facts: object) -> bytes:
     """Eight bytes that identical contents share."""
     return hashlib.blake2b(content, digest_size=8, key=repr(facts).encode()[:64]).digest()
+
+
+def digest_of_file(path: Path, *facts: object) -> bytes:
+    """`digest_of` a file's content, read piece by piece."""
+    found = hashlib.blake2b(digest_size=8, key=repr(facts).encode()[:64])
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            found.update(piece)
+    return found.digest()
 
 
 def array_look(name: str, images: ArrayImages) -> SplitLook:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
 from scalesearch.data.arrays import parts_of
 from scalesearch.data.images import ArrayImages
 from scalesearch.data.splits import Parts
+from scalesearch.environment.memory import check_room
 from scalesearch.errors import DataError
 from scalesearch.user_code.importing import one_line
 
@@ -27,6 +29,7 @@ class _Members(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         try:
+            _check_member(cast(zipfile.ZipFile, self._archive.zip), f"{key}.npy", f"{self._what}: {key}")
             return self._archive[key]
         except BAD_FILE as error:
             raise DataError(f"{self._what}: {key} cannot be read: {one_line(error)}") from error
@@ -67,3 +70,28 @@ def parts_of_npz(stream: BinaryIO, what: str, with_test: bool) -> Parts[ArrayIma
         raise DataError(f"{what} is a single array, not an npz file; make one with numpy.savez(path, x=..., y=...)")
     with archive:
         return parts_of(_Members(archive, what), what, with_test)
+
+
+def _check_member(archive: zipfile.ZipFile, name: str, what: str) -> None:
+    """Refuse an array of an npz file that expands to more than is free, or whose header declares what it cannot hold.
+
+    Reading stops at the size that the archive declares, so that this is the most that it expands to.
+
+    Raises:
+        DataError: either.
+        ValueError, OSError, zipfile.BadZipFile: no array at all.
+    """
+    declared = archive.getinfo(name).file_size
+    check_room(declared, what)
+    with archive.open(name) as stream:
+        shape, kind = _header(stream)
+    needed = math.prod(shape) * kind.itemsize
+    if not kind.hasobject and needed > declared:
+        raise DataError(f"{what} declares the shape {shape}, which is {needed:,} bytes, and holds {declared:,}")
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(stream)
+    return shape, kind

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from scalesearch.errors import DataError
+
 PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 UNLIMITED = 2**60
 """A limit from here on is none: cgroups of the first version write one near the largest whole number."""
@@ -41,6 +43,23 @@ def free_bytes(facts: MemoryFacts) -> int | None:
         if limit is not None and limit < UNLIMITED:
             left.append(limit - (used or 0))
     return max(0, min(left)) if left else None
+
+
+def check_room(needed: int, what: str) -> None:
+    """Refuse what would not fit into the memory that is free; where that is not known, everything fits.
+
+    Args:
+        needed: bytes, expanded.
+
+    Raises:
+        DataError: naming both sizes.
+    """
+    free = free_bytes(memory_facts())
+    if free is not None and needed > free:
+        raise DataError(
+            f"{what} takes {needed / 1e9:,.1f} GB expanded, and {free / 1e9:,.1f} GB of memory are free; allowed: "
+            "fewer or smaller images, or a folder of image files (folder:PATH), which need not fit into memory"
+        )
 
 
 def memory_facts(proc: Path = PROC, cgroup: Path = CGROUP) -> MemoryFacts:

@@ -10,6 +10,7 @@ from typing import Any
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.environment.files import write_atomic
+from scalesearch.environment.places import command_without_places
 from scalesearch.export.card import network_card, not_recommended
 from scalesearch.export.check.ask import Check, check_export, check_installed, version_of
 from scalesearch.export.family import export_family
@@ -76,6 +77,7 @@ def export_study(
     check: bool = True,
     weights: Sequence[Path] = (),
     command: str = "",
+    places: bool = False,
 ) -> Exported:
     """Write the networks of one budget as a folder for one library, checked before it is put in place.
 
@@ -89,6 +91,7 @@ def export_study(
         check: build every member in its library, in a fresh process, and compare it with the study's network.
         weights: files that `scalesearch train` wrote; see `study_weights`.
         command: what made this export, for the card.
+        places: leave absolute paths and addresses in it, which tell about the machine and its user.
 
     Raises:
         UnknownNameError: no such library, or a budget that the study does not have.
@@ -99,8 +102,9 @@ def export_study(
         InexpressibleError: a network that the library cannot build.
         CheckError: the library does not build what the study found.
     """
+    command = command if places else command_without_places(command)
     library = get_library(to)
-    family = export_family(result, budget, phis or library.phis)
+    family = export_family(result, budget, phis or library.phis, places=places)
     library = get_library(to, family.baseline)
     check_replaceable(out)
     checked = check and library.builds

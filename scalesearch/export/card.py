@@ -15,12 +15,14 @@ from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.serialize import summary_to_dict
 from scalesearch.analysis.verified.transfer import transfer_to_dict
 from scalesearch.analysis.verified.verification import verification_to_dict
+from scalesearch.environment.places import plain_without_places
 from scalesearch.export.library import Member
 from scalesearch.export.stages import architecture, stages
 from scalesearch.export.user_code import user_code
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.spec import spec_to_dict
 from scalesearch.study.plain import to_plain
+from scalesearch.study.shared import known_places, shared_manifest
 
 EXTRAPOLATED = "Members at larger phi are extrapolated: scalesearch verify {study} --phi 2,3 has not been run."
 
@@ -112,6 +114,8 @@ def family_card(
     task: Task,
     name: str,
     members: Sequence[Member],
+    *,
+    places: bool = False,
 ) -> dict[str, Any]:
     """`network_card` with the networks of an export, each with all of its stages.
 
@@ -122,10 +126,13 @@ def family_card(
         task: of the study.
         name: of the family.
         members: by phi.
+        places: leave absolute paths and addresses in it, which tell about the machine and its user.
 
     Raises:
         StudyError: the budget has no best network.
     """
+    if not places:
+        result = replace(result, manifest=shared_manifest(result.manifest))
     result = replace(result, manifest=replace(result.manifest, baseline_call=baseline.call_form()))
     card = {
         **network_card(result, budget),
@@ -137,7 +144,7 @@ def family_card(
         "builders": [_builder(member, result, budget, baseline, task) for member in members],
     }
     plain: dict[str, Any] = json.loads(json.dumps(card, allow_nan=False))
-    return plain
+    return plain if places else dict(plain_without_places(plain, known_places(result.manifest)))
 
 
 def _builder(

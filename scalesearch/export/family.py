@@ -23,13 +23,16 @@ BASELINE, FOUND = 0.0, 1.0
 """The phi that a study has itself: they need no scaling."""
 
 
-def export_family(result: StudyResult, budget: str | None = None, phis: Sequence[float] = (BASELINE, FOUND)) -> Family:
+def export_family(
+    result: StudyResult, budget: str | None = None, phis: Sequence[float] = (BASELINE, FOUND), *, places: bool = False
+) -> Family:
     """Baseline, found network, and what the found coefficients give elsewhere, by phi.
 
     Args:
         result: what the study gave so far.
         budget: text of one budget; None takes the first.
         phis: compound coefficients; 1 is the study's best network, to the channel.
+        places: see `family_card`.
 
     Raises:
         UnknownNameError: a budget that the study does not have.
@@ -44,7 +47,7 @@ def export_family(result: StudyResult, budget: str | None = None, phis: Sequence
     baseline, task = studied_baseline(result)
     name = _free_of(file_stem(result, chosen), baseline)
     members = _members(result, chosen, (baseline, task), name, sorted(set(phis)))
-    card = family_card(result, chosen, baseline, task, name, members)
+    card = family_card(result, chosen, baseline, task, name, members, places=places)
     return Family(name, baseline, task, members, heading(card), card)
 
 

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from scalesearch.environment.cells import cell
 from scalesearch.report.layout import ByWidth, plain_table
 from scalesearch.report.text import NONE
 from scalesearch.scaling.answers.named import (
@@ -169,7 +170,7 @@ def named_csv(rows: Sequence[NamedRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_CSV)
-    writer.writerows([get(row) for get in _CSV.values()] for row in rows)
+    writer.writerows([cell(get(row)) for get in _CSV.values()] for row in rows)
     return text.getvalue()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -14,10 +16,12 @@ from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.law.strategies import law_of, law_refusal
 from scalesearch.analysis.result import StudyResult
 from scalesearch.environment.files import write_atomic
+from scalesearch.environment.places import without_places
 from scalesearch.report import evidence, fidelity, surface, text
 from scalesearch.report import law as law_report
 from scalesearch.scaling.units import duration, engineering
 from scalesearch.study.config import config_to_dict, dump_toml
+from scalesearch.study.shared import shared_manifest
 
 TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
@@ -33,10 +37,11 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @cache
-def _template() -> Template:
+def _template(places: bool) -> Template:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=None if places else _shared,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -54,16 +59,26 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def html_report(result: StudyResult, figures: Mapping[str, str], missing: Mapping[str, str] = NOTHING) -> str:
+def _shared(value: Any) -> Any:
+    """What a page shows of a value: texts of others, such as errors, may have paths in them."""
+    return without_places(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def html_report(
+    result: StudyResult, figures: Mapping[str, str], missing: Mapping[str, str] = NOTHING, *, places: bool = False
+) -> str:
     """The page of a study, finished or not.
 
     Args:
         result: what the study gave so far.
         figures: `<svg>` elements by kind, as `report.figures.svg_text` gives them; put in as they are.
         missing: why figures could not be drawn, by kind.
+        places: leave absolute paths and addresses in it, which tell about the machine and its user.
     """
+    if not places:
+        result = replace(result, manifest=shared_manifest(result.manifest))
     shown = [(Markup(svg), CAPTIONS.get(kind, kind)) for kind, svg in figures.items()]
-    return _template().render(
+    return _template(places).render(
         result=result,
         manifest=result.manifest,
         config=result.manifest.config,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.environment.waiting import doing
 from scalesearch.report import html_report, write_report
 from scalesearch.study import StudyPaths
+from scalesearch.study.shared import shared_manifest
 from scalesearch.user_code.importing import one_line
 
 
@@ -35,13 +36,18 @@ def tell_on_stderr(text: str) -> None:
 
 
 def write_outputs(
-    result: StudyResult, paths: StudyPaths, tell: Callable[[str], None] = tell_on_stderr
+    result: StudyResult, paths: StudyPaths, tell: Callable[[str], None] = tell_on_stderr, *, places: bool = False
 ) -> tuple[Path, ...]:
     """Draw every figure as PNG and write the report; a figure that fails is told, and costs that figure alone.
+
+    Args:
+        places: leave absolute paths and addresses in them, which tell about the machine and its user.
 
     Raises:
         StorageError: the report cannot be written.
     """
+    if not places:
+        result = replace(result, manifest=shared_manifest(result.manifest))
     with doing("drawing figures and the report"):
         drawn = {kind: _draw(result, kind, paths) for kind in _kinds(result)}
     for kind, one in drawn.items():
@@ -49,7 +55,7 @@ def write_outputs(
             tell(f"figure {kind!r} is missing: {one.failure}")
     svgs = {kind: one.svg for kind, one in drawn.items() if not one.failure}
     missing = {kind: one.failure for kind, one in drawn.items() if one.failure}
-    write_report(paths.report, html_report(result, svgs, missing))
+    write_report(paths.report, html_report(result, svgs, missing, places=places))
     return (*(one.file for one in drawn.values() if one.file is not None), paths.report)
 
 

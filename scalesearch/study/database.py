@@ -13,11 +13,12 @@ import urllib.parse
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
+from scalesearch.environment.cells import cell
 from scalesearch.environment.files import write_atomic
 from scalesearch.study.folder import StudyPaths, create_folder, locked
 from scalesearch.study.made import MADE
@@ -29,6 +30,9 @@ from scalesearch.study.record.evidence import EvidenceRecord, earlier_frame, evi
 from scalesearch.study.retried import current
 from scalesearch.study.sole_writer import SoleWriter
 from scalesearch.study.trials import ENDED, NETWORK, BudgetStore, Contents, rows_of, storage_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BASELINE_STUDY = "baseline"
 _LOWERED_KEY, _LOWERED = "lowered", " at half the rate"
@@ -236,18 +240,23 @@ class StudyStore:
 
     def tables(self) -> dict[Path, str]:
         """Every table of the study and its content: `trials.csv`, what was verified, what a change has set aside."""
-        found = {self.paths.trials: to_frame(self.records()).to_csv(index=False)}
+        found = {self.paths.trials: _csv(to_frame(self.records()))}
         if evidence := self.evidence():
-            found[self.paths.evidence] = evidence_frame(evidence).to_csv(index=False)
+            found[self.paths.evidence] = _csv(evidence_frame(evidence))
         if self.change:
             earlier = [(change, self.records(change), self.evidence(change)) for change in range(self.change)]
-            found[self.paths.earlier] = earlier_frame(earlier).to_csv(index=False)
+            found[self.paths.earlier] = _csv(earlier_frame(earlier))
         return found
 
     def write_tables(self) -> None:
         """Write every table."""
         for path, text in self.tables().items():
             write_atomic(path, text)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    text = frame.select_dtypes(include=["object", "string"]).columns
+    return frame.assign(**{name: frame[name].map(cell) for name in text}).to_csv(index=False)
 
 
 @contextlib.contextmanager
@@ -266,6 +275,7 @@ def create_study(paths: StudyPaths, manifest: Manifest) -> Iterator[None]:
         def fill(draft: StudyPaths) -> None:
             if os.name != "nt":  # Windows moves no folder with an open file
                 held.enter_context(locked(draft))
+            draft.database.touch()  # with the mode that the user's umask leaves, which SQLite does not ask for
             with contextlib.closing(StudyStore(draft)) as store:
                 store.keep_made(manifest)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     if match is None or hashlib.sha256(data).hexdigest() != match[2]:
         raise CheckpointError(f"{path.name} is truncated or altered: its SHA-256 is not the one in its name")
+    if not _stored_plainly(data):
+        raise CheckpointError(f"{path.name} is compressed, which no checkpoint of a training is")
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a hostile pickle makes torch raise
@@ -74,6 +77,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path.name} is not a checkpoint of a training")
     return content
+
+
+def _stored_plainly(data: bytes) -> bool:
+    """Whether what a file becomes in memory is not more than it is on the disk, as torch.save writes it."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
+    except zipfile.BadZipFile:
+        return True  # torch tells what else it is
 
 
 def use_newest(folder: Path, use: Callable[[dict[str, Any]], None], note: Callable[[str], None]) -> bool:

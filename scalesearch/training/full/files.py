@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from scalesearch.environment.cells import cell
 from scalesearch.environment.files import write_atomic
 from scalesearch.errors import StudyError
 from scalesearch.networks.spec import NetworkSpec
@@ -95,7 +96,7 @@ def write_trained(trained: Trained) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow([field.name for field in dataclasses.fields(EpochPoint)])
-    writer.writerows(dataclasses.astuple(point) for point in trained.curve)
+    writer.writerows(map(cell, dataclasses.astuple(point)) for point in trained.curve)
     write_atomic(trained.folder / CURVE, table.getvalue())
     write_atomic(trained.folder / RESULT, json.dumps(trained_to_dict(trained), indent=2, allow_nan=False) + "\n")
 
@@ -155,5 +156,6 @@ def write_table(trainings: Path) -> None:
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow([*COLUMNS, "folder"])
     for one in found:
-        writer.writerow([*(getattr(one, name) for name in COLUMNS), one.folder.relative_to(trainings)])
+        row = (*(getattr(one, name) for name in COLUMNS), str(one.folder.relative_to(trainings)))
+        writer.writerow(map(cell, row))
     write_atomic(trainings / TABLE, table.getvalue())
