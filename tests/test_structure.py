@@ -135,7 +135,6 @@ def test_what_a_page_imports_is_there(page):
 
 
 WRITERS = {
-    "environment/files.py": "the helper itself",
     "study/mending.py": "copies of a database, moved into place whole",
     "export/onnx.py": "a library writes into the draft of an export",
     "export/torch_export.py": "the same",

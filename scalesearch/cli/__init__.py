@@ -18,6 +18,7 @@ from scalesearch.cli.app import OPTIONS, app
 from scalesearch.environment.streams import prepare_streams, readable, to_nowhere
 from scalesearch.environment.waiting import STATE
 from scalesearch.errors import ScaleSearchError, StorageError, UsageError
+from scalesearch.user_code.guard import WATCH
 from scalesearch.user_code.hidden import hidden_library
 
 # isort: off
@@ -152,5 +153,5 @@ def _stdout_failed(reason: str) -> ScaleSearchError:
 def main() -> NoReturn:
     """What the command line asks for; see `scalesearch.__main__`."""
     prepare_streams(_stdout_failed)
-    STATE["on"] = True
+    STATE["on"] = WATCH["on"] = True
     raise SystemExit(invoke(sys.argv[1:]))

@@ -19,6 +19,9 @@ from scalesearch.environment.memory import check_room
 from scalesearch.errors import DataError
 
 UNSIGNED_BYTE = 0x08
+MOST_EXPANDED = 1032
+"""Bytes that gzip makes of one at most (zlib.net/zlib_tech.html, maximum compression factor)."""
+PIECE = 1 << 24
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
@@ -51,9 +54,11 @@ def _parsed(stream: IO[bytes], path: Path) -> npt.NDArray[np.uint8]:
         raise DataError(f"{str(path)!r} is not an idx file of unsigned bytes (first bytes {start.hex()!r})")
     shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
     declared = math.prod(shape)
-    check_room(declared, repr(str(path)))
-    content = stream.read(declared + 1)
+    check_room(min(declared, MOST_EXPANDED * path.stat().st_size), repr(str(path)))
+    content = bytearray()
+    while len(content) <= declared and (piece := stream.read(min(PIECE, declared + 1 - len(content)))):
+        content += piece
     if len(content) != declared:
-        held = f"at least {len(content)}" if len(content) > declared else str(len(content))
-        raise DataError(f"{str(path)!r} holds {held} bytes, its header says {declared}")
-    return np.frombuffer(content, np.uint8).reshape(shape)
+        more = " or more" if len(content) > declared else ""
+        raise DataError(f"{str(path)!r} holds {len(content)} bytes{more}, its header says {declared}")
+    return np.frombuffer(bytes(content), np.uint8).reshape(shape)

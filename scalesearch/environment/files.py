@@ -10,6 +10,9 @@ from pathlib import Path
 
 from scalesearch.errors import StorageError
 
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+"""Opens a file that is not there yet."""
+
 
 @contextlib.contextmanager
 def writing_errors(path: Path) -> Iterator[None]:
@@ -38,7 +41,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}"
         try:
-            with temporary.open("xb") as file:  # with the mode that the user's umask leaves
+            with os.fdopen(os.open(temporary, NEW, 0o666), "wb") as file:  # of which the user's umask takes its part
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from scalesearch.errors import ScaleSearchError, nearest
+from scalesearch.user_code.guard import guard
 from scalesearch.user_code.hidden import hidden_library, is_here, own_file
 from scalesearch.user_code.searchpath import behind_python
 
@@ -203,9 +204,12 @@ def guarded(action: Callable[[], Any], raised: str, error: type[ScaleSearchError
     Args:
         raised: the line's beginning, such as ``base 'my_net:build' raised``.
         error: class of the line; a `ScaleSearchError` of the action's own passes as it is, and so does Ctrl-C.
+
+    Raises:
+        ScaleSearchError: also where it raises SystemExit, GeneratorExit or KeyboardInterrupt, or calls `os._exit`.
     """
     try:
-        with redirect_stdout(sys.stderr):  # stdout is for results
+        with guard(raised.removesuffix(" raised")), redirect_stdout(sys.stderr):  # stdout is for results
             return action()
     except (KeyboardInterrupt, ScaleSearchError):
         raise
