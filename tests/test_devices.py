@@ -21,6 +21,7 @@ from scalesearch.study.config.places import faster_together, kind_of
 from scalesearch.training.memory import memory_part
 from scalesearch.training.workers import gpus
 from scalesearch.training.workers.gpus import mps_runs, places_of
+from scalesearch.training.workers.site import ThisMachine
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -123,15 +124,20 @@ def test_auto_times_one_two_and_four_at_once_on_the_first_device(seconds, best):
 
     notes: list[str] = []
     config = definition(workers=0)
-    prepared = replace(prepare(config), config=replace(config, per_device="auto"), places=Places(("cuda:0", "cuda:1")))
-    found = timed_places(prepared, executor, notes.append)
+    prepared = replace(
+        prepare(config),
+        config=replace(config, per_device="auto"),
+        places=Places(("cuda:0", "cuda:1")),
+        site=ThisMachine(executor),
+    )
+    found = timed_places(prepared, notes.append)
     assert [devices for devices, _ in made] == [("cuda:0",) * number for number in (1, 2, 4)]
     memory = prepared.engine.memory
     assert [own for _, own in made] == [pytest.approx(memory / number) for number in (1, 2, 4)]
     assert found.places == Places(("cuda:0", "cuda:1"), best)
     assert found.engine.memory == pytest.approx(memory / best)
     assert notes[0].endswith(f"{best} at once on each")
-    kept = timed_places(prepared, executor, notes.append, new=False)
+    kept = timed_places(prepared, notes.append, new=False)
     assert kept.engine == prepared.engine
     assert kept.places == found.places
 

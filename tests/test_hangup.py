@@ -11,7 +11,7 @@ from conftest import COMMAND, children, running, wait_until
 from test_end_to_end import ENVIRONMENT, HANG, TINY, TRAININGS, read_until, run_in, started, table
 
 from scalesearch.environment.interrupts import ENDING
-from scalesearch.training.workers.local import _interrupts_held
+from scalesearch.training.workers.local import interrupts_held
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals to close")
 
@@ -61,12 +61,12 @@ def test_what_ends_a_study_is_held_back_while_processes_start_but_for_what_is_ig
     heard: list[int] = []
     before = {number: signal.signal(number, lambda number, _: heard.append(number)) for number in ENDING}
     try:
-        with _interrupts_held():
+        with interrupts_held():
             os.kill(os.getpid(), signal.SIGHUP)
             assert heard == []
         assert heard == [signal.SIGHUP]
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        with _interrupts_held():
+        with interrupts_held():
             os.kill(os.getpid(), signal.SIGHUP)
         assert heard == [signal.SIGHUP]
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

@@ -10,11 +10,12 @@ import textwrap
 import pytest
 from rich.console import Console
 
-from scalesearch.cli import run_study
+from scalesearch.cli.app import watched
 from scalesearch.cli.progress import LiveProgress, PlainProgress
 from scalesearch.environment.notebook import in_notebook
 from scalesearch.errors import DataError, UsageError
 from scalesearch.networks.registry import get_baseline
+from scalesearch.report import layout
 from scalesearch.study import StudyPaths
 from scalesearch.user_code.importing import import_attribute, only_here
 
@@ -54,8 +55,8 @@ def test_a_command_of_a_cell_shows_lines(monkeypatch, tmp_path, kernel, view):
         monkeypatch.setenv("JPY_PARENT_PID", kernel)
     assert in_notebook() is bool(kernel)
     terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
-    monkeypatch.setattr(run_study, "console", lambda **_: terminal)
-    assert type(run_study._watched(StudyPaths(tmp_path / "s"), False, lambda listener: listener)) is view
+    monkeypatch.setattr(layout, "console", lambda **_: terminal)
+    assert type(watched(StudyPaths(tmp_path / "s"), False, lambda listener: listener)) is view
 
 
 @pytest.mark.slow

@@ -13,32 +13,15 @@ from conftest import children, wait_until
 from test_executors import HANG, collected, executor_of, job, setup
 
 from scalesearch.analysis.load import load_result
-from scalesearch.errors import DeviceError, MissingExtraError, ScaleSearchError, UsageError
+from scalesearch.errors import DeviceError, MissingExtraError, ScaleSearchError
 from scalesearch.search import run
 from scalesearch.study import StudyPaths
-from scalesearch.study.config import config_from_dict
+from scalesearch.study.config import config_from_dict, override
 from scalesearch.training.workers.base import EpochDone, JobDone, Noted
 from scalesearch.training.workers.on_ray.capacity import ClusterNode, capacity, check_placeable
-from scalesearch.training.workers.on_ray.cluster import cluster, seated
 from scalesearch.training.workers.on_ray.request import ClusterRequest, Need
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"gpus": -1.0}, "gpus of a training is -1; allowed: a part of one such as 0.25, or a whole number"),
-        ({"gpus": 1.5}, "gpus of a training is 1.5"),
-        ({"cpus": 0.0}, "cpus of a training is 0; allowed"),
-        ({"cpus": 2.5}, "cpus of a training is 2.5"),
-        ({"address": "head"}, "address is 'head'; allowed: auto, or HOST:PORT"),
-        ({"address": "ray://head:10001"}, "allowed: auto, or HOST:PORT"),
-        ({"address": "head:0"}, "allowed: auto, or HOST:PORT"),
-    ],
-)
-def test_what_cannot_be_asked_of_a_cluster(given, said):
-    with pytest.raises(UsageError, match=said):
-        ClusterRequest(**given)
-
+from scalesearch.training.workers.on_ray.session import connected
+from scalesearch.training.workers.where import site_of
 
 NODES = [ClusterNode("a", 16, 2), ClusterNode("b", 4, 0), ClusterNode("c", 6, 8)]
 
@@ -66,8 +49,8 @@ def test_what_no_node_can_hold_is_refused_with_what_there_is():
 def test_a_cluster_without_a_token_is_refused(monkeypatch):
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     with (
-        pytest.raises(ScaleSearchError, match="without RAY_AUTH_MODE=token"),
-        cluster(ClusterRequest("127.0.0.1:6379")),
+        pytest.raises(ScaleSearchError, match=r"without RAY_AUTH_MODE=token.* or accept that by --insecure-ray"),
+        connected(ClusterRequest("127.0.0.1:6379")),
     ):
         pass
 
@@ -77,35 +60,27 @@ def test_token_mode_without_a_token_says_what_is_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ScaleSearchError, match="no token: set RAY_AUTH_TOKEN"), cluster(ClusterRequest("auto")):
+    with pytest.raises(ScaleSearchError, match="no token: set RAY_AUTH_TOKEN"), connected(ClusterRequest("auto")):
         pass
-
-
-@pytest.mark.parametrize(("made", "seat"), [("cpu", "cuda"), ("cuda:1", "cpu"), ("mps", "cuda")])
-def test_a_study_of_another_device_is_no_work_for_a_seat(made, seat):
-    """A script without a GPU settles on the CPU: its trainings would leave the GPUs of the seats idle."""
-    with pytest.raises(DeviceError, match=f"the study trains on {made}, and a seat of the cluster on {seat}"):
-        seated(setup(device=made), seat)
-
-
-def test_a_seat_numbers_its_own_gpus():
-    found = seated(setup(device="cuda:2", devices=("cuda:2", "cuda:3")), "cuda")
-    assert (found.device, found.devices) == ("cuda", ())
-    here = setup()
-    assert seated(here, "cpu") is here
 
 
 def test_where_ray_is_not_installed_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtraError, match=r"scalesearch\[ray\]"), cluster(ClusterRequest()):
-        pass
+    config = config_from_dict({"executor": "ray"})
+    with pytest.raises(MissingExtraError) as caught, site_of(config) as site:
+        site.places(config)
+    assert str(caught.value) == "--executor ray needs ray; install it with: pip install 'scalesearch[ray]'"
 
 
 @contextmanager
-def own_ray(**given):
+def cluster(**given):
+    """A cluster that has been asked for its places."""
     pytest.importorskip("ray", reason="the extra ray is not installed")
-    with cluster(ClusterRequest(**given)) as found:
-        yield found
+    config = config_from_dict({"executor": "ray", **given})
+    with site_of(config) as site:
+        places = site.places(config)
+        assert places.devices == ("cpu",)
+        yield site
 
 
 def numbers(found) -> dict:
@@ -129,8 +104,7 @@ def local():
 
 @pytest.mark.slow
 def test_trainings_through_ray_have_the_bits_of_local_ones(local):
-    with own_ray(most=2) as found:
-        assert found.device == "cpu"
+    with cluster(workers=2) as found:
         executor = found.executor(setup(), 1)
         assert executor.workers == 2
         seconds = executor.training_seconds(JOBS[0].spec)
@@ -157,7 +131,7 @@ def actors() -> list[int]:
 
 @pytest.mark.slow
 def test_a_seat_that_is_killed_costs_nothing_that_is_finished(local):
-    with own_ray(most=2) as found:
+    with cluster(workers=2) as found:
         executor = found.executor(setup(), 1)
         for one in JOBS:
             executor.submit(one)
@@ -198,7 +172,7 @@ def test_a_node_that_comes_is_used_and_one_that_goes_costs_nothing_that_is_finis
         for one in JOBS:
             executor.submit(one)
         here = numbers(collected(executor, len(JOBS)))
-    with cluster(ClusterRequest(nodes.address)) as found:
+    with cluster(address=nodes.address) as found:
         executor = found.executor(long, 1)
         assert executor.workers == 1
         second = nodes.add_node(num_cpus=1)
@@ -224,8 +198,7 @@ def test_a_study_on_a_cluster_has_the_table_of_one_here(tmp_path):
         {"budgets": ["2x"], "trials": 6, "seeds": 1, "workers": 2, "device": "cpu", "proxy": proxy}
     )
     run(config, StudyPaths(tmp_path / "here"))
-    with own_ray(most=2) as found:
-        run(config, StudyPaths(tmp_path / "cluster"), make_executor=found.executor)
+    run(override(config, executor="ray"), StudyPaths(tmp_path / "cluster"))
     here, there = (load_result(StudyPaths(tmp_path / name)) for name in ("here", "cluster"))
     assert there.complete
     rows = [[(s.network.spec, s.accuracies) for s in result.budgets[0].networks] for result in (here, there)]

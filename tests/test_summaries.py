@@ -11,7 +11,7 @@ from planted_study import plant
 
 from scalesearch.analysis.load import load_result
 from scalesearch.report import listing
-from scalesearch.search.saving import save
+from scalesearch.search.so_far import save
 from scalesearch.study import StudyPaths, StudyStore, load_manifest
 from scalesearch.study.summaries import FILE, read_summary
 

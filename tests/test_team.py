@@ -16,9 +16,9 @@ from scalesearch.training.execution import Execution
 from scalesearch.training.full import Means, TrainRequest, train
 from scalesearch.training.full.checkpoint import checkpoints, read_checkpoint
 from scalesearch.training.full.members import _is_lost
-from scalesearch.training.full.shared import devices_together
 from scalesearch.training.full.team import ALONE, Team
 from scalesearch.training.steps import accumulated
+from scalesearch.training.workers.gpus import devices_together
 
 
 @given(st.integers(1, 9), st.integers(1, 400))

@@ -63,6 +63,22 @@ def engine_use(manifest: Manifest, outcomes: Iterable[TrainingOutcome]) -> Engin
     )
 
 
+def trained_on(outcomes: Iterable[TrainingOutcome]) -> tuple[tuple[str, int], ...]:
+    """What the makers call the devices of some trainings, each with how many; the commonest first."""
+    return tuple(Counter(outcome.trained_on for outcome in outcomes if outcome.trained_on).most_common())
+
+
+def mixed_words(records: Sequence[TrialRecord]) -> Iterator[str]:
+    """That networks of a budget were trained on devices of several kinds; nothing where all were on one."""
+    found = trained_on(record.outcome for record in records if record.outcome)
+    if len(found) > 1:
+        told = ", ".join(f"{count} on {name}" for name, count in found)
+        yield (
+            f"Trainings are of several kinds of device ({told}): their numbers differ by rounding, and their times by "
+            "more, which is in the differences between networks."
+        )
+
+
 def divided_words(records: Sequence[TrialRecord]) -> Iterator[str]:
     """How many networks of a budget were trained so, and what it changes; nothing where none was."""
     parts = {r.network.number: r.outcome.micro_batches for r in records if r.outcome and r.outcome.micro_batches > 1}

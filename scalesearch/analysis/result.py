@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from scalesearch.analysis.engine import NOTHING_SPECIAL, EngineUse, divided_words, engine_use
+from scalesearch.analysis.engine import NOTHING_SPECIAL, EngineUse, divided_words, engine_use, mixed_words, trained_on
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.failed.networks import all_lost_advice, lost_headline
 from scalesearch.analysis.fidelity.chance import chance_of, nothing_learned, without_unlearned
@@ -77,6 +77,7 @@ class StudyResult:
     Attributes:
         nothing: that most trainings learned nothing, in a sentence; empty where enough did.
         engine: how trainings used their device.
+        trained_on: what the makers call their devices, each with how many trainings.
     """
 
     manifest: Manifest
@@ -90,6 +91,7 @@ class StudyResult:
     rates: MeasuredRates | None = None
     nothing: str = ""
     engine: EngineUse = NOTHING_SPECIAL
+    trained_on: tuple[tuple[str, int], ...] = ()
 
     @property
     def summary(self) -> Summary:
@@ -152,7 +154,12 @@ def _budget_result(
         surface=response_surface(own, noise_elsewhere(summaries, facts.text)),
         proof=proof,
         at_cost=at_cost,
-        cautions=(*_cautions(facts, own, at_cost), *divided_words(mine), *overruling_words(comparisons, check)),
+        cautions=(
+            *_cautions(facts, own, at_cost),
+            *divided_words(mine),
+            *mixed_words(mine),
+            *overruling_words(comparisons, check),
+        ),
         headline=" ".join(text for text in (nothing and f"{nothing}.", lost_headline(own, baseline)) if text),
     )
 
@@ -248,6 +255,7 @@ def compute_result(
         for f in manifest.budgets
     )
     outcomes = [r.outcome for r in records if r.outcome]
+    all_outcomes = [*outcomes, *(e.outcome for e in evidence if e.outcome)]
     return StudyResult(
         manifest=manifest,
         baseline=baseline,
@@ -259,7 +267,8 @@ def compute_result(
         complete=_complete(manifest, summaries, baseline, endings),
         rates=_rates(manifest, evidence, lowered, searched=bool(outcomes)),
         nothing=nothing,
-        engine=engine_use(manifest, (*outcomes, *(e.outcome for e in evidence if e.outcome))),
+        engine=engine_use(manifest, all_outcomes),
+        trained_on=trained_on(all_outcomes),
     )
 
 

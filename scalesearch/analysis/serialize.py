@@ -159,6 +159,8 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
         "latency_batch": manifest.config.latency_batch,
         "memory_is_estimate": manifest.memory_is_estimate,
         "device": manifest.device,
+        "places": to_plain(manifest.places),
+        "trained_on": dict(result.trained_on),
         "engine": dataclasses.asdict(result.engine),
         "workers": manifest.workers,
         "versions": dict(manifest.versions),

@@ -1,15 +1,22 @@
-"""The typer application, the options that several commands share, and how a command prints."""
+"""The typer application, the options that several commands share, and how a command prints and is interrupted."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from scalesearch import __version__
+
+if TYPE_CHECKING:
+    from scalesearch.study import StudyPaths
+    from scalesearch.training.watch import Listener
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="scalesearch",
@@ -43,6 +50,21 @@ Compile = Annotated[
     str | None, typer.Option("--compile", help="Train by torch.compile: off, auto (where it pays) or on [off].")
 ]
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
+Executor = Annotated[
+    str | None, typer.Option("--executor", help="local, or ray: a Ray cluster; see docs/cluster.md [local].")
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="Of the cluster: auto, or HOST:PORT [a Ray of this machine alone]."),
+]
+GpusPerTraining = Annotated[
+    str | None,
+    typer.Option("--gpus-per-training", help="On a cluster: 0.25, 1, 4 or 0 [1 where it has GPUs]."),
+]
+CpusPerTraining = Annotated[
+    float | None, typer.Option("--cpus-per-training", help="Cores of each training on a cluster [1].")
+]
+InsecureRay = Annotated[bool, typer.Option("--insecure-ray", help="Use a cluster that asks nobody for a token.")]
 Devices = Annotated[str | None, typer.Option("--devices", help="GPUs of one kind that train at once, e.g. 0,1,2,3.")]
 PerDevice = Annotated[
     str | None, typer.Option("--per-device", help="Trainings at once on each GPU, e.g. 4; auto times 1, 2 and 4.")
@@ -96,6 +118,34 @@ def confirm(question: str, asks: str, refused: str) -> None:
         raise UsageError(f"{asks}, and there is no terminal to ask on; give --yes")
     if not typer.confirm(question, err=True):
         raise StudyError(f"not confirmed: {refused}")
+
+
+def watched(
+    paths: StudyPaths | Callable[[], StudyPaths], as_json: bool, work: Callable[[Listener], T], again: str | None = None
+) -> T:
+    """Do the work under a progress view; when it is interrupted, say how to go on and leave."""
+    from scalesearch.cli.progress import LiveProgress, PlainProgress
+    from scalesearch.environment.notebook import in_notebook
+    from scalesearch.report.layout import console
+
+    onlooker = console(stderr=True)
+    try:
+        if onlooker.is_terminal and not onlooker.is_dumb_terminal and not in_notebook() and not as_json:
+            with LiveProgress(onlooker) as view:
+                return work(view)
+        return work(PlainProgress(onlooker))
+    except KeyboardInterrupt:
+        _interrupted(paths() if callable(paths) else paths, again)
+
+
+def _interrupted(paths: StudyPaths, again: str | None) -> NoReturn:
+    from scalesearch.study import resume_command
+
+    saved = "nothing had been started"
+    if again or paths.there:
+        saved = f"what was finished is saved; go on with: {again or resume_command(paths)}"
+    sys.stderr.write(f"scalesearch: interrupted; {saved}\n")
+    raise SystemExit(130)
 
 
 def _version(asked: bool) -> None:

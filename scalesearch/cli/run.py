@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalesearch.cli.app import (
+    Address,
     AsJson,
     Base,
     Budgets,
     Compile,
+    CpusPerTraining,
     Data,
     Devices,
+    Executor,
+    GpusPerTraining,
+    InsecureRay,
     PerDevice,
     Resolution,
     StudiesDir,
@@ -48,9 +53,15 @@ def run(
     time_limit: TimeLimit = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
     training_timeout: TrainingTimeout = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
     devices: Devices = None,
     per_device: PerDevice = None,
     workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
+    gpus_per_training: GpusPerTraining = None,
+    cpus_per_training: CpusPerTraining = None,
+    insecure_ray: InsecureRay = False,
     tolerance: Annotated[float | None, typer.Option(help="Allowed miss of the budget, e.g. 0.02.")] = None,
     cost: Annotated[
         str | None, typer.Option(help="Count the budget in macs, params, activations, latency or memory.")
@@ -70,7 +81,6 @@ def run(
         str | None, typer.Option(help="Give weak networks up early: halving, hyperband, wilcoxon or none.")
     ] = None,
     rung: Annotated[int | None, typer.Option(help="Epoch at which the pruner looks first.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
     lr: Annotated[
         str | None, typer.Option("--lr", help="Learning rate, or auto: measured first [auto unless tuned here].")
     ] = None,
@@ -122,14 +132,19 @@ def run(
         raise UsageError("--new is for one study, and this definition makes several; give another --name")
     if dry_run:
         configs = joint_definitions(definition, name) if bases else [(config, name)]
-        show_plan([own for own, _ in configs], [called for _, called in configs], studies_dir, as_json, new=new)
+        show_plan(
+            [own for own, _ in configs], [called for _, called in configs], studies_dir, as_json, new=new,
+            insecure=insecure_ray,
+        )  # fmt: skip
     elif bases:
-        run_joint(definition, name, studies_dir, as_json)
+        run_joint(definition, name, studies_dir, as_json, insecure=insecure_ray)
     else:
-        run_study(config, name, studies_dir, as_json, new=new)
+        run_study(config, name, studies_dir, as_json, new=new, insecure=insecure_ray)
 
 
-ELSEWHERE = ("compiled", "lr", "recipe", "study", "dry_run", "new", "trust", "name", "studies_dir", "as_json")
+ELSEWHERE = (
+    *("compiled", "lr", "recipe", "study", "dry_run", "new", "trust", "name", "studies_dir", "as_json", "insecure_ray"),
+)
 """Options that are not of the definition."""
 
 OF_RECIPE = ("epochs", "optimizer", "batch_size", "augmentation", "weight_decay", "train_images", "val_images")
@@ -151,6 +166,7 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     from scalesearch.scaling.coefficients import parse_budgets, parse_limit
     from scalesearch.study.config import (
         duration,
+        parse_cluster,
         parse_devices,
         parse_engine,
         parse_per_device,
@@ -173,7 +189,11 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
         own = read_toml(given["recipe"])
         values = own.get("proxy", own) if isinstance(own.get("proxy", own), Mapping) else own
         changes |= {f"proxy_{key}": v for key, v in values.items() if changes.get(f"proxy_{key}") is None}
+    cluster = parse_cluster(
+        *(given[name] for name in ("executor", "address", "gpus_per_training", "cpus_per_training", "insecure_ray"))
+    )
     return changes | {
+        "gpus_per_training": cluster.gpus_per_training,
         "engine": parse_engine(given["engine"], given["compiled"]),
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
         **{name: duration(given[name]) for name in ("time_limit", "training_timeout")},

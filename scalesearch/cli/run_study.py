@@ -7,18 +7,18 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from scalesearch.analysis.compare import compare_scaling, comparison_to_dict
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.analysis.untrained import untrained
-from scalesearch.cli.progress import LiveProgress, PlainProgress, preflight_lines
+from scalesearch.cli.app import watched
+from scalesearch.cli.progress import preflight_lines
 from scalesearch.data import absolute_spec
-from scalesearch.environment.notebook import in_notebook
 from scalesearch.errors import InfeasibleError, LockedError
 from scalesearch.networks.registry import get_baseline
 from scalesearch.report import render_result
@@ -27,14 +27,22 @@ from scalesearch.report.comparison import render_comparisons
 from scalesearch.report.full import render_full
 from scalesearch.report.layout import console
 from scalesearch.report.write import write_outputs
-from scalesearch.search import Listener, resume, run
+from scalesearch.search import resume, run
 from scalesearch.search.ahead import plan_ahead
 from scalesearch.search.checks import ChangedError, check_unchanged
 from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
-from scalesearch.study import StudyPaths, is_locked, resume_command
+from scalesearch.study import StudyPaths, is_locked
 from scalesearch.study.again import RunningError, place_of
-from scalesearch.study.config import StudyConfig, check_workers, duration, override, parse_devices, parse_per_device
+from scalesearch.study.config import (
+    ClusterOptions,
+    StudyConfig,
+    check_workers,
+    duration,
+    override,
+    parse_devices,
+    parse_per_device,
+)
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.study.mending import make_whole
 from scalesearch.study.trust import own
@@ -43,12 +51,15 @@ from scalesearch.training.full.request import Means, TrainRequest
 T = TypeVar("T")
 
 
-def run_study(config: StudyConfig, name: str | None, root: Path, as_json: bool, *, new: bool = False) -> None:
+def run_study(
+    config: StudyConfig, name: str | None, root: Path, as_json: bool, *, new: bool = False, insecure: bool = False
+) -> None:
     """Run a study, or go on with the one that was made by the same definition on the same data and baseline.
 
     Args:
         name: None takes one made from the definition.
         new: start another, whatever is there.
+        insecure: train on a Ray cluster that asks nobody for a token.
 
     Raises:
         StudyError: the name that was asked for belongs to another study.
@@ -57,39 +68,38 @@ def run_study(config: StudyConfig, name: str | None, root: Path, as_json: bool, 
     own(config)
     place = place_of(config, name, root, new=new)
     try:
-        done = _free_again(place.paths, config, as_json) if place.there else None
+        done = _free_again(place.paths, config, as_json, insecure=insecure) if place.there else None
     except (ChangedError, RunningError) as error:
         if name is not None or (isinstance(error, RunningError) and not error.meanwhile):
             raise
         sys.stderr.write(f"note: {error.what}; a new study is started\n")
         done, place = None, place_of(config, None, root, new=True)
-    paths, command = place.paths, shlex.join(["scalesearch", *sys.argv[1:]])
+    paths, typed = place.paths, shlex.join(["scalesearch", *sys.argv[1:]])
 
     def elsewhere() -> StudyPaths:
         nonlocal paths
         paths = place_of(config, None, root, new=True).paths
         return paths
 
-    result = done or _watched(
+    other = None if name is not None else elsewhere
+    result = done or watched(
         lambda: paths,
         as_json,
-        lambda listener: run(
-            config, paths, listener=listener, command=command, elsewhere=None if name is not None else elsewhere
-        ),
+        lambda listener: run(config, paths, listener=listener, command=typed, elsewhere=other, insecure=insecure),
     )
     _show(result, paths, as_json)
     _fail_where_untrained([result])
 
 
-def _free_again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult:
+def _free_again(paths: StudyPaths, config: StudyConfig, as_json: bool, *, insecure: bool) -> StudyResult:
     """`_again`, where a process that has just begun to run the study is told as any other."""
     try:
-        return _again(paths, config, as_json)
+        return _again(paths, config, as_json, insecure=insecure)
     except LockedError:
         raise RunningError(paths) from None
 
 
-def _again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult:
+def _again(paths: StudyPaths, config: StudyConfig, as_json: bool, *, insecure: bool) -> StudyResult:
     """The result of a study that is there: as it is where it is finished, else after the trainings it lacks."""
     if is_locked(paths):
         raise RunningError(paths)
@@ -101,20 +111,27 @@ def _again(paths: StudyPaths, config: StudyConfig, as_json: bool) -> StudyResult
     if found.complete:
         return found
     limit = config.time_limit or None
-    return _watched(
+    return watched(
         paths,
         as_json,
-        lambda listener: resume(paths, **_means(config), time_limit=limit, listener=listener),
+        lambda listener: resume(paths, **_means(config, insecure), time_limit=limit, listener=listener),
     )
 
 
-def _means(config: StudyConfig) -> dict[str, Any]:
+def _means(config: StudyConfig, insecure: bool) -> dict[str, Any]:
     """What a definition says of how one run trains, for `search.resume`; what it leaves open is as it was."""
-    return {name: getattr(config, name) or None for name in ("workers", "devices", "per_device", "training_timeout")}
+    means = {name: getattr(config, name) or None for name in ("workers", "devices", "per_device", "training_timeout")}
+    return {**means, "cluster": config.cluster(insecure=insecure)}
 
 
 def show_plan(
-    configs: Sequence[StudyConfig], names: Sequence[str | None], root: Path, as_json: bool, *, new: bool = False
+    configs: Sequence[StudyConfig],
+    names: Sequence[str | None],
+    root: Path,
+    as_json: bool,
+    *,
+    new: bool = False,
+    insecure: bool = False,
 ) -> None:
     """Show what running these definitions would do; nothing is written, no name is taken."""
     plans = []
@@ -122,7 +139,7 @@ def show_plan(
         place = place_of(override(config, data=absolute_spec(config.data)), name, root, new=new)
         if place.there:
             sys.stderr.write(f"note: study {place.paths.name} was made by this definition: `run` goes on with it\n")
-        plans.append(plan_ahead(config, place.paths.name))
+        plans.append(plan_ahead(config, place.paths.name, insecure=insecure))
     if as_json:
         content = [plan.to_dict() for plan in plans]
         sys.stdout.write(json.dumps(content[0] if len(content) == 1 else content, indent=2, allow_nan=False) + "\n")
@@ -143,6 +160,7 @@ def means_of(
     workers: int | None,
     devices: str | None,
     per_device: str | None,
+    cluster: ClusterOptions,
     time_limit: str | None,
     training_timeout: str | None,
 ) -> dict[str, Any]:
@@ -155,6 +173,7 @@ def means_of(
         "workers": check_workers(workers),
         "devices": parse_devices(devices),
         "per_device": parse_per_device(per_device),
+        "cluster": cluster,
         "time_limit": duration(time_limit),
         "training_timeout": duration(training_timeout),
     }
@@ -170,7 +189,7 @@ def go_on(
     retry_failed: bool = False,
 ) -> None:
     """Resume a study; the arguments are those of `search.resume`, and `means` what `means_of` gives."""
-    result = _watched(
+    result = watched(
         paths,
         as_json,
         lambda listener: resume(
@@ -196,7 +215,7 @@ def check(
     retry_failed: bool,
 ) -> None:
     """Verify a study; the arguments are those of `search.verify`, and `means` what `means_of` gives."""
-    result = _watched(
+    result = watched(
         paths,
         as_json,
         lambda listener: verify(
@@ -216,7 +235,7 @@ def train_fully(paths: StudyPaths, ask: TrainRequest, means: Means, as_json: boo
     """Train in full; the arguments are those of `training.full.train`."""
     from scalesearch.training.full import compared, train, trainings_to_dict
 
-    done = _watched(
+    done = watched(
         paths,
         as_json,
         lambda listener: train(paths, ask, means, listener=listener),
@@ -232,7 +251,7 @@ def train_fully(paths: StudyPaths, ask: TrainRequest, means: Means, as_json: boo
         sys.stdout.write(f"wrote {folder}\n")
 
 
-def run_joint(definition: Definition, name: str | None, root: Path, as_json: bool) -> None:
+def run_joint(definition: Definition, name: str | None, root: Path, as_json: bool, *, insecure: bool = False) -> None:
     """Run one study for each baseline, or go on with those that are there, and compare them.
 
     Args:
@@ -259,13 +278,13 @@ def run_joint(definition: Definition, name: str | None, root: Path, as_json: boo
         if left <= 0:
             sys.stderr.write(f"note: the time limit was reached; go on with: {typed}\n")
             break
-        results.append(_one_of_several(place, config, typed, left if limit else None, as_json))
+        results.append(_one_of_several(place, config, typed, left if limit else None, as_json, insecure=insecure))
     _show_comparisons(results, as_json)
     _fail_where_untrained(results)
 
 
 def _one_of_several(
-    paths: StudyPaths, config: StudyConfig, typed: str, left: float | None, as_json: bool
+    paths: StudyPaths, config: StudyConfig, typed: str, left: float | None, as_json: bool, *, insecure: bool
 ) -> StudyResult:
     """The result of one study: what is on the disk where it is complete, else after the trainings it lacks."""
     if paths.there:
@@ -273,15 +292,20 @@ def _one_of_several(
         found = load_result(paths)
         if found.complete:
             return found
-        result = _watched(
+        result = watched(
             paths,
             as_json,
-            lambda listener: resume(paths, **_means(config), time_limit=left, listener=listener),
+            lambda listener: resume(paths, **_means(config, insecure), time_limit=left, listener=listener),
             typed,
         )
     else:
         limited = override(config, time_limit=left)
-        result = _watched(paths, as_json, lambda listener: run(limited, paths, listener=listener, command=typed), typed)
+        result = watched(
+            paths,
+            as_json,
+            lambda listener: run(limited, paths, listener=listener, command=typed, insecure=insecure),
+            typed,
+        )
     write_outputs(result, paths)
     return result
 
@@ -292,28 +316,6 @@ def _show_comparisons(results: Sequence[StudyResult], as_json: bool) -> None:
         sys.stdout.write(json.dumps([comparison_to_dict(table) for table in tables], indent=2, allow_nan=False) + "\n")
     else:
         console().print(render_comparisons(tables))
-
-
-def _watched(
-    paths: StudyPaths | Callable[[], StudyPaths], as_json: bool, work: Callable[[Listener], T], again: str | None = None
-) -> T:
-    """Do the work under a progress view; when it is interrupted, say how to go on and leave."""
-    onlooker = console(stderr=True)
-    try:
-        if onlooker.is_terminal and not onlooker.is_dumb_terminal and not in_notebook() and not as_json:
-            with LiveProgress(onlooker) as view:
-                return work(view)
-        return work(PlainProgress(onlooker))
-    except KeyboardInterrupt:
-        _interrupted(paths() if callable(paths) else paths, again)
-
-
-def _interrupted(paths: StudyPaths, again: str | None) -> NoReturn:
-    saved = "nothing had been started"
-    if again or paths.there:
-        saved = f"what was finished is saved; go on with: {again or resume_command(paths)}"
-    sys.stderr.write(f"scalesearch: interrupted; {saved}\n")
-    raise SystemExit(130)
 
 
 def _fail_where_untrained(results: Sequence[StudyResult]) -> None:

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalesearch.cli.app import (
+    Address,
     AsJson,
     Base,
     Budgets,
     Compile,
+    CpusPerTraining,
     Data,
     Devices,
+    Executor,
+    GpusPerTraining,
+    InsecureRay,
     PerDevice,
     Places,
     Resolution,
@@ -48,6 +53,11 @@ def resume(
     workers: Workers = None,
     devices: Devices = None,
     per_device: PerDevice = None,
+    executor: Executor = None,
+    address: Address = None,
+    gpus_per_training: GpusPerTraining = None,
+    cpus_per_training: CpusPerTraining = None,
+    insecure_ray: InsecureRay = False,
     accept_changes: Annotated[
         bool,
         typer.Option("--accept-changes", help="Go on by study.toml as edited; trainings before are set aside."),
@@ -68,9 +78,12 @@ def resume(
     from scalesearch.cli.run_study import go_on, means_of
     from scalesearch.scaling.coefficients import parse_budgets
     from scalesearch.study import find_study
+    from scalesearch.study.config import parse_cluster
     from scalesearch.study.made import undo_edit
     from scalesearch.study.trust import trust as allow
 
+    cluster = parse_cluster(executor, address, gpus_per_training, cpus_per_training, insecure_ray)
+    means = means_of(workers, devices, per_device, cluster, time_limit, training_timeout)
     paths = find_study(study, studies_dir)
     if trust:
         allow(paths)
@@ -86,7 +99,7 @@ def resume(
     if undo_changes:
         undo_edit(paths)
     go_on(
-        paths, as_json, means=means_of(workers, devices, per_device, time_limit, training_timeout), asked=asked,
+        paths, as_json, means=means, asked=asked,
         accept=accept_changes, retry_failed=retry_failed,
     )  # fmt: skip
 

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, StudiesDir, StudyName, Trust, Workers, app
+from scalesearch.cli.app import (
+    Address,
+    AsJson,
+    CpusPerTraining,
+    Executor,
+    GpusPerTraining,
+    InsecureRay,
+    StudiesDir,
+    StudyName,
+    Trust,
+    Workers,
+    app,
+)
 
 
 @app.command()
@@ -58,6 +70,11 @@ def train(
         int, typer.Option("--per-training", help="GPUs that train one network together; on a CPU, processes.")
     ] = 1,
     workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
+    gpus_per_training: GpusPerTraining = None,
+    cpus_per_training: CpusPerTraining = None,
+    insecure_ray: InsecureRay = False,
     time_limit: Annotated[
         str | None, typer.Option("--time-limit", help="Save and stop after e.g. 90s, 15m, 2h; the command goes on.")
     ] = None,
@@ -73,11 +90,12 @@ def train(
     from scalesearch.cli.run_study import train_fully
     from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.study import find_study
-    from scalesearch.study.config import parse_duration
+    from scalesearch.study.config import parse_cluster, parse_duration
     from scalesearch.study.trust import trust as allow
     from scalesearch.training.full.of_study import chosen_recipe, study_proxy
     from scalesearch.training.full.request import Means, TrainRequest, parse_names
 
+    cluster = parse_cluster(executor, address, gpus_per_training, cpus_per_training, insecure_ray)
     paths = find_study(study, studies_dir)
     if trust:
         allow(paths)
@@ -89,5 +107,5 @@ def train(
         given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate), recipe
     )  # fmt: skip
     limit = parse_duration(time_limit) if time_limit is not None else None
-    means = Means(device, workers, loaders, limit, parse_names(log), skip_bad, per_training)
+    means = Means(device, workers, loaders, limit, parse_names(log), skip_bad, per_training, cluster)
     train_fully(paths, ask, means, as_json)

@@ -8,9 +8,14 @@ from typing import Annotated
 import typer
 
 from scalesearch.cli.app import (
+    Address,
     AsJson,
     Compile,
+    CpusPerTraining,
     Devices,
+    Executor,
+    GpusPerTraining,
+    InsecureRay,
     PerDevice,
     RetryFailed,
     StudiesDir,
@@ -47,6 +52,11 @@ def verify(
     workers: Workers = None,
     devices: Devices = None,
     per_device: PerDevice = None,
+    executor: Executor = None,
+    address: Address = None,
+    gpus_per_training: GpusPerTraining = None,
+    cpus_per_training: CpusPerTraining = None,
+    insecure_ray: InsecureRay = False,
     compiled: Compile = None,
     time_limit: TimeLimit = None,
     training_timeout: TrainingTimeout = None,
@@ -60,6 +70,7 @@ def verify(
     from scalesearch.search.checks import check_same
     from scalesearch.search.verify.plans import VerifyRequest
     from scalesearch.study import find_study, load_manifest
+    from scalesearch.study.config import parse_cluster
     from scalesearch.study.trust import trust as allow
 
     ask = VerifyRequest(
@@ -72,12 +83,14 @@ def verify(
         rates=rates,
         longer=longer,
     )
+    cluster = parse_cluster(executor, address, gpus_per_training, cpus_per_training, insecure_ray)
+    means = means_of(workers, devices, per_device, cluster, time_limit, training_timeout)
     paths = find_study(study, studies_dir)
     if trust:
         allow(paths)
     if compiled is not None:
         check_same(load_manifest(paths), {"compile": compiled})
     check(
-        paths, ask, as_json, means=means_of(workers, devices, per_device, time_limit, training_timeout),
+        paths, ask, as_json, means=means,
         skip_bad=skip_bad, retry_failed=retry_failed,
     )  # fmt: skip

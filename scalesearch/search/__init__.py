@@ -23,8 +23,7 @@ from scalesearch.search.prepare import Prepared, first_seed, make_manifest, prep
 from scalesearch.search.rates.diverged import Diverged, lowers_once
 from scalesearch.search.rates.ranging import Recipes, measure, recipes_of
 from scalesearch.search.samplers import ADAPTIVE
-from scalesearch.search.saving import MakeExecutor, save
-from scalesearch.search.so_far import so_far
+from scalesearch.search.so_far import save, so_far
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.stopping import PrunerJudge
@@ -38,13 +37,22 @@ from scalesearch.study import (
     resume_command,
     taken,
 )
-from scalesearch.study.config import PER_TRAINING, StudyConfig, check_study_name, option, placed
+from scalesearch.study.config import (
+    PER_TRAINING,
+    UNSAID,
+    ClusterOptions,
+    StudyConfig,
+    check_study_name,
+    option,
+    placed,
+)
 from scalesearch.study.manifest import Manifest
 from scalesearch.study.mending import make_whole
 from scalesearch.study.trust import named, own
 from scalesearch.training.watch import Listener, Preflight, Silent
 from scalesearch.training.workers.base import Executor
-from scalesearch.training.workers.local import LocalExecutor
+from scalesearch.training.workers.site import MakeExecutor, Site
+from scalesearch.training.workers.where import site_of
 
 __all__ = ["Listener", "Preflight", "Silent", "prepare", "resume", "run"]
 
@@ -56,7 +64,8 @@ def run(
     listener: Listener | None = None,
     command: str = "",
     elsewhere: Callable[[], StudyPaths] | None = None,
-    make_executor: MakeExecutor = LocalExecutor,
+    insecure: bool = False,
+    make_executor: MakeExecutor | None = None,
 ) -> StudyResult:
     """Run a new study to its end, or to its time limit.
 
@@ -66,7 +75,8 @@ def run(
         paths: of a folder that does not exist yet.
         command: kept in the manifest.
         elsewhere: another folder, asked for where the first is taken meanwhile; None gives the study up.
-        make_executor: where trainings run.
+        insecure: train on a Ray cluster that asks nobody for a token.
+        make_executor: where trainings run; None takes what the definition says.
 
     Raises:
         ScaleSearchError: anything wrong in the definition, the data or the place; then nothing has been written.
@@ -78,17 +88,18 @@ def run(
     if paths.folder.exists() and elsewhere is None:
         raise taken(paths)
     listener = listener or Silent()
-    prepared = prepare(config)
-    own(config)
-    with doing("counting the baseline and the planned networks both ways"):
-        counted = check_counts(prepared)
-        check_plan(prepared)
-    for text in counted:
-        listener.note(text)
-    prepared = timed_places(prepared, make_executor, listener.note)
-    manifest = replace(make_manifest(prepared, paths.name, command), pixels=pixel_facts(prepared))
-    with _created(paths, manifest, elsewhere) as place:
-        return _search(prepared, replace(manifest, study=place.name), place, listener, make_executor)
+    with site_of(config, insecure=insecure, make_executor=make_executor) as site:
+        prepared = prepare(config, site=site)
+        own(config)
+        with doing("counting the baseline and the planned networks both ways"):
+            counted = check_counts(prepared)
+            check_plan(prepared)
+        for text in counted:
+            listener.note(text)
+        prepared = timed_places(prepared, listener.note)
+        manifest = replace(make_manifest(prepared, paths.name, command), pixels=pixel_facts(prepared))
+        with _created(paths, manifest, elsewhere) as place:
+            return _search(prepared, replace(manifest, study=place.name), place, listener)
 
 
 @contextlib.contextmanager
@@ -113,12 +124,13 @@ def resume(
     workers: int | None = None,
     devices: tuple[int, ...] | None = None,
     per_device: int | str | None = None,
+    cluster: ClusterOptions = UNSAID,
     time_limit: float | None = None,
     training_timeout: float | None = None,
     accept: bool = False,
     retry_failed: bool = False,
     listener: Listener | None = None,
-    make_executor: MakeExecutor = LocalExecutor,
+    make_executor: MakeExecutor | None = None,
 ) -> StudyResult:
     """Go on with a study to the same total, repeating nothing.
 
@@ -126,6 +138,7 @@ def resume(
         asked: fields of the definition that must agree with the study's.
         workers: processes of this run; the study's batches stay as they were. The same for `devices`, numbers of GPUs,
             and `per_device`.
+        cluster: the executor of this run; what it leaves open is as the study has it.
         time_limit: seconds of this run; None takes the study's.
         training_timeout: seconds that a training of this run may take; None takes the study's.
         accept: go on by `study.toml` as it was edited (see `changed.accepted`), which is refused otherwise.
@@ -136,25 +149,30 @@ def resume(
         StudyError: the definition or the data is not the study's.
         TrustError: it names code of somebody else, and `asked` does not.
     """
-    if accept:
-        accept_changes(paths, listener or Silent())
-    make_whole(paths)
-    manifest = load_manifest(paths)
-    check_same(manifest, asked or {})
-    named(manifest.config, asked or {})
-    config = placed(manifest.config, workers, devices, per_device, spelled=option)
-    prepared = prepare(config, manifest)
-    if per_device == "auto":
-        prepared = timed_places(prepared, make_executor, (listener or Silent()).note, new=False)
-    check_data(manifest, prepared)
-    check_baseline(manifest, prepared)
-    with locked(paths):
+    listener = listener or Silent()
+    with contextlib.ExitStack() as stack:
+
+        def at(config: StudyConfig) -> Site:
+            here = placed(config, workers, devices, per_device, cluster, spelled=option)
+            return stack.enter_context(site_of(here, insecure=cluster.insecure, make_executor=make_executor))
+
+        site = accept_changes(paths, listener, at) if accept else None
+        make_whole(paths)
+        manifest = load_manifest(paths)
+        check_same(manifest, asked or {})
+        named(manifest.config, asked or {})
+        config = placed(manifest.config, workers, devices, per_device, cluster, spelled=option)
+        prepared = prepare(config, manifest, site=site or at(manifest.config))
+        if per_device == "auto":
+            prepared = timed_places(prepared, listener.note, new=False)
+        check_data(manifest, prepared)
+        check_baseline(manifest, prepared)
+        stack.enter_context(locked(paths))
         return _search(
             prepared,
             manifest,
             paths,
-            listener or Silent(),
-            make_executor,
+            listener,
             retry_failed=retry_failed,
             time_limit=time_limit,
             training_timeout=training_timeout,
@@ -166,7 +184,6 @@ def _search(
     manifest: Manifest,
     paths: StudyPaths,
     listener: Listener,
-    make_executor: MakeExecutor,
     *,
     retry_failed: bool = False,
     time_limit: float | None = None,
@@ -183,7 +200,7 @@ def _search(
         measure_ahead(prepared)
         prepared = with_store(prepared, manifest.pixels, listener)
         width = prepared.workers
-        executor = make_executor(prepared.setup(), width)
+        executor = prepared.site.executor(prepared.setup(), width)
         try:
             there = so_far(prepared, manifest, store)
             if there.pace is None:
@@ -195,9 +212,7 @@ def _search(
             listener.so_far(there.records)
             for text in cautions(prepared):
                 listener.note(text)
-            recipes = measure(
-                prepared, manifest.data, store, listener, make_executor, width, deadline, screen.limit_seconds
-            )
+            recipes = measure(prepared, manifest.data, store, listener, width, deadline, screen.limit_seconds)
             in_time = recipes is not None
             while recipes is not None:
                 try:
@@ -210,7 +225,7 @@ def _search(
                     executor.stop()
                     store.lower()
                     listener.so_far(store.records())
-                    executor = make_executor(prepared.setup(), width)
+                    executor = prepared.site.executor(prepared.setup(), width)
                     recipes = recipes_of(prepared, manifest.data, store.evidence(), store.lowered)
         except BaseException:
             executor.stop()

@@ -14,11 +14,11 @@ from scalesearch.search.checks import check_counts, check_plan
 from scalesearch.search.pixels import decoding_seconds, pixel_facts, sampled
 from scalesearch.search.preflight import cautions, measure_ahead, preflight, timed_places, timing
 from scalesearch.search.prepare import Prepared, make_manifest, prepare
-from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.study.config import StudyConfig, option
 from scalesearch.training.watch import Preflight
-from scalesearch.training.workers.local import LocalExecutor
+from scalesearch.training.workers.site import MakeExecutor
+from scalesearch.training.workers.where import site_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +58,23 @@ class PlannedStudy:
         return dataclasses.asdict(self)
 
 
-def plan_ahead(config: StudyConfig, name: str, make_executor: MakeExecutor = LocalExecutor) -> PlannedStudy:
+def plan_ahead(
+    config: StudyConfig, name: str, make_executor: MakeExecutor | None = None, *, insecure: bool = False
+) -> PlannedStudy:
     """Lay a study out as `run` would, and measure a few training steps; nothing is written.
+
+    Args:
+        make_executor: where trainings run; None takes what the definition says.
+        insecure: see `site_of`.
 
     Raises:
         ScaleSearchError: whatever would keep the study from starting.
     """
-    return plan_of(prepare(config), name, make_executor)
+    with site_of(config, insecure=insecure, make_executor=make_executor) as site:
+        return plan_of(prepare(config, site=site), name)
 
 
-def plan_of(prepared: Prepared, name: str, make_executor: MakeExecutor) -> PlannedStudy:
+def plan_of(prepared: Prepared, name: str) -> PlannedStudy:
     """The same of what is prepared.
 
     Raises:
@@ -75,12 +82,12 @@ def plan_of(prepared: Prepared, name: str, make_executor: MakeExecutor) -> Plann
     """
     notes = [*check_counts(prepared)]
     check_plan(prepared)
-    prepared = timed_places(prepared, make_executor, notes.append)
+    prepared = timed_places(prepared, notes.append)
     pixels = pixel_facts(prepared)
     manifest = replace(make_manifest(prepared, name, ""), pixels=pixels)
     measure_ahead(prepared)
     few, times = sampled(prepared)
-    executor = make_executor(few.setup(), prepared.workers)
+    executor = prepared.site.executor(few.setup(), prepared.workers)
     try:
         seconds_of = timing(executor, prepared, notes.append)
         screen = preflight(prepared, manifest, lambda spec: times * seconds_of(spec))

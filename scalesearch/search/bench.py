@@ -21,13 +21,13 @@ from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.search.ahead import plan_of
 from scalesearch.search.pixels import sampled
 from scalesearch.search.prepare import Prepared, prepare
-from scalesearch.search.saving import MakeExecutor
 from scalesearch.study.config import StudyConfig
 from scalesearch.study.config.engine import Engine, Layout, Precision, Switch
 from scalesearch.study.manifest import host_facts
 from scalesearch.training.batches import Framing
 from scalesearch.training.compiling import compiler_fault
 from scalesearch.training.workers.local import LocalExecutor
+from scalesearch.training.workers.site import MakeExecutor, ThisMachine
 
 LEAST_SECONDS, REPEATS = 0.25, 3
 """A rate is the best of REPEATS, each of as many rounds as take LEAST_SECONDS."""
@@ -89,14 +89,14 @@ def bench(config: StudyConfig, make_executor: MakeExecutor = LocalExecutor) -> B
     Raises:
         ScaleSearchError: whatever would keep the study from starting.
     """
-    prepared = prepare(config)
+    prepared = prepare(config, site=ThisMachine(make_executor))
     device = torch.device(prepared.device)
     with _threads(prepared.setup().threads):
         machine = [*_arithmetic(device), *_data(device)]
     switches, left_out = switched(prepared.engine, prepared.device), not_timed(prepared.engine, device)
     switches = {typed: engine for typed, engine in switches.items() if typed not in left_out}
-    training = tuple(_training(prepared, switches, make_executor))
-    plan = plan_of(prepared, "bench", make_executor).preflight
+    training = tuple(_training(prepared, switches))
+    plan = plan_of(prepared, "bench").preflight
     budgets = ", ".join(budget.text for budget in plan.budgets)
     return Bench(
         device=prepared.device,
@@ -215,7 +215,7 @@ def _batch(split: ReadSplit, kind: str) -> None:
         framing.trained(images, draws, boxes)
 
 
-def _training(prepared: Prepared, switches: dict[str, Engine], make_executor: MakeExecutor) -> Iterator[Rate]:
+def _training(prepared: Prepared, switches: dict[str, Engine]) -> Iterator[Rate]:
     """Images that the workers train on together, each epoch's evaluation included."""
     few, times = sampled(prepared)
     largest = max(prepared.budgets, key=lambda space: space.surface.target)
@@ -224,7 +224,7 @@ def _training(prepared: Prepared, switches: dict[str, Engine], make_executor: Ma
         networks[f"the uniform network of {largest.text}"] = largest.candidate(REFERENCES["uniform"]).spec
     images = prepared.recipe.epochs * len(prepared.dataset.train)
     for switch, engine in {"": prepared.engine, **switches}.items():
-        executor = make_executor(replace(few.setup(), engine=engine), prepared.workers)
+        executor = prepared.site.executor(replace(few.setup(), engine=engine), prepared.workers)
         try:
             for name, spec in networks.items():
                 seconds = times * executor.training_seconds(spec)

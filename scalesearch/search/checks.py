@@ -18,7 +18,8 @@ from scalesearch.scaling.cost import count_agreement, refuse_disagreement, uncou
 from scalesearch.scaling.realize import Candidate
 from scalesearch.scaling.units import CURRENCIES, over_limit
 from scalesearch.search.check_base.costs import ignored_words
-from scalesearch.search.prepare import Prepared, data_facts, prepare
+from scalesearch.search.ingredients import Ingredients, data_facts, ingredients
+from scalesearch.search.prepare import Prepared
 from scalesearch.search.samplers import ADAPTIVE
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.study.config import option
@@ -186,9 +187,9 @@ def check_unchanged(manifest: Manifest) -> None:
     Raises:
         ChangedError: naming what differs.
     """
-    prepared = prepare(manifest.config, manifest)
-    check_data(manifest, prepared)
-    check_baseline(manifest, prepared)
+    found = ingredients(manifest.config, manifest)
+    check_data(manifest, found)
+    check_baseline(manifest, found)
 
 
 def check_same(manifest: Manifest, asked: Mapping[str, Any]) -> None:
@@ -229,7 +230,7 @@ def _plain(value: Any) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def check_baseline(manifest: Manifest, prepared: Prepared) -> None:
+def check_baseline(manifest: Manifest, prepared: Prepared | Ingredients) -> None:
     """Refuse to resume with a baseline that has changed since the study began: a user's file may have been edited.
 
     Raises:
@@ -246,7 +247,7 @@ def check_baseline(manifest: Manifest, prepared: Prepared) -> None:
     )
 
 
-def check_data(manifest: Manifest, prepared: Prepared) -> None:
+def check_data(manifest: Manifest, prepared: Prepared | Ingredients) -> None:
     """Refuse to resume on data that has changed since the study began.
 
     Raises:

@@ -15,11 +15,11 @@ from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost.latency import STEADY
 from scalesearch.scaling.realize import Candidate
 from scalesearch.search.check_base.costs import ignored_words
+from scalesearch.search.ingredients import data_facts
 from scalesearch.search.pixels import reads, sampled
-from scalesearch.search.prepare import Prepared, data_facts
+from scalesearch.search.prepare import Prepared
 from scalesearch.search.rates.ranging import planned_range
 from scalesearch.search.samplers import Proposal
-from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.sizes import size_notes
 from scalesearch.search.so_far import SoFar
 from scalesearch.search.spaces import BudgetSpace, planned_networks
@@ -88,15 +88,16 @@ def preflight(
         size_notes=size_notes(prepared),
         done=there.trainings,
         short_done=min(short, there.short_trainings),
-        reads=reads(manifest, _memory_of(manifest.device)),
+        reads=reads(manifest, _memory_of(prepared)),
         engine="; ".join(text for text in (manifest.engine.told, *manifest.speed.told) if text),
         limit_seconds=allowed_seconds(seconds, timeout or config.training_timeout, compiles=prepared.engine.reused),
     )
 
 
-def _memory_of(device: str) -> int | None:
+def _memory_of(prepared: Prepared) -> int | None:
     """Free bytes of an accelerator's own memory; None for a CPU, and where nothing is told."""
-    return None if device == "cpu" else room_on(torch.device(device))
+    device = torch.device(prepared.device)
+    return None if device.type == "cpu" else prepared.site.call(room_on, device)
 
 
 def timing(
@@ -135,9 +136,7 @@ def _where(prepared: Prepared) -> str:
     return places.words + (", through NVIDIA's multi-process service," if shared and mps_runs() else "")
 
 
-def timed_places(
-    prepared: Prepared, make_executor: MakeExecutor, note: Callable[[str], None], *, new: bool = True
-) -> Prepared:
+def timed_places(prepared: Prepared, note: Callable[[str], None], *, new: bool = True) -> Prepared:
     """The same with as many trainings at once on each device as are fastest, where the definition leaves that open.
 
     Args:
@@ -154,7 +153,7 @@ def timed_places(
     rates: dict[int, float] = {}
     for number in TRIED_TOGETHER:
         trial = _crowded(few, prepared.places.devices[:1], number)
-        executor = make_executor(trial.setup(), number)
+        executor = prepared.site.executor(trial.setup(), number)
         try:
             rates[number] = number / executor.training_seconds(spec)
         except ScaleSearchError:

@@ -11,23 +11,22 @@ import torch
 
 from scalesearch.analysis.fidelity.optimizers import RIVALS
 from scalesearch.analysis.fidelity.rate_grid import CENTRES
-from scalesearch.data import Dataset, absolute_spec, load_dataset, shown
+from scalesearch.data import Dataset, absolute_spec
 from scalesearch.environment.waiting import doing
 from scalesearch.errors import UsageError
 from scalesearch.networks.base import Baseline, Task
-from scalesearch.networks.native import Native, made_baseline, native_baseline
+from scalesearch.networks.native import native_baseline
 from scalesearch.networks.suited import suited_optimizer
 from scalesearch.scaling.coefficients import NOMINAL, Exponents
 from scalesearch.scaling.cost.latency import Latency
 from scalesearch.scaling.cost.meter import Conditions, CostMeter, Limits
 from scalesearch.scaling.questions.exponents import measured_exponents
 from scalesearch.scaling.units import CURRENCIES
+from scalesearch.search.ingredients import data_facts, ingredients
 from scalesearch.search.spaces import BudgetSpace, budget_space, made_space, planned_networks
 from scalesearch.study.config import LEFT_OPEN, Engine, Optimizer, Places, ProxyRecipe, StudyConfig
 from scalesearch.study.manifest import (
     AS_GIVEN,
-    CLASSES_KEPT,
-    DataFacts,
     Manifest,
     SpeedFacts,
     host_facts,
@@ -39,8 +38,8 @@ from scalesearch.study.trust import check_trusted
 from scalesearch.training.compiling import compiler_fault
 from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.speed import Work, settled_speed, time_baseline
-from scalesearch.training.workers.gpus import places_of
 from scalesearch.training.workers.inside import WorkerSetup
+from scalesearch.training.workers.site import HERE, Site
 
 SEED_STRIDE = 10_000
 """Between the first seeds of two studies, so that studies of different seeds share no training."""
@@ -60,6 +59,7 @@ class Prepared:
         rival: optimizer that the range test tries where nothing is learned by the recipe's; empty for none.
         places: where trainings run at once; `device` is the first of theirs, on which the rest is measured.
         speed: why the engine replays or compiles steps, or does not.
+        site: where it trains.
     """
 
     config: StudyConfig
@@ -76,6 +76,7 @@ class Prepared:
     engine: Engine = LEFT_OPEN
     rival: str = ""
     speed: SpeedFacts = AS_GIVEN
+    site: Site = HERE
 
     def setup(self) -> WorkerSetup:
         """What a worker needs; a learning rate that is to be measured is that of most networks until it is."""
@@ -93,26 +94,6 @@ class Prepared:
         return self.places.workers
 
 
-def data_facts(dataset: Dataset) -> DataFacts:
-    """What the manifest keeps of a dataset."""
-    return DataFacts(
-        spec=dataset.name,
-        classes=len(dataset.classes),
-        channels=dataset.channels,
-        native_px=dataset.native_px,
-        train_images=len(dataset.train),
-        val_images=len(dataset.val),
-        fingerprint=dataset.fingerprint,
-        notes=dataset.notes,
-        class_names=tuple(shown(name) for name in dataset.classes[:CLASSES_KEPT]),
-        splits=dataset.splits,
-        majority_share=dataset.majority_share,
-        chance_loss=dataset.chance_loss,
-        warnings=dataset.warnings,
-        sides=dataset.sides,
-    )
-
-
 def recall(prepared: Prepared, networks: Iterable[NetworkRecord]) -> None:
     """Take what the study has stored of its networks, so that nothing is fitted or measured twice."""
     given = prepared.meter.conditions
@@ -127,28 +108,16 @@ def recall(prepared: Prepared, networks: Iterable[NetworkRecord]) -> None:
                 space.surface.recall(network.spec)
 
 
-def _loaded(config: StudyConfig, made: Manifest | None, with_test: bool) -> Dataset:
-    """The data of a definition; `recipe` limits its images."""
-    recipe = config.proxy
-    return load_dataset(
-        config.data,
-        with_test=with_test,
-        check_test=made is None,
-        skip_bad=config.skip_bad,
-        max_pixels=config.max_pixels or None,
-        train_images=recipe.train_images or None,
-        val_images=recipe.val_images or None,
-        seed_split=config.seed_split,
-    )
-
-
-def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: bool = False) -> Prepared:
-    """Check a definition against this machine, load its data, and lay out its budgets.
+def prepare(
+    config: StudyConfig, made: Manifest | None = None, *, with_test: bool = False, site: Site = HERE
+) -> Prepared:
+    """Check a definition against the machines that train it, load its data, and lay out its budgets.
 
     Args:
         made: of the study that is resumed: its device, targets and exponents hold; None makes them from the definition.
         with_test: load the test images too, which no search does. A new study reads them once all the same, so that
             what is wrong with them is told before it trains, and lets them go.
+        site: where it trains; what is measured on a device is measured there.
 
     Raises:
         ScaleSearchError: unknown baseline or data, a device that is not there, a budget that cannot be met.
@@ -160,73 +129,72 @@ def prepare(config: StudyConfig, made: Manifest | None = None, *, with_test: boo
         native_baseline(
             config.base, resolution_px=config.resolution
         )  # a wrong name is told before the data is read; a user's network may need its size
-    places = places_of(config, made)
+    _check_one_gpu(config)
+    places = site.places(config, made)
     chosen = places.devices[0]
-    recipe = config.proxy
-    with doing(f"loading the data {config.data}"):
-        dataset = _loaded(config, made, with_test)
-    task = Task(len(dataset.classes), dataset.channels)
-    native = _native(config, dataset.native_px, made)
-    baseline = native.baseline
-    baseline = replace(baseline, rules=replace(baseline.rules, depth_rule=config.rounding))
-    recipe = replace(recipe, optimizer=_optimizer(recipe, baseline, task, made))
+    found = ingredients(config, made, with_test=with_test)
+    baseline, task = found.baseline, found.task
+    recipe = replace(config.proxy, optimizer=_optimizer(config.proxy, baseline, task, made))
     rival = made.rival_optimizer if made else rival_of(config, recipe.optimizer)
-    meter = CostMeter(baseline, task, config.cost, conditions(config, chosen, recipe.optimizer))
+    meter = CostMeter(baseline, task, config.cost, conditions(config, chosen, recipe.optimizer), site.call)
     with doing("counting the networks of each budget"):
         spaces = _spaces(config, meter, made)
     unique: dict[float, BudgetSpace] = {}
     for space in spaces:  # 800M and 0.8G are one budget
         unique.setdefault(space.surface.target, space)
-    limits = Limits(config.max_params, config.max_latency, config.max_memory)
-    found = tuple(unique.values())
-    steps = recipe.epochs * max(1, len(dataset.train) // recipe.batch_size)
-    ratio = max(space.surface.target for space in found) / meter.cost(baseline.spec)
-    engine, speed = _engine(
-        config, made, baseline, task, torch.device(chosen), places.per_device, Work(steps, config.seeds, ratio)
-    )
+    budgets = tuple(unique.values())
+    steps = recipe.epochs * max(1, len(found.dataset.train) // recipe.batch_size)
+    ratio = max(space.surface.target for space in budgets) / meter.cost(baseline.spec)
+    engine, speed = site.call(
+        settle_engine, made.engine if made else config.engine, baseline, task, chosen, places.per_device,
+        config.proxy.batch_size, Work(steps, config.seeds, ratio),
+    )  # fmt: skip
     return Prepared(
         config,
-        dataset,
+        found.dataset,
         baseline,
         task,
         chosen,
         places,
         meter,
-        limits,
-        found,
+        Limits(config.max_params, config.max_latency, config.max_memory),
+        budgets,
         recipe,
-        native.from_images,
+        found.from_images,
         engine,
         rival,
-        speed,
+        made.speed if made else speed,
+        site,
     )
 
 
-def _engine(
-    config: StudyConfig,
-    made: Manifest | None,
-    baseline: Baseline,
-    task: Task,
-    device: torch.device,
-    workers: int,
-    work: Work,
+def _check_one_gpu(config: StudyConfig) -> None:
+    """Refuse GPUs that a short training would leave idle.
+
+    Raises:
+        UsageError: several of them for each.
+    """
+    gpus = config.gpus_per_training
+    if not isinstance(gpus, str) and gpus > 1:
+        raise UsageError(
+            f"--gpus-per-training is {gpus:g}, and a short training uses one GPU; allowed: 1 or a part of it; several "
+            "train one network together in: scalesearch train"
+        )
+
+
+def settle_engine(
+    engine: Engine, baseline: Baseline, task: Task, device: str, sharing: int, batch_size: int, work: Work
 ) -> tuple[Engine, SpeedFacts]:
-    """What the definition leaves open of its engine, found on the device; a study that is there has it."""
+    """What is left open of an engine, found on the device, in a process that has it.
 
-    def build() -> torch.nn.Module:
-        return baseline.build(baseline.spec, task)
-
-    shape = batch_shape(config.proxy.batch_size, task, baseline.spec.resolution_px)
-    engine = settled(made.engine if made else config.engine, device, workers, build, shape)
-    engine, speed = settled_speed(engine, device, work, partial(time_baseline, build, shape, device), compiler_fault)
-    return engine, made.speed if made else speed
-
-
-def _native(config: StudyConfig, images_px: int, made: Manifest | None) -> Native:
-    """The baseline at the resolution that was asked for, or that the study has."""
-    if made is None:
-        return native_baseline(config.base, resolution_px=config.resolution, images_px=images_px)
-    return Native(made_baseline(config.base, made.baseline_px, images_px), from_images=False)
+    Args:
+        engine: of the definition; that of a study that is there leaves nothing open.
+        sharing: trainings at once on the device.
+    """
+    where, shape = torch.device(device), batch_shape(batch_size, task, baseline.spec.resolution_px)
+    build = partial(baseline.build, baseline.spec, task)
+    engine = settled(engine, where, sharing, build, shape)
+    return settled_speed(engine, where, work, partial(time_baseline, build, shape, where), compiler_fault)
 
 
 def _spaces(config: StudyConfig, meter: CostMeter, made: Manifest | None) -> list[BudgetSpace]:

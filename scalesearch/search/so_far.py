@@ -1,4 +1,4 @@
-"""What a study holds before it goes on, so that what is left is counted and timed without it."""
+"""What a study holds: before it goes on, so that what is left is counted and timed without it; and as its files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from scalesearch.analysis.fidelity.rate_range import half_measured
+from scalesearch.analysis.result import StudyResult, compute_result
+from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.rates.ranging import recipes_of
-from scalesearch.study import StudyStore
+from scalesearch.study import StudyStore, write_result
 from scalesearch.study.manifest import Manifest
+from scalesearch.study.mending import copy_database
 from scalesearch.study.record import TrialRecord
+from scalesearch.study.summaries import write_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +68,18 @@ def so_far(prepared: Prepared, manifest: Manifest, store: StudyStore) -> SoFar:
         short_trainings=sum(record.stage.purpose == "range" for record in evidence),
         rate_known=not half and recipes_of(prepared, manifest.data, evidence, store.lowered) is not None,
     )
+
+
+def computed(store: StudyStore, manifest: Manifest) -> StudyResult:
+    """The result of what the database holds; nothing is written."""
+    return compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)
+
+
+def save(store: StudyStore, manifest: Manifest) -> StudyResult:
+    """Write the tables, `result.json`, a copy of the database, and what `list` shows."""
+    store.write_tables()
+    copy_database(store.paths)
+    result = computed(store, manifest)
+    write_result(store.paths, result_to_dict(result))
+    write_summary(store.paths, result.summary)
+    return result

@@ -18,11 +18,7 @@ from scalesearch.study.folder import (
     place_option,
     resume_command,
 )
-from scalesearch.study.made import changes_between, load_manifest, plain
-
-FREE = ("workers", "time_limit", "training_timeout", "devices", "per_device")
-"""What may change between two runs of one definition: neither changes a number."""
-
+from scalesearch.study.made import MEANS, changes_between, load_manifest, plain
 
 STARTED = time.time()
 """When this process began, nearly."""
@@ -69,7 +65,7 @@ def differences(kept: StudyConfig, asked: StudyConfig, device: str = "") -> list
         now["device"] = kept.device
     return [
         f"{option(one.field)} is {plain(one.was)} there, {plain(one.now)} here"
-        for one in changes_between(before, now, FREE)
+        for one in changes_between(before, now, MEANS)
     ]
 
 

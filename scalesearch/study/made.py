@@ -22,7 +22,13 @@ from scalesearch.study.manifest import SCHEMA, Manifest, manifest_from_dict, man
 MADE = "made"
 """Attribute of the database that holds the manifests of a study, each that a change has replaced before the next."""
 
-FREE = ("workers", "time_limit", "training_timeout", "devices", "per_device", "delta", "confidence")
+MEANS = (
+    *("workers", "devices", "per_device", "executor", "address", "gpus_per_training", "cpus_per_training"),
+    *("time_limit", "training_timeout"),
+)
+"""Fields that say where and for how long trainings run: what may change between two runs of one definition."""
+
+FREE = (*MEANS, "delta", "confidence")
 """Fields that change no number that was measured: they say how fast, and when it is enough."""
 
 

@@ -67,6 +67,16 @@ def memory_part(sharing: int) -> float:
     return HEADROOM / sharing if sharing > 1 else 1.0
 
 
+def limit_share(device: torch.device, sharing: int) -> None:
+    """Keep this process to its part of a GPU's memory, where several trainings share one.
+
+    Args:
+        sharing: processes on the device.
+    """
+    if device.type == "cuda" and sharing > 1:
+        torch.cuda.set_per_process_memory_fraction(memory_part(sharing), device)
+
+
 def most_parts(batch: int) -> int:
     """Parts of a batch with `LEAST_IMAGES` in each.
 

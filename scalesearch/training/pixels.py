@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from scalesearch.data import Dataset, ImageSet
 from scalesearch.data.files import FileImages
-from scalesearch.data.store import Shelf, stored_side
+from scalesearch.data.store import Shelf, StoredImages, stored_side
 from scalesearch.study.config.recipe import cropped
 from scalesearch.study.manifest import PixelFacts
 from scalesearch.training.watch import Listener
@@ -36,6 +37,12 @@ def stored(dataset: Dataset, pixels: PixelFacts, listener: Listener) -> Dataset:
     train, val = kept(dataset.train, "training"), kept(dataset.val, "validation")
     test = kept(dataset.test, "test") if dataset.test is not None else None
     return replace(dataset, train=train, val=val, test=test)
+
+
+def store_files(dataset: Dataset) -> tuple[Path, ...]:
+    """The stores that a dataset is read from: whoever trains must see them."""
+    splits = (dataset.train, dataset.val, dataset.test)
+    return tuple(images.file.path for images in splits if isinstance(images, StoredImages))
 
 
 def larger(pixels: PixelFacts, px: int, augmentation: str) -> PixelFacts:

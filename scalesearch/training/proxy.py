@@ -21,7 +21,7 @@ from scalesearch.errors import DeviceError
 from scalesearch.networks.placed import in_its_layout, placed
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.config.engine import Precision
-from scalesearch.study.manifest import utc_now
+from scalesearch.study.manifest import host_facts, utc_now
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training import graphs
 from scalesearch.training.average import WeightAverage, constant_decay
@@ -55,6 +55,11 @@ def resolve_device(name: str) -> torch.device:
     if not known or (index and int(index) >= torch.cuda.device_count()):
         raise DeviceError(f"device {name!r} is not there; allowed on this machine: auto, {', '.join(choices)}")
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """What the maker calls a device of this machine: a GPU, or the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else host_facts()["processor"]
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:

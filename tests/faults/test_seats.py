@@ -14,7 +14,7 @@ from seats import HANG, SPEC, Acting, collected, executor_of, job, outcomes, ran
 
 from scalesearch.errors import BaseError, DataError, MissingExtraError, ScaleSearchError
 from scalesearch.training.workers.base import EpochDone, Noted
-from scalesearch.training.workers.local import _interrupts_held
+from scalesearch.training.workers.local import interrupts_held
 from scalesearch.training.workers.losses import TRIES, Losses, ended_itself, told_end
 
 GOOD = [job("good", number) for number in range(3)]
@@ -235,7 +235,7 @@ def test_a_second_signal_is_not_held_back_while_processes_start():
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     passed = []
     try:
-        with pytest.raises(KeyboardInterrupt), _interrupts_held():
+        with pytest.raises(KeyboardInterrupt), interrupts_held():
             os.kill(os.getpid(), signal.SIGTERM)
             passed.append("held")
             os.kill(os.getpid(), signal.SIGTERM)

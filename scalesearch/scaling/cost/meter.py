@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.spec import Excess, NetworkSpec
 from scalesearch.scaling.cost.latency import Latency, measure_latency
 from scalesearch.scaling.cost.memory import training_bytes
-from scalesearch.scaling.units import CURRENCIES, Currency
-
-if TYPE_CHECKING:
-    from torch import nn
+from scalesearch.scaling.units import CURRENCIES, Currency, memory_is_estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +29,48 @@ class Conditions:
     optimizer: str = "sgd"
 
 
+def timed_latency(baseline: Baseline, task: Task, spec: NetworkSpec, given: Conditions) -> Latency:
+    """Time a network on the device of the conditions, in the process that has it; see `measure_latency`."""
+    return measure_latency(
+        lambda: baseline.build(spec, task),
+        spec.resolution_px,
+        task.in_channels,
+        batch_size=given.latency_batch,
+        device=given.device,
+    )
+
+
+def step_bytes(baseline: Baseline, task: Task, spec: NetworkSpec, given: Conditions) -> float:
+    """Bytes of a training step under the conditions; see `training_bytes`."""
+    return training_bytes(
+        lambda: baseline.build(spec, task),
+        spec.resolution_px,
+        task.in_channels,
+        batch_size=given.training_batch,
+        optimizer=given.optimizer,
+        device=given.device,
+    )
+
+
+def measured_here(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function gives in this process."""
+    return function(*arguments)
+
+
 @dataclass(frozen=True)
 class CostMeter:
     """The cost of any network of a baseline.
 
     Attributes:
         currency: name of the currency.
+        measure: where latency and a device's memory are measured.
     """
 
     baseline: Baseline
     task: Task
     currency: str = "macs"
     conditions: Conditions = Conditions()
+    measure: Callable[..., Any] = field(default=measured_here, repr=False, compare=False)
     _bytes: dict[NetworkSpec, float] = field(default_factory=dict, repr=False, compare=False)
     _first: dict[NetworkSpec, Latency] = field(default_factory=dict, repr=False, compare=False)
     _second: dict[NetworkSpec, Latency] = field(default_factory=dict, repr=False, compare=False)
@@ -81,16 +108,10 @@ class CostMeter:
 
     def memory(self, spec: NetworkSpec) -> float:
         """Bytes of a training step."""
-        given = self.conditions
         if spec not in self._bytes:
-            self._bytes[spec] = training_bytes(
-                self._builder(spec),
-                spec.resolution_px,
-                self.task.in_channels,
-                batch_size=given.training_batch,
-                optimizer=given.optimizer,
-                device=given.device,
-            )
+            estimated = memory_is_estimate(self.conditions.device)  # from shapes, which need no device
+            measure = measured_here if estimated else self.measure
+            self._bytes[spec] = measure(step_bytes, self.baseline, self.task, spec, self.conditions)
         return self._bytes[spec]
 
     def recall(self, spec: NetworkSpec, latency: Latency | None, memory: float | None) -> None:
@@ -101,19 +122,9 @@ class CostMeter:
             self._bytes[spec] = memory
 
     def _timed(self, known: dict[NetworkSpec, Latency], spec: NetworkSpec) -> Latency:
-        given = self.conditions
         if spec not in known:
-            known[spec] = measure_latency(
-                self._builder(spec),
-                spec.resolution_px,
-                self.task.in_channels,
-                batch_size=given.latency_batch,
-                device=given.device,
-            )
+            known[spec] = self.measure(timed_latency, self.baseline, self.task, spec, self.conditions)
         return known[spec]
-
-    def _builder(self, spec: NetworkSpec) -> Callable[[], nn.Module]:
-        return lambda: self.baseline.build(spec, self.task)
 
 
 @dataclass(frozen=True, slots=True)

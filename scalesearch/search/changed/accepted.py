@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from dataclasses import replace
 
 from scalesearch.environment.files import write_atomic
@@ -19,6 +20,7 @@ from scalesearch.study.manifest import AcceptedChange, Manifest, manifest_to_dic
 from scalesearch.study.mending import mend
 from scalesearch.study.trust import check_trusted
 from scalesearch.training.watch import Listener
+from scalesearch.training.workers.site import Site
 
 ANOTHER_STUDY = (
     "base", "data", "resolution", "skip_bad", "max_pixels", "seed_split", "proxy.train_images", "proxy.val_images"
@@ -26,11 +28,17 @@ ANOTHER_STUDY = (
 """Fields that say what a study is about: nothing before such a change could be held against anything after it."""
 
 
-def accept_changes(paths: StudyPaths, listener: Listener) -> None:
+def accept_changes(paths: StudyPaths, listener: Listener, at: Callable[[StudyConfig], Site]) -> Site | None:
     """Let `study.toml` as it is now define what a study trains from here on.
 
     What was trained before is kept in the database and in `earlier.csv`, and stands in no ranking with what is trained
     from now on; where the new definition would repeat a training to the bit, it is taken over.
+
+    Args:
+        at: gives the place where a definition trains.
+
+    Returns:
+        That place; None where there was nothing to accept.
 
     Raises:
         StudyError: the file cannot be read, the study is from before its definition was kept, or another is meant.
@@ -44,9 +52,10 @@ def accept_changes(paths: StudyPaths, listener: Listener) -> None:
             edit = edit_of(paths, made)
             if edit is None or not edit.words:
                 listener.note("study.toml says what the trainings were made by: there is no change to accept")
-                return
+                return None
             config = _changed(paths, edit)
-            prepared = _prepared(config, made)
+            site = at(config)
+            prepared = _prepared(config, made, site)
             check_data(made, prepared)
             check_baseline(made, prepared)
             with doing("counting the baseline and the planned networks both ways"):
@@ -62,6 +71,7 @@ def accept_changes(paths: StudyPaths, listener: Listener) -> None:
         f"accepted: {edit.words}; the {change.trainings} trainings before are kept in {paths.earlier.name}, and those "
         "that would come out the same to the bit are taken over"
     )
+    return site
 
 
 def _changed(paths: StudyPaths, edit: Edit) -> StudyConfig:
@@ -76,11 +86,11 @@ def _changed(paths: StudyPaths, edit: Edit) -> StudyConfig:
     return edit.config
 
 
-def _prepared(config: StudyConfig, made: Manifest) -> Prepared:
+def _prepared(config: StudyConfig, made: Manifest, site: Site) -> Prepared:
     """As for a new study, on the device and with the switches that the old one found, where they were not changed."""
     check_trusted(config, f"study {made.study!r}")
     same_device = config.device == made.config.device
-    prepared = prepare(replace(config, device=made.device) if same_device else config)
+    prepared = prepare(replace(config, device=made.device) if same_device else config, site=site)
     same_engine = same_device and config.engine == made.config.engine
     same_engine &= config.proxy.batch_size == made.config.proxy.batch_size
     return replace(prepared, engine=made.engine, speed=made.speed) if same_engine else prepared

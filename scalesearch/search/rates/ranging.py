@@ -22,7 +22,6 @@ from scalesearch.search.loop import Loop, stops_where_nothing_trains
 from scalesearch.search.opened import OpenTrial, TrialSource
 from scalesearch.search.prepare import Prepared, first_seed
 from scalesearch.search.records import Proposed, baseline_record, network_record
-from scalesearch.search.saving import MakeExecutor
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.verify.stages import StagePlan, StageSource
 from scalesearch.study import StudyStore
@@ -222,7 +221,6 @@ def measure(
     data: DataFacts,
     store: StudyStore,
     listener: Listener,
-    make_executor: MakeExecutor,
     workers: int,
     deadline: float | None,
     limit: float | None = None,
@@ -235,7 +233,7 @@ def measure(
     chance = chance_of(data, VALIDATION)
     if _wave(store, contest, networks, chance):
         listener.note(_announced(networks, dataset, recipe, prepared))
-        executor = make_executor(replace(prepared.setup(), dataset=dataset), workers)
+        executor = prepared.site.executor(replace(prepared.setup(), dataset=dataset), workers)
         try:
             usual = usual_trainings(networks)
             told = ShortListener(listener, chance, _tried(store), usual, by=bool(contest.rival))

@@ -17,7 +17,7 @@ from scalesearch.search.pixels import with_store
 from scalesearch.search.preflight import timed_places
 from scalesearch.search.prepare import Prepared, prepare, recall
 from scalesearch.search.rates.ranging import RecipeOf, Recipes, recipes_of, settled
-from scalesearch.search.saving import MakeExecutor, computed, save
+from scalesearch.search.so_far import computed, save
 from scalesearch.search.verify.plans import (
     VerifyRequest,
     chosen_budgets,
@@ -30,7 +30,7 @@ from scalesearch.search.verify.plans import (
 )
 from scalesearch.search.verify.stages import StagePlan, StageSource, total_trainings
 from scalesearch.study import StudyPaths, StudyStore, load_manifest, locked
-from scalesearch.study.config import option, placed
+from scalesearch.study.config import UNSAID, ClusterOptions, option, placed
 from scalesearch.study.mending import make_whole
 from scalesearch.study.record import NetworkRecord, TrialRecord
 from scalesearch.study.record.evidence import PURPOSES, Split
@@ -38,7 +38,8 @@ from scalesearch.training.pixels import larger
 from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.inside import WorkerSetup
 from scalesearch.training.workers.limits import allowed_seconds
-from scalesearch.training.workers.local import LocalExecutor
+from scalesearch.training.workers.site import MakeExecutor
+from scalesearch.training.workers.where import site_of
 
 
 def verify(
@@ -48,12 +49,13 @@ def verify(
     workers: int | None = None,
     devices: tuple[int, ...] | None = None,
     per_device: int | str | None = None,
+    cluster: ClusterOptions = UNSAID,
     time_limit: float | None = None,
     training_timeout: float | None = None,
     skip_bad: bool = False,
     retry_failed: bool = False,
     listener: Listener | None = None,
-    make_executor: MakeExecutor = LocalExecutor,
+    make_executor: MakeExecutor | None = None,
 ) -> StudyResult:
     """Train what the question asks for, on top of what earlier calls have trained, and compute the result again.
 
@@ -62,6 +64,7 @@ def verify(
 
     Args:
         workers: of this call; the same for `devices`, numbers of GPUs, and `per_device`.
+        cluster: the executor of this call; what it leaves open is as the study has it.
         training_timeout: seconds that a training of this call may take; None takes the study's.
         skip_bad: count unreadable test images and go on, also where the study was not told so.
         retry_failed: make trainings of earlier calls again that broke off; see `search.resume`.
@@ -73,13 +76,14 @@ def verify(
     """
     make_whole(paths)
     manifest = load_manifest(paths)
-    with locked(paths), contextlib.closing(StudyStore(paths)) as store:
+    config = placed(manifest.config, workers, devices, per_device, cluster, spelled=option)
+    config = replace(config, skip_bad=manifest.config.skip_bad or skip_bad)
+    place = site_of(config, insecure=cluster.insecure, make_executor=make_executor)
+    with locked(paths), contextlib.closing(StudyStore(paths)) as store, place as site:
         store.keep_made(manifest)
         result, records = computed(store, manifest), store.records()
         chosen_budgets(result, ask.budget)  # before the data is read, which may take long
-        config = placed(manifest.config, workers, devices, per_device, spelled=option)
-        config = replace(config, skip_bad=manifest.config.skip_bad or skip_bad)
-        prepared = prepare(config, manifest, with_test=True)
+        prepared = prepare(config, manifest, with_test=True, site=site)
         check_data(manifest, prepared)
         check_baseline(manifest, prepared)
         recall(prepared, store.stored())
@@ -93,7 +97,7 @@ def verify(
         plans = make_plans(prepared, result, records, ask)
         listener = listener or Silent()
         if per_device == "auto":
-            prepared = timed_places(prepared, make_executor, listener.note, new=False)
+            prepared = timed_places(prepared, listener.note, new=False)
         if retry_failed:
             found = store.ask_again([purpose for purpose in PURPOSES if purpose != "range"])
             listener.note(f"{found} trainings of verification that broke off are made again")
@@ -109,7 +113,7 @@ def verify(
         limits = TrainingLimits(pace / prepared.config.proxy.epochs, timeout, compiles=prepared.engine.reused)
         deadline = time.monotonic() + time_limit if time_limit else None
         try:
-            _train(prepared, store, sources, listener, make_executor, width, deadline, recipes, limits)
+            _train(prepared, store, sources, listener, width, deadline, recipes, limits)
         except BaseException:
             with contextlib.suppress(StorageError):
                 save(store, manifest)
@@ -158,7 +162,6 @@ def _train(
     store: StudyStore,
     sources: list[StageSource],
     listener: Listener,
-    make_executor: MakeExecutor,
     workers: int,
     deadline: float | None,
     recipes: Recipes,
@@ -169,7 +172,7 @@ def _train(
         stages = [source for source in group if source.missing() or source.begun()]
         if not stages:
             continue
-        executor = make_executor(_setup(prepared, stages[0].plan), workers)
+        executor = prepared.site.executor(_setup(prepared, stages[0].plan), workers)
         try:
             for source in stages:
                 recipe_of = _recipe_of(recipes, source.plan)

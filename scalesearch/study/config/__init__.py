@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scalesearch.study.config.cluster import OPEN, UNSAID, ClusterOptions, parse_cluster
 from scalesearch.study.config.definition import (
     PER_TRAINING,
     SAMPLERS,
@@ -37,9 +38,12 @@ from scalesearch.study.config.spelling import option
 __all__ = [
     "LEFT_OPEN",
     "NOWHERE",
+    "OPEN",
     "PER_TRAINING",
     "SAMPLERS",
+    "UNSAID",
     "Augmentation",
+    "ClusterOptions",
     "Engine",
     "Optimizer",
     "Places",
@@ -57,6 +61,7 @@ __all__ = [
     "load_definition",
     "option",
     "override",
+    "parse_cluster",
     "parse_devices",
     "parse_duration",
     "parse_engine",

@@ -16,6 +16,15 @@ from scalesearch.errors import ConfigError, UsageError, choice_error, nearest
 from scalesearch.networks.spec import DEPTH_RULES, DepthRule
 from scalesearch.scaling.coefficients import parse_budget
 from scalesearch.scaling.units import CURRENCIES, CurrencyName
+from scalesearch.study.config.cluster import (
+    OPEN,
+    UNSAID,
+    ClusterOptions,
+    ExecutorName,
+    host_and_port,
+    is_share,
+    share_words,
+)
 from scalesearch.study.config.engine import Engine
 from scalesearch.study.config.places import MOST_PER_DEVICE
 from scalesearch.study.config.recipe import STRICT, ProxyRecipe
@@ -60,6 +69,11 @@ class StudyConfig:
         devices: GPUs of one kind on which trainings run at once, by number; none takes `device` alone.
         per_device: trainings at once on each GPU; `auto` times 1, 2 and 4; 0 is 1, or `workers` where they are given.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        executor: `local` trains on this machine, `ray` on a cluster or by a Ray of this machine's own; `workers` are
+            then trainings at once, and 0 takes as many as the cluster holds, whatever it grows to.
+        address: of the cluster, `auto` or HOST:PORT; empty starts a Ray on this machine.
+        gpus_per_training: of each training on a cluster, a part of one or whole ones; `auto` is one where there are
+            any. The same for `cpus_per_training`; 0 is one core.
         time_limit: seconds after which no new training starts; 0 has no limit.
         training_timeout: seconds after which a training that has not ended fails; 0 takes a multiple of the estimate.
         skip_bad: count unreadable images and go on.
@@ -94,6 +108,10 @@ class StudyConfig:
     devices: tuple[Annotated[int, Strict(), Field(ge=0, le=1023)], ...] = ()
     per_device: Literal["auto"] | Annotated[int, Strict(), Field(ge=0, le=MOST_PER_DEVICE)] = 0
     device: str = "auto"
+    executor: ExecutorName = "local"
+    address: Annotated[str, Field(max_length=300)] = ""
+    gpus_per_training: Literal["auto"] | Annotated[float, Strict()] = OPEN
+    cpus_per_training: Annotated[float, Strict()] = 0.0
     time_limit: Annotated[float, Strict(), Field(ge=0)] = 0.0
     training_timeout: Annotated[float, Strict(), Field(ge=0)] = 0.0
     skip_bad: Annotated[bool, Strict()] = False
@@ -116,11 +134,18 @@ class StudyConfig:
         object.__setattr__(self, "budgets", tuple(budget.text for budget in budgets))
         self._check_pruner()
         self._check_places()
+        self._check_cluster()
 
     @property
     def first_rung(self) -> int:
         """Epoch after which a pruner looks first."""
         return self.rung or max(1, self.proxy.epochs // 4)
+
+    def cluster(self, *, insecure: bool = False) -> ClusterOptions:
+        """All that it says of its executor, as options of a run."""
+        if self.executor == "local":
+            return ClusterOptions("local", insecure=insecure)
+        return ClusterOptions("ray", self.address, self.gpus_per_training, self.cpus_per_training, insecure)
 
     def _check_places(self) -> None:
         """Trainings at once are counted one way, and devices named one way."""
@@ -134,6 +159,42 @@ class StudyConfig:
             raise FieldsError(f"<devices> are GPUs, and <device> is {self.device!r}; allowed: one of them")
         if len(set(self.devices)) < len(self.devices):
             raise FieldsError("<devices> names a GPU twice; more trainings on one are <per_device>")
+
+    def _check_cluster(self) -> None:
+        """A training's shares of a cluster are shares, and one executor is named."""
+        if self.executor == "local":
+            for name, own in (("address", ""), ("gpus_per_training", OPEN), ("cpus_per_training", 0)):
+                if (value := getattr(self, name)) != own:
+                    raise FieldsError(f"<{name}> {value} is for a cluster; allowed with it: <executor> ray")
+            return
+        if self.address not in ("", "auto") and host_and_port(self.address) is None:
+            raise FieldsError(
+                f"<address> is {self.address!r}; allowed: auto, or HOST:PORT of a cluster's head, on a machine that is "
+                "one of its nodes; without it a Ray of this machine alone"
+            )
+        gpus = self.gpus_per_training
+        if gpus != OPEN and not is_share(gpus, none=True):
+            raise FieldsError(f"<gpus_per_training> is {gpus:g}; allowed: {OPEN}, {share_words(none=True)}")
+        if self.cpus_per_training and not is_share(self.cpus_per_training):
+            raise FieldsError(f"<cpus_per_training> is {self.cpus_per_training:g}; allowed: {share_words()}")
+        self._check_cluster_devices()
+
+    def _check_cluster_devices(self) -> None:
+        """Which GPUs there are on a cluster is Ray's to say."""
+        for name in ("devices", "per_device"):
+            if getattr(self, name):
+                raise FieldsError(
+                    f"<{name}> is for GPUs of this machine, and <executor> is ray; allowed: <gpus_per_training>, of "
+                    "which 0.25 is four trainings on each GPU, or <executor> local"
+                )
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise FieldsError(f"<device> is {self.device!r}, and <executor> is ray; allowed with it: auto, cpu, cuda")
+        if self.device == "cpu" and self.gpus_per_training not in (OPEN, 0):
+            raise FieldsError(
+                f"<gpus_per_training> is {self.gpus_per_training:g}, and <device> is cpu; allowed: one of them"
+            )
+        if self.device == "cuda" and self.gpus_per_training == 0:
+            raise FieldsError("<gpus_per_training> is 0, and <device> is cuda; allowed: <device> cpu, or a GPU")
 
     def _check_pruner(self) -> None:
         """A pruner needs something to look at before the end."""
@@ -243,6 +304,7 @@ def placed(
     workers: int | None = None,
     devices: tuple[int, ...] | None = None,
     per_device: int | str | None = None,
+    cluster: ClusterOptions = UNSAID,
     *,
     spelled: Spelling = key,
 ) -> StudyConfig:
@@ -254,11 +316,28 @@ def placed(
     Raises:
         ConfigError: as `override` says.
     """
-    given = {"workers": workers, "devices": devices, "per_device": per_device}
+    machine: dict[str, Any] = {"workers": workers, "devices": devices, "per_device": per_device}
+    if any(value is not None for value in machine.values()):
+        if workers is None:
+            machine["workers"] = 0
+        elif devices is None and per_device is None:
+            machine |= {"devices": (), "per_device": 0}
+    given = {**machine, **_moved(config, cluster, machine)}
     if all(value is None for value in given.values()):
         return config
-    if workers is None:
-        given["workers"] = 0
-    elif devices is None and per_device is None:
-        given |= {"devices": (), "per_device": 0}
     return override(config, spelled=spelled, **given)
+
+
+def _moved(config: StudyConfig, cluster: ClusterOptions, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run changes of the executor, and what of the other executor is then said no more."""
+    given: dict[str, Any] = {field.name: getattr(cluster, field.name) for field in dataclasses.fields(cluster)}
+    given.pop("insecure")
+    if cluster.executor in (None, config.executor):
+        return given
+    before: dict[str, Any] = {"address": "", "gpus_per_training": OPEN, "cpus_per_training": 0.0}
+    if cluster.executor == "ray":
+        kind = config.device.partition(":")[0]
+        before = {name: () if name == "devices" else 0 for name in ("devices", "per_device") if not machine[name]}
+        before |= {"device": kind} if kind == "cuda" else {}
+    before |= {} if machine["workers"] else {"workers": 0}
+    return before | {name: value for name, value in given.items() if value is not None}

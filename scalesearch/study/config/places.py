@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,26 +23,28 @@ class Places:
         devices: each once, all of one kind; none in studies from before there could be several.
         per_device: trainings at once on each.
         kind: what the maker calls the devices; empty where it is not known, and on a CPU.
+        cluster: seats of a Ray cluster, which numbers the devices of each by itself; 0 on one machine.
     """
 
     devices: tuple[str, ...] = ()
     per_device: int = 1
     kind: str = ""
+    cluster: int = 0
 
     @property
     def workers(self) -> int:
         """Trainings at once."""
-        return len(self.devices) * self.per_device
+        return self.cluster or len(self.devices) * self.per_device
 
     @property
     def seats(self) -> tuple[str, ...]:
         """The device of each seat; the first seats are spread over all devices.
 
         Example:
-            >>> Places(("cuda:0", "cuda:1"), 2).seats
-            ('cuda:0', 'cuda:1', 'cuda:0', 'cuda:1')
+            >>> Places(("cuda:0", "cuda:1"), 2).seats, Places(("cuda",), 2, cluster=8).seats
+            (('cuda:0', 'cuda:1', 'cuda:0', 'cuda:1'), ())
         """
-        return self.devices * self.per_device
+        return () if self.cluster else self.devices * self.per_device
 
     @property
     def words(self) -> str:
@@ -50,7 +53,12 @@ class Places:
         Example:
             >>> Places(("cuda:0", "cuda:2"), 2, "NVIDIA L4").words, Places(("cpu",), 8).words
             ('cuda:0 and cuda:2 (NVIDIA L4), 2 trainings at once on each', 'cpu')
+            >>> Places(("cuda",), 4, "NVIDIA L4", 16).words, Places(("cpu",), 1, "", 3).words
+            ('a Ray cluster, cuda (NVIDIA L4), 4 trainings at once on each', 'a Ray cluster, cpu')
         """
+        if self.cluster:
+            alone = dataclasses.replace(self, cluster=0).words
+            return f"a Ray cluster, {alone}{' on each' if self.per_device > 1 else ''}"
         if self.devices == ("cpu",):
             return "cpu"
         named = " and ".join(part for part in (", ".join(self.devices[:-1]), self.devices[-1]) if part)

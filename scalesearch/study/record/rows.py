@@ -58,6 +58,7 @@ class TrainingOutcome:
         compiled_graphs: pieces of the network that were compiled for it; 0 where nothing is compiled, or all was there.
         compile_seconds: that it took, part of `seconds`.
         eager: why its steps were not compiled or replayed, in a study where they are; empty where they were.
+        trained_on: what the maker calls the GPU or processor; empty where it was not kept, or its process was lost.
     """
 
     seed: int
@@ -73,6 +74,7 @@ class TrainingOutcome:
     compiled_graphs: int = 0
     compile_seconds: float = 0.0
     eager: str = ""
+    trained_on: str = ""
 
     @property
     def cause(self) -> Cause | None:

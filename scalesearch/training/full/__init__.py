@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +21,14 @@ from scalesearch.data.store import stored_side
 from scalesearch.environment.files import write_atomic
 from scalesearch.errors import BaseError, StudyError
 from scalesearch.study import StudyPaths, locked
-from scalesearch.study.config import Engine
+from scalesearch.study.config import NOWHERE, Engine, Places, StudyConfig, option, override, placed
 from scalesearch.study.config.recipe import cropped
 from scalesearch.study.manifest import Manifest, PixelFacts
 from scalesearch.study.mending import make_whole
 from scalesearch.study.record import TrainingOutcome
 from scalesearch.study.trust import check_trusted
 from scalesearch.training.full.checkpoint import clear_checkpoints
-from scalesearch.training.full.files import Trained, all_trained, read_trained, trained_to_dict, write_table
+from scalesearch.training.full.files import RECIPE, Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy
 from scalesearch.training.full.logs import check_logs
 from scalesearch.training.full.of_study import study_proxy
@@ -36,16 +36,16 @@ from scalesearch.training.full.plan import plan
 from scalesearch.training.full.planned import Planned
 from scalesearch.training.full.recipe import recipe_to_toml
 from scalesearch.training.full.request import Means, TrainRequest
-from scalesearch.training.full.shared import check_parts, devices_together, together_words
+from scalesearch.training.full.shared import check_parts, together_words
 from scalesearch.training.full.told import Said, said_of
 from scalesearch.training.full.worker import TrainSetup
 from scalesearch.training.pixels import stored
-from scalesearch.training.proxy import resolve_device
 from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.watch import Listener, Silent, StagesPlan
-from scalesearch.training.workers.base import Executor, Job, JobDone, Noted, Setup
+from scalesearch.training.workers.base import Executor, Job, JobDone, Noted
 from scalesearch.training.workers.flight import Flight
-from scalesearch.training.workers.local import LocalExecutor, default_workers
+from scalesearch.training.workers.site import MakeExecutor, Site
+from scalesearch.training.workers.where import site_of
 
 __all__ = ["Means", "TrainRequest", "Trained", "compared", "train", "trained", "trainings_to_dict"]
 
@@ -62,7 +62,7 @@ def train(
     means: Means | None = None,
     *,
     listener: Listener | None = None,
-    make_executor: Callable[[Setup, int], Executor] = LocalExecutor,
+    make_executor: MakeExecutor | None = None,
 ) -> tuple[Trained, ...]:
     """Train what the question asks for, on top of what is there, and give all of it that is finished.
 
@@ -78,33 +78,62 @@ def train(
     make_policy(ask.recipe)  # a missing torchvision is told before the data is read
     make_whole(paths)
     result = load_result(paths)
-    device = str(resolve_device(means.device or result.manifest.device))
+    config = _placed(result.manifest, means)
     dataset = _dataset(result, ask, means.skip_bad)
     planned = plan(result, ask, dataset.fingerprint, paths.trainings)
-    with locked(paths):
+    jobs = _missing(planned, ask)
+    config = replace(config, workers=means.workers or (len(jobs) if config.executor == "ray" else 0))
+    place = site_of(config, insecure=means.cluster.insecure, make_executor=make_executor)
+    with locked(paths), place as site:
+        device, kind = means.device or result.manifest.device, _kind(paths, planned)
+        places, together = site.whole(config, device, means.per_training, kind) if jobs else (NOWHERE, ())
         for one in planned:
-            write_atomic(one.folder / "recipe.toml", recipe_to_toml(one.recipe))
-        devices = devices_together(device, means.per_training)
-        check_parts(means.per_training, planned, len(dataset.val))
-        workers = means.workers or max(1, default_workers(device) // means.per_training)
-        threads = 1 if device == "cpu" else 0
-        engine = _engine(result.manifest, planned, device, workers)
-        jobs = _missing(planned, ask)
+            write_atomic(one.folder / RECIPE, recipe_to_toml(one.recipe))
+        check_parts(max(means.per_training, len(together)), planned, len(dataset.val))
         try:
             if jobs:
                 dataset = stored(dataset, _pixels(result.manifest.pixels, planned), listener or Silent())
-                setup = TrainSetup(
-                    result.manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine, devices
-                )
+                setup = _setup(result.manifest, dataset, planned, means, places, together, site)
                 found = study_proxy(result, ask.budget)
                 said = said_of(ask, result.manifest, found, planned, len(dataset.train))
-                _run(setup, jobs, workers, means, said, listener or Silent(), make_executor)
+                _run(setup, jobs, places.workers, means, said, listener or Silent(), site)
         finally:
             write_table(paths.trainings)
     done = tuple(done for one in planned for seed in _seeds(ask) if (done := read_trained(one.place(seed))))
     for finished in done:
         clear_checkpoints(finished.folder)  # of one that was killed between its result and its end
     return done
+
+
+def _placed(manifest: Manifest, means: Means) -> StudyConfig:
+    """The study's definition with what is said of where these trainings run."""
+    config = placed(manifest.config, cluster=means.cluster, spelled=option)
+    device = means.device if config.executor == "ray" else None
+    return override(config, device=device, spelled=option)
+
+
+def _kind(paths: StudyPaths, planned: Sequence[Planned]) -> str:
+    """What the maker calls the GPUs that have trained some of these networks; empty where none has."""
+    folders = {one.folder for one in planned}
+    there = (one for one in all_trained(paths.trainings) if one.folder.parent in folders)
+    return next((one.trained_on for one in there if one.device.startswith("cuda")), "")
+
+
+def _setup(
+    manifest: Manifest,
+    dataset: Dataset,
+    planned: tuple[Planned, ...],
+    means: Means,
+    places: Places,
+    together: tuple[str, ...],
+    site: Site,
+) -> TrainSetup:
+    device, sharing = places.devices[0], places.per_device
+    engine = site.call(_engine, manifest, planned, device, sharing)
+    threads = 1 if device == "cpu" else 0
+    return TrainSetup(
+        manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine, together, sharing
+    )
 
 
 def trained(paths: StudyPaths) -> tuple[Trained, ...]:
@@ -198,9 +227,9 @@ def _run(
     means: Means,
     said: Said,
     listener: Listener,
-    make_executor: Callable[[Setup, int], Executor],
+    site: Site,
 ) -> None:
-    executor = make_executor(setup, min(workers, len(jobs)))
+    executor = site.executor(setup, min(workers, len(jobs)))
     flight, broken = Flight(executor, jobs), list[TrainingOutcome]()
     try:
         listener.note("measuring the time of a few steps")

@@ -19,6 +19,7 @@ from scalesearch.study.plain import Number, from_plain, to_plain
 from scalesearch.study.record import EpochPoint, TrainingOutcome
 
 RESULT, WEIGHTS, CURVE, TABLE = "result.json", "model.safetensors", "curve.csv", "trainings.csv"
+RECIPE = "recipe.toml"
 Scored = Literal["test", "validation"]
 
 
@@ -42,6 +43,7 @@ class Trained:
         folder: where the weights and checkpoints are; not stored, because folders move.
         micro_batches: see `TrainingOutcome`; of the part that one process gets.
         processes: that trained it together, each an equal part of every batch.
+        trained_on: what the maker calls the device; empty where it was not kept.
         sha256: of the weights' content; empty when failed.
     """
 
@@ -72,6 +74,7 @@ class Trained:
     folder: Path
     micro_batches: int = 1
     processes: int = 1
+    trained_on: str = ""
 
     @property
     def weights(self) -> Path:
@@ -83,7 +86,7 @@ class Trained:
         """The part of it that the executors and the progress view know."""
         return TrainingOutcome(
             self.seed, self.status, self.accuracy, self.loss, self.seconds, self.curve, self.finished_at, self.note,
-            micro_batches=self.micro_batches,
+            micro_batches=self.micro_batches, trained_on=self.trained_on,
         )  # fmt: skip
 
 
@@ -138,7 +141,7 @@ def all_trained(trainings: Path) -> Iterator[Trained]:
 
 COLUMNS = (
     "label", "phi", "budget", "base", "seed", "status", "scored", "accuracy", "loss", "val_accuracy", "best_epoch",
-    "seconds", "macs", "params", "device", "finished_at", "note", "sha256",
+    "seconds", "macs", "params", "device", "trained_on", "finished_at", "note", "sha256",
 )  # fmt: skip
 """The columns of `trainings.csv`; accuracies are 0 to 1, losses in nats."""
 

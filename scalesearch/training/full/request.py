@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from scalesearch.errors import UsageError, choice_error
 from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.study.config.cluster import UNSAID, ClusterOptions
 from scalesearch.study.config.parse import MOST_WORKERS, check_workers
 from scalesearch.training.full.recipe import TrainRecipe
 
@@ -80,6 +81,7 @@ class Means:
     logs: tuple[str, ...] = ()
     skip_bad: bool = False
     per_training: int = 1
+    cluster: ClusterOptions = UNSAID
 
     def __post_init__(self) -> None:
         check_workers(self.workers)

@@ -5,38 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
-
 from scalesearch.errors import UsageError
 from scalesearch.training.full.planned import Planned
-
-
-def devices_together(device: str, count: int) -> tuple[str, ...]:
-    """The devices of one training: `count` processes on a CPU, or so many GPUs from the first; none for one.
-
-    Args:
-        device: as `resolve_device` names it.
-
-    Raises:
-        UsageError: so many are not there, or this kind of device cannot share a training.
-
-    Example:
-        >>> devices_together("cpu", 2), devices_together("cpu", 1)
-        (('cpu', 'cpu'), ())
-    """
-    if count == 1:
-        return ()
-    kind, _, index = device.partition(":")
-    if kind == "cpu":
-        return (device,) * count
-    there = torch.cuda.device_count() if kind == "cuda" else 1
-    if count > there:
-        raise UsageError(f"--per-training is {count}; allowed: 1 to {there}, which is what this machine has of {kind}")
-    if index:
-        raise UsageError(
-            f"--per-training {count} takes the first GPUs, and --device is {device!r}; allowed: --device cuda"
-        )
-    return tuple(f"cuda:{number}" for number in range(count))
 
 
 def check_parts(count: int, planned: Sequence[Planned], val_images: int) -> None:

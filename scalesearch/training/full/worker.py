@@ -26,7 +26,7 @@ from scalesearch.study.record import EpochPoint, TrainingOutcome
 from scalesearch.training.batches import EVAL_BATCH
 from scalesearch.training.execution import Execution, set_switches
 from scalesearch.training.full.checkpoint import clear_checkpoints
-from scalesearch.training.full.files import WEIGHTS, Trained, read_trained, write_trained
+from scalesearch.training.full.files import RECIPE, WEIGHTS, Trained, read_trained, write_trained
 from scalesearch.training.full.logs import LogRun, open_logs
 from scalesearch.training.full.loop import FullData, FullTraining
 from scalesearch.training.full.members import together
@@ -34,8 +34,9 @@ from scalesearch.training.full.planned import Planned
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.full.team import Team
 from scalesearch.training.full.weight_facts import weights_metadata
-from scalesearch.training.memory import NoRoomError, fitted, needs
-from scalesearch.training.proxy import StoppedEarly, evaluate, resolve_device
+from scalesearch.training.memory import NoRoomError, fitted, limit_share, needs
+from scalesearch.training.pixels import store_files
+from scalesearch.training.proxy import StoppedEarly, device_name, evaluate, resolve_device
 from scalesearch.training.steps import settled_precision, whole_seconds
 from scalesearch.training.weights import save_weights
 from scalesearch.training.workers.base import Job, Setup, Worker
@@ -55,6 +56,7 @@ class TrainSetup(Setup):
         planned: by the number that jobs carry as their trial.
         loaders: processes that prepare images, for each worker.
         devices: that train one network together, each by a process of its own; `device` alone where it is empty.
+        sharing: processes on one device, which share its memory.
     """
 
     study: str
@@ -66,6 +68,13 @@ class TrainSetup(Setup):
     logs: tuple[str, ...] = ()
     engine: Engine = LEFT_OPEN
     devices: tuple[str, ...] = ()
+    sharing: int = 1
+
+    @property
+    @override
+    def files(self) -> tuple[Path, ...]:
+        """Results and checkpoints are written beside the recipes."""
+        return (*(one.folder / RECIPE for one in self.planned), *store_files(self.dataset))
 
     @override
     def worker(self) -> FullWorker:
@@ -89,6 +98,7 @@ class FullWorker(Worker):
             torch.set_num_threads(setup.threads)
         self.setup = setup
         self.device = resolve_device(setup.device)
+        limit_share(self.device, setup.sharing)
         set_switches(setup.engine, self.device)
         self._px = 0
         self._splits: _Splits | None = None
@@ -215,6 +225,7 @@ class FullWorker(Worker):
             recipe=asdict(planned.recipe), device=", ".join(self._devices), versions=_versions(planned.recipe),
             finished_at=utc_now(), note=problem, sha256="", folder=planned.place(seed),
             micro_batches=training.execution.parts, processes=training.team.size,
+            trained_on=device_name(self.device),
         )  # fmt: skip
         if not failed:
             trained = self._scored(planned, training, splits, trained)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from scalesearch.networks.spec import NetworkSpec
@@ -29,6 +30,11 @@ class Setup(Protocol):
 
     def worker(self) -> Worker:
         """Made in the process that will use it."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What this command has written and whoever trains must see."""
+        return ()
 
     def seat(self, number: int) -> Setup:
         """The setup of one of the processes, which differ in their device at most; itself where there is one device."""

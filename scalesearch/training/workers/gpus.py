@@ -46,15 +46,67 @@ def places_of(config: StudyConfig, made: Manifest | None = None) -> Places:
         raise UsageError("--per-device is for GPUs; allowed on a CPU: --workers")
     before = made.places if made else Places()
     if before.kind and kind and kind != before.kind:
-        raise StudyError(
-            f"the study was trained on {before.kind}, and this is {kind}: networks that are compared are trained on "
-            "one kind of GPU; go on where it was begun, or start another by run --new"
-        )
+        raise _another_kind(before.kind, kind, "start another by run --new")
     if config.per_device == "auto":
         return Places(devices, before.per_device, kind)
     if config.devices or config.per_device:
         return Places(devices, int(config.per_device) or 1, kind)
     return Places(devices, config.workers or (made.workers if made else default_workers(devices[0])), kind)
+
+
+def whole_places(device: str, workers: int, per_training: int, kind: str) -> tuple[Places, tuple[str, ...]]:
+    """For trainings in full on this machine: where they run, and the devices that train one network together, if any.
+
+    Args:
+        device: by its name, or `auto`.
+        workers: trainings at once; 0 is one a core on CPU and one on a GPU.
+        kind: of the GPUs that have trained what these are compared with; empty where that is open.
+
+    Raises:
+        StudyError: GPUs of another kind.
+    """
+    where = resolve_device(device)
+    own = torch.cuda.get_device_name(where) if where.type == "cuda" else ""
+    if kind and own and kind != own:
+        raise _another_kind(kind, own, "remove the folders of those trainings, and train them again here")
+    together = devices_together(str(where), per_training)
+    workers = workers or max(1, default_workers(str(where)) // per_training)
+    return Places((str(where),), workers, own), together
+
+
+def _another_kind(before: str, now: str, instead: str) -> StudyError:
+    return StudyError(
+        f"the study was trained on {before}, and this is {now}: networks that are compared are trained on one kind of "
+        f"GPU; go on where it was begun, or {instead}"
+    )
+
+
+def devices_together(device: str, count: int) -> tuple[str, ...]:
+    """The devices of one training: `count` processes on a CPU, or so many GPUs from the first; none for one.
+
+    Args:
+        device: as `resolve_device` names it.
+
+    Raises:
+        UsageError: so many are not there, or this kind of device cannot share a training.
+
+    Example:
+        >>> devices_together("cpu", 2), devices_together("cpu", 1)
+        (('cpu', 'cpu'), ())
+    """
+    if count == 1:
+        return ()
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return (device,) * count
+    there = torch.cuda.device_count() if kind == "cuda" else 1
+    if count > there:
+        raise UsageError(f"--per-training is {count}; allowed: 1 to {there}, which is what this machine has of {kind}")
+    if index:
+        raise UsageError(
+            f"--per-training {count} takes the first GPUs, and --device is {device!r}; allowed: --device cuda"
+        )
+    return tuple(f"cuda:{number}" for number in range(count))
 
 
 def mps_runs(environment: Mapping[str, str] = os.environ, usual: Path = MPS_FOLDER) -> bool:

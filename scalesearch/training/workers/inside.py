@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import override
@@ -20,6 +21,7 @@ from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study.config import LEFT_OPEN, Engine, ProxyRecipe
 from scalesearch.study.manifest import utc_now
 from scalesearch.study.record import OUT_OF_MEMORY, EpochPoint, TrainingOutcome
+from scalesearch.training.pixels import store_files
 from scalesearch.training.workers.base import Job, Setup, Worker
 from scalesearch.user_code.hidden import hidden_library
 
@@ -84,6 +86,11 @@ class WorkerSetup(Setup):
     devices: tuple[str, ...] = ()
     sharing: int = 1
 
+    @property
+    @override
+    def files(self) -> tuple[Path, ...]:
+        return store_files(self.dataset)
+
     @override
     def seat(self, number: int) -> WorkerSetup:
         return replace(self, device=self.devices[number % len(self.devices)], devices=()) if self.devices else self
@@ -125,16 +132,16 @@ class ProxyWorker(Worker):
         import torch
 
         from scalesearch.training.execution import set_switches
-        from scalesearch.training.memory import memory_part
-        from scalesearch.training.proxy import resolve_device
+        from scalesearch.training.memory import limit_share
+        from scalesearch.training.proxy import device_name, resolve_device
 
         if setup.threads:
             torch.set_num_threads(setup.threads)
         self.setup = setup
         self.device: torch.device = resolve_device(setup.device)
-        if self.device.type == "cuda" and setup.sharing > 1:
-            torch.cuda.set_per_process_memory_fraction(memory_part(setup.sharing), self.device)
+        limit_share(self.device, setup.sharing)
         set_switches(setup.engine, self.device)
+        self.name = device_name(self.device)
         self._splits: dict[int, ProxyData] = {}
 
     def data(self, px: int) -> ProxyData:
@@ -173,13 +180,15 @@ class ProxyWorker(Worker):
         def trained(data: ProxyData, execution: Execution) -> TrainingOutcome:
             with telling_whose(self.setup.baseline, spec):
                 outcome = train_proxy(lambda: self._build(spec), data, given, seed, told, should_stop, execution)
-            return replace(outcome, learning_rate=given.learning_rate, micro_batches=execution.parts)
+            return replace(
+                outcome, learning_rate=given.learning_rate, micro_batches=execution.parts, trained_on=self.name
+            )
 
         try:
             return self._fitted(spec, given, trained)
         except (torch.OutOfMemoryError, NoRoomError) as error:
             note = f"{OUT_OF_MEMORY} on {self.device}: {str(error).splitlines()[0]}"
-            return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note)
+            return TrainingOutcome(seed, "failed", None, None, 0.0, (), utc_now(), note, trained_on=self.name)
 
     def _fitted(self, spec: NetworkSpec, recipe: ProxyRecipe, run: Callable[[ProxyData, Execution], T]) -> T:
         """Give `run` the data, and how the device is used so that a batch of the recipe fits."""

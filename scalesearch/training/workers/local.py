@@ -47,7 +47,7 @@ def default_workers(device: str) -> int:
     return 1 if device != "cpu" else usable_cores()
 
 
-def _context() -> Context:
+def worker_context() -> Context:
     """Where processes come from: where it exists, a server that has loaded torch once, so that they share its memory.
 
     The server only imports; forking a process that has run torch's threads or CUDA would not be safe.
@@ -78,7 +78,7 @@ def _start_server() -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Keep what ends a study (Ctrl-C, SIGTERM, SIGHUP) back for a moment, in the main thread (no other gets them).
 
     The first process waits for the server's imports. Interrupted in there, the seat would
@@ -110,7 +110,7 @@ class LocalExecutor(Executor):
     """Seats on this machine, each with a process and a copy of the data of its own."""
 
     def __init__(self, setup: Setup, workers: int) -> None:
-        self._context = _context()
+        self._context = worker_context()
         self.workers = workers
         try:
             # No lock: one process writes, and a number that is read too late costs a few steps.
@@ -180,7 +180,7 @@ class LocalExecutor(Executor):
         """Have a process on a seat."""
         if seat.process is None:
             try:
-                with _interrupts_held():
+                with interrupts_held():
                     if isinstance(self._context, ForkServerContext):
                         _start_server()  # it may have been killed
                     seat.start()
@@ -257,7 +257,7 @@ class LocalExecutor(Executor):
             else:
                 self._happened.append(Noted(work, self._losses.again(work, how)))
                 self._waiting.appendleft(work)
-        elif work is not None and ended_itself(exit_code):
+        elif isinstance(work, NetworkSpec) and ended_itself(exit_code):
             raise BaseError(f"a training at {work.resolution_px} px ends its own process ({how})")
 
     def _never_began(self, work: process.Request | None, how: str) -> None:
@@ -280,7 +280,7 @@ class LocalExecutor(Executor):
         _put_away(seat)
         if isinstance(work, Job):
             self._finish(work, broken(work.seed, seconds, curve, late_note(limit)))
-        else:
+        elif isinstance(work, NetworkSpec):
             raise BaseError(f"a few steps of a training at {work.resolution_px} px had not ended after {limit:g} s")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from scalesearch.environment.streams import Diagnostics
 from scalesearch.errors import BaseError, ScaleSearchError
@@ -27,8 +27,24 @@ from scalesearch.training.workers.inside import wants_memory
 from scalesearch.training.workers.losses import broken, error_note
 from scalesearch.training.workers.traces import Traces, listed
 
-Request = Job | NetworkSpec
-"""A training, or a network whose training is to be timed."""
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Call:
+    """A function to be called in a process of its own; it is sent by its name."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What a call gave."""
+
+    value: Any
+
+
+Request = Job | NetworkSpec | Call
+"""A training, a network whose training is to be timed, or what is to be measured before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +57,13 @@ class Answer:
     """What came of a request.
 
     Attributes:
-        value: the outcome of a job, the seconds of an estimate, or what the driver is to raise.
+        value: the outcome of a job, the seconds of an estimate, what a call gave, or what the driver is to raise.
         spent: why the process should do nothing more; empty where it is as good as before.
         changed: whether that is because the training has changed what others share with it.
         trace: where an error was raised, as text.
     """
 
-    value: TrainingOutcome | float | Exception
+    value: TrainingOutcome | float | Called | Exception
     spent: str = ""
     changed: bool = False
     trace: str = ""
@@ -84,6 +100,8 @@ def _work(connection: Connection, worker: Callable[[], Worker], cancelled: Calla
         request: Request = connection.recv()
         if isinstance(request, Job):
             answer = _trained(worker, request, connection.send, cancelled)
+        elif isinstance(request, Call):
+            answer = _called(request)
         else:
             answer = _timed(worker, request)
         connection.send(answer)
@@ -178,6 +196,13 @@ def _timed(worker: Callable[[], Worker], spec: NetworkSpec) -> Answer:
     except BaseException as error:
         said = _in_a_line(error)
         return Answer(BaseError(f"a training at {spec.resolution_px} px ends its process: {said}"), f"it raised {said}")
+
+
+def _called(call: Call) -> Answer:
+    try:
+        return Answer(Called(call.function(*call.arguments)))
+    except Exception as error:
+        return _raised(error)
 
 
 def _raised(error: Exception) -> Answer:

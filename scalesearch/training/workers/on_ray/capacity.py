@@ -7,10 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from scalesearch.errors import DeviceError
-from scalesearch.training.workers.on_ray.request import Need
-
-CLOSE = 1e-6
-"""A third of a GPU fits three times."""
+from scalesearch.training.workers.on_ray.request import CLOSE, Need, shares_in_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ def fitting(there: float, share: float) -> int:
         [8, 2, 8, 4, 3, 0]
     """
     if share < 1:
-        return math.floor(there) * math.floor(1 / share + CLOSE)
+        return math.floor(there) * shares_in_one(share)
     return math.floor(there / share + CLOSE)
 
 
@@ -68,7 +65,7 @@ def check_placeable(nodes: Collection[ClusterNode], need: Need) -> None:
     if not capacity(nodes, need):
         raise DeviceError(
             f"a training is to have {need.words}, which no node of the cluster can hold; it has {told_nodes(nodes)}; "
-            "allowed: fewer gpus or cpus of a training"
+            "allowed: a smaller --gpus-per-training or --cpus-per-training, or larger nodes"
         )
 
 

@@ -1,91 +1,136 @@
-"""A cluster as a place for trainings: what each of them takes of a node, and the executors."""
+"""A cluster as the place for the trainings of one command."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
-from types import ModuleType
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from scalesearch.errors import DeviceError
-from scalesearch.training.workers.base import Setup
+from typing_extensions import override
+
+from scalesearch.errors import ScaleSearchError, UsageError
+from scalesearch.study.config import Places, StudyConfig
+from scalesearch.study.manifest import Manifest
+from scalesearch.training.workers.calls import NothingToTrain
+from scalesearch.training.workers.losses import TRIES
 from scalesearch.training.workers.on_ray.capacity import check_placeable, nodes_of
 from scalesearch.training.workers.on_ray.executor import RayExecutor
-from scalesearch.training.workers.on_ray.pool import Pool
+from scalesearch.training.workers.on_ray.pool import Owner, Pool, PutSetup
 from scalesearch.training.workers.on_ray.request import ClusterRequest, device_there, need_of
-from scalesearch.training.workers.on_ray.seat import LimitedSetup
+from scalesearch.training.workers.on_ray.seat import Raised, Told
 from scalesearch.training.workers.on_ray.session import connected
+from scalesearch.training.workers.process import Call, Called, Request
+from scalesearch.training.workers.site import Site
+
+T = TypeVar("T")
 
 
-class Cluster:
-    """A cluster that this process is connected to; seats are ordered when the first executor is made.
-
-    Args:
-        device: of the study; see `request.device_there`.
-
-    Attributes:
-        device: of a training, `cpu` or `cuda`.
+class Cluster(Site):
+    """Seats of a cluster, ordered when it is first asked for its places.
 
     Raises:
-        ScaleSearchError: no node can ever hold one training.
+        ScaleSearchError: by `places` and `whole`: see `session.connected`; no node can ever hold one training.
     """
 
-    def __init__(self, ray: ModuleType, request: ClusterRequest, device: str = "auto") -> None:
-        self._ray, self._request = ray, request
-        self._need = need_of(request, device, ray.cluster_resources())
-        self.device = device_there(device, self._need.gpus)
-        check_placeable(nodes_of(ray.nodes()), self._need)
+    def __init__(self, request: ClusterRequest) -> None:
+        self.request = request
+        self._stack = contextlib.ExitStack()
         self._pool: Pool | None = None
+        self._bare: PutSetup | None = None
 
-    def executor(self, setup: Setup, workers: int) -> RayExecutor:
-        """An executor of all seats, however many there come to be; how many trainings a study plans for is no limit.
+    @override
+    def places(self, config: StudyConfig, made: Manifest | None = None) -> Places:
+        pool = self._opened(made.device if made else config.device, made.places.kind if made else "")
+        device = "cuda" if pool.need.gpus else "cpu"
+        planned = 0 if made else config.workers
+        return Places((device,), pool.need.sharing, pool.kind if pool.need.gpus else "", planned or pool.size)
 
-        Raises:
-            DeviceError: the study was prepared for another kind of device than seats have.
-        """
+    @override
+    def whole(
+        self, config: StudyConfig, device: str, per_training: int, kind: str = ""
+    ) -> tuple[Places, tuple[str, ...]]:
+        given = config.gpus_per_training
+        if given == "auto" and per_training > 1 and device.partition(":")[0] != "cpu":
+            self.request = dataclasses.replace(self.request, gpus=float(per_training))
+        pool = self._opened(device, kind)
+        gpus = pool.need.gpus
+        together = per_training if per_training > 1 or gpus < 1 else int(gpus)
+        if gpus and together > 1 and together != gpus:
+            raise UsageError(
+                f"--per-training is {per_training}, and --gpus-per-training {gpus:g}; allowed: the same number of "
+                "GPUs, which train one network together"
+            )
+        devices = tuple(f"cuda:{number}" for number in range(together)) if gpus else ("cpu",) * together
+        return self.places(config), devices if together > 1 else ()
+
+    def _opened(self, device: str, kind: str) -> Pool:
         if self._pool is None:
-            self._pool = Pool(self._ray, self._need, self._request.most)
-        own, shared = seated(setup, self.device), 0 < self._need.gpus < 1
-        return RayExecutor(self._pool, LimitedSetup(own, self._need.gpus) if shared else own)
+            ray = self._stack.enter_context(connected(self.request))
+            need = need_of(self.request, device, ray.cluster_resources())
+            device_there(device, need.gpus)
+            check_placeable(nodes_of(ray.nodes()), need)
+            self._pool = Pool(ray, need, self.request.most, kind)
+            self._pool.open()
+        return self._pool
+
+    @property
+    def _there(self) -> Pool:
+        if self._pool is None:
+            raise ScaleSearchError("a cluster was asked to do something before it was asked for its places")
+        return self._pool
+
+    @override
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        if self._bare is None:
+            self._bare = self._there.put(NothingToTrain())
+        asked = _Asked(self._there, self._bare, Call(function, arguments))
+        return asked.answer()  # type: ignore[no-any-return]
+
+    @override
+    def executor(self, setup: Any, workers: int) -> RayExecutor:
+        """An executor of all seats, however many there come to be; how many trainings a study plans for is no limit."""
+        return RayExecutor(self._there, setup)
 
     def close(self) -> None:
-        """Send all seats away."""
+        """Send all seats away, and leave the cluster."""
         pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
-
-
-def seated(setup: Setup, device: str) -> Setup:
-    """A setup as a seat takes it, which sees the GPU that it was given and no other.
-
-    Args:
-        device: of a seat, `cpu` or `cuda`.
-
-    Raises:
-        DeviceError: it was made for another kind: its trainings would leave the GPUs idle, or find none.
-    """
-    made: str = getattr(setup, "device", device)
-    if made.partition(":")[0] != device:
-        raise DeviceError(
-            f"the study trains on {made}, and a seat of the cluster on {device}; allowed: a script that runs on a "
-            "machine with a GPU where seats have GPUs, and gpus=0 where the study's device is the CPU"
-        )
-    if made == device or not dataclasses.is_dataclass(setup):
-        return setup
-    here = {"device": device} | ({"devices": ()} if hasattr(setup, "devices") else {})
-    return dataclasses.replace(setup, **here)
-
-
-@contextlib.contextmanager
-def cluster(request: ClusterRequest, device: str = "auto") -> Iterator[Cluster]:
-    """A cluster, connected to for as long as the block lasts.
-
-    Raises:
-        ScaleSearchError: see `session.connected` and `Cluster`.
-    """
-    with connected(request) as ray:
-        found = Cluster(ray, request, device)
         try:
-            yield found
+            if pool is not None:
+                pool.close()
         finally:
-            found.close()
+            self._stack.close()
+
+
+class _Asked(Owner):
+    """One call on its way."""
+
+    def __init__(self, pool: Pool, setup: PutSetup, call: Call) -> None:
+        self._pool, self._setup, self._call = pool, setup, call
+        self._lost = 0
+        self._answer: Called | Raised | None = None
+
+    def answer(self) -> Any:
+        """What the call gives, or raises."""
+        self._pool.ask(self, self._setup, self._call, first=True)
+        try:
+            while self._answer is None:
+                self._pool.listen(1.0)
+        except BaseException:
+            self._pool.forget(self)
+            raise
+        if isinstance(self._answer, Raised):
+            raise self._answer.error
+        return self._answer.value
+
+    @override
+    def told(self, request: Request, message: Told) -> None:
+        if isinstance(message, Called | Raised):
+            self._answer = message
+
+    @override
+    def lost(self, request: Request, how: str) -> None:
+        self._lost += 1
+        if self._lost >= TRIES:
+            raise ScaleSearchError(f"seats that measure ({self._call.function.__name__}) are lost, by {how}")
+        self._pool.ask(self, self._setup, self._call, first=True)

@@ -10,7 +10,7 @@ from scalesearch.errors import ScaleSearchError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.training.workers.base import ESTIMATE_SECONDS, EpochDone, Event, Executor, Job, JobDone, Noted, Setup
 from scalesearch.training.workers.losses import TRIES, Losses, broken
-from scalesearch.training.workers.on_ray.pool import Pool
+from scalesearch.training.workers.on_ray.pool import Pool, of_the_node
 from scalesearch.training.workers.on_ray.seat import Cancel, Raised, Seconds, Told
 from scalesearch.training.workers.process import Request
 
@@ -85,7 +85,7 @@ class RayExecutor(Executor):
                 self._happened.append(message)
         elif isinstance(message, JobDone):
             self._finish(message)
-        else:
+        elif isinstance(message, Noted):
             self._happened.append(message)
 
     def _finish(self, done: JobDone) -> None:
@@ -108,7 +108,7 @@ class RayExecutor(Executor):
         else:
             self._again += 1
             if self._again >= TRIES * self._asked:
-                raise ScaleSearchError(f"seats that time a training at {request.resolution_px} px are lost, by {how}")
+                raise ScaleSearchError(f"seats that time a training are lost again and again, by {how}")
         self._ask_again(request)
 
     def _ask_again(self, request: Request) -> None:
@@ -118,7 +118,10 @@ class RayExecutor(Executor):
 
     def _raised(self, request: Request, error: Exception) -> None:
         """What is no training's doing may be one machine's: tried elsewhere, where there is another."""
-        if not isinstance(request, Job) or self._pool.size == 0 or self._losses.lose(request, str(error)):
+        if not of_the_node(request, error) or self._pool.size == 0:
             raise error
-        self._happened.append(Noted(request, self._losses.again(request, str(error))))
+        if isinstance(request, Job):
+            if self._losses.lose(request, str(error)):
+                raise error
+            self._happened.append(Noted(request, self._losses.again(request, str(error))))
         self._ask_again(request)

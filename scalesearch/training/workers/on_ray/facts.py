@@ -70,7 +70,7 @@ def unfit(facts: SeatFacts, versions: dict[str, str], kind: str) -> str:
 
     Args:
         versions: of the driver.
-        kind: of the first seat; empty for that one.
+        kind: of the GPUs that the study trains on; empty while that is open.
 
     Example:
         >>> facts = SeatFacts("n", "A100", "x", {"torch": "2.4.0"})
@@ -79,7 +79,7 @@ def unfit(facts: SeatFacts, versions: dict[str, str], kind: str) -> str:
         >>> unfit(facts, {"torch": "2.5.1"}, "A100")
         'it has torch 2.4.0, and this command runs by 2.5.1'
         >>> unfit(facts, {"torch": "2.4.0"}, "H100")
-        'it trains on A100, and the first seat on H100: numbers of two kinds are not compared'
+        'it has A100, and the study trains on H100: networks of two kinds are not compared'
     """
     if facts.problem:
         return facts.problem
@@ -87,5 +87,5 @@ def unfit(facts: SeatFacts, versions: dict[str, str], kind: str) -> str:
         if (there := facts.versions.get(name, "none")) != wanted:
             return f"it has {name} {there}, and this command runs by {wanted}"
     if kind and facts.kind != kind:
-        return f"it trains on {facts.kind}, and the first seat on {kind}: numbers of two kinds are not compared"
+        return f"it has {facts.kind}, and the study trains on {kind}: networks of two kinds are not compared"
     return ""

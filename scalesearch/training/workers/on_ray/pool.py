@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from scalesearch.environment.waiting import tell
-from scalesearch.errors import ScaleSearchError
+from scalesearch.errors import ScaleSearchError, StorageError
 from scalesearch.training.workers.base import ESTIMATE_SECONDS, Job, JobDone, Setup
 from scalesearch.training.workers.losses import TRIES
 from scalesearch.training.workers.on_ray.actor import seat_class
@@ -20,7 +20,7 @@ from scalesearch.training.workers.on_ray.capacity import ClusterNode, capacity, 
 from scalesearch.training.workers.on_ray.facts import SeatFacts, unfit, versions_here
 from scalesearch.training.workers.on_ray.request import Need
 from scalesearch.training.workers.on_ray.seat import Assigned, Command, Drop, Folders, Raised, Seconds, Told
-from scalesearch.training.workers.process import Request
+from scalesearch.training.workers.process import Call, Called, Request
 
 POLL_SECONDS = 30.0
 """How long a seat that has nothing to tell keeps its driver waiting: a thousand idle ones then cost it little."""
@@ -33,6 +33,9 @@ GATHER_SECONDS = 15.0
 
 PATIENCE_SECONDS = 20.0
 """After which a user is told what is waited for."""
+
+CALLED = -2
+"""What a seat has trained last that was called: its process may be there for the next call."""
 
 PutSetup = tuple[int, Any]
 """A setup in the cluster: its number, and Ray's reference to it."""
@@ -82,14 +85,15 @@ class Pool:
 
     Args:
         most: seats; None is as many as the cluster holds, whatever it grows to.
+        kind: of the GPUs that a study has been trained on; empty takes the commonest.
 
     Attributes:
-        kind: of the first seat, and so of all.
+        kind: of all seats; empty until the first have come.
     """
 
-    def __init__(self, ray: ModuleType, need: Need, most: int | None = None) -> None:
+    def __init__(self, ray: ModuleType, need: Need, most: int | None = None, kind: str = "") -> None:
         self.ray, self.need, self.most = ray, need, most
-        self.kind = ""
+        self.kind = kind
         self._versions, self._folders = versions_here(), Folders.here()
         self._class = seat_class(ray, need)
         self._ordered: set[RaySeat] = set()
@@ -138,8 +142,16 @@ class Pool:
         until = time.monotonic() + GATHER_SECONDS
         while self._ordered and time.monotonic() < until:
             self.listen(0.2)
+        self._settle_kind()
         machines = len({seat.facts.node for seat in self._seats if seat.facts})
         tell(f"{self.size} seats on {machines} node{'s' * (machines > 1)} of the cluster ({self.kind})")
+
+    def _settle_kind(self) -> None:
+        """Keep the kind of device that most seats have, and with it to the end."""
+        self.kind = self.kind or Counter(seat.facts.kind for seat in self._seats if seat.facts).most_common(1)[0][0]
+        for seat in list(self._seats):
+            if seat in self._seats and seat.facts and (why := unfit(seat.facts, self._versions, self.kind)):
+                self._send_away(seat, seat.node, why)
 
     def ask(
         self, owner: Owner, setup: PutSetup, request: Request, limit: float = ESTIMATE_SECONDS, *, first: bool = False
@@ -201,9 +213,8 @@ class Pool:
     def _order_one(self, node: str) -> None:
         options = {}
         if node:
-            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+            strategies = self.ray.util.scheduling_strategies
+            options["scheduling_strategy"] = strategies.NodeAffinitySchedulingStrategy(node, soft=False)
         seat = RaySeat(self._class.options(**options).remote(self._folders), node)
         self._ordered.add(seat)
         self._expect(seat, seat.actor.where.remote(self.need.gpus))
@@ -232,7 +243,7 @@ class Pool:
         if why := unfit(facts, self._versions, self.kind):
             self._send_away(seat, facts.node, why)
             return
-        self.kind, seat.facts, seat.node = facts.kind, facts, facts.node
+        seat.facts, seat.node = facts, facts.node
         self._seats.add(seat)
         self._unborn.clear()
         self._mixed(facts.processor)
@@ -283,9 +294,9 @@ class Pool:
         if work is None or work.tag != tag:
             return  # of work that was dropped
         for message in told:
-            if isinstance(message, JobDone | Seconds | Raised):
+            if isinstance(message, JobDone | Seconds | Called | Raised):
                 seat.work = None
-            if isinstance(message, Raised) and isinstance(work.request, Job):  # another machine may be well
+            if isinstance(message, Raised) and of_the_node(work.request, message.error):  # another may be well
                 with contextlib.suppress(ScaleSearchError):  # it was the last: the error itself is told
                     self._send_away(seat, seat.node, str(message.error))
             work.owner.told(work.request, message)
@@ -295,13 +306,23 @@ class Pool:
         free = dict.fromkeys(self.free if self._waiting else ())
         while self._waiting and free:
             work = self._waiting.popleft()
-            number = work.request.number if isinstance(work.request, Job) else -1
+            number = _number(work.request)
             seat = next((seat for seat in free if seat.trained == number), next(iter(free)))
             del free[seat]
             seat.work, seat.trained = work, number
             seat.actor.say.remote(Assigned(work.tag, work.setup, work.request, work.limit))
             if work.request in self._later:
                 seat.actor.say.remote(self._later.pop(work.request))
+
+
+def of_the_node(request: Request, error: Exception) -> bool:
+    """Whether an error may be one machine's: a job's always, because what a training does is its outcome."""
+    return isinstance(request, Job) or isinstance(error, StorageError)
+
+
+def _number(request: Request) -> int:
+    """By which a seat that has just done the like is known."""
+    return request.number if isinstance(request, Job) else CALLED if isinstance(request, Call) else -1
 
 
 def first_line(error: BaseException) -> str:

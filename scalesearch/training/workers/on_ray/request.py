@@ -1,4 +1,4 @@
-"""What a training asks of a cluster, checked without Ray."""
+"""What a command asks of a cluster, and what a seat there takes of a node; without Ray."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scalesearch.errors import UsageError
-
-LEAST_SHARE = 0.01
-"""Part of a GPU or a core at least: a hundred trainings on one are more than any has room for."""
+from scalesearch.study.config import StudyConfig
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterRequest:
-    """Where trainings should run, and what each of them takes.
+    """Where trainings should run, and what each of them takes, as a checked definition says it.
 
     Attributes:
         address: `auto` or HOST:PORT of a cluster; None starts Ray on this machine, for this command alone.
@@ -21,9 +19,6 @@ class ClusterRequest:
         cpus: of each training.
         insecure: use a cluster that asks nobody for a token.
         most: trainings at once; None takes as many as the cluster holds, whatever it grows to.
-
-    Raises:
-        UsageError: an address or a share that cannot be.
     """
 
     address: str | None = None
@@ -32,12 +27,18 @@ class ClusterRequest:
     insecure: bool = False
     most: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.address is not None:
-            check_address(self.address)
-        check_share("cpus", self.cpus)
-        if self.gpus is not None:
-            check_share("gpus", self.gpus, none=True)
+
+def request_of(config: StudyConfig, *, insecure: bool = False) -> ClusterRequest:
+    """The request of a definition.
+
+    Example:
+        >>> request_of(StudyConfig(executor="ray", address="auto", gpus_per_training=0.25, workers=8))
+        ClusterRequest(address='auto', gpus=0.25, cpus=1.0, insecure=False, most=8)
+    """
+    gpus = None if isinstance(config.gpus_per_training, str) else config.gpus_per_training
+    return ClusterRequest(
+        config.address or None, gpus, config.cpus_per_training or 1.0, insecure, config.workers or None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,45 +59,31 @@ class Need:
         cpus = f"{self.cpus:g} CPUs"
         return f"{self.gpus:g} GPUs and {cpus}" if self.gpus else cpus
 
+    @property
+    def sharing(self) -> int:
+        """Seats on one GPU.
 
-def check_share(name: str, value: float, *, none: bool = False) -> None:
-    """Refuse what is neither a part of one GPU or core nor a whole number of them, as Ray counts.
-
-    Args:
-        none: whether 0 is allowed.
-
-    Raises:
-        UsageError: anything else.
-    """
-    whole = value >= 1 and float(value).is_integer() and value <= 1024
-    if not (whole or LEAST_SHARE <= value < 1 or (none and value == 0)):
-        allowed = f"a part of one such as 0.25, or a whole number such as 1 or 4{', or 0' if none else ''}"
-        raise UsageError(f"{name} of a training is {value:g}; allowed: {allowed}")
+        Example:
+            >>> [Need(1, gpus).sharing for gpus in (0, 0.25, 1 / 3, 0.4, 1, 4)]
+            [1, 4, 3, 2, 1, 1]
+        """
+        return shares_in_one(self.gpus) if 0 < self.gpus < 1 else 1
 
 
-def check_address(address: str) -> tuple[str, int] | None:
-    """Host and port of an address; None for `auto`.
+CLOSE = 1e-6
+"""A third of a GPU fits three times."""
 
-    Raises:
-        UsageError: it is neither.
 
-    Example:
-        >>> check_address("10.0.0.1:6379"), check_address("[::1]:6379"), check_address("auto")
-        (('10.0.0.1', 6379), ('::1', 6379), None)
-    """
-    if address == "auto":
-        return None
-    host, _, port = address.rpartition(":")
-    if "://" in address or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UsageError(
-            f"address is {address!r}; allowed: auto, or HOST:PORT of a cluster's head, on a machine that is one of "
-            "its nodes"
-        )
-    return host.removeprefix("[").removesuffix("]"), int(port)
+def shares_in_one(share: float) -> int:
+    """How often a part of one device fits it."""
+    return int(1 / share + CLOSE)
 
 
 def device_there(asked: str, gpus: float) -> str:
     """The device of a seat: it sees the GPUs that it was given, and no other.
+
+    Args:
+        asked: of a definition, or of the study that goes on.
 
     Raises:
         UsageError: the study's device and the seat's are not of one kind.
@@ -107,13 +94,17 @@ def device_there(asked: str, gpus: float) -> str:
     """
     kind = asked.partition(":")[0]
     if kind not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"the device is {asked!r}, and a cluster trains on: cpu, cuda")
+        raise UsageError(
+            f"the study's device is {asked!r}, and a cluster trains on cpu or cuda; allowed: --executor local"
+        )
     if gpus and kind == "cpu":
-        raise UsageError(f"gpus of a training is {gpus:g}, and the device is cpu; allowed with it: 0")
+        raise UsageError(
+            f"--gpus-per-training is {gpus:g}, and the study's device is the CPU; allowed with it: 0, or another study"
+        )
     if not gpus and kind == "cuda":
         raise UsageError(
-            f"the device is {asked!r}, and a training is given no GPU; allowed: gpus 1 or a part of one, on "
-            "a cluster that has GPUs"
+            f"the study's device is {asked!r}, and a training is given no GPU; allowed: --gpus-per-training 1 or a "
+            "part of one, on a cluster that has GPUs"
         )
     return "cuda" if gpus else "cpu"
 

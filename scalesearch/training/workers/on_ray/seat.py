@@ -8,18 +8,17 @@ import os
 import queue
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from typing_extensions import override
-
 from scalesearch.errors import StorageError
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.training.workers.base import ESTIMATE_SECONDS, Event, Job, JobDone, Setup, Worker
+from scalesearch.training.workers.base import ESTIMATE_SECONDS, Event, Job, JobDone, Setup
+from scalesearch.training.workers.calls import Caller
 from scalesearch.training.workers.local import LocalExecutor
-from scalesearch.training.workers.process import Request
+from scalesearch.training.workers.process import Call, Called, Request
 
 LISTEN_SECONDS = 0.2
 """How long a seat that works hears nothing of its driver."""
@@ -104,22 +103,7 @@ class Raised:
 
 
 Command = Assigned | Cancel | Drop
-Told = Event | Seconds | Raised
-
-
-@dataclass(frozen=True)
-class LimitedSetup(Setup):
-    """A setup whose trainings take a share of the GPU's memory: Ray counts shares and limits nothing."""
-
-    setup: Setup
-    share: float
-
-    @override
-    def worker(self) -> Worker:
-        import torch
-
-        torch.cuda.set_per_process_memory_fraction(self.share)
-        return self.setup.worker()
+Told = Event | Seconds | Called | Raised
 
 
 class SeatWork:
@@ -135,6 +119,7 @@ class SeatWork:
         self._get = get
         self._said: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._executor: LocalExecutor | None = None
+        self._caller: Caller | None = None
         self._setup = self._tag = -1
         self._busy = False
         self._told: list[Told] = []
@@ -169,7 +154,7 @@ class SeatWork:
                     self._executor.cancel(command.job)
             else:
                 self._tag, self._told = command.tag, []
-                self._begin(self._executor_of(*command.setup), command)
+                self._begin(command)
         except Exception as error:
             self._fail(error)
 
@@ -181,7 +166,13 @@ class SeatWork:
             self._setup, self._executor = number, LocalExecutor(setup, 1)
         return self._executor
 
-    def _begin(self, executor: LocalExecutor, work: Assigned) -> None:
+    def _begin(self, work: Assigned) -> None:
+        if isinstance(work.request, Call):
+            self._caller = self._caller or Caller()
+            self._told.append(Called(self._caller.call(work.request, work.limit)))
+            return
+        self._end_calls()  # its process holds memory of the device
+        executor = self._executor_of(*work.setup)
         if isinstance(work.request, Job):
             executor.submit(work.request)
             self._busy = True
@@ -201,7 +192,13 @@ class SeatWork:
         self._told.append(Raised(error))
         self._end()
 
+    def _end_calls(self) -> None:
+        caller, self._caller = self._caller, None
+        if caller is not None:
+            caller.stop()
+
     def _end(self) -> None:
+        self._end_calls()
         executor, self._executor, self._busy = self._executor, None, False
         if executor is not None:
             executor.stop()
@@ -219,10 +216,9 @@ def check_shared(setup: Setup) -> None:
     Raises:
         StorageError: naming the first file that is not there.
     """
-    files: Iterable[Path] = getattr(setup, "files", ())
-    for path in files:
+    for path in setup.files:
         if not path.exists():
             raise StorageError(
-                f"a node does not see {path}, which this command has written; allowed: a studies folder that all nodes "
-                "share, or trainings on the machine of this command alone"
+                f"a node of the cluster does not see {path}, which this command has written; allowed: a folder that "
+                "all nodes share (of studies: --studies-dir, of stored images: SCALESEARCH_CACHE), or --executor local"
             )

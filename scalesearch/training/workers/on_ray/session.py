@@ -20,8 +20,10 @@ from typing import Any
 
 from scalesearch.environment.waiting import doing, tell
 from scalesearch.errors import DeviceError, MissingExtraError, ScaleSearchError
+from scalesearch.study.config.cluster import host_and_port
+from scalesearch.training.workers.local import interrupts_held
 from scalesearch.training.workers.machine import SHORT_PLACES, usable_cores
-from scalesearch.training.workers.on_ray.request import ClusterRequest, check_address
+from scalesearch.training.workers.on_ray.request import ClusterRequest
 
 ANSWER_SECONDS = 5.0
 """What an address gets to take a connection."""
@@ -47,7 +49,7 @@ def load_ray() -> ModuleType:
     try:
         return importlib.import_module("ray")
     except ImportError as error:
-        raise MissingExtraError("ray", "ray", "a cluster") from error
+        raise MissingExtraError("ray", "ray", "--executor ray") from error
 
 
 @contextlib.contextmanager
@@ -61,13 +63,15 @@ def connected(request: ClusterRequest) -> Iterator[ModuleType]:
         os.environ.setdefault(name, value)
     with contextlib.ExitStack() as stack:
         if request.address is None:
+            if os.environ.get("RAY_ADDRESS"):
+                tell("RAY_ADDRESS names a cluster, and a Ray of this machine alone is started; --address auto uses it")
             options = stack.enter_context(_own(request))
         else:
             options = {"address": _checked_address(request.address, insecure=request.insecure)}
         ray = load_ray()
-        with doing("starting Ray" if request.address is None else "connecting to the cluster"):
-            _init(ray, options)
         stack.callback(_shut_down, ray)
+        with doing("starting Ray" if request.address is None else "connecting to the cluster"), interrupts_held():
+            _init(ray, options)
         yield ray
 
 
@@ -148,7 +152,7 @@ def _checked_address(address: str, *, insecure: bool) -> str:
     _check_token(insecure)
     load_ray()
     found = _found() if address == "auto" else address
-    place = check_address(found)
+    place = host_and_port(found)
     try:
         if place is not None:
             socket.create_connection(place, timeout=ANSWER_SECONDS).close()
@@ -174,10 +178,11 @@ def _check_token(insecure: bool) -> None:
     if not insecure:
         raise ScaleSearchError(
             "a cluster without RAY_AUTH_MODE=token runs what anybody sends it; set RAY_AUTH_MODE=token and one "
-            "RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) for all its nodes and for this command, or say insecure=True"
+            "RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) for all its nodes and for this command, or accept that by "
+            "--insecure-ray"
         )
     os.environ["RAY_AUTH_MODE"] = "disabled"
-    tell("insecure=True: whoever reaches this cluster can run anything on it, as you")
+    tell("--insecure-ray: whoever reaches this cluster can run anything on it, as you")
 
 
 def _found() -> str:
@@ -191,8 +196,8 @@ def _found() -> str:
     found = os.environ.get("RAY_ADDRESS") or utils.read_ray_address()
     if not found or "://" in found:
         raise DeviceError(
-            "no Ray cluster runs on this machine (address auto: RAY_ADDRESS, or the last `ray start` here); allowed: "
-            "HOST:PORT, or none for a Ray of this command's own"
+            "no Ray cluster runs on this machine (--address auto: RAY_ADDRESS, or the last `ray start` here); allowed: "
+            "--address HOST:PORT, or none for a Ray of this command's own"
         )
     return str(found)
 
