@@ -1,6 +1,9 @@
 """Fashion-MNIST from idx files and CIFAR through torchvision, without a network."""
 
 import gzip
+import hashlib
+import os
+import pickle
 import struct
 import sys
 from pathlib import Path
@@ -167,3 +170,57 @@ def test_bad_idx_files(tmp_path, content, message):
 def test_missing_idx_file():
     with pytest.raises(DataError, match="cannot read '/no/such'"):
         read_idx(Path("/no/such"))
+
+
+@pytest.fixture
+def small_cifar(tmp_path, monkeypatch):
+    """CIFAR-10 of 100 images, as its authors pickle it; torchvision takes its digests for the right ones."""
+    cifar = pytest.importorskip("torchvision.datasets.cifar")
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+
+    def write(name, content):
+        data = content if isinstance(content, bytes) else pickle.dumps(content, protocol=2)
+        (folder / name).write_bytes(data)
+        return [name, hashlib.md5(data).hexdigest()]
+
+    def written(bad=None):
+        pixels = np.random.default_rng(0).integers(0, 256, (20, 3072), np.uint8)
+        batch = {"data": pixels, "labels": [i % 10 for i in range(20)]}
+        names = [f"data_batch_{k}" for k in range(1, 6)]
+        listed = [write(name, batch if bad is None or name != "data_batch_3" else bad) for name in names]
+        meta = write("batches.meta", {"label_names": list("abcdefghij")})
+        monkeypatch.setattr(cifar.CIFAR10, "train_list", listed)
+        monkeypatch.setattr(cifar.CIFAR10, "test_list", listed[:1])
+        monkeypatch.setattr(cifar.CIFAR10, "meta", {"filename": meta[0], "key": "label_names", "md5": meta[1]})
+        return pixels
+
+    return written
+
+
+def test_the_files_of_cifar_are_read_as_arrays(small_cifar, tmp_path):
+    pixels = small_cifar()
+    data = load_dataset(f"cifar10:{tmp_path}", with_test=True)
+    assert (len(data.train), len(data.val), len(data.test)) == (80, 20, 20)
+    assert np.array_equal(data.test.at(32), pixels.reshape(20, 3, 32, 32))
+
+
+class Runs:
+    def __init__(self, function, *given):
+        self.function, self.given = function, given
+
+    def __reduce__(self):
+        return self.function, self.given
+
+
+@pytest.mark.parametrize("named", [(os.mkdir, "ran"), (eval, "__import__('os').mkdir('ran')"), (getattr, "x", "upper")])
+def test_a_file_of_cifar_that_names_more_than_arrays_is_refused(small_cifar, tmp_path, monkeypatch, named):
+    import torchvision.datasets.cifar
+
+    monkeypatch.chdir(tmp_path)
+    small_cifar(bad={"data": Runs(*named), "labels": [0] * 20})
+    with pytest.raises(DataError, match=r"which no array needs") as refused:
+        load_dataset(f"cifar10:{tmp_path}")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "ran").exists()
+    assert torchvision.datasets.cifar.pickle is pickle

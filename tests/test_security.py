@@ -64,11 +64,14 @@ def test_the_bomb_goes_off_where_it_is_unpickled(mark):
 # Nothing pickled is loaded.
 
 UNPICKLING = {
+    ("data/library.py", "_Unpickler"): "the files of CIFAR, of which it takes arrays and plain values alone",
     ("export/onnx.py", "onnx.load"): "protobuf, which has no code, of what was written a moment before",
     ("training/workers/process.py", "pickle.loads"): "what the same line has just pickled",
     ("export/check/child.py", "pickle.loads"): "from its parent, in a folder that is its user's alone",
 }
-LOADERS = ("pickle.load", "pickle.loads", "pickle.Unpickler", "torch.load", "np.load", "numpy.load", "joblib.load",
+LOADERS = (
+           "_Unpickler", "pickle.load", "pickle.loads",
+           "pickle.Unpickler", "torch.load", "np.load", "numpy.load", "joblib.load",
            "marshal.loads", "marshal.load", "shelve.open", "dill.load", "dill.loads", "cloudpickle.load",
            "cloudpickle.loads", "pd.read_pickle", "torch.jit.load", "yaml.load", "exec", "eval", "compile",
            "tarfile.open", "shutil.unpack_archive", "np.fromfile", "onnx.load")  # fmt: skip

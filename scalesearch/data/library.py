@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import warnings
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,17 @@ from scalesearch.user_code.importing import one_line
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TEST_STEMS = ("t10k-images-idx3", "t10k-labels-idx1")
+ARRAYS = {
+    (module, name)
+    for module, names in {
+        "numpy": ("ndarray", "dtype"),
+        "numpy.core.multiarray": ("_reconstruct",),
+        "numpy._core.multiarray": ("_reconstruct",),
+        "_codecs": ("encode",),
+    }.items()
+    for name in names
+}
+"""What a pickled array of NumPy names, of any version of both."""
 TORCHVISION_NAMES = {"fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 
 
@@ -89,11 +103,40 @@ def _torchvision(name: str, place: Path, *, train: bool, download: bool) -> Any:
     try:
         with warnings.catch_warnings(), redirect_stdout(sys.stderr):  # older torchvision prints to stdout
             warnings.simplefilter("ignore")  # NumPy 2.4 warns of how the pickles inside CIFAR's files were written
-            return getattr(datasets, TORCHVISION_NAMES[name])(str(place), train=train, download=download)
+            with _plain_arrays(sys.modules.get("torchvision.datasets.cifar")):
+                return getattr(datasets, TORCHVISION_NAMES[name])(str(place), train=train, download=download)
     except Exception as error:
         what = "download" if download else "read"
         hint = f"check the network, or put its files into {str(place)!r}" if download else f"looked in {str(place)!r}"
         raise DataError(f"cannot {what} {name}: {one_line(error)}; {hint}") from error
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads arrays of numbers and plain values, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The class or function of a pickle, which runs it.
+
+        Raises:
+            UnpicklingError: it is none of those that arrays are made of.
+        """
+        if (module, name) not in ARRAYS:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no array needs")
+        return super().find_class(module, name)
+
+
+@contextmanager
+def _plain_arrays(module: ModuleType | None) -> Iterator[None]:
+    """torchvision's reader of CIFAR takes what its files hold, which are pickles, for arrays alone."""
+    if module is None or not hasattr(module, "pickle"):
+        yield
+        return
+    before = module.pickle
+    module.pickle = SimpleNamespace(load=lambda file, **how: _Unpickler(file, **how).load())  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        module.pickle = before  # type: ignore[attr-defined]
 
 
 def _parts(arrays: dict[str, Any], name: str, with_test: bool, classes: tuple[str, ...]) -> Parts[ArrayImages]:
