@@ -1,6 +1,7 @@
 """How large a study may be: the real loop, samplers and database, with seats that train in virtual time.
 
     python benchmarks/scale.py [--trainings 10000] [--seats 1000] [--seconds 10] [--only lattice,tpe] [--seeds 20]
+                               [--networks 500]
 
 A training takes `--seconds` of a clock that only seats and the driver move: the driver by the processor time that it
 needs (not by what other programs of this machine take), the seats by waiting for it. Beside that clock a second one
@@ -44,8 +45,6 @@ from scalesearch.training.workers.base import Event, Job, JobDone
 from scalesearch.training.workers.inside import WorkerSetup
 
 SAMPLERS = ("lattice", "random", "tpe", "surface")
-NETWORKS = 500
-"""At most, on the one budget."""
 
 
 class Seats:
@@ -144,9 +143,9 @@ class Watched:
             yield
 
 
-def simulated(sampler: str, trainings: int, seats: int, seconds: float, seeds: int) -> str:
-    """One row of the table: a study of about so many trainings."""
-    networks = max(1, min(NETWORKS, trainings // seeds))
+def simulated(sampler: str, trainings: int, seats: int, seconds: float, seeds: int, most: int) -> str:
+    """One row of the table: a study of about so many trainings, of `most` networks at most."""
+    networks = max(1, min(most, trainings // seeds))
     config = config_from_dict(
         {
             "base": "efficientnet_micro", "budgets": ["16x"], "resolution": 64, "sampler": sampler, "trials": networks,
@@ -187,7 +186,7 @@ def simulated(sampler: str, trainings: int, seats: int, seconds: float, seeds: i
     )
 
 
-def _in_a_process(arguments: tuple[str, int, int, float, int]) -> str:
+def _in_a_process(arguments: tuple[str, int, int, float, int, int]) -> str:
     return simulated(*arguments)
 
 
@@ -198,6 +197,7 @@ def main() -> None:
     parser.add_argument("--seats", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, default=20, help="of each network, at least")
+    parser.add_argument("--networks", type=int, default=500, help="at most")
     parser.add_argument("--only", default=",".join(SAMPLERS))
     asked = parser.parse_args()
     print(
@@ -206,7 +206,7 @@ def main() -> None:
     )
     for trainings in map(int, asked.trainings.split(",")):
         for sampler in asked.only.split(","):
-            jobs = [(sampler, trainings, asked.seats, asked.seconds, asked.seeds)]
+            jobs = [(sampler, trainings, asked.seats, asked.seconds, asked.seeds, asked.networks)]
             with multiprocessing.get_context("spawn").Pool(1) as pool:  # memory is of one study
                 print(pool.map(_in_a_process, jobs)[0], flush=True)
 
