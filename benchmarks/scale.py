@@ -40,7 +40,7 @@ from scalesearch.search.surface_sampler import SurfaceSampler
 from scalesearch.study import StudyPaths, StudyStore
 from scalesearch.study.config import config_from_dict
 from scalesearch.study.record import EpochPoint, TrainingOutcome
-from scalesearch.study.sole_writer import SoleWriter
+from scalesearch.study.storage.sole_writer import SoleWriter
 from scalesearch.training.workers.base import Event, Job, JobDone
 from scalesearch.training.workers.inside import WorkerSetup
 

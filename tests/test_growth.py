@@ -10,8 +10,9 @@ from fake_executor import World
 from scalesearch.scaling.cost import closed_form
 from scalesearch.search import Silent, loop, records, run
 from scalesearch.search.surface_sampler import SurfaceSampler
-from scalesearch.study import StudyPaths, StudyStore, database, sole_writer, trials
+from scalesearch.study import StudyPaths, StudyStore, database, trials
 from scalesearch.study.config import config_from_dict
+from scalesearch.study.storage import sole_writer
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState, create_trial
 
-from scalesearch.study.reading import read_trials
-from scalesearch.study.sole_writer import SoleWriter
+from scalesearch.study.storage.reading import read_trials
+from scalesearch.study.storage.sole_writer import SoleWriter
 
 
 def database(path) -> optuna.storages.RDBStorage:

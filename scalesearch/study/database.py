@@ -24,11 +24,11 @@ from scalesearch.study.folder import StudyPaths, create_folder, locked
 from scalesearch.study.made import MADE
 from scalesearch.study.manifest import Manifest, manifest_to_dict
 from scalesearch.study.patience import TRY_SECONDS, PatientConnection
-from scalesearch.study.reading import read_trials
 from scalesearch.study.record import NetworkRecord, TrialRecord, to_frame
 from scalesearch.study.record.evidence import EvidenceRecord, earlier_frame, evidence_frame, is_stage, parse_stage
 from scalesearch.study.retried import current
-from scalesearch.study.sole_writer import SoleWriter
+from scalesearch.study.storage.reading import read_trials
+from scalesearch.study.storage.sole_writer import SoleWriter
 from scalesearch.study.trials import ENDED, NETWORK, BudgetStore, Contents, rows_of, storage_errors
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import FrozenTrial
 
-from scalesearch.study.reading import INFINITE
+from scalesearch.study.storage.reading import INFINITE
 
 Statement = tuple[str, dict[str, Any]]
 

@@ -23,8 +23,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
-from scalesearch.study import writing
-from scalesearch.study.reading import read_trials
+from scalesearch.study.storage import writing
+from scalesearch.study.storage.reading import read_trials
 
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
