@@ -58,8 +58,8 @@ def plant(paths: StudyPaths, networks: int, seeds: int) -> StudyPaths:
     manifest = manifest_of(plan)
     budget = replace(manifest.budgets[0], planned=networks)
     config = replace(manifest.config, trials=networks)
-    create_study(paths, replace(manifest, budgets=(budget,), config=config))
-    with contextlib.closing(StudyStore(paths)) as store:
+    made = replace(manifest, budgets=(budget,), config=config)
+    with create_study(paths, made), contextlib.closing(StudyStore(paths)) as store:
         of = {name: store.budget(name).study._study_id for name in ("baseline", BUDGET)}
     with contextlib.closing(sqlite3.connect(paths.database)) as connection, connection:
         for trial, network in enumerate(every, start=1):
