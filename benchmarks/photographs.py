@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -221,7 +222,7 @@ from torch import nn
 
 def build(depth, width, resolution, num_classes, in_channels):
     channels = max(8, round(16 * width))
-    layers = [nn.Conv2d(in_channels, channels, 8, 8), nn.BatchNorm2d(channels), nn.ReLU()]
+    layers = [nn.Conv2d(in_channels, channels, 32, 32), nn.BatchNorm2d(channels), nn.ReLU()]
     for _ in range(max(1, round(3 * depth))):
         layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
@@ -240,7 +241,7 @@ def limit(count: int) -> None:
         (group / "memory.limit_in_bytes").write_text(str(size // 4))
         command = [
             sys.executable, "-c", LIMITED, str(group), "run", "--base", "quick:build", "--data", f"folder:{folder}",
-            "--resolution", "256", "--budget", "2x", "--trials", "6", "--seeds", "1", "--epochs", "1", "--workers", "1",
+            "--resolution", "256", "--budget", "2x", "--trials", "5", "--seeds", "1", "--epochs", "1", "--workers", "1",
             "--lr", "0.1",
             "--name", "limited", "--studies-dir", str(here / "studies"),
         ]  # fmt: skip
@@ -251,6 +252,10 @@ def limit(count: int) -> None:
             f"store {size / 1e9:.2f} GB, limit {size / 4e9:.2f} GB: left with {done.returncode} after {seconds:.0f} s"
         )
         print(f"peak {peak / 1e9:.2f} GB with the system's cached files, limit met {failures:,} times")
+        for left in (group / "cgroup.procs").read_text().split():
+            os.kill(int(left), signal.SIGKILL)
+        while (group / "cgroup.procs").read_text():
+            time.sleep(0.1)
         group.rmdir()
 
 
