@@ -10,7 +10,7 @@ import pytest
 from fake_executor import World
 from test_search import definition, table
 
-from scalesearch.errors import ScaleSearchError, StudyError, UsageError
+from scalesearch.errors import ConfigError, ScaleSearchError, StudyError, UsageError
 from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, resume, run
 from scalesearch.search.preflight import timed_places
@@ -18,9 +18,13 @@ from scalesearch.search.prepare import prepare
 from scalesearch.study import StudyPaths, load_manifest
 from scalesearch.study.config import Places
 from scalesearch.study.config.places import faster_together, kind_of
+from scalesearch.training.full import _placed as full_place
+from scalesearch.training.full.request import Means
+from scalesearch.training.full.shared import together_words
+from scalesearch.training.full.worker import TrainSetup
 from scalesearch.training.memory import memory_part
 from scalesearch.training.workers import gpus
-from scalesearch.training.workers.gpus import mps_runs, places_of
+from scalesearch.training.workers.gpus import mps_runs, places_of, whole_places
 from scalesearch.training.workers.site import ThisMachine
 
 
@@ -162,3 +166,68 @@ def test_several_seats_give_the_table_that_one_gives_and_the_study_keeps_its_pla
     resume(paths[1], workers=2, make_executor=many.executor)
     assert table(paths[0]).equals(table(paths[1]))
     assert [len(setup.devices) for setup in many.setups] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("devices", "per_training", "seats"),
+    [
+        ((0, 1, 2), 1, [("cuda:0", ()), ("cuda:1", ()), ("cuda:2", ()), ("cuda:0", ())]),
+        ((2, 1), 2, [("cuda:2", ("cuda:2", "cuda:1")), ("cuda:2", ("cuda:2", "cuda:1"))]),
+        ((1,), 1, [("cuda:1", ()), ("cuda:1", ())]),
+    ],
+)
+def test_trainings_in_full_have_the_gpus_of_their_seats(four, devices, per_training, seats):
+    places, groups = whole_places("auto", 0, per_training, "NVIDIA L4", devices)
+    assert (places.workers, places.kind) == (len(devices) // per_training, "NVIDIA L4")
+    setup = TrainSetup("x", None, (), places.devices[0], seats=groups)
+    found = [setup.seat(number) for number in range(len(seats))]
+    assert [(one.device, one.devices) for one in found] == seats
+    assert {one.seats for one in found} == {()}
+
+
+@pytest.mark.parametrize(
+    ("devices", "per_training", "kind", "error"),
+    [
+        ((0, 1, 2), 2, "", "--per-training is 2, and --devices names 3; allowed: 1, 3, so that none is left over"),
+        ((0, 3), 1, "", "--devices names GPUs of several kinds: 0 is NVIDIA L4 and 3 is NVIDIA H100"),
+        ((5,), 1, "", "there is no GPU 5 for --devices; this machine has 0 (NVIDIA L4)"),
+        ((3,), 1, "NVIDIA L4", "the study was trained on NVIDIA L4, and this is NVIDIA H100"),
+    ],
+)
+def test_gpus_that_cannot_train_in_full_are_refused(four, devices, per_training, kind, error):
+    with pytest.raises(ScaleSearchError) as caught:
+        whole_places("auto", 0, per_training, kind, devices)
+    assert str(caught.value).startswith(error)
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "placed_at"),
+    [
+        ({}, {}, ((), 0)),
+        ({}, {"devices": (0, 1)}, ((0, 1), 0)),
+        ({"devices": [2]}, {}, ((2,), 0)),
+        ({"devices": [2], "per_device": 4}, {"devices": (0, 1)}, ((0, 1), 0)),
+        ({"devices": [2]}, {"device": "cpu"}, ((), 0)),
+        ({"devices": [2]}, {"workers": 3}, ((), 3)),
+        ({"device": "cpu"}, {"devices": (0,)}, ((0,), 0)),
+    ],
+)
+def test_where_trainings_in_full_run_is_what_is_said_last(made, asked, placed_at):
+    config = definition(**{"workers": 0, "device": "auto", **made})
+    found = full_place(type("Made", (), {"config": config})(), Means(**asked))
+    assert (found.devices, found.workers, found.per_device) == (*placed_at, 0)
+
+
+@pytest.mark.parametrize("other", [{"device": "cuda:1"}, {"device": "cpu"}, {"workers": 2}])
+def test_gpus_and_another_place_at_once_are_refused(other):
+    config = definition(workers=0, device="auto")
+    with pytest.raises(ConfigError, match="--devices"):
+        full_place(type("Made", (), {"config": config})(), Means(devices=(0, 1), **other))
+
+
+def test_where_networks_are_trained_in_full_is_told():
+    planned = [type("Planned", (), {"recipe": type("Recipe", (), {"batch_size": 64})()})()]
+    assert together_words((), planned) == together_words((("cuda:1",),), planned) == ()
+    assert together_words((("cuda:0",), ("cuda:1",)), planned) == ("one network on each of cuda:0, cuda:1",)
+    (told,) = together_words((("cuda:0", "cuda:1"), ("cuda:2", "cuda:3")), planned)
+    assert told.startswith("each network by 2 GPUs (cuda:0, cuda:1; cuda:2, cuda:3) together, 32 images of every batch")

@@ -257,7 +257,7 @@ def test_gpus_are_not_given_where_there_are_none(connect):
 )
 def test_gpus_of_one_training_in_full(connect, given, per_training, together):
     cluster = connect(FakeRay({"b": (8, 4, "NVIDIA H100")}), **given)
-    assert cluster.whole(config(**given), "auto", per_training)[1] == together
+    assert cluster.whole(config(**given), "auto", per_training)[1] == ((together,) if together else ())
 
 
 def test_two_numbers_of_gpus_for_one_training_are_refused(connect):

@@ -11,6 +11,7 @@ from scalesearch.cli.app import (
     Address,
     AsJson,
     CpusPerTraining,
+    Devices,
     Executor,
     GpusPerTraining,
     InsecureRay,
@@ -69,6 +70,7 @@ def train(
     per_training: Annotated[
         int, typer.Option("--per-training", help="GPUs that train one network together; on a CPU, processes.")
     ] = 1,
+    devices: Devices = None,
     workers: Workers = None,
     executor: Executor = None,
     address: Address = None,
@@ -90,7 +92,7 @@ def train(
     from scalesearch.cli.run_study import train_fully
     from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.study import find_study
-    from scalesearch.study.config import parse_cluster, parse_duration
+    from scalesearch.study.config import parse_cluster, parse_devices, parse_duration
     from scalesearch.study.trust import trust as allow
     from scalesearch.training.full.of_study import chosen_recipe, study_proxy
     from scalesearch.training.full.request import Means, TrainRequest, parse_names
@@ -107,5 +109,6 @@ def train(
         given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate), recipe
     )  # fmt: skip
     limit = parse_duration(time_limit) if time_limit is not None else None
-    means = Means(device, workers, loaders, limit, parse_names(log), skip_bad, per_training, cluster)
+    gpus = parse_devices(devices)
+    means = Means(device, workers, loaders, limit, parse_names(log), skip_bad, per_training, gpus, cluster)
     train_fully(paths, ask, means, as_json)

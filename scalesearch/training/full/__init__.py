@@ -44,6 +44,7 @@ from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.base import Executor, Job, JobDone, Noted
 from scalesearch.training.workers.flight import Flight
+from scalesearch.training.workers.gpus import Groups
 from scalesearch.training.workers.site import MakeExecutor, Site
 from scalesearch.training.workers.where import site_of
 
@@ -86,14 +87,14 @@ def train(
     place = site_of(config, insecure=means.cluster.insecure, make_executor=make_executor)
     with locked(paths), place as site:
         device, kind = means.device or result.manifest.device, _kind(paths, planned)
-        places, together = site.whole(config, device, means.per_training, kind) if jobs else (NOWHERE, ())
+        places, seats = site.whole(config, device, means.per_training, kind) if jobs else (NOWHERE, ())
         for one in planned:
             write_atomic(one.folder / RECIPE, recipe_to_toml(one.recipe))
-        check_parts(max(means.per_training, len(together)), planned, len(dataset.val))
+        check_parts(max([means.per_training, *map(len, seats)]), planned, len(dataset.val))
         try:
             if jobs:
                 dataset = stored(dataset, _pixels(result.manifest.pixels, planned), listener or Silent())
-                setup = _setup(result.manifest, dataset, planned, means, places, together, site)
+                setup = _setup(result.manifest, dataset, planned, means, places, seats, site)
                 found = study_proxy(result, ask.budget)
                 said = said_of(ask, result.manifest, found, planned, len(dataset.train))
                 _run(setup, jobs, places.workers, means, said, listener or Silent(), site)
@@ -106,10 +107,15 @@ def train(
 
 
 def _placed(manifest: Manifest, means: Means) -> StudyConfig:
-    """The study's definition with what is said of where these trainings run."""
-    config = placed(manifest.config, cluster=means.cluster, spelled=option)
-    device = means.device if config.executor == "ray" else None
-    return override(config, device=device, spelled=option)
+    """The study's definition with what is said of where these trainings run: one on a device at once."""
+    named = "auto" if means.devices and not means.device else None  # GPUs by their numbers are no CPU's study's device
+    config = override(manifest.config, device=named, spelled=option)
+    config = placed(config, means.workers, means.devices, cluster=means.cluster, spelled=option)
+    if config.executor == "ray":
+        return override(config, device=means.device, spelled=option)
+    devices = means.devices if means.device else config.devices
+    device = means.device or ("auto" if devices else None)
+    return override(config, device=device, devices=devices or (), per_device=0, spelled=option)
 
 
 def _kind(paths: StudyPaths, planned: Sequence[Planned]) -> str:
@@ -125,14 +131,14 @@ def _setup(
     planned: tuple[Planned, ...],
     means: Means,
     places: Places,
-    together: tuple[str, ...],
+    seats: Groups,
     site: Site,
 ) -> TrainSetup:
     device, sharing = places.devices[0], places.per_device
     engine = site.call(_engine, manifest, planned, device, sharing)
     threads = 1 if device == "cpu" else 0
     return TrainSetup(
-        manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine, together, sharing
+        manifest.study, dataset, planned, device, threads, means.loaders, means.logs, engine, seats, sharing=sharing
     )
 
 
@@ -286,7 +292,7 @@ def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor, said:
     lines = (
         f"data {data.name}: {len(data.train)} training and {len(data.val)} validation images; scored on {scored}",
         *said.lines,
-        *together_words(setup.devices, setup.planned),
+        *together_words(setup.seats, setup.planned),
         *(
             f"{one.label}: {one.macs:,} multiply-adds, {one.params:,} parameters, {one.spec.resolution_px} px"
             for one in setup.planned

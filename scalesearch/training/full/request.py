@@ -69,6 +69,9 @@ class Means:
         logs: names, see `logs.LOGS`.
         skip_bad: count unreadable images and go on, also where the study was not told so.
         per_training: devices that train one network together; on a CPU, processes.
+        devices: numbers of GPUs that train at once, each a network, or `per_training` of them together one; None takes
+            the study's.
+        cluster: seats of a Ray cluster.
 
     Raises:
         UsageError: fewer workers or devices than one, or fewer loaders than none.
@@ -81,6 +84,7 @@ class Means:
     logs: tuple[str, ...] = ()
     skip_bad: bool = False
     per_training: int = 1
+    devices: tuple[int, ...] | None = None
     cluster: ClusterOptions = UNSAID
 
     def __post_init__(self) -> None:

@@ -22,14 +22,22 @@ def check_parts(count: int, planned: Sequence[Planned], val_images: int) -> None
         )
 
 
-def together_words(devices: Sequence[str], planned: Sequence[Planned]) -> tuple[str, ...]:
-    """What is said where several devices train one network together."""
-    if not devices:
+def together_words(seats: Sequence[Sequence[str]], planned: Sequence[Planned]) -> tuple[str, ...]:
+    """What is said where networks are trained on several devices.
+
+    Args:
+        seats: devices of each seat; empty where all have the one.
+    """
+    if not seats:
         return ()
-    parts = sorted({math.ceil(one.recipe.batch_size / len(devices)) for one in planned})
+    first, devices = seats[0], [device for seat in seats for device in seat]
+    if len(first) == 1:
+        return (f"one network on each of {', '.join(devices)}",) if len(seats) > 1 else ()
+    parts = sorted({math.ceil(one.recipe.batch_size / len(first)) for one in planned})
     each = " or ".join(map(str, parts))
-    where = "processes" if set(devices) == {"cpu"} else f"GPUs ({', '.join(devices)})"
+    named = "; ".join(", ".join(seat) for seat in seats)
+    where = "processes" if set(devices) == {"cpu"} else f"GPUs ({named})"
     return (
-        f"each network by {len(devices)} {where} together, {each} images of every batch on each, which is what "
+        f"each network by {len(first)} {where} together, {each} images of every batch on each, which is what "
         "batch-norm sees",
     )

@@ -40,6 +40,7 @@ from scalesearch.training.proxy import StoppedEarly, device_name, evaluate, reso
 from scalesearch.training.steps import settled_precision, whole_seconds
 from scalesearch.training.weights import save_weights
 from scalesearch.training.workers.base import Job, Setup, Worker
+from scalesearch.training.workers.gpus import Groups
 from scalesearch.training.workers.inside import telling_whose
 
 WARM_BATCHES, TIMED_BATCHES = 2, 6
@@ -55,7 +56,8 @@ class TrainSetup(Setup):
     Attributes:
         planned: by the number that jobs carry as their trial.
         loaders: processes that prepare images, for each worker.
-        devices: that train one network together, each by a process of its own; `device` alone where it is empty.
+        seats: devices of each seat; empty where all have `device` alone.
+        devices: of one seat, that train one network together, each by a process of its own; `device` alone where empty.
         sharing: processes on one device, which share its memory.
     """
 
@@ -67,6 +69,7 @@ class TrainSetup(Setup):
     loaders: int = 0
     logs: tuple[str, ...] = ()
     engine: Engine = LEFT_OPEN
+    seats: Groups = ()
     devices: tuple[str, ...] = ()
     sharing: int = 1
 
@@ -75,6 +78,13 @@ class TrainSetup(Setup):
     def files(self) -> tuple[Path, ...]:
         """Results and checkpoints are written beside the recipes."""
         return (*(one.folder / RECIPE for one in self.planned), *store_files(self.dataset))
+
+    @override
+    def seat(self, number: int) -> TrainSetup:
+        if not self.seats:
+            return self
+        own = self.seats[number % len(self.seats)]
+        return replace(self, device=own[0], seats=(), devices=own if len(own) > 1 else ())
 
     @override
     def worker(self) -> FullWorker:

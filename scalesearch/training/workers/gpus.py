@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +14,9 @@ from scalesearch.study.config.places import Places, kind_of
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.proxy import resolve_device
 from scalesearch.training.workers.local import default_workers
+
+Groups = tuple[tuple[str, ...], ...]
+"""Devices by seat: those of one train one network together."""
 
 MPS_FOLDER = Path("/tmp/nvidia-mps")
 """Where NVIDIA's multi-process service listens, unless CUDA_MPS_PIPE_DIRECTORY says otherwise."""
@@ -54,24 +57,58 @@ def places_of(config: StudyConfig, made: Manifest | None = None) -> Places:
     return Places(devices, config.workers or (made.workers if made else default_workers(devices[0])), kind)
 
 
-def whole_places(device: str, workers: int, per_training: int, kind: str) -> tuple[Places, tuple[str, ...]]:
-    """For trainings in full on this machine: where they run, and the devices that train one network together, if any.
+def whole_places(
+    device: str, workers: int, per_training: int, kind: str, devices: Sequence[int] = ()
+) -> tuple[Places, Groups]:
+    """For trainings in full on this machine: where they run, and which devices train one network together.
 
     Args:
         device: by its name, or `auto`.
         workers: trainings at once; 0 is one a core on CPU and one on a GPU.
+        per_training: GPUs, or processes on a CPU, that train one network together.
         kind: of the GPUs that have trained what these are compared with; empty where that is open.
+        devices: numbers of the GPUs that train at once, instead of `device` and `workers`.
+
+    Returns:
+        The places, whose devices are the first of each group where devices were named, and the group of each seat;
+        no groups where every training has the one device.
 
     Raises:
+        UsageError: GPUs that are not there, of several kinds, or that are not divided by `per_training`.
         StudyError: GPUs of another kind.
     """
-    where = resolve_device(device)
-    own = torch.cuda.get_device_name(where) if where.type == "cuda" else ""
+    if devices:
+        own, groups = kind_of(devices, gpu_names()), grouped(devices, per_training)
+        places = Places(tuple(group[0] for group in groups), 1, own)
+    else:
+        where = resolve_device(device)
+        own = torch.cuda.get_device_name(where) if where.type == "cuda" else ""
+        together = devices_together(str(where), per_training)
+        groups = (together,) if together else ()
+        places = Places((str(where),), workers or max(1, default_workers(str(where)) // per_training), own)
     if kind and own and kind != own:
         raise _another_kind(kind, own, "remove the folders of those trainings, and train them again here")
-    together = devices_together(str(where), per_training)
-    workers = workers or max(1, default_workers(str(where)) // per_training)
-    return Places((str(where),), workers, own), together
+    return places, groups
+
+
+def grouped(devices: Sequence[int], per_training: int) -> Groups:
+    """GPUs in the order they were named, so many together.
+
+    Raises:
+        UsageError: some would be left over.
+
+    Example:
+        >>> grouped((0, 1), 1), grouped((3, 2, 1, 0), 2)
+        ((('cuda:0',), ('cuda:1',)), (('cuda:3', 'cuda:2'), ('cuda:1', 'cuda:0')))
+    """
+    if len(devices) % per_training:
+        fitting = [str(n) for n in range(1, len(devices) + 1) if not len(devices) % n]
+        raise UsageError(
+            f"--per-training is {per_training}, and --devices names {len(devices)}; allowed: {', '.join(fitting)}, so "
+            "that none is left over"
+        )
+    names = [f"cuda:{number}" for number in devices]
+    return tuple(tuple(names[first : first + per_training]) for first in range(0, len(names), per_training))
 
 
 def _another_kind(before: str, now: str, instead: str) -> StudyError:

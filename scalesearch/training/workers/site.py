@@ -11,7 +11,7 @@ from typing_extensions import override
 from scalesearch.study.config import Places, StudyConfig
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.workers.base import Executor
-from scalesearch.training.workers.gpus import places_of, whole_places
+from scalesearch.training.workers.gpus import Groups, places_of, whole_places
 from scalesearch.training.workers.local import LocalExecutor
 
 T = TypeVar("T")
@@ -26,10 +26,8 @@ class Site(Protocol):
     def places(self, config: StudyConfig, made: Manifest | None = None) -> Places:
         """The devices there, and how many trainings run at once; see `gpus.places_of`."""
 
-    def whole(
-        self, config: StudyConfig, device: str, per_training: int, kind: str = ""
-    ) -> tuple[Places, tuple[str, ...]]:
-        """For trainings in full: where they run, and the devices that train one network together, if any.
+    def whole(self, config: StudyConfig, device: str, per_training: int, kind: str = "") -> tuple[Places, Groups]:
+        """For trainings in full: where they run, and the devices of each seat; see `gpus.whole_places`.
 
         Args:
             device: on which they run.
@@ -55,10 +53,8 @@ class ThisMachine(Site):
         return places_of(config, made)
 
     @override
-    def whole(
-        self, config: StudyConfig, device: str, per_training: int, kind: str = ""
-    ) -> tuple[Places, tuple[str, ...]]:
-        return whole_places(device, config.workers, per_training, kind)
+    def whole(self, config: StudyConfig, device: str, per_training: int, kind: str = "") -> tuple[Places, Groups]:
+        return whole_places(device, config.workers, per_training, kind, config.devices)
 
     @override
     def call(self, function: Callable[..., T], *arguments: Any) -> T:

@@ -13,6 +13,7 @@ from scalesearch.errors import ScaleSearchError, UsageError
 from scalesearch.study.config import Places, StudyConfig
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.workers.calls import NothingToTrain
+from scalesearch.training.workers.gpus import Groups
 from scalesearch.training.workers.losses import TRIES
 from scalesearch.training.workers.on_ray.capacity import check_placeable, nodes_of
 from scalesearch.training.workers.on_ray.executor import RayExecutor
@@ -47,9 +48,7 @@ class Cluster(Site):
         return Places((device,), pool.need.sharing, pool.kind if pool.need.gpus else "", planned or pool.size)
 
     @override
-    def whole(
-        self, config: StudyConfig, device: str, per_training: int, kind: str = ""
-    ) -> tuple[Places, tuple[str, ...]]:
+    def whole(self, config: StudyConfig, device: str, per_training: int, kind: str = "") -> tuple[Places, Groups]:
         given = config.gpus_per_training
         if given == "auto" and per_training > 1 and device.partition(":")[0] != "cpu":
             self.request = dataclasses.replace(self.request, gpus=float(per_training))
@@ -62,7 +61,7 @@ class Cluster(Site):
                 "GPUs, which train one network together"
             )
         devices = tuple(f"cuda:{number}" for number in range(together)) if gpus else ("cpu",) * together
-        return self.places(config), devices if together > 1 else ()
+        return self.places(config), (devices,) if together > 1 else ()
 
     def _opened(self, device: str, kind: str) -> Pool:
         if self._pool is None:
