@@ -122,14 +122,16 @@ def _spaced(count: int) -> list[int]:
 def _table(curves: Mapping[int, Mapping[int, Curve]]) -> tuple[Floats, list[int]]:
     """The largest complete table, float64 [networks, seeds, epochs], that keeps half of the networks or more."""
     seeds = [seed for seed, _ in Counter(seed for own in curves.values() for seed in own).most_common()]
-    choices = [
-        ([trial for trial, own in curves.items() if set(seeds[:count]) <= set(own)], sorted(seeds[:count]))
-        for count in range(1, len(seeds) + 1)
-    ]
-    enough = [choice for choice in choices if 2 * len(choice[0]) >= len(curves)]
+    # How many of the seeds, from the commonest on, a network has without a gap.
+    reach = {
+        trial: next((i for i, seed in enumerate(seeds) if seed not in own), len(seeds)) for trial, own in curves.items()
+    }
+    counts = [(count, sum(have >= count for have in reach.values())) for count in range(1, len(seeds) + 1)]
+    enough = [(count, networks) for count, networks in counts if 2 * networks >= len(curves)]
     if not enough:
         return np.zeros((0, 0, 0)), []
-    networks, kept = max(enough, key=lambda choice: len(choice[0]) * len(choice[1]))
+    most, _ = max(enough, key=lambda one: one[0] * one[1])
+    networks, kept = [trial for trial, have in reach.items() if have >= most], sorted(seeds[:most])
     chosen = [[curves[trial][seed] for seed in kept] for trial in networks]
     epochs = sorted(set.intersection(*(set(curve) for row in chosen for curve in row)))
     return np.array([[[curve[epoch] for epoch in epochs] for curve in row] for row in chosen]), epochs
