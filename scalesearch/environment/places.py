@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _UNIX = re.compile(r"""(?<![\w.~/<\\])(?:~|/(?!/))(?:[^\s/'"`,;:()<>|]+)?(?:/[^\s/'"`,;:()<>|]+)*/?""")
-_WINDOWS = re.compile(r"""(?<!\w)(?:[A-Za-z]:)?\\{1,2}(?:[^\s\\'"`,;:()<>|]+\\)*([^\s\\'"`,;:()<>|]+)""")
+_WINDOWS = re.compile(r"""(?<!\w)(?:[A-Za-z]:\\|\\\\)(?:[^\s\\'"`,;:()<>|]+\\)*([^\s\\'"`,;:()<>|]+)""")
 HIDDEN = "..."
 """In the place of an address."""
 ADDRESSES = ("--address", "--storage")
@@ -68,7 +68,7 @@ def command_without_places(command: str) -> str:
 
 def _word(word: str) -> str:
     """One word, all of which belongs to its path."""
-    start = re.match(r"(?:[A-Za-z][\w-]+:)?(?=[/~\\]|[A-Za-z]:\\)", word)
+    start = re.match(r"(?:[A-Za-z][\w-]+:)?(?=[/~]|\\\\|[A-Za-z]:\\)", word)
     if start is None or word[start.end() :].startswith("//"):
         return without_places(word)
     return start[0] + last_part(word[start.end() :])

@@ -33,7 +33,7 @@ def shared_manifest(manifest: Manifest) -> Manifest:
 
 def _shared_spec(spec: str) -> str:
     kind, colon, rest = spec.partition(":")
-    return f"{kind}{colon}{last_part(rest)}" if colon and ("/" in rest or "\\" in rest) else spec
+    return f"{kind}{colon}{last_part(rest)}" if colon and _is_absolute(rest) else spec
 
 
 def _shared_facts(facts: DataFacts, known: tuple[str, ...]) -> DataFacts:
@@ -54,4 +54,4 @@ def _shared_change(change: AcceptedChange, known: tuple[str, ...]) -> AcceptedCh
 
 
 def _is_absolute(path: str) -> bool:
-    return path.startswith(("/", "~")) or path[1:3] == ":\\"
+    return path.startswith(("/", "~", "\\\\")) or path[1:3] == ":\\"
