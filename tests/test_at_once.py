@@ -31,7 +31,7 @@ def start(number: int, together: Any, place: Path, codes: Any) -> None:
     sys.stdout = sys.stderr = (place / f"{number}.txt").open("w")
     os.chdir(place)
     records.count = closed_form  # type: ignore[attr-defined]
-    run_study.run = lambda *given, **more: run(*given, **more, make_executor=World().executor)  # type: ignore[assignment]
+    run_study.run = lambda *given, **more: run(*given, **(more | {"make_executor": World().executor}))  # type: ignore[assignment]
     run_study.write_outputs = lambda *given: ()  # type: ignore[assignment]
     together.wait()
     codes.put(invoke(COMMAND))
@@ -115,5 +115,5 @@ def test_a_study_that_another_process_takes_up_first_is_told_as_running(tmp_path
 
         monkeypatch.setattr(run_study, "make_whole", taken)
         with pytest.raises(RunningError, match="being run by another process") as refused:
-            run_study._free_again(paths, manifest.config, as_json=False)
+            run_study._free_again(paths, manifest.config, as_json=False, insecure=False)
         assert refused.value.meanwhile

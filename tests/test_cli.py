@@ -238,7 +238,7 @@ def test_a_run_writes_its_files_and_names_them(call, here, untrained):
     assert code == 0
     assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {".lock"} == {
         "study.toml", "study.db", "study.backup.db", "trials.csv", "result.json", "report.html", "figures/pareto.png",
-        "figures/simplex.png", "figures/surface.png",
+        "figures/simplex.png", "figures/surface.png", "summary.json",
     }  # fmt: skip
     assert "Budget 2x" in out
     assert "wrote studies/efficientnet_micro-fashion-mnist-mini-2x/report.html" in out

@@ -161,7 +161,7 @@ def test_trust_lets_it_run_and_is_remembered_for_this_code_in_this_folder(elsewh
 
 def test_naming_on_the_command_line_is_enough_for_what_is_named(elsewhere, call, monkeypatch):
     planted = World()
-    monkeypatch.setattr(run_study, "resume", lambda *a, **k: resume(*a, **k, make_executor=planted.executor))
+    monkeypatch.setattr(run_study, "resume", lambda *a, **k: resume(*a, **(k | {"make_executor": planted.executor})))
     code, _, err = call("resume", "s", "--base", "trusted_net:build")
     assert code == 1
     assert "'trusted_data:load'" in err
