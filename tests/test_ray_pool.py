@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import pytest
 from fake_executor import planted
@@ -22,7 +23,7 @@ from scalesearch.training.workers.on_ray.cluster import Cluster
 from scalesearch.training.workers.on_ray.executor import RayExecutor
 from scalesearch.training.workers.on_ray.pool import Pool
 from scalesearch.training.workers.on_ray.request import Need, request_of
-from scalesearch.training.workers.on_ray.seat import Cancel, Drop, Raised, Seconds
+from scalesearch.training.workers.on_ray.seat import Cancel, Drop, Raised, Seconds, check_shared
 from scalesearch.training.workers.process import Call, Called
 
 CPU, GPU = Need(1, 0), Need(1, 1)
@@ -308,3 +309,20 @@ def test_shares_that_are_left_open_stay_open():
     assert request_of(config()).gpus is None
     assert config().gpus_per_training == OPEN
     assert request_of(config(gpus_per_training=0)).gpus == 0
+
+
+class Unseen(NothingToTrain):
+    """What is trained on a machine that has not the folder."""
+
+    files = (Path("/nowhere/studies/s/trainings/recipe.toml"),)
+
+
+def test_a_folder_that_a_node_does_not_have_is_told_in_one_line():
+    check_shared(NothingToTrain())
+    with pytest.raises(StorageError) as caught:
+        check_shared(Unseen())
+    assert str(caught.value) == (
+        "a node of the cluster does not see /nowhere/studies/s/trainings/recipe.toml, which this command has written; "
+        "allowed: a folder that all nodes share (of studies: --studies-dir, of stored images: SCALESEARCH_CACHE), or "
+        "--executor local"
+    )

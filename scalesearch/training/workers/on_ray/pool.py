@@ -144,7 +144,8 @@ class Pool:
             self.listen(0.2)
         self._settle_kind()
         machines = len({seat.facts.node for seat in self._seats if seat.facts})
-        tell(f"{self.size} seats on {machines} node{'s' * (machines > 1)} of the cluster ({self.kind})")
+        seats = f"{self.size} seat{'s' * (self.size > 1)}"
+        tell(f"{seats} on {machines} node{'s' * (machines > 1)} of the cluster ({self.kind})")
 
     def _settle_kind(self) -> None:
         """Keep the kind of device that most seats have, and with it to the end."""
