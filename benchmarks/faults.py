@@ -202,7 +202,9 @@ def interrupt_once(command: str, made: Path | None, which: signal.Signals, after
         wrong.append(f"the same command again left with {again}: {words(folder)[-300:]}")
     if not wrong:
         shutil.rmtree(folder)
-    return Interrupted(command, which.name, after, code, seconds, "; ".join(wrong))
+    found = Interrupted(command, which.name, after, code, seconds, "; ".join(wrong))
+    print(found, file=sys.stderr, flush=True)
+    return found
 
 
 def faults(folder: Path, code: int, left: list[str]) -> list[str]:
