@@ -225,6 +225,7 @@ def test_what_a_device_tells_is_asked_on_the_cluster(cluster, tmp_path):
     assert cluster.called.count("timed_latency") >= 5
 
 
+@pytest.mark.slow
 def test_verify_goes_where_the_study_went(cluster, tmp_path):
     paths = StudyPaths(tmp_path / "s")
     run(definition(**SMALL), paths, make_executor=World().executor)

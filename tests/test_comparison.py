@@ -294,6 +294,7 @@ def test_stopped_anywhere_the_same_command_goes_on_and_repeats_nothing(joint, un
     assert last.done == []
 
 
+@pytest.mark.slow
 def test_studies_of_another_definition_are_not_gone_on_with(joint, undrawn, call):
     joint(World())
     call("run", "both.toml")
@@ -313,6 +314,7 @@ def test_a_wrong_baseline_is_told_before_anything_is_trained(joint, undrawn, cal
     assert "did you mean 'resnet_micro'" in err
 
 
+@pytest.mark.slow
 def test_one_baseline_of_the_list_can_be_run_alone_and_all_compared(joint, undrawn, call, capsys):
     joint(World(stop_after=0))
     with pytest.raises(SystemExit):

@@ -146,7 +146,7 @@ def test_resume_completes_to_the_same_total_and_changes_no_row(stopped):
     "after",
     [
         pytest.param(0.0, marks=pytest.mark.slow),
-        0.5,
+        pytest.param(0.5, marks=pytest.mark.slow),
         pytest.param(1.5, marks=pytest.mark.slow),
         pytest.param(3.0, marks=pytest.mark.slow),
     ],

@@ -402,7 +402,7 @@ def test_a_study_that_is_running_is_not_started_twice(call, empty_folder, world,
     assert "--new" in err
 
 
-@pytest.mark.parametrize("name", [None, "mine"])
+@pytest.mark.parametrize("name", ["mine", pytest.param(None, marks=pytest.mark.slow)])
 def test_a_study_that_began_together_with_this_one_stands_in_no_way_of_a_nameless_one(tmp_path, world, name):
     """As eight processes on a fresh folder: whichever finds the place taken goes to the next."""
     config = config_from_dict(QUICK)

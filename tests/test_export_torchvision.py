@@ -41,7 +41,9 @@ def built(folder, made, member=None, **given):
     return getattr(module, (member or made.members[0]).name)(**given)
 
 
-@pytest.mark.parametrize(("baseline", "number"), [(MICRO, 14), (B0_LIKE, 6)], ids=["micro", "b0"])
+@pytest.mark.parametrize(
+    ("baseline", "number"), [(MICRO, 8), pytest.param(B0_LIKE, 6, marks=pytest.mark.slow)], ids=["micro", "b0"]
+)
 def test_random_coefficients_give_the_same_network_in_torchvision(baseline, number, tmp_path):
     check_all(LIBRARY, family(baseline, triples(baseline, number, seed=1)), tmp_path)
 

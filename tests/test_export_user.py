@@ -20,6 +20,7 @@ from scalesearch.export.library import CheckError, Library
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import NetworkSpec
+from scalesearch.user_code.known import remember
 
 timm = pytest.importorskip("timm")
 
@@ -354,6 +355,7 @@ def test_weights_that_train_left_go_into_the_export(own_result, nets):
 
 def test_a_study_named_like_the_user_s_module_exports_under_another_name(own_result, nets):
     (nets / "synthetic_2x.py").write_text((nets / "my_own_net.py").read_text())
+    remember(["synthetic_2x:build"])
     config = replace(own_result.manifest.config, base="synthetic_2x:build")
     found = export_family(replace(own_result, manifest=replace(own_result.manifest, config=config)))
     assert found.name == "synthetic_2x_found"

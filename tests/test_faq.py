@@ -2,15 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from conftest import ROOT
 
+from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import DEPTH_RULES
 from scalesearch.scaling.coefficients import Coefficients
-from scalesearch.scaling.questions.count import count_scaled
+from scalesearch.scaling.realize import round_spec
 
 TOLD = (ROOT / "docs/faq.md").read_text(encoding="utf-8")
+BASELINE = get_baseline("efficientnet_b0")
 PAPER = ("--phi", "1", "--alpha", "1.2", "--beta", "1.1", "--gamma", "1.15")
 ROWS = {
     "B0": ("efficientnet_b0",),
@@ -32,7 +35,8 @@ def test_the_family_costs_what_the_table_says(call, row):
 
 
 def depths(alpha, rounding):
-    return count_scaled("efficientnet_b0", Coefficients(alpha, 1.0, 1.0), rounding=rounding)["depths"]
+    rules = replace(BASELINE.rules, depth_rule=rounding)
+    return round_spec(BASELINE.spec, Coefficients(alpha, 1.0, 1.0), rules).depths
 
 
 def test_rounding_stage_by_stage_makes_one_network_of_many_alphas():

@@ -261,7 +261,7 @@ def test_a_study_from_before_goes_on_by_what_the_layers_said(tmp_path):
         ({"proxy": {**QUICK["proxy"], "optimizer": "sgd"}}, ""),
         ({"proxy": {**QUICK["proxy"], "learning_rate": 0.1}}, ""),
         ({"cost": "memory"}, ""),
-        ({"max_memory": 1e9}, ""),
+        pytest.param({"max_memory": 1e9}, "", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_measured_is_what_was_left_open(changes, rival):

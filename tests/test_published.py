@@ -53,7 +53,14 @@ def test_a_family_that_is_one_law_raises_no_doubt(name):
     assert not published.doubts(*published.law_of(*published.families()[name], NOISE))
 
 
-@pytest.mark.parametrize("row", published.rows("mobilenet_grids"), ids=lambda r: "-".join(list(r.values())[:3]))
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, marks=[] if row["resolution_px"] == "128" else pytest.mark.slow)
+        for row in published.rows("mobilenet_grids")
+    ],
+    ids=lambda row: "-".join(list(row.values())[:3]),
+)
 def test_printed_counts_are_met_to_the_last_digit(row):
     own = published.counted(row, as_printed=True)
     if row["network"] == "mobilenet_v2":

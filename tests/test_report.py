@@ -272,6 +272,6 @@ def test_numbers_as_people_read_them():
     texts = [engineering(n) for n in (0, 999, 999_600, 9_999_600, 385_814_752)]
     assert texts == ["0", "999", "1.00M", "10.0M", "386M"]
     assert [span(r) for r in ((1.0, 1.0), (1.001, 1.004), (1.19, 1.31))] == ["1.00", "1.00", "1.19-1.31"]
-    assert [duration(s) for s in (0, 0.0592, 0.42, 4.31, 9.97, 89, 90, 7260, 1.5e6)] == [
-        "0 s", "59 ms", "0.42 s", "4.3 s", "10 s", "89 s", "2 min", "2 h 1 min", "416 h 40 min",
+    assert [duration(s) for s in (0, 0.0592, 0.42, 4.31, 9.97, 90, 119, 120, 7260, 1.5e6)] == [
+        "0 s", "59 ms", "0.42 s", "4.3 s", "10 s", "90 s", "119 s", "2 min", "2 h 1 min", "416 h 40 min",
     ]  # fmt: skip

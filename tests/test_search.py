@@ -203,7 +203,7 @@ def test_the_number_of_workers_changes_nothing_for_a_fixed_plan(tmp_path, worker
     ("sampler", "workers", "seeds", "newest_first"),
     [
         pytest.param("lattice", 2, 2, False, marks=pytest.mark.slow),
-        ("lattice", 2, 2, True),
+        pytest.param("lattice", 2, 2, True, marks=pytest.mark.slow),
         pytest.param("tpe", 1, 2, True, marks=pytest.mark.slow),
         ("tpe", 2, 1, True),
         pytest.param("tpe", 3, 1, True, marks=pytest.mark.slow),

@@ -94,7 +94,7 @@ def duration(seconds: float) -> str:
         return f"{1e3 * seconds:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.2g} s"
-    if seconds < 90:
+    if seconds < 120:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
