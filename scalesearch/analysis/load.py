@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.environment.waiting import doing, tell
-from scalesearch.study import StudyPaths, StudyStore, load_manifest
-from scalesearch.study.health import readable
+from scalesearch.study import StudyPaths, load_manifest
+from scalesearch.study.database import reading
+from scalesearch.study.health import NOTHING, readable
 from scalesearch.study.made import tell_edit
 from scalesearch.study.mending import copy_words
 
@@ -18,14 +17,16 @@ def load_result(paths: StudyPaths) -> StudyResult:
     Raises:
         StudyError, StorageError: the definition or the trainings cannot be read, nor what is kept of them elsewhere.
     """
-    with doing(f"looking whether the database of study {paths.name} is whole"):
-        rows = readable(paths)
+    rows = NOTHING
+    if not paths.served:
+        with doing(f"looking whether the database of study {paths.name} is whole"):
+            rows = readable(paths)
     manifest = load_manifest(paths)
     tell_edit(paths)
-    if rows.database is None:
-        return compute_result(manifest, ())
     if rows.damage:
         tell(copy_words(paths, rows))
     told = f"computing the result of study {paths.name}"
-    with contextlib.closing(StudyStore(paths, rows.database)) as store, doing(told):
+    with doing(told), reading(paths, rows.database) as store:
+        if store is None:
+            return compute_result(manifest, ())
         return compute_result(manifest, store.records(), store.evidence(), store.endings(), lowered=store.lowered)

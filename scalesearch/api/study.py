@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ from scalesearch.errors import StudyError
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import Coefficients, parse_budget
 from scalesearch.study import StudyPaths, StudyStore
-from scalesearch.study.health import readable
+from scalesearch.study.database import reading
 from scalesearch.study.record import to_frame
 from scalesearch.study.record.evidence import evidence_frame
 
@@ -203,8 +202,5 @@ class Study:
         return chosen_budget(self.result, None if budget is None else parse_budget(budget).text)
 
     def _rows(self, read: Callable[[StudyStore], Sequence[Row]]) -> Sequence[Row]:
-        database = readable(self.paths).database
-        if database is None:
-            return ()
-        with contextlib.closing(StudyStore(self.paths, database)) as store:
-            return read(store)
+        with reading(self.paths) as store:
+            return read(store) if store else ()

@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Any, NoReturn
 
 import typer
 
 from scalesearch.cli.app import OPTIONS, app
+from scalesearch.environment.masking import masked, masked_argument
 from scalesearch.environment.streams import prepare_streams, readable, to_nowhere
 from scalesearch.environment.waiting import STATE
 from scalesearch.errors import ScaleSearchError, StorageError, UsageError
@@ -52,12 +55,12 @@ _CLICK_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == 
 
 INTERRUPTED = 130
 
-PATHS = ("--studies-dir", "--out", "--recipe")
+PATHS = ("--studies-dir", "--out", "--recipe", "--storage", "--to")
 """Options that name a place: empty, they would mean the current folder."""
 
 
 def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
+    line = masked(" ".join(message.split()))
     sys.stderr.write(f"scalesearch: error: {line}\n")
     return code
 
@@ -92,7 +95,10 @@ def invoke(arguments: list[str]) -> int:
             raise
         return _fail(str(error), error.exit_code)
     except _CLICK_ERROR as error:
-        return _fail(f"{error.format_message()} (see: scalesearch --help)", getattr(error, "exit_code", 2))
+        said = error.format_message()
+        for argument in arguments:  # whatever was typed in the wrong place
+            said = said.replace(argument, masked_argument(argument)) if argument else said
+        return _fail(f"{said} (see: scalesearch --help)", getattr(error, "exit_code", 2))
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except Exception as error:
@@ -150,8 +156,14 @@ def _stdout_failed(reason: str) -> ScaleSearchError:
     return StorageError(f"cannot write the result to stdout: {reason}; what a study found is in its folder")
 
 
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As Python does, but for passwords: with --debug."""
+    sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
+
+
 def main() -> NoReturn:
     """What the command line asks for; see `scalesearch.__main__`."""
     prepare_streams(_stdout_failed)
     STATE["on"] = WATCH["on"] = True
+    sys.excepthook = _show_traceback
     raise SystemExit(invoke(sys.argv[1:]))

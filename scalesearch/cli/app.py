@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,15 @@ app = typer.Typer(
 
 StudiesDir = Annotated[
     Path, typer.Option("--studies-dir", envvar="SCALESEARCH_STUDIES", help="Folder that holds the studies.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="PostgreSQL server that holds the studies: postgresql+psycopg://USER@HOST/DATABASE; see docs/storage.md "
+        "[SQLite in each study's folder]. [env var: SCALESEARCH_STORAGE]",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study (see: scalesearch list).")]
@@ -101,6 +111,14 @@ def show_json(content: Any) -> None:
     sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def located(name: str, studies_dir: Path, storage: str | None) -> StudyPaths:
+    """The study that a command is about, in its folder or in a server. Raises as `find_study`."""
+    from scalesearch.study import find_study
+    from scalesearch.study.server.address import asked_server
+
+    return find_study(name, studies_dir, asked_server(storage))
+
+
 def confirm(question: str, asks: str, refused: str) -> None:
     """Have something that cannot be undone confirmed on a terminal.
 
@@ -118,6 +136,13 @@ def confirm(question: str, asks: str, refused: str) -> None:
         raise UsageError(f"{asks}, and there is no terminal to ask on; give --yes")
     if not typer.confirm(question, err=True):
         raise StudyError(f"not confirmed: {refused}")
+
+
+def typed() -> str:
+    """The command as it was typed, but for passwords."""
+    from scalesearch.environment.masking import masked_argument
+
+    return shlex.join(["scalesearch", *map(masked_argument, sys.argv[1:])])
 
 
 def watched(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, StudiesDir, app, show, show_json
+from scalesearch.cli.app import AsJson, Storage, StudiesDir, app, show, show_json
 
 
 @app.command()
@@ -18,6 +18,7 @@ def compare(
     ],
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the studies [all].")] = None,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
     """Depth, width, resolution and compound scaling at equal cost, side by side, with seeds and verdicts.
@@ -28,8 +29,10 @@ def compare(
     from scalesearch.analysis.load import load_result
     from scalesearch.report.comparison import render_comparisons
     from scalesearch.study.joint import find_joint
+    from scalesearch.study.server.address import asked_server
 
-    paths = {found.folder: found for name in studies for found in find_joint(name, studies_dir)}
+    server = asked_server(storage)
+    paths = {found.folder: found for name in studies for found in find_joint(name, studies_dir, server)}
     tables, waiting = compare_studies(map(load_result, paths.values()), budget)
     for name in waiting:
         sys.stderr.write(f"note: {name} has not trained its baseline yet, and is left out\n")

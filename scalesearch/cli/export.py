@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scalesearch.cli.app import Places, StudiesDir, StudyName, Trust, app, show
+from scalesearch.cli.app import Places, Storage, StudiesDir, StudyName, Trust, app, located, show
 
 if TYPE_CHECKING:
     from scalesearch.analysis.result import StudyResult
@@ -40,6 +40,7 @@ def export(
     places: Places = False,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
 ) -> None:
     """Write the found network and its family for a library, with explicit channels, repeats and resolution.
 
@@ -49,12 +50,11 @@ def export(
     from scalesearch.export import export_study, get_library
     from scalesearch.report.exported import check_table
     from scalesearch.scaling.questions.family import parse_phis
-    from scalesearch.study import find_study
     from scalesearch.study.trust import trust as allow
 
     get_library(to)
     phis = parse_phis(phi) if phi is not None else None
-    paths = find_study(study, studies_dir)
+    paths = located(study, studies_dir, storage)
     if trust:
         allow(paths)
     result = load_result(paths)

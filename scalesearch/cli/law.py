@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, StudiesDir, StudyName, app, show, show_json
+from scalesearch.cli.app import AsJson, Storage, StudiesDir, StudyName, app, located, show, show_json
 from scalesearch.cli.exponents import FigureFile, wrote
 
 
@@ -22,6 +22,7 @@ def law(
     ] = None,
     out: FigureFile = None,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
     """Accuracy against cost as a law for each way to spend compute; the largest budget is predicted from the others.
@@ -32,10 +33,9 @@ def law(
     from scalesearch.analysis.law.strategies import forecasts_at, law_of, law_to_dict
     from scalesearch.analysis.load import load_result
     from scalesearch.report.law import render_law
-    from scalesearch.study import find_study
 
     wanted = None if accuracy is None else parse_accuracy(accuracy)
-    result = load_result(find_study(study, studies_dir))
+    result = load_result(located(study, studies_dir, storage))
     found = law_of(result)
     reaches = [] if wanted is None else [cost_to_reach(own, wanted) for own in found.strategies]
     forecasts = [] if budget_at is None else forecasts_at(found, budget_at)

@@ -22,6 +22,7 @@ from scalesearch.cli.app import (
     InsecureRay,
     PerDevice,
     Resolution,
+    Storage,
     StudiesDir,
     TimeLimit,
     TrainingTimeout,
@@ -106,6 +107,7 @@ def run(
     trust: Trust = False,
     name: Annotated[str | None, typer.Option(help="Name of the study [made from baseline, data and budget].")] = None,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
     """Search a budget, then report: the main job.
@@ -118,8 +120,9 @@ def run(
     from scalesearch.cli.run_study import run_joint, run_study, show_plan
     from scalesearch.study.config import option, override
     from scalesearch.study.joint import joint_definitions, read_definition
+    from scalesearch.study.server.address import asked_server
 
-    definition = read_definition(study or "default")
+    definition, server = read_definition(study or "default"), asked_server(storage)
     if definition.studied and not trust:
         _check_named(definition, base, data)
     changes = _changes(context.params)
@@ -134,16 +137,17 @@ def run(
         configs = joint_definitions(definition, name) if bases else [(config, name)]
         show_plan(
             [own for own, _ in configs], [called for _, called in configs], studies_dir, as_json, new=new,
-            insecure=insecure_ray,
+            insecure=insecure_ray, storage=server,
         )  # fmt: skip
     elif bases:
-        run_joint(definition, name, studies_dir, as_json, insecure=insecure_ray)
+        run_joint(definition, name, studies_dir, as_json, insecure=insecure_ray, storage=server)
     else:
-        run_study(config, name, studies_dir, as_json, new=new, insecure=insecure_ray)
+        run_study(config, name, studies_dir, as_json, new=new, insecure=insecure_ray, storage=server)
 
 
 ELSEWHERE = (
-    *("compiled", "lr", "recipe", "study", "dry_run", "new", "trust", "name", "studies_dir", "as_json", "insecure_ray"),
+    *("compiled", "lr", "recipe", "study", "dry_run", "new", "trust", "name", "studies_dir", "storage", "as_json"),
+    "insecure_ray",
 )
 """Options that are not of the definition."""
 

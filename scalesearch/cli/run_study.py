@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.analysis.untrained import untrained
-from scalesearch.cli.app import watched
+from scalesearch.cli.app import typed, watched
 from scalesearch.cli.progress import preflight_lines
 from scalesearch.data import absolute_spec
 from scalesearch.errors import InfeasibleError, LockedError
@@ -24,7 +23,6 @@ from scalesearch.networks.registry import get_baseline
 from scalesearch.report import render_result
 from scalesearch.report.ahead import render_planned
 from scalesearch.report.comparison import render_comparisons
-from scalesearch.report.full import render_full
 from scalesearch.report.layout import console
 from scalesearch.report.write import write_outputs
 from scalesearch.search import resume, run
@@ -43,16 +41,24 @@ from scalesearch.study.config import (
     parse_devices,
     parse_per_device,
 )
+from scalesearch.study.finding import exists
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.study.mending import make_whole
+from scalesearch.study.server.address import Server
 from scalesearch.study.trust import own
-from scalesearch.training.full.request import Means, TrainRequest
 
 T = TypeVar("T")
 
 
 def run_study(
-    config: StudyConfig, name: str | None, root: Path, as_json: bool, *, new: bool = False, insecure: bool = False
+    config: StudyConfig,
+    name: str | None,
+    root: Path,
+    as_json: bool,
+    *,
+    new: bool = False,
+    insecure: bool = False,
+    storage: Server | None = None,
 ) -> None:
     """Run a study, or go on with the one that was made by the same definition on the same data and baseline.
 
@@ -60,32 +66,33 @@ def run_study(
         name: None takes one made from the definition.
         new: start another, whatever is there.
         insecure: train on a Ray cluster that asks nobody for a token.
+        storage: the server that is to hold it; None keeps it in its folder.
 
     Raises:
         StudyError: the name that was asked for belongs to another study.
     """
     config = override(config, data=absolute_spec(config.data))
     own(config)
-    place = place_of(config, name, root, new=new)
+    place = place_of(config, name, root, new=new, storage=storage)
     try:
         done = _free_again(place.paths, config, as_json, insecure=insecure) if place.there else None
     except (ChangedError, RunningError) as error:
         if name is not None or (isinstance(error, RunningError) and not error.meanwhile):
             raise
         sys.stderr.write(f"note: {error.what}; a new study is started\n")
-        done, place = None, place_of(config, None, root, new=True)
-    paths, typed = place.paths, shlex.join(["scalesearch", *sys.argv[1:]])
+        done, place = None, place_of(config, None, root, new=True, storage=storage)
+    paths, command = place.paths, typed()
 
     def elsewhere() -> StudyPaths:
         nonlocal paths
-        paths = place_of(config, None, root, new=True).paths
+        paths = place_of(config, None, root, new=True, storage=storage).paths
         return paths
 
     other = None if name is not None else elsewhere
     result = done or watched(
         lambda: paths,
         as_json,
-        lambda listener: run(config, paths, listener=listener, command=typed, elsewhere=other, insecure=insecure),
+        lambda listener: run(config, paths, listener=listener, command=command, elsewhere=other, insecure=insecure),
     )
     _show(result, paths, as_json)
     _fail_where_untrained([result])
@@ -132,11 +139,12 @@ def show_plan(
     *,
     new: bool = False,
     insecure: bool = False,
+    storage: Server | None = None,
 ) -> None:
     """Show what running these definitions would do; nothing is written, no name is taken."""
     plans = []
     for config, name in zip(configs, names, strict=True):
-        place = place_of(override(config, data=absolute_spec(config.data)), name, root, new=new)
+        place = place_of(override(config, data=absolute_spec(config.data)), name, root, new=new, storage=storage)
         if place.there:
             sys.stderr.write(f"note: study {place.paths.name} was made by this definition: `run` goes on with it\n")
         plans.append(plan_ahead(config, place.paths.name, insecure=insecure))
@@ -226,32 +234,20 @@ def check(
             retry_failed=retry_failed,
             listener=listener,
         ),
-        again=shlex.join(["scalesearch", *sys.argv[1:]]),
+        again=typed(),
     )
     _show(result, paths, as_json)
 
 
-def train_fully(paths: StudyPaths, ask: TrainRequest, means: Means, as_json: bool) -> None:
-    """Train in full; the arguments are those of `training.full.train`."""
-    from scalesearch.training.full import compared, train, trainings_to_dict
-
-    done = watched(
-        paths,
-        as_json,
-        lambda listener: train(paths, ask, means, listener=listener),
-        again=shlex.join(["scalesearch", *sys.argv[1:]]),
-    )
-    if as_json:
-        content = trainings_to_dict(paths.name, ask, done, compared(done))
-        sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
-        return
-    if done:
-        console().print(render_full(compared(done), done[0].scored))
-    for folder in dict.fromkeys(one.folder.parent for one in done):
-        sys.stdout.write(f"wrote {folder}\n")
-
-
-def run_joint(definition: Definition, name: str | None, root: Path, as_json: bool, *, insecure: bool = False) -> None:
+def run_joint(
+    definition: Definition,
+    name: str | None,
+    root: Path,
+    as_json: bool,
+    *,
+    insecure: bool = False,
+    storage: Server | None = None,
+) -> None:
     """Run one study for each baseline, or go on with those that are there, and compare them.
 
     Args:
@@ -261,10 +257,10 @@ def run_joint(definition: Definition, name: str | None, root: Path, as_json: boo
     Raises:
         StudyError: a study of such a name was made under another definition; then nothing has been trained.
     """
-    typed = shlex.join(["scalesearch", *sys.argv[1:]])
+    command = typed()
     data = absolute_spec(definition.config.data)
     configs = [override(definition.config, base=base, data=data) for base in definition.bases]
-    paths = [joint_paths(name or definition.name, config.base, root) for config in configs]
+    paths = [joint_paths(name or definition.name, config.base, root, storage) for config in configs]
     for place, config in zip(paths, configs, strict=True):
         check_same_definition(place, config)
         own(config)
@@ -276,18 +272,18 @@ def run_joint(definition: Definition, name: str | None, root: Path, as_json: boo
     for place, config in zip(paths, configs, strict=True):
         left = deadline - time.monotonic()
         if left <= 0:
-            sys.stderr.write(f"note: the time limit was reached; go on with: {typed}\n")
+            sys.stderr.write(f"note: the time limit was reached; go on with: {command}\n")
             break
-        results.append(_one_of_several(place, config, typed, left if limit else None, as_json, insecure=insecure))
+        results.append(_one_of_several(place, config, command, left if limit else None, as_json, insecure=insecure))
     _show_comparisons(results, as_json)
     _fail_where_untrained(results)
 
 
 def _one_of_several(
-    paths: StudyPaths, config: StudyConfig, typed: str, left: float | None, as_json: bool, *, insecure: bool
+    paths: StudyPaths, config: StudyConfig, command: str, left: float | None, as_json: bool, *, insecure: bool
 ) -> StudyResult:
     """The result of one study: what is on the disk where it is complete, else after the trainings it lacks."""
-    if paths.there:
+    if exists(paths):
         make_whole(paths)
         found = load_result(paths)
         if found.complete:
@@ -296,15 +292,15 @@ def _one_of_several(
             paths,
             as_json,
             lambda listener: resume(paths, **_means(config, insecure), time_limit=left, listener=listener),
-            typed,
+            command,
         )
     else:
         limited = override(config, time_limit=left)
         result = watched(
             paths,
             as_json,
-            lambda listener: run(limited, paths, listener=listener, command=typed, insecure=insecure),
-            typed,
+            lambda listener: run(limited, paths, listener=listener, command=command, insecure=insecure),
+            command,
         )
     write_outputs(result, paths)
     return result

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, StudiesDir, Trust, app, show, show_json
+from scalesearch.cli.app import AsJson, Storage, StudiesDir, Trust, app, show, show_json
 from scalesearch.cli.exponents import NativePx
 from scalesearch.errors import UsageError, choice_error
 
@@ -33,6 +33,7 @@ def scale(
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="Budget of the study [its first].")] = None,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
     """The family that coefficients give, each member realized on its target and counted.
@@ -49,7 +50,7 @@ def scale(
     phis = parse_phis(phi)
     triple = (alpha, beta, gamma)
     given = None if triple == (None, None, None) else Coefficients(*(1.0 if v is None else v for v in triple))
-    question = _question(name, given, budget, rounding, resolution, studies_dir, trust=trust)
+    question = _question(name, given, budget, rounding, resolution, studies_dir, trust=trust, storage=storage)
     with doing("counting the members"):
         family = scale_family(question, phis)
     if as_json:
@@ -67,6 +68,7 @@ def _question(
     root: Path,
     *,
     trust: bool,
+    storage: str | None,
 ) -> ScalingRequest:
     from scalesearch.analysis.found import studied_question
     from scalesearch.analysis.load import load_result
@@ -75,16 +77,18 @@ def _question(
     from scalesearch.scaling.coefficients import EFFICIENTNET
     from scalesearch.scaling.questions.family import ScalingRequest, with_rule
     from scalesearch.study import find_study, list_studies
+    from scalesearch.study.server.address import asked_server
     from scalesearch.study.trust import trust as allow
 
     if name not in BASELINES and ":" not in name:
-        studies = [paths.name for paths in list_studies(root)]
+        server = asked_server(storage)
+        studies = [paths.name for paths in list_studies(root, server)]
         if name not in studies:
             known = [*BASELINES, "timm:NAME", "package.module:function", *studies]
             raise choice_error("baseline or study", name, known)
         if resolution is not None:
             raise UsageError(f"--resolution {resolution} is for a baseline, and {name!r} is a study, which has its own")
-        found = find_study(name, root)
+        found = find_study(name, root, server)
         if trust:
             allow(found)
         return studied_question(load_result(found), budget, given=given, rounding=rounding)

@@ -24,6 +24,7 @@ from scalesearch.cli.app import (
     Places,
     Resolution,
     RetryFailed,
+    Storage,
     StudiesDir,
     StudyName,
     TimeLimit,
@@ -32,6 +33,7 @@ from scalesearch.cli.app import (
     Workers,
     app,
     confirm,
+    located,
     show,
     show_json,
 )
@@ -69,6 +71,7 @@ def resume(
     compiled: Compile = None,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a study after a stop, to the same total, repeating nothing.
@@ -77,14 +80,13 @@ def resume(
     """
     from scalesearch.cli.run_study import go_on, means_of
     from scalesearch.scaling.coefficients import parse_budgets
-    from scalesearch.study import find_study
     from scalesearch.study.config import parse_cluster
     from scalesearch.study.made import undo_edit
     from scalesearch.study.trust import trust as allow
 
     cluster = parse_cluster(executor, address, gpus_per_training, cpus_per_training, insecure_ray)
     means = means_of(workers, devices, per_device, cluster, time_limit, training_timeout)
-    paths = find_study(study, studies_dir)
+    paths = located(study, studies_dir, storage)
     if trust:
         allow(paths)
     asked = {
@@ -105,41 +107,47 @@ def resume(
 
 
 @app.command("list")
-def list_command(studies_dir: StudiesDir = Path("studies"), as_json: AsJson = False) -> None:
-    """The studies in the studies folder."""
+def list_command(studies_dir: StudiesDir = Path("studies"), storage: Storage = None, as_json: AsJson = False) -> None:
+    """The studies in the studies folder, or in a server."""
     import dataclasses
 
     from scalesearch.report import studies_table
     from scalesearch.report.listing import study_rows
+    from scalesearch.study.server.address import asked_server
 
-    rows = study_rows(studies_dir)
+    server = asked_server(storage)
+    rows = study_rows(studies_dir, server)
     if as_json:
         show_json([dataclasses.asdict(row) for row in rows])
     elif rows:
         show(studies_table(rows))
     else:
-        sys.stdout.write(f"no studies in {str(studies_dir)!r} yet; start one with: scalesearch run --budget 2x\n")
+        sys.stdout.write(
+            f"no studies in {server or repr(str(studies_dir))} yet; start one with: scalesearch run --budget 2x\n"
+        )
 
 
 @app.command("show")
-def show_command(study: StudyName, studies_dir: StudiesDir = Path("studies"), as_json: AsJson = False) -> None:
+def show_command(
+    study: StudyName, studies_dir: StudiesDir = Path("studies"), storage: Storage = None, as_json: AsJson = False
+) -> None:
     """One study's result, finished or not."""
     from scalesearch.analysis.load import load_result
     from scalesearch.analysis.serialize import result_to_dict
     from scalesearch.report import render_result
     from scalesearch.report.write import tell_on_stderr
-    from scalesearch.study import find_study, resume_command
-    from scalesearch.study.health import readable
+    from scalesearch.study import resume_command
+    from scalesearch.study.health import is_whole
     from scalesearch.study.tables import spoiled
 
-    paths = find_study(study, studies_dir)
+    paths = located(study, studies_dir, storage)
     result = load_result(paths)
     content = result_to_dict(result)
     if as_json:
         show_json(content)
     else:
         show(render_result(result))
-    if not readable(paths).damage:
+    if is_whole(paths):
         for path, words in spoiled(paths, content).items():
             again = resume_command(paths).replace("resume", "report", 1)
             tell_on_stderr(f"{path.name} of study {paths.name!r} {words}: '{again}' writes it again from the database")
@@ -154,13 +162,13 @@ def plot(
     ] = None,
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study.")] = None,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
 ) -> None:
     """Draw one figure of a study."""
     from scalesearch.analysis.load import load_result
     from scalesearch.report.figures import figure, save_figure
-    from scalesearch.study import find_study
 
-    paths = find_study(study, studies_dir)
+    paths = located(study, studies_dir, storage)
     drawn = figure(load_result(paths), kind, budget)
     target = out or paths.figure(kind, budget)
     save_figure(drawn, target)
@@ -173,18 +181,19 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", help="Folder [the study's own].")] = None,
     places: Places = False,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
 ) -> None:
     """Write the figures and the HTML report of a study again, and its tables where they are lost or damaged."""
     from scalesearch.analysis.load import load_result
     from scalesearch.analysis.serialize import result_to_dict
     from scalesearch.report.write import tell_on_stderr, write_outputs
-    from scalesearch.study import StudyPaths, find_study
-    from scalesearch.study.health import readable
+    from scalesearch.study import StudyPaths
+    from scalesearch.study.health import is_whole
     from scalesearch.study.tables import write_spoiled
 
-    paths = find_study(study, studies_dir)
+    paths = located(study, studies_dir, storage)
     result = load_result(paths)
-    if out is None and not readable(paths).damage:
+    if out is None and is_whole(paths):
         for sentence in write_spoiled(paths, result_to_dict(result)):
             tell_on_stderr(sentence)
     for path in write_outputs(result, paths if out is None else StudyPaths(out), places=places):
@@ -196,25 +205,26 @@ def delete(
     studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies (see: scalesearch list).")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete studies with everything in their folders: results, figures, exports, trained weights.
+    """Delete studies with everything in their folders: results, figures, exports, trained weights; in a server too.
 
     It asks first. A study that is running is refused, and then none is deleted.
     """
-    from scalesearch.study import find_study
     from scalesearch.study.removal import delete_study, doomed
 
-    found = [doomed(find_study(name, studies_dir)) for name in dict.fromkeys(studies)]
+    found = [doomed(located(name, studies_dir, storage)) for name in dict.fromkeys(studies)]
     if not yes:
         _confirm(found)
     gone: list[dict[str, Any]] = []
     try:
         for one in found:
             delete_study(one.paths)
-            gone.append({"folder": str(one.paths.folder), "files": one.files, "bytes": one.bytes})
+            server = {"server": str(one.served.server)} if one.served else {}
+            gone.append({"folder": str(one.paths.folder), "files": one.files, "bytes": one.bytes, **server})
             if not as_json:
-                sys.stdout.write(f"deleted {one.paths.folder}\n")
+                sys.stdout.write(f"deleted {one.where}\n")
     finally:
         if as_json and gone:
             show_json({"deleted": gone})
@@ -225,6 +235,6 @@ def _confirm(found: list[Doomed]) -> None:
     names = " ".join(one.paths.name for one in found)
     if sys.stdin.isatty():
         for one in found:
-            sys.stderr.write(f"{one.paths.folder}: {one.files} files, {one.bytes / 1e6:.1f} MB\n")
+            sys.stderr.write(f"{one.where}: {one.files} files, {one.bytes / 1e6:.1f} MB\n")
     what = "this study" if len(found) == 1 else f"these {len(found)} studies"
     confirm(f"Delete {what}?", f"delete asks before it removes {names}", f"nothing was deleted ({names})")

@@ -15,11 +15,13 @@ from scalesearch.cli.app import (
     Executor,
     GpusPerTraining,
     InsecureRay,
+    Storage,
     StudiesDir,
     StudyName,
     Trust,
     Workers,
     app,
+    located,
 )
 
 
@@ -82,6 +84,7 @@ def train(
     ] = None,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the network found in full by the study's own recipe, with seeds; test images are used once, at the end.
@@ -89,16 +92,15 @@ def train(
     Ctrl-C and kill lose nothing that a checkpoint has: the same command goes on. --ablate takes parts out, one by one.
     """
     from scalesearch.analysis.load import load_result
-    from scalesearch.cli.run_study import train_fully
+    from scalesearch.cli.run_full import train_fully
     from scalesearch.scaling.questions.family import parse_phis
-    from scalesearch.study import find_study
     from scalesearch.study.config import parse_cluster, parse_devices, parse_duration
     from scalesearch.study.trust import trust as allow
     from scalesearch.training.full.of_study import chosen_recipe, study_proxy
     from scalesearch.training.full.request import Means, TrainRequest, parse_names
 
     cluster = parse_cluster(executor, address, gpus_per_training, cpus_per_training, insecure_ray)
-    paths = find_study(study, studies_dir)
+    paths = located(study, studies_dir, storage)
     if trust:
         allow(paths)
     given = chosen_recipe(

@@ -18,6 +18,7 @@ from scalesearch.cli.app import (
     InsecureRay,
     PerDevice,
     RetryFailed,
+    Storage,
     StudiesDir,
     StudyName,
     TimeLimit,
@@ -25,6 +26,7 @@ from scalesearch.cli.app import (
     Trust,
     Workers,
     app,
+    located,
 )
 
 
@@ -62,6 +64,7 @@ def verify(
     training_timeout: TrainingTimeout = None,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
     """Leaders, references and baseline on new seeds and the test split; transfer to larger phi; proxy fidelity."""
@@ -69,7 +72,7 @@ def verify(
     from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.search.checks import check_same
     from scalesearch.search.verify.plans import VerifyRequest
-    from scalesearch.study import find_study, load_manifest
+    from scalesearch.study import load_manifest
     from scalesearch.study.config import parse_cluster
     from scalesearch.study.trust import trust as allow
 
@@ -85,7 +88,7 @@ def verify(
     )
     cluster = parse_cluster(executor, address, gpus_per_training, cpus_per_training, insecure_ray)
     means = means_of(workers, devices, per_device, cluster, time_limit, training_timeout)
-    paths = find_study(study, studies_dir)
+    paths = located(study, studies_dir, storage)
     if trust:
         allow(paths)
     if compiled is not None:

@@ -8,12 +8,17 @@ from scalesearch.analysis.load import load_result
 from scalesearch.errors import ScaleSearchError
 from scalesearch.report.tables import StudyRow
 from scalesearch.study import StudyPaths, is_locked, list_studies
+from scalesearch.study.server.address import Server
 from scalesearch.study.summaries import read_summary
 
 
-def study_rows(root: Path) -> list[StudyRow]:
-    """One row a study under `root`; a damaged study gets a row that says what is wrong with it."""
-    return [_row(paths) for paths in list_studies(root)]
+def study_rows(root: Path, storage: Server | None = None) -> list[StudyRow]:
+    """One row a study under `root`, or in a server; a damaged study gets a row that says what is wrong with it.
+
+    Raises:
+        StorageError: the server cannot be used.
+    """
+    return [_row(paths) for paths in list_studies(root, storage)]
 
 
 def _row(paths: StudyPaths) -> StudyRow:

@@ -81,5 +81,6 @@ def save(store: StudyStore, manifest: Manifest) -> StudyResult:
     copy_database(store.paths)
     result = computed(store, manifest)
     write_result(store.paths, result_to_dict(result))
-    write_summary(store.paths, result.summary)
+    if not store.paths.served:
+        write_summary(store.paths, result.summary)
     return result

@@ -1,18 +1,16 @@
-"""A study on disk: its folder (`folder`) and its Optuna database (`database`)."""
+"""A study on disk: its folder (`folder`) and its Optuna database (`database`), which may be on a `server`."""
 
 from __future__ import annotations
 
 import scalesearch.environment.notebook  # noqa: F401  # before optuna, which loads what it makes quiet
 from scalesearch.study.database import BASELINE_STUDY, StudyStore, create_study, write_result
+from scalesearch.study.finding import find_study, free_name, list_studies
 from scalesearch.study.folder import (
     DEFAULT_ROOT,
     StudyPaths,
     create_folder,
     default_name,
-    find_study,
-    free_name,
     is_locked,
-    list_studies,
     locked,
     resume_command,
     taken,

@@ -10,15 +10,10 @@ from pathlib import Path
 
 from scalesearch.errors import ScaleSearchError, StudyError
 from scalesearch.study.config import StudyConfig, check_study_name, option
-from scalesearch.study.folder import (
-    StudyPaths,
-    default_name,
-    free_name,
-    list_studies,
-    place_option,
-    resume_command,
-)
+from scalesearch.study.finding import find_study, free_name, list_studies
+from scalesearch.study.folder import StudyPaths, default_name, place_option, resume_command
 from scalesearch.study.made import MEANS, changes_between, load_manifest, plain
+from scalesearch.study.server.address import Server
 
 STARTED = time.time()
 """When this process began, nearly."""
@@ -69,33 +64,48 @@ def differences(kept: StudyConfig, asked: StudyConfig, device: str = "") -> list
     ]
 
 
-def place_of(config: StudyConfig, name: str | None, root: Path, *, new: bool = False) -> Place:
+def place_of(
+    config: StudyConfig, name: str | None, root: Path, *, new: bool = False, storage: Server | None = None
+) -> Place:
     """The latest study of this definition under the name, or a place for a new one.
 
     Args:
         config: with the absolute path of its data, as studies keep it.
         name: None takes the default name, or the first of its numbered ones that is free.
         new: look for no study that is there.
+        storage: the server that is to hold it. A study there that has no folder here may be somebody else's, and is
+            gone on with only by its name.
 
     Raises:
         UsageError: a name that no study can have.
         StudyError: the name that was asked for is taken by something else.
+        StorageError: the server cannot be used.
     """
     wanted = check_study_name(name) if name is not None else default_name(config)
     if not new:
-        same = [paths for paths in _numbered(wanted, root) if _is_same(paths, config)]
+        same = [paths for paths in _numbered(wanted, root, storage, named=name is not None) if _is_same(paths, config)]
         if same:
             return Place(same[-1], there=True)
-        if name is not None and (root / name).exists():
-            raise _taken(StudyPaths(root / name), config)
-    return Place(StudyPaths(root / free_name(wanted, root)), there=False)
+        if name is not None and (taken := _there(name, root, storage)):
+            raise _taken(taken, config)
+    return Place(StudyPaths(root / free_name(wanted, root, storage), storage), there=False)
 
 
-def _numbered(wanted: str, root: Path) -> list[StudyPaths]:
+def _numbered(wanted: str, root: Path, storage: Server | None, *, named: bool) -> list[StudyPaths]:
     """The studies called `wanted`, `wanted-2`, `wanted-3` ..., by number."""
     pattern = re.compile(re.escape(wanted) + r"(?:-([1-9]\d*))?")
-    found = [(match, paths) for paths in list_studies(root) if (match := pattern.fullmatch(paths.name))]
-    return [paths for _, paths in sorted(found, key=lambda item: int(item[0][1] or 1))]
+    found = [(match, paths) for paths in list_studies(root, storage) if (match := pattern.fullmatch(paths.name))]
+    there = [paths for _, paths in sorted(found, key=lambda item: int(item[0][1] or 1))]
+    return [paths for paths in there if paths.there or (named and paths.name == wanted)]
+
+
+def _there(name: str, root: Path, storage: Server | None) -> StudyPaths | None:
+    """What is called so, whatever it is."""
+    if (root / name).exists():
+        return StudyPaths(root / name)
+    if storage and name in (paths.name for paths in list_studies(root, storage)):
+        return find_study(name, root, storage)
+    return None
 
 
 def _is_same(paths: StudyPaths, config: StudyConfig) -> bool:

@@ -6,6 +6,7 @@ One Optuna study a budget (plus one for the baseline) in one database; one Optun
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -16,18 +17,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from scalesearch.environment.cells import cell
 from scalesearch.environment.files import write_atomic
 from scalesearch.study.folder import StudyPaths, create_folder, locked
+from scalesearch.study.health import readable
 from scalesearch.study.made import MADE
 from scalesearch.study.manifest import Manifest, manifest_to_dict
 from scalesearch.study.patience import TRY_SECONDS, PatientConnection
 from scalesearch.study.record import NetworkRecord, TrialRecord, to_frame
 from scalesearch.study.record.evidence import EvidenceRecord, earlier_frame, evidence_frame, is_stage, parse_stage
 from scalesearch.study.retried import current
-from scalesearch.study.storage.reading import read_trials
+from scalesearch.study.server.kept import served_text
+from scalesearch.study.server.opened import begun, is_held, remove, storage_of
 from scalesearch.study.storage.sole_writer import SoleWriter
 from scalesearch.study.trials import ENDED, NETWORK, BudgetStore, Contents, rows_of, storage_errors
 
@@ -71,19 +75,24 @@ def read_name(text: str) -> Named:
     return Named(rest.removesuffix(_LOWERED), int(found[1]) if found else 0, rest.endswith(_LOWERED))
 
 
+def _in_file(database: Path) -> RDBStorage:
+    url = "sqlite:///" + urllib.parse.quote(str(database.absolute()))
+    waiting = {"timeout": TRY_SECONDS, "factory": PatientConnection}
+    return RDBStorage(url, engine_kwargs={"connect_args": waiting})
+
+
 class StudyStore:
     """The database of one study. Every method may raise StorageError.
 
     Args:
-        database: None takes the study's own; its copy is for reading.
+        database: None takes the study's own; its copy is for reading. Where the study is in a server, that is read.
     """
 
     def __init__(self, paths: StudyPaths, database: Path | None = None) -> None:
         self.paths, self.file = paths, database or paths.database
         with storage_errors(paths.folder):
-            url = "sqlite:///" + urllib.parse.quote(str(self.file.absolute()))
-            waiting = {"timeout": TRY_SECONDS, "factory": PatientConnection}
-            self._storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": waiting})
+            served = paths.served
+            self._storage = storage_of(served) if served else _in_file(self.file)
         self.writer = SoleWriter(self._storage)
         self._contents = Contents()
         self._numbers: set[int] | None = None
@@ -151,9 +160,10 @@ class StudyStore:
         return not is_stage(name.plain) and name.change == change and name.lowered == self._is_lowered(change)
 
     def close(self) -> None:
-        """Release the database file."""
+        """Release the database; a server that this process runs the study in stays at hand."""
         self._storage.remove_session()
-        self._storage.engine.dispose()
+        if not is_held(self._storage):
+            self._storage.engine.dispose()
 
     def budget(self, name: str) -> BudgetStore:
         """The Optuna study of one budget or stage, made when it is not there yet."""
@@ -182,8 +192,7 @@ class StudyStore:
         """Those of one Optuna study; what is being written is known, anything else is read as it is now."""
         if self.writer.loaded(number):
             return self.writer.get_all_trials(number, deepcopy=False)
-        with self._storage.engine.connect() as connection:
-            return read_trials(connection, number)
+        return self.writer.read(number)
 
     def records(self, change: int | None = None) -> list[TrialRecord]:
         """Every row of the search, ordered by network number and seed.
@@ -260,6 +269,24 @@ def _csv(frame: pd.DataFrame) -> str:
 
 
 @contextlib.contextmanager
+def reading(paths: StudyPaths, database: Path | None = None) -> Iterator[StudyStore | None]:
+    """The rows of a study to be read, wherever they are; None where nothing was trained.
+
+    Args:
+        database: as `health.readable` says; None asks it.
+
+    Raises:
+        StudyError, StorageError: they cannot be read.
+    """
+    file = database or (None if paths.served else readable(paths).database)
+    if file is None and not paths.served:
+        yield None
+        return
+    with contextlib.closing(StudyStore(paths, file)) as store:
+        yield store
+
+
+@contextlib.contextmanager
 def create_study(paths: StudyPaths, manifest: Manifest) -> Iterator[None]:
     """Make a study's folder with its definition and an empty database, all of it or nothing, and run it meanwhile.
 
@@ -271,15 +298,27 @@ def create_study(paths: StudyPaths, manifest: Manifest) -> Iterator[None]:
         StorageError: the place cannot be written.
     """
     with contextlib.ExitStack() as held:
+        served = paths.served
+        if served:
+            identity = held.enter_context(begun(served, manifest_to_dict(manifest)))
+            served = dataclasses.replace(served, identity=identity)
 
         def fill(draft: StudyPaths) -> None:
             if os.name != "nt":  # Windows moves no folder with an open file
                 held.enter_context(locked(draft))
+            if served:
+                write_atomic(draft.storage, served_text(served))
+                return
             draft.database.touch()  # with the mode that the user's umask leaves, which SQLite does not ask for
             with contextlib.closing(StudyStore(draft)) as store:
                 store.keep_made(manifest)
 
-        create_folder(paths, manifest, fill)
+        try:
+            create_folder(paths, manifest, fill)
+        except BaseException:
+            if served:
+                remove(served)
+            raise
         if os.name == "nt":
             held.enter_context(locked(paths))
         yield

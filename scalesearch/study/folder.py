@@ -1,4 +1,4 @@
-"""A study's folder: the one owner of its file names, and how it is found, made and locked."""
+"""A study's folder: the one owner of its file names, and how it is made and locked."""
 
 from __future__ import annotations
 
@@ -15,18 +15,25 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scalesearch.environment.files import write_atomic, writing_errors
-from scalesearch.errors import LockedError, StudyError, TakenError, choice_error
-from scalesearch.study.config import StudyConfig, check_study_name, dump_toml, read_toml
+from scalesearch.errors import LockedError, StudyError, TakenError
+from scalesearch.study.config import StudyConfig, dump_toml, read_toml
 from scalesearch.study.manifest import SCHEMA, Manifest, manifest_from_dict, manifest_to_dict
+from scalesearch.study.server.address import Server
+from scalesearch.study.server.kept import Served, read_served
 
 DEFAULT_ROOT = Path("studies")
 
 
 @dataclass(frozen=True, slots=True)
 class StudyPaths:
-    """Every file of one study folder."""
+    """Every file of one study folder.
+
+    Attributes:
+        given: the server that holds the study, where that was said; its folder says it else.
+    """
 
     folder: Path
+    given: Server | None = None
 
     @property
     def name(self) -> str:
@@ -49,9 +56,26 @@ class StudyPaths:
         return self.folder / "study.backup.db"
 
     @property
+    def storage(self) -> Path:
+        """On which server the study is; a study that is on none has no such file."""
+        return self.folder / "storage.toml"
+
+    @property
+    def served(self) -> Served | None:
+        """The study in its server; None where its folder has all of it.
+
+        Raises:
+            StudyError: the file that says it is damaged.
+        """
+        kept = read_served(self.storage)
+        if kept and self.given:
+            return dataclasses.replace(kept, server=self.given)
+        return kept or (Served(self.given, self.name) if self.given else None)
+
+    @property
     def there(self) -> bool:
         """Whether the folder is that of a study, whatever of it is lost."""
-        return any(_is_file(path) for path in (self.definition, self.database, self.backup))
+        return any(_is_file(path) for path in (self.definition, self.database, self.backup, self.storage))
 
     @property
     def trials(self) -> Path:
@@ -119,30 +143,6 @@ def _safe(text: str) -> str:
     return "".join(c if c.isalnum() or c in "._+-" else "_" for c in text)
 
 
-def find_study(name: str, root: Path) -> StudyPaths:
-    """The folder of an existing study.
-
-    Raises:
-        UnknownNameError: there is none of this name (near matches are suggested).
-    """
-    paths = StudyPaths(root / check_study_name(name))
-    if not paths.there:
-        known = [p.name for p in list_studies(root)]
-        if not known:
-            raise StudyError(
-                f"unknown study {name!r}; there are none in {str(root)!r} yet: start one with 'scalesearch run'"
-            )
-        raise choice_error("study", name, known)
-    return paths
-
-
-def list_studies(root: Path) -> list[StudyPaths]:
-    """Every study under `root`, by name."""
-    if not root.is_dir():
-        return []
-    return [StudyPaths(p) for p in sorted(root.iterdir()) if StudyPaths(p).there]
-
-
 def default_name(config: StudyConfig) -> str:
     """A study name made from baseline, data, budgets and currency, such as `efficientnet_micro-cifar10-2x`."""
     currency = () if config.cost == "macs" else (config.cost,)
@@ -166,12 +166,6 @@ def _joined(*parts: str) -> str:
 
 def _shortened(name: str) -> str:
     return name if len(name) <= 56 else f"{name[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def free_name(wanted: str, root: Path) -> str:
-    """`wanted`, or the first of `wanted-2`, `wanted-3` ... that is not taken."""
-    names = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, 1_000_000))
-    return next(name for name in names if not (root / name).exists())
 
 
 def read_manifest(paths: StudyPaths) -> Manifest:
@@ -250,16 +244,31 @@ def resume_command(paths: StudyPaths) -> str:
 def place_option(paths: StudyPaths) -> str:
     """What a command needs besides the study's name to find it, with a space before it; empty in the usual place."""
     root = paths.folder.parent
-    return "" if root == DEFAULT_ROOT else f" --studies-dir {shlex.quote(str(root))}"
+    place = "" if root == DEFAULT_ROOT else f" --studies-dir {shlex.quote(str(root))}"
+    return f"{place} --storage {shlex.quote(paths.given.url)}" if paths.given and not paths.there else place
 
 
 @contextlib.contextmanager
 def locked(paths: StudyPaths) -> Iterator[None]:
-    """Keep every other process from running the study meanwhile.
+    """Keep every other process from running the study meanwhile; of one in a server also those of other machines.
 
     Raises:
         LockedError: another process is running it.
+        StorageError: the folder or the server cannot be used.
     """
+    served = paths.served
+    with contextlib.ExitStack() as held:
+        if not served or paths.folder.is_dir():
+            held.enter_context(_folder_locked(paths))
+        if served:
+            from scalesearch.study.server.opened import running
+
+            held.enter_context(running(served))
+        yield
+
+
+@contextlib.contextmanager
+def _folder_locked(paths: StudyPaths) -> Iterator[None]:
     lock = FileLock(paths.lock)
     with writing_errors(paths.folder):
         try:
@@ -275,7 +284,21 @@ def locked(paths: StudyPaths) -> Iterator[None]:
 
 
 def is_locked(paths: StudyPaths) -> bool:
-    """Whether a process is running the study now."""
+    """Whether a process is running the study now, of one in a server on whatever machine.
+
+    Raises:
+        StorageError: the server cannot be used.
+    """
+    if _folder_is_locked(paths):
+        return True
+    if not (served := paths.served):
+        return False
+    from scalesearch.study.server.opened import is_run
+
+    return is_run(served)
+
+
+def _folder_is_locked(paths: StudyPaths) -> bool:
     if not paths.lock.exists():
         return False
     lock = FileLock(paths.lock)

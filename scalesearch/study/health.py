@@ -42,6 +42,10 @@ class Rows:
     listed: int = 0
 
 
+NOTHING = Rows(None)
+"""No file has any."""
+
+
 @contextlib.contextmanager
 def looked_into(database: Path) -> Iterator[sqlite3.Connection]:
     """A connection that makes no file; what a killed process left half written is rolled back, where that can be."""
@@ -107,8 +111,17 @@ def listed_in(table: Path) -> int:
     return count
 
 
+def is_whole(paths: StudyPaths) -> bool:
+    """Whether a study's own database can be read; a server looks after its own.
+
+    Raises:
+        StorageError: as `readable`.
+    """
+    return bool(paths.served) or not readable(paths).damage
+
+
 def readable(paths: StudyPaths) -> Rows:
-    """Where the rows of a study can be read: in its database, or in the copy that the last stop left.
+    """Where the rows of a study in a folder can be read: in its database, or in the copy that the last stop left.
 
     Raises:
         StorageError: in neither, and something had been trained; it says what is still there.

@@ -12,8 +12,10 @@ from pathlib import Path
 from scalesearch.errors import ConfigError, StudyError, UnknownNameError
 from scalesearch.study.again import differences
 from scalesearch.study.config import StudyConfig, check_study_name, config_from_dict, definition_path, read_toml
-from scalesearch.study.folder import StudyPaths, find_study, joint_name, list_studies
+from scalesearch.study.finding import exists, find_study, list_studies
+from scalesearch.study.folder import StudyPaths, joint_name
 from scalesearch.study.made import load_manifest
+from scalesearch.study.server.address import Server
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,13 +54,14 @@ def read_definition(text: str) -> Definition:
     return Definition(path.stem, configs[0], tuple(bases), studied)
 
 
-def joint_paths(name: str, base: str, root: Path) -> StudyPaths:
+def joint_paths(name: str, base: str, root: Path, storage: Server | None = None) -> StudyPaths:
     """The study of one baseline of a joint definition.
 
     Raises:
         UsageError: a name that no study can have.
     """
-    return StudyPaths(root / joint_name(check_study_name(name), base))
+    paths = StudyPaths(root / joint_name(check_study_name(name), base), storage)
+    return find_study(paths.name, root, storage) if paths.there else paths
 
 
 def joint_definitions(definition: Definition, name: str | None) -> list[tuple[StudyConfig, str]]:
@@ -81,7 +84,7 @@ def check_same_definition(paths: StudyPaths, config: StudyConfig) -> None:
     Raises:
         StudyError: naming what differs, with both values.
     """
-    if not paths.there:
+    if not exists(paths):
         return
     manifest = load_manifest(paths)
     differing = differences(manifest.config, config, manifest.device)
@@ -92,16 +95,17 @@ def check_same_definition(paths: StudyPaths, config: StudyConfig) -> None:
         )
 
 
-def find_joint(name: str, root: Path) -> list[StudyPaths]:
+def find_joint(name: str, root: Path, storage: Server | None = None) -> list[StudyPaths]:
     """The studies that a name stands for: the one called so, else those of a joint run.
 
     Raises:
         UnknownNameError, StudyError: neither (near matches are suggested).
+        StorageError: the server cannot be used.
     """
     try:
-        return [find_study(name, root)]
+        return [find_study(name, root, storage)]
     except (UnknownNameError, StudyError):
-        found = [paths for paths in list_studies(root) if _is_part(paths, name)]
+        found = [paths for paths in list_studies(root, storage) if _is_part(paths, name)]
         if not found:
             raise
         return found

@@ -18,6 +18,7 @@ from scalesearch.study.config import StudyConfig, config_from_dict, dump_toml, r
 from scalesearch.study.folder import StudyPaths, aside, read_manifest, resume_command
 from scalesearch.study.health import looked_into
 from scalesearch.study.manifest import SCHEMA, Manifest, manifest_from_dict, manifest_to_dict
+from scalesearch.study.server.kept import Served
 
 MADE = "made"
 """Attribute of the database that holds the manifests of a study, each that a change has replaced before the next."""
@@ -95,12 +96,29 @@ def changes_between(was: Mapping[str, Any], now: Mapping[str, Any], free: Collec
 
 
 def kept_manifests(paths: StudyPaths) -> list[dict[str, Any]]:
-    """The plain manifests in the database or its copy, the one that holds last; none in a study from before."""
+    """The plain manifests in the database or its copy, the one that holds last; none in a study from before.
+
+    Raises:
+        StudyError, StorageError: of a study in a server, which is not there, or not to be asked.
+    """
+    if served := paths.served:
+        return _served(served)
     for database in (paths.database, paths.backup):
         with contextlib.suppress(sqlite3.Error, ValueError, OSError):
             if database.is_file() and (found := _asked(database)):
                 return found
     return []
+
+
+def _served(served: Served) -> list[dict[str, Any]]:
+    from scalesearch.study.server.opened import first_attributes, is_held, storage_of
+
+    storage = storage_of(served)
+    try:
+        return list(first_attributes(storage).get(MADE, []))
+    finally:
+        if not is_held(storage):
+            storage.close()
 
 
 def _asked(database: Path) -> list[dict[str, Any]]:
@@ -136,15 +154,16 @@ def _manifest(values: Mapping[str, Any], paths: StudyPaths) -> Manifest:
         return dataclasses.replace(manifest_from_dict(values, "study.db"), study=paths.name)
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise StudyError(
-            f"{paths.database} is of a study that this version cannot read ({error}); install the version of "
-            "scalesearch that wrote it, or a newer one"
+            f"{paths.served or paths.database} is of a study that this version cannot read ({error}); install the "
+            "version of scalesearch that wrote it, or a newer one"
         ) from None
 
 
 def edit_of(paths: StudyPaths, made: Manifest) -> Edit | None:
     """How `study.toml` differs from what the trainings were made by; None where it does in nothing."""
     if not paths.definition.is_file():
-        return Edit(broken=f"study.toml of study {paths.name!r} is gone")
+        gone = paths.there or not paths.served  # of a study in a server nobody may have a folder here
+        return Edit(broken=f"study.toml of study {paths.name!r} is gone") if gone else None
     try:
         values = read_toml(paths.definition)
     except ScaleSearchError as error:

@@ -6,7 +6,7 @@ written, and what is written together is one transaction; a commit waits for the
 anything.
 
 The rows are those that Optuna writes itself, so that it can read them, and its dashboard too. Numbers of trials are
-given here, which only a database of one writer allows: SQLite.
+given here, which only a database of one writer allows; a server that others write too gives them out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
+from scalesearch.study.server.refusals import LostError
+from scalesearch.study.server.storage import ServerStorage, at_once
 from scalesearch.study.storage import writing
 from scalesearch.study.storage.reading import read_trials
 
@@ -33,7 +35,7 @@ class SoleWriter(BaseStorage):
     """What `RDBStorage` is, for one writer.
 
     Args:
-        backend: the database; whatever is no trial goes through it.
+        backend: the database; whatever is no trial goes through it. A server that goes away is waited for.
 
     Attributes:
         rows_read: trials that were read from the database so far.
@@ -42,6 +44,7 @@ class SoleWriter(BaseStorage):
 
     def __init__(self, backend: RDBStorage) -> None:
         self._backend = backend
+        self._patiently = backend.patiently if isinstance(backend, ServerStorage) else at_once
         self._trials: dict[int, list[FrozenTrial]] = {}
         self._open: dict[tuple[int, TrialState], set[int]] = {}
         self._place: dict[int, tuple[int, int]] = {}
@@ -71,14 +74,19 @@ class SoleWriter(BaseStorage):
             self._forget()
             raise
         except BaseException:  # interrupted, and what has been trained is to be kept
-            self._flush()
+            try:
+                self._flush()
+            except LostError:  # it was interrupted in waiting for that
+                self._forget()
             raise
 
     def _flush(self) -> None:
+        if self._buffer:
+            self._patiently(self._write_down)
+
+    def _write_down(self) -> None:
         from sqlalchemy import text
 
-        if not self._buffer:
-            return
         with self._backend.engine.begin() as connection:
             for statement, values in self._buffer:
                 connection.execute(text(statement), values)
@@ -105,14 +113,21 @@ class SoleWriter(BaseStorage):
 
     def _of(self, study_id: int) -> list[FrozenTrial]:
         if study_id not in self._trials:
-            with self._backend.engine.connect() as connection:
-                found = sorted(read_trials(connection, study_id), key=lambda trial: trial.number)
+            found = sorted(self.read(study_id), key=lambda trial: trial.number)
             self.rows_read += len(found)
             self._trials[study_id] = found
             for state in _OPEN:
                 self._open[study_id, state] = {trial.number for trial in found if trial.state is state}
             self._place.update((trial._trial_id, (study_id, trial.number)) for trial in found)
         return self._trials[study_id]
+
+    def read(self, study_id: int) -> list[FrozenTrial]:
+        """The trials of a study as they are in the database now."""
+        return self._patiently(lambda: self._read(study_id))
+
+    def _read(self, study_id: int) -> list[FrozenTrial]:
+        with self._backend.engine.connect() as connection:
+            return read_trials(connection, study_id)
 
     def _find(self, trial_id: int) -> FrozenTrial:
         if trial_id not in self._place:
@@ -210,6 +225,8 @@ class SoleWriter(BaseStorage):
     def _new_id(self) -> int:
         from sqlalchemy import text
 
+        if isinstance(self._backend, ServerStorage):
+            return self._backend.next_trial_id()
         if self._next_id is None:
             with self._backend.engine.connect() as connection:
                 self._next_id = 1 + (connection.execute(text("SELECT MAX(trial_id) FROM trials")).scalar() or 0)

@@ -1,0 +1,94 @@
+"""Where studies are found: in the folder of studies, in a server, or in both."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from scalesearch.errors import StudyError, choice_error
+from scalesearch.study.config import check_study_name
+from scalesearch.study.folder import StudyPaths, place_option
+from scalesearch.study.server.address import Server
+
+
+def find_study(name: str, root: Path, storage: Server | None = None) -> StudyPaths:
+    """An existing study: its folder, or where it has none here, its place in a server.
+
+    Raises:
+        UnknownNameError: there is none of this name (near matches are suggested).
+        StudyError: its folder says another place than `storage`.
+        StorageError: the server cannot be used.
+    """
+    paths = StudyPaths(root / check_study_name(name))
+    if paths.there:
+        return _agreed(paths, storage)
+    if storage and name in _served_in(storage):
+        return dataclasses.replace(paths, given=storage)
+    known = [p.name for p in list_studies(root, storage)]
+    if not known:
+        where = f"{str(root)!r} or {storage}" if storage else repr(str(root))
+        raise StudyError(f"unknown study {name!r}; there are none in {where} yet: start one with 'scalesearch run'")
+    raise choice_error("study", name, known)
+
+
+def _agreed(paths: StudyPaths, storage: Server | None) -> StudyPaths:
+    """A folder with the server that was asked for; one from the environment is for studies that are to be made."""
+    served = paths.served
+    if storage is None or (served and served.server.place == storage.place):
+        return dataclasses.replace(paths, given=storage)
+    if storage.by_default:
+        return paths
+    where = f"in {served.server}" if served else f"in its own folder {str(paths.folder)!r}"
+    raise StudyError(
+        f"study {paths.name!r} is {where}, and --storage says {storage}; leave --storage out, copy it by "
+        f"'scalesearch copy {paths.name}{place_option(paths)} --to URL', or give another --studies-dir"
+    )
+
+
+def exists(paths: StudyPaths) -> bool:
+    """Whether there is such a study, in its folder or in the server that was given.
+
+    Raises:
+        StorageError: the server cannot be used.
+    """
+    return paths.there or (paths.given is not None and paths.name in _served_in(paths.given))
+
+
+def _served_in(storage: Server) -> list[str]:
+    from scalesearch.study.server.opened import studies_in
+
+    return studies_in(storage)
+
+
+def list_studies(root: Path, storage: Server | None = None) -> list[StudyPaths]:
+    """Every study under `root`, by name; with a server every study in it, whether or not it has a folder here.
+
+    Raises:
+        StorageError: the server cannot be used.
+    """
+    here = [StudyPaths(p) for p in sorted(root.iterdir()) if StudyPaths(p).there] if root.is_dir() else []
+    if storage is None:
+        return here
+    mine = [paths for paths in here if _is_in(paths, storage)]
+    names = {served.study for paths in mine if (served := paths.served)}
+    others = [StudyPaths(root / name, storage) for name in _served_in(storage) if name not in names]
+    return sorted([*(dataclasses.replace(p, given=storage) for p in mine), *others], key=lambda paths: paths.name)
+
+
+def _is_in(paths: StudyPaths, storage: Server) -> bool:
+    try:
+        served = paths.served
+    except StudyError:
+        return False
+    return served is not None and served.server.place == storage.place
+
+
+def free_name(wanted: str, root: Path, storage: Server | None = None) -> str:
+    """`wanted`, or the first of `wanted-2`, `wanted-3` ... that is not taken, in a server neither.
+
+    Raises:
+        StorageError: the server cannot be used.
+    """
+    served = set(_served_in(storage)) if storage else set()
+    names = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, 1_000_000))
+    return next(name for name in names if name not in served and not (root / name).exists())
