@@ -37,6 +37,7 @@ from scalesearch.study.trials import ENDED, NETWORK, BudgetStore, Contents, rows
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sqlalchemy import Connection
 
 BASELINE_STUDY = "baseline"
 _LOWERED_KEY, _LOWERED = "lowered", " at half the rate"
@@ -104,6 +105,12 @@ class StudyStore:
         """What is kept meanwhile is written in one go at its end, also where something is raised."""
         with storage_errors(self.paths.folder), self.writer.together():
             yield
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """The database itself, in one transaction."""
+        with storage_errors(self.paths.folder), self._storage.engine.begin() as connection:
+            yield connection
 
     def made(self) -> list[dict[str, Any]]:
         """What the trainings were made by, plainly: a manifest for each change of the definition; the last holds."""

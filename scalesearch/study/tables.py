@@ -24,7 +24,7 @@ def spoiled(paths: StudyPaths, content: Mapping[str, Any]) -> dict[Path, str]:
     Args:
         content: of `result.json`, as the database gives it now.
     """
-    if is_locked(paths) or not content["trainings"]:
+    if is_locked(paths) or not content["trainings"] or not paths.there:  # of a study in a server none is here
         return {}
     found = {path: _face_words(path) for path in (paths.trials, paths.evidence, paths.earlier)}
     found = {path: words for path, words in found.items() if words != _GONE or path == paths.trials}

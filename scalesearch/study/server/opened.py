@@ -142,6 +142,29 @@ def begun(served: Served, made: Mapping[str, Any]) -> Iterator[str]:
         storage.close()
 
 
+@contextlib.contextmanager
+def begun_empty(served: Served) -> Iterator[ServerStorage]:
+    """Keep a name in a server that nobody has, for a study that is to be put there in one transaction.
+
+    Raises:
+        TakenError: the name is taken.
+        StorageError: the server cannot be used, and why.
+    """
+    try:
+        storage = _opened(served.server, served.study, LockingSession(served.server, served.study))
+    except LockedError:
+        raise _taken(served) from None
+    try:
+        if found := storage.get_all_studies():
+            if MADE in first_attributes(storage):
+                raise _taken(served)
+            with storage.engine.begin() as connection:  # of a process that was killed before it was one
+                delete_rows(connection, [study._study_id for study in found])
+        yield storage
+    finally:
+        storage.close()
+
+
 def _taken(served: Served) -> TakenError:
     return TakenError(
         f"{served} exists already; go on with it by 'scalesearch resume {served.study} --storage URL', or give another "
