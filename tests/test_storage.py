@@ -94,7 +94,7 @@ def test_the_environment_says_what_holds_where_nothing_is_given(monkeypatch):
     assert asked_server(None).by_default
     assert not asked_server("postgresql://me@other/db").by_default
     monkeypatch.setenv("SCALESEARCH_STORAGE", "nonsense")
-    with pytest.raises(UsageError, match="^SCALESEARCH_STORAGE is 'nonsense'"):
+    with pytest.raises(UsageError, match=r"^SCALESEARCH_STORAGE is 'nonsense'"):
         asked_server(None)
 
 
@@ -123,7 +123,7 @@ def test_a_folder_says_where_its_study_is(tmp_path):
 def test_a_damaged_place_is_told(tmp_path, text):
     path = tmp_path / "storage.toml"
     path.write_text(text)
-    with pytest.raises(StudyError, match="is damaged .*name the server by --storage$"):
+    with pytest.raises(StudyError, match=r"is damaged .*name the server by --storage$"):
         read_served(path)
 
 
@@ -131,7 +131,7 @@ def test_a_folder_does_not_choose_how_its_reader_is_known(tmp_path):
     """A stranger's folder could ask for a password in the clear, or send another file than the usual one."""
     path = tmp_path / "storage.toml"
     path.write_text('url = "postgresql://me@evil/db?require_auth=password"\nstudy = "s"\nidentity = "x"\n')
-    with pytest.raises(StudyError, match="require_auth"):
+    with pytest.raises(StudyError, match=r"require_auth"):
         read_served(path)
 
 
@@ -212,7 +212,7 @@ def test_a_copy_overwrites_nothing_and_takes_nothing_that_is_run(studied, tmp_pa
     code, _, err = call("copy", "s", "--studies-dir", studied.folder.parent, "--to", tmp_path)
     assert code == 1
     assert "exists already" in err
-    with locked(studied), pytest.raises(LockedError, match="to copy it$"):
+    with locked(studied), pytest.raises(LockedError, match=r"to copy it$"):
         copy_to_folder(studied, tmp_path, "t")
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
@@ -229,7 +229,7 @@ def test_a_copy_that_fails_in_the_middle_leaves_nothing(studied, tmp_path, monke
 
 def test_a_folder_of_its_own_is_not_looked_for_in_a_server(studied):
     root, server = studied.folder.parent, parse_server("postgresql://me@127.0.0.1:9/db")
-    with pytest.raises(StudyError, match="is in its own folder .*scalesearch copy s"):
+    with pytest.raises(StudyError, match=r"is in its own folder .*scalesearch copy s"):
         find_study("s", root, server)
     assert find_study("s", root, replace(server, by_default=True)) == studied
 

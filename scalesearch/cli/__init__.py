@@ -26,7 +26,7 @@ from scalesearch.user_code.hidden import hidden_library
 
 # isort: off
 from scalesearch.cli import run, studies, export, count, table, scale, exponents, space, bases
-from scalesearch.cli import verify, law, compare, train, cache, bench, copy
+from scalesearch.cli import verify, law, compare, train, cache, bench
 # isort: on
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "bench",
     "cache",
     "compare",
-    "copy",
     "count",
     "exponents",
     "export",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +23,15 @@ from scalesearch.cli.app import (
     Workers,
     app,
     located,
+    show,
+    show_json,
+    typed,
+    watched,
 )
+
+if TYPE_CHECKING:
+    from scalesearch.study import StudyPaths
+    from scalesearch.training.full.request import Means, TrainRequest
 
 
 @app.command()
@@ -92,7 +101,6 @@ def train(
     Ctrl-C and kill lose nothing that a checkpoint has: the same command goes on. --ablate takes parts out, one by one.
     """
     from scalesearch.analysis.load import load_result
-    from scalesearch.cli.run_full import train_fully
     from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.study.config import parse_cluster, parse_devices, parse_duration
     from scalesearch.study.trust import trust as allow
@@ -113,4 +121,25 @@ def train(
     limit = parse_duration(time_limit) if time_limit is not None else None
     gpus = parse_devices(devices)
     means = Means(device, workers, loaders, limit, parse_names(log), skip_bad, per_training, gpus, cluster)
-    train_fully(paths, ask, means, as_json)
+    _train_fully(paths, ask, means, as_json)
+
+
+def _train_fully(paths: StudyPaths, ask: TrainRequest, means: Means, as_json: bool) -> None:
+    """Train in full; the arguments are those of `training.full.train`."""
+    from scalesearch.report.full import render_full
+    from scalesearch.training.full import compared, trainings_to_dict
+    from scalesearch.training.full import train as train_in_full
+
+    done = watched(
+        paths,
+        as_json,
+        lambda listener: train_in_full(paths, ask, means, listener=listener),
+        again=typed(),
+    )
+    if as_json:
+        show_json(trainings_to_dict(paths.name, ask, done, compared(done)))
+        return
+    if done:
+        show(render_full(compared(done), done[0].scored))
+    for folder in dict.fromkeys(one.folder.parent for one in done):
+        sys.stdout.write(f"wrote {folder}\n")
