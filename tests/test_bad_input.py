@@ -139,7 +139,7 @@ CASES: list[tuple[int, str, str]] = [
     (2, "export s --to json --budget 9x", "9x"),
     (2, "law nothing", "unknown study 'nothing'"),
     (2, "compare nothing", "unknown study 'nothing'"),
-    (1, "copy nothing --to elsewhere", "unknown study 'nothing'"),
+    (2, "copy nothing --to elsewhere", "unknown study 'nothing'"),
     (2, "list --storage mysql://me@host/db", "is of 'mysql'"),
     (2, "delete s", "give --yes"),
     (2, "delete nothing --yes", "unknown study 'nothing'"),
