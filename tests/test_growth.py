@@ -10,7 +10,7 @@ from fake_executor import World
 from scalesearch.scaling.cost import closed_form
 from scalesearch.search import Silent, loop, records, run
 from scalesearch.search.surface_sampler import SurfaceSampler
-from scalesearch.study import StudyPaths, StudyStore, database, trials
+from scalesearch.study import StudyPaths, StudyStore, trials
 from scalesearch.study.config import config_from_dict
 from scalesearch.study.storage import sole_writer
 
@@ -31,8 +31,7 @@ def counted(monkeypatch) -> Counter[str]:
         monkeypatch.setattr(owner, name, counting)
 
     monkeypatch.setattr(records, "count", closed_form)
-    for module in (database, sole_writer):
-        count(module, "read_trials", "rows read", len)
+    count(sole_writer, "read_trials", "rows read", len)
     count(trials, "content_of", "rows parsed")
     count(StudyStore, "records", "tables")
     flush = sole_writer.SoleWriter._flush

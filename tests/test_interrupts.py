@@ -30,8 +30,9 @@ HEAR = "from scalesearch.environment.interrupts import hear_interrupts\nhear_int
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    """In a process that hears Ctrl-C, which one that a script put into the background does not."""
-    code = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
+    """In a process that hears what ends it, which one that a script or nohup put into the background does not."""
+    heard = "".join(f"signal.signal(signal.{name}, signal.SIG_DFL)\n" for name in ("SIGTERM", "SIGHUP"))
+    code = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{heard}{code}"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
 
 

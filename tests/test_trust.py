@@ -109,6 +109,7 @@ READING = {
     "law": ["law", "s"],
     "compare": ["compare", "s"],
     "delete": ["delete", "s", "--yes"],
+    "copy": ["copy", "s", "--to", "copies"],
 }
 OF_NO_STUDY = {"count", "table", "exponents", "space", "new-base", "check-base", "bench"}
 
