@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import optuna
 import pandas as pd
 import pytest
@@ -14,7 +17,7 @@ from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, resume, run
 from scalesearch.search.verify.plans import VerifyRequest
 from scalesearch.search.verify.run import verify
-from scalesearch.study import StudyPaths, find_study, is_locked, list_studies
+from scalesearch.study import StudyPaths, StudyStore, find_study, is_locked, list_studies
 from scalesearch.study.copied import copy_to_folder, copy_to_server
 from scalesearch.study.folder import locked
 from scalesearch.study.server.address import parse_server
@@ -129,6 +132,32 @@ def test_a_driver_that_another_one_followed_writes_nothing_more(server, tmp_path
         postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%followed'")
         with pytest.raises(StorageError, match="was taken up by another process"):
             storage.get_all_studies()
+
+
+def test_a_server_that_is_stopped_for_a_while_changes_nothing(server, tmp_path, postgres, monkeypatch):
+    """The study goes on by itself, and no training is made twice."""
+    notes: list[str] = []
+    monkeypatch.setattr("scalesearch.study.server.storage.tell", notes.append)
+    here = StudyPaths(tmp_path / "file")
+    run(definition(trials=6), here, make_executor=World().executor)
+    there, world = StudyPaths(tmp_path / "stopped", server), World()
+    kept = StudyStore.together
+    turns = iter(range(10**9))
+
+    def together(self):
+        if next(turns) == 3:
+            postgres.stop()
+            threading.Timer(20.0, postgres.start).start()
+        return kept(self)
+
+    monkeypatch.setattr(StudyStore, "together", together)
+    begun = time.monotonic()
+    run(definition(trials=6), there, make_executor=world.executor)
+    assert time.monotonic() - begun > 15
+    pd.testing.assert_frame_equal(plain(there), plain(here))
+    assert len(world.done) == len(set(world.done))
+    assert len([note for note in notes if "waiting for it" in note]) == 1
+    assert len([note for note in notes if "is back" in note]) == 1
 
 
 def test_what_optuna_sees_is_named_by_the_study(server, local, postgres):
