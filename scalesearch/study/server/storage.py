@@ -109,7 +109,12 @@ class ServerStorage(RDBStorage):
 
     def __init__(self, study: str, url: str, settings: dict[str, Any], wait: Wait = never) -> None:
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        super().__init__(url, engine_kwargs=settings, skip_compatibility_check=True, skip_table_creation=True)
+        try:
+            super().__init__(url, engine_kwargs=settings, skip_compatibility_check=True, skip_table_creation=True)
+        except BaseException:
+            if hasattr(self, "engine"):  # a connection that stays open would keep the study's lock
+                self.engine.dispose()
+            raise
         self._before, self._wait = f"{study}/", wait
 
     def patiently(self, action: Callable[[], T]) -> T:
