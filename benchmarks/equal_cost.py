@@ -20,6 +20,7 @@ import numpy as np
 
 from scalesearch.analysis.equal_cost import CostSlope
 from scalesearch.analysis.leader import against_leader
+from scalesearch.analysis.noise import one_way_anova
 from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.analysis.summary import NetworkSummary, cost_slopes, summarize
 from scalesearch.analysis.verified.verification import verify_budget
@@ -104,8 +105,9 @@ def looks(truth: Truth, rng: np.random.Generator, corrected: bool) -> Iterator[t
     ranked = sorted((s for s in summaries if s.network.budget == "2x"), key=lambda s: s.rank or 99)
     best = ranked[0]
     held, wrong = True, False
+    noise = one_way_anova([s.level for s in summaries if s.ranked])
     for one, other in itertools.combinations(ranked, 2):
-        found = against_leader(one, other, "rival", summaries)
+        found = against_leader(one, other, "rival", noise)
         true = own[one.network.number] - own[other.network.number]
         low, high = found.ci95 or (0.0, 0.0)
         held &= low <= true <= high

@@ -29,7 +29,6 @@ from scalesearch.study.config import ProxyRecipe, config_from_dict
 from scalesearch.study.record import NetworkRecord
 from scalesearch.training.watch import Silent
 from scalesearch.training.workers.base import Job
-from scalesearch.training.workers.local import LocalExecutor
 
 BASES = (
     "efficientnet_micro", "resnet_small", "mobilenet_v2_small", "densenet_small", "strangers.resnet_like:build",
@@ -89,10 +88,9 @@ def row(base: str, images: int, seeds: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         paths = StudyPaths(Path(folder) / "s")
         manifest = make_manifest(prepared, "s", "")
-        create_study(paths, manifest)
-        with contextlib.closing(StudyStore(paths)) as store:
+        with create_study(paths, manifest), contextlib.closing(StudyStore(paths)) as store:
             started = time.perf_counter()
-            recipes = measure(prepared, manifest.data, store, Silent(), LocalExecutor, 2, None)
+            recipes = measure(prepared, manifest.data, store, Silent(), 2, None)
             spent = time.perf_counter() - started
             both = networks(prepared, store)
     if recipes is None or recipes.rates is None:

@@ -19,7 +19,8 @@ import numpy as np
 import optuna
 import simulated_truth as sim
 
-from scalesearch.analysis.response.posterior import Floats, plane
+from scalesearch.analysis.response.features import Floats
+from scalesearch.analysis.response.posterior import plane
 from scalesearch.scaling.coefficients import REFERENCES, Shares
 from scalesearch.search.samplers import surface_design
 

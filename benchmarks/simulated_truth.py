@@ -25,8 +25,9 @@ import numpy as np
 import optuna
 
 from scalesearch.analysis.response.allocation import Goal, Search
+from scalesearch.analysis.response.features import Floats
 from scalesearch.analysis.response.polynomials import scheffe
-from scalesearch.analysis.response.posterior import Floats, Observations, SurfacePosterior, plane
+from scalesearch.analysis.response.posterior import Observations, SurfacePosterior, plane
 from scalesearch.scaling.coefficients import (
     REFERENCES,
     Shares,
