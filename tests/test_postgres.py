@@ -162,7 +162,10 @@ def test_a_server_that_is_stopped_for_a_while_changes_nothing(server, tmp_path, 
 
 def test_what_optuna_sees_is_named_by_the_study(server, local, postgres):
     copy_to_server(local, server, "dashboard")
-    names = optuna.get_all_study_names(storage=postgres.url())
+    storage = optuna.storages.RDBStorage(postgres.url())
+    names = optuna.get_all_study_names(storage=storage)
+    storage.remove_session()
+    storage.engine.dispose()
     assert {"dashboard/baseline", "dashboard/2x"} <= set(names)
 
 
