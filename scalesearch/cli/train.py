@@ -102,7 +102,7 @@ def train(
     """
     from scalesearch.analysis.load import load_result
     from scalesearch.scaling.questions.family import parse_phis
-    from scalesearch.study.config import parse_cluster, parse_devices, parse_duration
+    from scalesearch.study.config import duration, parse_cluster, parse_devices
     from scalesearch.study.trust import trust as allow
     from scalesearch.training.full.of_study import chosen_recipe, study_proxy
     from scalesearch.training.full.request import Means, TrainRequest, parse_names
@@ -118,7 +118,7 @@ def train(
     ask = TrainRequest(
         given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate), recipe
     )  # fmt: skip
-    limit = parse_duration(time_limit) if time_limit is not None else None
+    limit = duration(time_limit)
     gpus = parse_devices(devices)
     means = Means(device, workers, loaders, limit, parse_names(log), skip_bad, per_training, gpus, cluster)
     _train_fully(paths, ask, means, as_json)

@@ -40,16 +40,11 @@ def places_of(config: StudyConfig, made: Manifest | None = None) -> Places:
         DeviceError: a device that is not there.
         StudyError: GPUs of another kind than the study has been trained on.
     """
-    if config.devices:
-        kind, devices = kind_of(config.devices, gpu_names()), tuple(f"cuda:{number}" for number in config.devices)
-    else:
-        device = resolve_device(made.device if made else config.device)
-        devices, kind = (str(device),), torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    devices, kind = _there(config.devices, made.device if made else config.device)
     if config.per_device and devices[0] == "cpu":
         raise UsageError("--per-device is for GPUs; allowed on a CPU: --workers")
     before = made.places if made else Places()
-    if before.kind and kind and kind != before.kind:
-        raise _another_kind(before.kind, kind, "start another by run --new")
+    _check_kind(before.kind, kind, "start another by run --new")
     if config.per_device == "auto":
         return Places(devices, before.per_device, kind)
     if config.devices or config.per_device:
@@ -77,28 +72,24 @@ def whole_places(
         UsageError: GPUs that are not there, of several kinds, or that are not divided by `per_training`.
         StudyError: GPUs of another kind.
     """
+    named, own = _there(devices, device)
+    _check_kind(kind, own, "remove the folders of those trainings, and train them again here")
     if devices:
-        own, groups = kind_of(devices, gpu_names()), grouped(devices, per_training)
-        places = Places(tuple(group[0] for group in groups), 1, own)
-    else:
-        where = resolve_device(device)
-        own = torch.cuda.get_device_name(where) if where.type == "cuda" else ""
-        together = devices_together(str(where), per_training)
-        groups = (together,) if together else ()
-        places = Places((str(where),), workers or max(1, default_workers(str(where)) // per_training), own)
-    if kind and own and kind != own:
-        raise _another_kind(kind, own, "remove the folders of those trainings, and train them again here")
-    return places, groups
+        groups = grouped(named, per_training)
+        return Places(tuple(group[0] for group in groups), 1, own), groups
+    together = devices_together(named[0], per_training)
+    places = Places(named, workers or max(1, default_workers(named[0]) // per_training), own)
+    return places, (together,) if together else ()
 
 
-def grouped(devices: Sequence[int], per_training: int) -> Groups:
+def grouped(devices: Sequence[str], per_training: int) -> Groups:
     """GPUs in the order they were named, so many together.
 
     Raises:
         UsageError: some would be left over.
 
     Example:
-        >>> grouped((0, 1), 1), grouped((3, 2, 1, 0), 2)
+        >>> grouped(("cuda:0", "cuda:1"), 1), grouped(("cuda:3", "cuda:2", "cuda:1", "cuda:0"), 2)
         ((('cuda:0',), ('cuda:1',)), (('cuda:3', 'cuda:2'), ('cuda:1', 'cuda:0')))
     """
     if len(devices) % per_training:
@@ -107,15 +98,28 @@ def grouped(devices: Sequence[int], per_training: int) -> Groups:
             f"--per-training is {per_training}, and --devices names {len(devices)}; allowed: {', '.join(fitting)}, so "
             "that none is left over"
         )
-    names = [f"cuda:{number}" for number in devices]
-    return tuple(tuple(names[first : first + per_training]) for first in range(0, len(names), per_training))
+    return tuple(tuple(devices[first : first + per_training]) for first in range(0, len(devices), per_training))
 
 
-def _another_kind(before: str, now: str, instead: str) -> StudyError:
-    return StudyError(
-        f"the study was trained on {before}, and this is {now}: networks that are compared are trained on one kind of "
-        f"GPU; go on where it was begun, or {instead}"
-    )
+def _there(devices: Sequence[int], device: str) -> tuple[tuple[str, ...], str]:
+    """The GPUs of these numbers, or the one device where none is named; and what the maker calls them."""
+    if devices:
+        return tuple(f"cuda:{number}" for number in devices), kind_of(devices, gpu_names())
+    where = resolve_device(device)
+    return (str(where),), torch.cuda.get_device_name(where) if where.type == "cuda" else ""
+
+
+def _check_kind(before: str, now: str, instead: str) -> None:
+    """Refuse GPUs of another kind than those that have trained.
+
+    Raises:
+        StudyError: saying what else can be done.
+    """
+    if before and now and before != now:
+        raise StudyError(
+            f"the study was trained on {before}, and this is {now}: networks that are compared are trained on one kind "
+            f"of GPU; go on where it was begun, or {instead}"
+        )
 
 
 def devices_together(device: str, count: int) -> tuple[str, ...]:
