@@ -20,6 +20,7 @@ from scalesearch.report.tables import StudyRow
 from scalesearch.scaling.coefficients import EFFICIENTNET
 from scalesearch.scaling.questions.family import ScalingRequest, scale_family
 from scalesearch.scaling.questions.named import named_rows
+from scalesearch.study.summaries import Summary
 
 WIDTHS = (20, 40, 60, 80, 120)
 
@@ -41,7 +42,7 @@ def family() -> object:
 CONTENTS = {
     "study": lambda: render_result(synthetic.study(budgets=("1.5x", "2x", "4x"), seeds=3, failed=True)),
     "list": lambda: studies_table(
-        [StudyRow("a" * 45, "resnet20", "folder:/data/images", ("2x", "4x"), 3, 9, 0.7, "ok")]
+        [StudyRow("a" * 45, "ok", Summary("resnet20", "folder:/data/images", ("2x", "4x"), 3, 9, 0.7, complete=False))]
     ),
     "count": count,
     "family": family,

@@ -29,6 +29,7 @@ from scalesearch.report.text import coefficients, span
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.units import duration, engineering
 from scalesearch.study.config import config_from_dict
+from scalesearch.study.summaries import Summary
 
 HOSTILE = "</pre><script>alert(1)</script>[bold red]{{ 7*7 }}&amp;"
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -167,8 +168,8 @@ def test_a_study_with_nothing_trained_is_shown():
 
 
 def test_user_text_is_not_markup():
-    row = StudyRow("a", "m:[bold]x[/bold]", "[/red]", ("2x", "4x"), 12, 44, 0.8634, "running")
-    text = shown(studies_table([row, StudyRow("b", "x", "y", ("2x",), 0, 4, None, "stopped")]))
+    row = StudyRow("a", "running", Summary("m:[bold]x[/bold]", "[/red]", ("2x", "4x"), 12, 44, 0.8634, complete=False))
+    text = shown(studies_table([row, StudyRow("b", "stopped", Summary("x", "y", ("2x",), 0, 4, None, complete=False))]))
     assert "m:[bold]x[/bold]" in text
     assert "[/red]" in text
     assert "12/44" in text

@@ -26,14 +26,5 @@ def _row(paths: StudyPaths) -> StudyRow:
     try:
         found = read_summary(paths) or load_result(paths).summary
     except ScaleSearchError as error:
-        return StudyRow(paths.name, "", "", (), 0, 0, None, str(error))
-    return StudyRow(
-        name=paths.name,
-        base=found.base,
-        data=found.data,
-        budgets=found.budgets,
-        trained=found.trained,
-        planned=found.planned,
-        best=found.best,
-        state="complete" if found.complete else "running" if is_locked(paths) else "stopped",
-    )
+        return StudyRow(paths.name, str(error))
+    return StudyRow(paths.name, "complete" if found.complete else "running" if is_locked(paths) else "stopped", found)

@@ -32,6 +32,7 @@ from scalesearch.report.text import (
     span,
 )
 from scalesearch.scaling.units import CURRENCIES, engineering
+from scalesearch.study.summaries import NOTHING, Summary
 
 MOST_ROWS = 20
 """Networks that a result table shows beside the references."""
@@ -43,20 +44,13 @@ class StudyRow:
     """One study in a list of them.
 
     Attributes:
-        trained: trainings done.
-        planned: trainings in all.
-        best: highest mean accuracy, 0 to 1; None before the first training.
         state: `complete`, `running`, `stopped`, or what is wrong with it.
+        found: what it holds; empty where something is wrong with it.
     """
 
     name: str
-    base: str
-    data: str
-    budgets: tuple[str, ...]
-    trained: int
-    planned: int
-    best: float | None
     state: str
+    found: Summary = NOTHING
 
 
 def result_table(budget: BudgetResult, limit: int | None = None) -> Table:
@@ -191,9 +185,10 @@ def studies_table(rows: Iterable[StudyRow]) -> Table:
     table.add_column("best %", justify="right", no_wrap=True)
     table.add_column("state")
     for row in rows:
-        best = NONE if row.best is None else f"{100 * row.best:.2f}"
-        names = [escape(text) for text in (row.name, row.base, row.data, ", ".join(row.budgets))]
-        table.add_row(*names, f"{row.trained}/{row.planned}", best, escape(row.state))
+        found = row.found
+        best = NONE if found.best is None else f"{100 * found.best:.2f}"
+        names = [escape(text) for text in (row.name, found.base, found.data, ", ".join(found.budgets))]
+        table.add_row(*names, f"{found.trained}/{found.planned}", best, escape(row.state))
     return table
 
 

@@ -40,6 +40,10 @@ class Summary:
     complete: bool
 
 
+NOTHING = Summary("", "", (), 0, 0, None, complete=False)
+"""Of a study that cannot be read."""
+
+
 def _made_from(paths: StudyPaths) -> dict[str, int]:
     """What tells a file from the same one after a change: its size, its moment, and SQLite's own count of changes."""
     found: dict[str, int] = {}
