@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -28,6 +29,8 @@ os.environ["SCALESEARCH_STATE"] = os.environ["SCALESEARCH_CACHE"]
 atexit.register(shutil.rmtree, os.environ["SCALESEARCH_CACHE"], ignore_errors=True)
 
 ROOT = Path(__file__).parent.parent
+MODULES = itertools.count()
+"""A module's name is known to Python until the process ends."""
 COMMAND = (sys.executable, "-m", "scalesearch")
 
 
@@ -68,10 +71,27 @@ def heard_interrupts() -> None:
 def own_modules(tmp_path_factory) -> Iterator[None]:
     """Modules that a test file wrote and imported go with it: the next file may write others of the same names."""
     yield
-    written = str(tmp_path_factory.getbasetemp())
+    _forget_modules(tmp_path_factory.getbasetemp())
+
+
+def _forget_modules(below: Path) -> None:
     for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None)).startswith(written):
+        if str(getattr(module, "__file__", None)).startswith(str(below)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch) -> Iterator[Callable[[str], str]]:
+    """Write a module that no test has imported into the current folder; gives its name."""
+    monkeypatch.chdir(tmp_path)
+
+    def written(source: str) -> str:
+        name = f"own_{next(MODULES)}"
+        (tmp_path / f"{name}.py").write_text(source)
+        return name
+
+    yield written
+    _forget_modules(tmp_path)
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from scalesearch.scaling.cost.meter import CostMeter
 from scalesearch.scaling.realize import EnumeratedNetwork, make_surface, realize
 from scalesearch.user_code.importing import current_folder_importable
 
-NUMBERS = itertools.count()
 TASK = Task(4, 1)
 
 HEAD = """
@@ -73,15 +72,9 @@ HOSTILE = {
 
 
 @pytest.fixture
-def write(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def written(body: str) -> str:
-        name = f"there_{next(NUMBERS)}"
-        (tmp_path / f"{name}.py").write_text(HEAD + BUILD.format(body=body))
-        return f"{name}:build"
-
-    return written
+def write(write):
+    """Write a network; gives its reference."""
+    return lambda body: f"{write(HEAD + BUILD.format(body=body))}:build"
 
 
 def surface(reference: str, budget: str = "2x", currency: str = "macs"):

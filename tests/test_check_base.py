@@ -6,7 +6,6 @@ import itertools
 import json
 import signal
 import subprocess
-import sys
 
 import pytest
 from conftest import COMMAND
@@ -52,20 +51,9 @@ def wrapped(forward: str) -> str:
 
 
 @pytest.fixture
-def write(tmp_path, monkeypatch):
-    """Write a module that no test has imported into the current folder; gives its name."""
-    monkeypatch.chdir(tmp_path)
+def write(write, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
-    before = set(sys.modules)
-
-    def written(source: str) -> str:
-        name = f"checked_{next(NUMBERS)}"
-        (tmp_path / f"{name}.py").write_text(source)
-        return name
-
-    yield written
-    for name in [name for name in set(sys.modules) - before if name.startswith(("checked_", "my_"))]:
-        del sys.modules[name]
+    return write
 
 
 @pytest.fixture

@@ -48,21 +48,6 @@ def build(depth, width, resolution, num_classes, in_channels):
 """
 
 
-@pytest.fixture
-def write(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    before = set(sys.modules)
-
-    def written(source: str) -> str:
-        name = f"ends_{len(list(tmp_path.glob('*.py')))}"
-        (tmp_path / f"{name}.py").write_text(source)
-        return name
-
-    yield written
-    for name in [name for name in set(sys.modules) - before if name.startswith("ends_")]:
-        del sys.modules[name]
-
-
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("at", ["the unscaled network", "one resolution", "import"])
 def test_a_network_that_ends_the_program_where_it_is_built_is_refused_by_name(write, ending, at):

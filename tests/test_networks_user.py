@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import pickle
 import random
 import re
@@ -22,8 +21,6 @@ from scalesearch.scaling.coefficients import parse_budget, simplex_lattice
 from scalesearch.scaling.cost import count
 from scalesearch.scaling.realize import make_surface, realize
 from scalesearch.user_code.importing import written
-
-NUMBERS = itertools.count()
 
 PLAIN = """
 from torch import nn
@@ -61,22 +58,6 @@ mine = Mine()
 
 def thousandths(depth: int, width: int, px: int) -> NetworkSpec:
     return NetworkSpec((depth,), (width,), px, unit="thousandth")
-
-
-@pytest.fixture
-def write(tmp_path, monkeypatch):
-    """Write a module that no test has imported into the current folder; gives its name."""
-    monkeypatch.chdir(tmp_path)
-    before = set(sys.modules)
-
-    def written(source: str) -> str:
-        name = f"own_{next(NUMBERS)}"
-        (tmp_path / f"{name}.py").write_text(source)
-        return name
-
-    yield written
-    for name in [name for name in set(sys.modules) - before if name.startswith("own_")]:
-        del sys.modules[name]
 
 
 def test_ten_lines_become_a_baseline(write):

@@ -38,7 +38,7 @@ def test_a_list_of_many_studies_reads_none_of_them(tmp_path, reads):
     rows = listing.study_rows(tmp_path)
     assert len(rows) == 50 and reads == []
     whole = load_result(first)
-    assert {(row.trained, row.best, row.state) for row in rows} == {(18, whole.budgets[0].best.mean, "complete")}
+    assert {(row.found.trained, row.found.best, row.state) for row in rows} == {(18, whole.budgets[0].best.mean, "complete")}
 
 
 def changed(paths: StudyPaths) -> None:
@@ -77,7 +77,7 @@ def test_a_summary_of_something_else_is_not_believed(tmp_path, reads, what):
     (row,) = listing.study_rows(tmp_path)
     assert reads == ["s"]
     if what is changed:
-        assert "of the 18 trainings that its tables list" in row.state or row.trained == 18
+        assert "of the 18 trainings that its tables list" in row.state or row.found.trained == 18
 
 
 def test_a_gone_database_is_told_although_there_is_a_summary(tmp_path):

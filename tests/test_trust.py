@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_executor import World
+from test_networks_user import STAGES
 
 import scalesearch
 from scalesearch.cli import app, run_study
@@ -20,25 +21,7 @@ from scalesearch.study.config import config_from_dict
 from scalesearch.study.trust import code_named
 from scalesearch.user_code import known
 
-NETWORK = """
-from torch import nn
-
-class Mine:
-    resolution, divisor, stem = 8, 4, 8
-
-    def stages(self):
-        return [(1, 16), (2, 32)]
-
-    def build(self, stages, resolution, num_classes, in_channels=1, stem=8):
-        layers, before = [nn.Conv2d(in_channels, stem, 3, 1, 1)], stem
-        for blocks, channels in stages:
-            for block in range(blocks):
-                layers += [nn.Conv2d(before, channels, 3, 2 if block == 0 else 1, 1), nn.ReLU()]
-                before = channels
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, num_classes))
-
-build = Mine()
-"""
+NETWORK = STAGES.replace("= 16, 4, 8", "= 8, 4, 8").replace("mine = ", "build = ")
 DATA = """
 import numpy as np
 

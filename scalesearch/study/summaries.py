@@ -41,7 +41,7 @@ class Summary:
 
 
 NOTHING = Summary("", "", (), 0, 0, None, complete=False)
-"""Of a study that cannot be read."""
+"""What is known of a study that cannot be read."""
 
 
 def _made_from(paths: StudyPaths) -> dict[str, int]:
