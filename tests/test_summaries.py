@@ -38,7 +38,8 @@ def test_a_list_of_many_studies_reads_none_of_them(tmp_path, reads):
     rows = listing.study_rows(tmp_path)
     assert len(rows) == 50 and reads == []
     whole = load_result(first)
-    assert {(row.found.trained, row.found.best, row.state) for row in rows} == {(18, whole.budgets[0].best.mean, "complete")}
+    best = whole.budgets[0].best.mean
+    assert {(row.found.trained, row.found.best, row.state) for row in rows} == {(18, best, "complete")}
 
 
 def changed(paths: StudyPaths) -> None:
