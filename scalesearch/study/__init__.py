@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import scalesearch.environment.notebook  # noqa: F401  # before optuna, which loads what it makes quiet
-from scalesearch.study.database import BASELINE_STUDY, StudyStore, create_study, write_result
+from scalesearch.study.database import StudyStore, create_study, write_result
 from scalesearch.study.finding import find_study, free_name, list_studies
 from scalesearch.study.folder import (
     DEFAULT_ROOT,
@@ -16,6 +16,7 @@ from scalesearch.study.folder import (
     taken,
 )
 from scalesearch.study.made import check_unedited, load_manifest
+from scalesearch.study.storage.first import BASELINE_STUDY
 from scalesearch.study.trials import BudgetStore, Interrupted, storage_errors
 
 __all__ = [

@@ -14,12 +14,13 @@ from sqlalchemy.exc import IntegrityError
 from scalesearch.errors import LockedError, TakenError
 from scalesearch.study.database import StudyStore, reading
 from scalesearch.study.folder import StudyPaths, create_folder, is_locked, taken
-from scalesearch.study.made import MADE, kept_manifests, load_manifest
+from scalesearch.study.made import kept_manifests, load_manifest
 from scalesearch.study.manifest import manifest_to_dict
 from scalesearch.study.server.address import Server
 from scalesearch.study.server.copying import copy_rows
 from scalesearch.study.server.kept import IDENTITY, Served
 from scalesearch.study.server.opened import begun_empty, make_tables
+from scalesearch.study.storage.first import MADE
 
 
 def copy_to_server(paths: StudyPaths, server: Server, name: str) -> Served:

@@ -24,7 +24,6 @@ from scalesearch.environment.cells import cell
 from scalesearch.environment.files import write_atomic
 from scalesearch.study.folder import StudyPaths, create_folder, locked
 from scalesearch.study.health import readable
-from scalesearch.study.made import MADE
 from scalesearch.study.manifest import Manifest, manifest_to_dict
 from scalesearch.study.patience import TRY_SECONDS, PatientConnection
 from scalesearch.study.record import NetworkRecord, TrialRecord, to_frame
@@ -32,6 +31,7 @@ from scalesearch.study.record.evidence import EvidenceRecord, earlier_frame, evi
 from scalesearch.study.retried import current
 from scalesearch.study.server.kept import served_text
 from scalesearch.study.server.opened import begun, is_held, remove, storage_of
+from scalesearch.study.storage.first import BASELINE_STUDY, MADE
 from scalesearch.study.storage.sole_writer import SoleWriter
 from scalesearch.study.trials import ENDED, NETWORK, BudgetStore, Contents, rows_of, storage_errors
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import Connection
 
-BASELINE_STUDY = "baseline"
 _LOWERED_KEY, _LOWERED = "lowered", " at half the rate"
 _CHANGED = re.compile(r" after change (\d+)$")
 

@@ -19,9 +19,7 @@ from scalesearch.study.folder import StudyPaths, aside, read_manifest, resume_co
 from scalesearch.study.health import looked_into
 from scalesearch.study.manifest import SCHEMA, Manifest, manifest_from_dict, manifest_to_dict
 from scalesearch.study.server.kept import Served
-
-MADE = "made"
-"""Attribute of the database that holds the manifests of a study, each that a change has replaced before the next."""
+from scalesearch.study.storage.first import MADE
 
 MEANS = (
     *("workers", "devices", "per_device", "executor", "address", "gpus_per_training", "cpus_per_training"),

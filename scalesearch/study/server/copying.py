@@ -10,7 +10,8 @@ import sqlalchemy
 from sqlalchemy import Connection, Table
 
 from scalesearch.study.server.kept import IDENTITY
-from scalesearch.study.server.opened import DRIVEN, FIRST
+from scalesearch.study.server.opened import DRIVEN
+from scalesearch.study.storage.first import BASELINE_STUDY
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -33,7 +34,7 @@ def copy_rows(source: Connection, before: str, target: Connection, after: str, o
     numbers = _inserted(target, studies, renamed)
     new = dict(zip((row["study_id"] for row in found), numbers, strict=True))
     trials = tables["trials"]
-    first = next((new[row["study_id"]] for row in found if row["study_name"] == before + FIRST), None)
+    first = next((new[row["study_id"]] for row in found if row["study_name"] == before + BASELINE_STUDY), None)
     added = [{"study_id": first, "key": key, "value_json": json.dumps(value)} for key, value in own.items()]
     _insert(target, tables["study_user_attributes"], added)
     for old, number in new.items():

@@ -19,15 +19,10 @@ from scalesearch.study.server.kept import IDENTITY, Served
 from scalesearch.study.server.refusals import NoTablesError, lost, refusal
 from scalesearch.study.server.sessions import LockingSession, connect, holders
 from scalesearch.study.server.storage import Patience, ServerStorage, never
+from scalesearch.study.storage.first import BASELINE_STUDY, MADE
 
 DRIVEN = "driven"
 """Attribute of the first Optuna study: which process has run the study last."""
-
-FIRST = "baseline"
-"""Optuna study of every study, which carries what is true of all of it."""
-
-MADE = "made"
-"""Its attribute that makes it one: a study that lacks it was never whole."""
 
 _URL = f"{DRIVER}://"
 _HELD: dict[tuple[Server, str], ServerStorage] = {}
@@ -53,7 +48,7 @@ def storage_of(served: Served) -> ServerStorage:
 
 def first_attributes(storage: ServerStorage) -> Mapping[str, Any]:
     """What is kept of a study as a whole; empty where it is not there."""
-    return next((found.user_attrs for found in storage.get_all_studies() if found.study_name == FIRST), {})
+    return next((found.user_attrs for found in storage.get_all_studies() if found.study_name == BASELINE_STUDY), {})
 
 
 def identity_of(served: Served) -> str:
@@ -132,7 +127,9 @@ def begun(served: Served, made: Mapping[str, Any]) -> Iterator[str]:
         if MADE in first_attributes(storage):
             raise _taken(served)
         identity = uuid.uuid4().hex
-        first = optuna.create_study(storage=storage, study_name=FIRST, direction="maximize", load_if_exists=True)
+        first = optuna.create_study(
+            storage=storage, study_name=BASELINE_STUDY, direction="maximize", load_if_exists=True
+        )
         first.set_user_attr(IDENTITY, identity)
         _leave_mark(storage, session)
         first.set_user_attr(MADE, [dict(made)])  # last: from now on the study is there
@@ -174,9 +171,9 @@ def _taken(served: Served) -> TakenError:
 
 def _leave_mark(storage: ServerStorage, session: LockingSession) -> None:
     """Say in the study who runs it, so that a driver that lost it to another one for a while knows that."""
-    number, mark = storage.get_study_id_from_name(FIRST), uuid.uuid4().hex
+    number, mark = storage.get_study_id_from_name(BASELINE_STUDY), uuid.uuid4().hex
     storage.set_study_user_attr(number, DRIVEN, mark)
-    session.mark = (f"{session.study}/{FIRST}", DRIVEN, f'"{mark}"')
+    session.mark = (f"{session.study}/{BASELINE_STUDY}", DRIVEN, f'"{mark}"')
 
 
 def _opened(server: Server, study: str, session: LockingSession | None = None) -> ServerStorage:
@@ -258,10 +255,10 @@ def studies_in(server: Server) -> list[str]:
     )
     try:
         with _asking(server) as connection:
-            found = [str(name) for (name,) in connection.execute(asked, (f"%/{FIRST}", MADE))]
+            found = [str(name) for (name,) in connection.execute(asked, (f"%/{BASELINE_STUDY}", MADE))]
     except NoTablesError:
         return []
-    names = (name.removesuffix(f"/{FIRST}") for name in found)
+    names = (name.removesuffix(f"/{BASELINE_STUDY}") for name in found)
     return sorted(name for name in names if "/" not in name)
 
 
