@@ -295,6 +295,7 @@ def test_list_shows_every_study_with_its_state(call, studies):
     assert "half" in out
     rows = {row["name"]: row for row in json.loads(call("list", "--studies-dir", studies, "--json")[1])}
     assert (rows["done"]["state"], rows["half"]["state"]) == ("complete", "stopped")
+    assert list(rows["half"]) == ["name", "base", "data", "budgets", "trained", "planned", "best", "state"]
     assert (rows["half"]["trained"], rows["half"]["planned"]) == (3, 7)
     assert rows["done"]["best"] > 0.5
 

@@ -109,16 +109,14 @@ def resume(
 @app.command("list")
 def list_command(studies_dir: StudiesDir = Path("studies"), storage: Storage = None, as_json: AsJson = False) -> None:
     """The studies in the studies folder, or in a server."""
-    import dataclasses
-
     from scalesearch.report import studies_table
-    from scalesearch.report.listing import study_rows
+    from scalesearch.report.listing import row_to_dict, study_rows
     from scalesearch.study.server.address import asked_server
 
     server = asked_server(storage)
     rows = study_rows(studies_dir, server)
     if as_json:
-        show_json([dataclasses.asdict(row) for row in rows])
+        show_json([row_to_dict(row) for row in rows])
     elif rows:
         show(studies_table(rows))
     else:

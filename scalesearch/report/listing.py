@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from scalesearch.analysis.load import load_result
 from scalesearch.errors import ScaleSearchError
@@ -19,6 +21,13 @@ def study_rows(root: Path, storage: Server | None = None) -> list[StudyRow]:
         StorageError: the server cannot be used.
     """
     return [_row(paths) for paths in list_studies(root, storage)]
+
+
+def row_to_dict(row: StudyRow) -> dict[str, Any]:
+    """A row as `list --json` prints it: on one level, as scripts read it; `complete` is said by `state`."""
+    held = asdict(row.found)
+    del held["complete"]
+    return {"name": row.name, **held, "state": row.state}
 
 
 def _row(paths: StudyPaths) -> StudyRow:
