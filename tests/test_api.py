@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from synthetic import Plan, manifest_of
 
 import scalesearch
 from scalesearch import FoundNetwork, Study, load_study
-from scalesearch.errors import BudgetError, ScaleSearchError, StudyError, UnknownNameError, UsageError
+from scalesearch.errors import BudgetError, ScaleSearchError, UnknownNameError, UsageError
 from scalesearch.scaling.cost import count_module
 from scalesearch.search import run
 from scalesearch.search.verify.plans import VerifyRequest
@@ -197,7 +198,8 @@ def test_an_export_is_the_command_s(done, tmp_path):
     [
         ("dome", UnknownNameError, "unknown study 'dome'; did you mean 'done'?"),
         ("a b", UsageError, "study name 'a b' cannot be used"),
-        ("./none", StudyError, "there is no study in './none'"),
+        ("./none", UnknownNameError, "'./none' is no folder; allowed: a study's name, or the path of its folder"),
+        (Path("none"), UnknownNameError, "'none' is no folder"),
     ],
 )
 def test_a_study_that_is_not_there_is_one_line(root, name, error, said):

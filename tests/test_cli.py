@@ -199,7 +199,8 @@ def test_a_read_only_folder_for_studies_is_one_line(call, small_disk):
         (("export", "done", "--to", "json", "--budget", "8x"), ("'8x'", "2x")),
         (("show", "dome"), ("'dome'", "did you mean 'done'")),
         (("resume", "dome"), ("'dome'", "did you mean 'done'")),
-        (("report", "../done"), ("'../done'", "1 to 64 letters")),
+        (("report", "../done"), ("'../done' is no folder", "or the path of its folder, which holds study.toml")),
+        (("show", "a b"), ("'a b'", "1 to 64 letters")),
     ],
 )
 def test_a_wrong_command_is_one_line(call, studies, here, arguments, said):

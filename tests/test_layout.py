@@ -122,3 +122,13 @@ def test_a_width_that_nothing_fits_is_not_believed(monkeypatch, columns, width):
 def test_a_width_that_is_none_is_ignored(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     assert console().width >= NARROWEST
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_no_name_in_the_list_of_studies_is_broken(width):
+    names = ("efficientnet_micro-fashion-mnist-mini-2x", "mine")
+    found = Summary("efficientnet_micro", "fashion-mnist-mini", ("2x", "4x"), 14, 14, 0.11, complete=True)
+    text = said(studies_table([StudyRow(name, "complete", found) for name in names]), width)
+    assert all(name in text for name in (*names, "14/14", "11.00", "complete"))
+    for column, value in (("base", "efficientnet_micro"), ("data", "fashion-mnist-mini")):
+        assert value in text or re.search(rf"not shown in {width} columns: .*{column}", text)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from scalesearch.scaling.units import plural
 from scalesearch.study.manifest import Manifest
 from scalesearch.study.record import TrainingOutcome, TrialRecord
 
@@ -37,8 +38,12 @@ class EngineUse:
     @property
     def words(self) -> str:
         """One line; empty where there is nothing to tell."""
-        compiled = f"{self.graphs} pieces of networks compiled in {self.compile_seconds:.0f} s" if self.graphs else ""
-        without = (f"{count} of {self.trainings} trainings {reason}" for reason, count in self.eager)
+        compiled = (
+            f"{plural(self.graphs, 'piece')} of networks compiled in {self.compile_seconds:.0f} s"
+            if self.graphs
+            else ""
+        )
+        without = (f"{count} of {plural(self.trainings, 'training')} {reason}" for reason, count in self.eager)
         return "; ".join(text for text in (self.told, compiled, *without, *self.why) if text)
 
 

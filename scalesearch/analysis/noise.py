@@ -18,6 +18,8 @@ from typing import Any
 
 from scipy import special
 
+from scalesearch.scaling.units import plural
+
 
 @dataclass(frozen=True, slots=True)
 class Anova:
@@ -146,10 +148,12 @@ def _words(icc: float, low: float, seeds: float, needed: int | None) -> str:
         return f"{share}: one training per network already ranks them well."
     if needed <= seeds + 1e-9:
         reliability = spearman_brown(icc, seeds)
-        return f"{share}: means over {seeds:.3g} seeds rank the networks with a reliability of {reliability:.2f}."
+        return f"{share}: means over {plural(seeds, 'seed')} rank the networks with a reliability of {reliability:.2f}."
     if icc >= 0.4:
-        return f"{share}: the ranking is indicative; {needed} seeds per network would give a reliability of 0.8."
-    return f"{share}: the ranking is mostly luck; {needed} seeds per network would be needed."
+        return (
+            f"{share}: the ranking is indicative; {plural(needed, 'seed')} per network would give a reliability of 0.8."
+        )
+    return f"{share}: the ranking is mostly luck; {plural(needed, 'seed')} per network would be needed."
 
 
 def reliability(groups: Sequence[Sequence[float]]) -> Reliability | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from scalesearch.analysis.failed.networks import lost_groups
 from scalesearch.analysis.result import BudgetResult, StudyResult
-from scalesearch.scaling.units import over_limit
+from scalesearch.scaling.units import over_limit, plural
 
 
 def untrained(result: StudyResult) -> tuple[str, ...]:
@@ -23,7 +23,9 @@ def _is_empty(budget: BudgetResult) -> bool:
 
 def _sentence(budget: BudgetResult) -> str:
     causes = "; ".join(_causes(budget))
-    return f"nothing could be trained on budget {budget.facts.text}: of {len(budget.networks)} networks {causes}"
+    return (
+        f"nothing could be trained on budget {budget.facts.text}: of {plural(len(budget.networks), 'network')} {causes}"
+    )
 
 
 def _causes(budget: BudgetResult) -> Iterator[str]:

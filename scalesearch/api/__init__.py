@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from scalesearch.api.network import Accuracy, FoundNetwork
 from scalesearch.api.study import Study
-from scalesearch.errors import StudyError
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study import DEFAULT_ROOT, StudyPaths, find_study
 from scalesearch.study import list_studies as study_folders
+from scalesearch.study.finding import study_at
 from scalesearch.study.trust import trust as allow
 
 if TYPE_CHECKING:
@@ -41,16 +41,12 @@ def load_study(name: str | Path, studies_dir: str | Path = DEFAULT_ROOT, *, trus
             is imported when a network is built. Asked once.
 
     Raises:
-        UnknownNameError: no study of this name (the nearest is suggested, and all are named).
+        UnknownNameError: no study of this name (the nearest is suggested, and all are named), or at this path.
         UsageError: a name that no study can have.
-        StudyError: no study at this path, none at all in `studies_dir`, or one that this version cannot read.
+        StudyError: one that this version cannot read.
     """
-    if isinstance(name, str) and "/" not in name and "\\" not in name:
-        return _opened(find_study(name, Path(studies_dir).expanduser()), trust)
-    paths = StudyPaths(Path(name).expanduser().absolute())
-    if not paths.there:
-        raise StudyError(f"there is no study in {str(name)!r}: it has no {paths.definition.name}")
-    return _opened(paths, trust)
+    found = study_at(name) if isinstance(name, Path) else find_study(name, Path(studies_dir).expanduser())
+    return _opened(StudyPaths(found.folder.absolute(), found.given), trust)
 
 
 def _opened(paths: StudyPaths, trust: bool) -> Study:

@@ -6,12 +6,14 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from scalesearch import __version__
+from scalesearch.cli.shell import completion, pages
 
 if TYPE_CHECKING:
     from scalesearch.study import StudyPaths
@@ -21,79 +23,110 @@ T = TypeVar("T")
 
 app = typer.Typer(
     name="scalesearch",
+    cls=pages.GroupPage,
     help="Find how to spend a compute budget on depth, width and resolution, for your own network and data.",
+    epilog="scalesearch run --budget 2x",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+SEARCH, STUDIES, USE = "Search and prove", "Look at studies, and keep them", "Use what was found"
+BEFORE, OWN, MACHINE = "Ask without training", "A network of your own", "This machine"
+"""Headings of commands."""
+
+
+def command(heading: str, example: str, name: str | None = None) -> Callable[[pages.F], pages.F]:
+    """Make a function a command; the arguments are those of `pages.command`."""
+    return pages.command(app, heading, example, name)
+
+
+what_option, time_option, recipe_option, limit_option, machine_option, study_option = (
+    partial(typer.Option, rich_help_panel=heading)
+    for heading in ("What is searched", "How long", "Recipe", "Limits", "Machine", "The study")
+)
+"""Options under their headings."""
 
 StudiesDir = Annotated[
-    Path, typer.Option("--studies-dir", envvar="SCALESEARCH_STUDIES", help="Folder that holds the studies.")
+    Path, study_option("--studies-dir", envvar="SCALESEARCH_STUDIES", help="Folder that holds the studies.")
 ]
 Storage = Annotated[
     str | None,
-    typer.Option(
+    study_option(
         "--storage",
         metavar="URL",
         help="PostgreSQL server that holds the studies: postgresql+psycopg://USER@HOST/DATABASE; see docs/storage.md "
         "[SQLite in each study's folder]. [env var: SCALESEARCH_STORAGE]",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study (see: scalesearch list).")]
-Budgets = Annotated[
-    str | None, typer.Option("--budget", "-b", help="Target cost: 2x, 0.5x, 800M, 4e8; several as 1x,2x,4x.")
+AsJson = Annotated[bool, study_option("--json", help="One JSON document on stdout, nothing else.")]
+StudyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study: its name (see: scalesearch list), or the path of its folder.",
+        autocompletion=completion.studies,
+    ),
 ]
-Base = Annotated[str | None, typer.Option("--base", help="Baseline network, e.g. efficientnet_b0.")]
+Budgets = Annotated[
+    str | None, what_option("--budget", "-b", help="Target cost: 2x, 0.5x, 800M, 4e8; several as 1x,2x,4x.")
+]
+Base = Annotated[
+    str | None,
+    what_option("--base", help="Baseline network, e.g. efficientnet_b0.", autocompletion=completion.baselines),
+]
 Data = Annotated[
-    str | None, typer.Option("--data", help="fashion-mnist-mini, cifar10, folder:PATH, npz:PATH, module:function ...")
+    str | None,
+    what_option(
+        "--data",
+        help="fashion-mnist-mini, cifar10, folder:PATH, npz:PATH, module:function ...",
+        autocompletion=completion.one_of(completion.DATA),
+    ),
 ]
 Resolution = Annotated[
     int | None,
-    typer.Option(
+    what_option(
         help="Native resolution of the baseline, in pixels [the images' own where they are smaller; else its own]."
     ),
 ]
-TimeLimit = Annotated[str | None, typer.Option("--time-limit", help="Start no training after e.g. 90s, 15m, 2h.")]
+TimeLimit = Annotated[str | None, time_option("--time-limit", help="Start no training after e.g. 90s, 15m, 2h.")]
 Compile = Annotated[
-    str | None, typer.Option("--compile", help="Train by torch.compile: off, auto (where it pays) or on [off].")
+    str | None, machine_option("--compile", help="Train by torch.compile: off, auto (where it pays) or on [off].")
 ]
-Workers = Annotated[int | None, typer.Option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
+Workers = Annotated[int | None, machine_option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
 Executor = Annotated[
-    str | None, typer.Option("--executor", help="local, or ray: a Ray cluster; see docs/cluster.md [local].")
+    str | None, machine_option("--executor", help="local, or ray: a Ray cluster; see docs/cluster.md [local].")
 ]
 Address = Annotated[
     str | None,
-    typer.Option("--address", help="Of the cluster: auto, or HOST:PORT [a Ray of this machine alone]."),
+    machine_option("--address", help="Of the cluster: auto, or HOST:PORT [a Ray of this machine alone]."),
 ]
 GpusPerTraining = Annotated[
     str | None,
-    typer.Option("--gpus-per-training", help="On a cluster: 0.25, 1, 4 or 0 [1 where it has GPUs]."),
+    machine_option("--gpus-per-training", help="On a cluster: 0.25, 1, 4 or 0 [1 where it has GPUs]."),
 ]
 CpusPerTraining = Annotated[
-    float | None, typer.Option("--cpus-per-training", help="Cores of each training on a cluster [1].")
+    float | None, machine_option("--cpus-per-training", help="Cores of each training on a cluster [1].")
 ]
-InsecureRay = Annotated[bool, typer.Option("--insecure-ray", help="Use a cluster that asks nobody for a token.")]
-Devices = Annotated[str | None, typer.Option("--devices", help="GPUs of one kind that train at once, e.g. 0,1,2,3.")]
+InsecureRay = Annotated[bool, machine_option("--insecure-ray", help="Use a cluster that asks nobody for a token.")]
+Devices = Annotated[str | None, machine_option("--devices", help="GPUs of one kind that train at once, e.g. 0,1,2,3.")]
 PerDevice = Annotated[
-    str | None, typer.Option("--per-device", help="Trainings at once on each GPU, e.g. 4; auto times 1, 2 and 4.")
+    str | None, machine_option("--per-device", help="Trainings at once on each GPU, e.g. 4; auto times 1, 2 and 4.")
 ]
 TrainingTimeout = Annotated[
     str | None,
-    typer.Option("--training-timeout", help="A training of e.g. 10m fails [20 times the estimate, 5m at least]."),
+    limit_option("--training-timeout", help="A training of e.g. 10m fails [20 times the estimate, 5m at least]."),
 ]
 RetryFailed = Annotated[
     bool,
-    typer.Option("--retry-failed", help="Make trainings again that raised, hung, ran out of memory or were killed."),
+    study_option("--retry-failed", help="Make trainings again that raised, hung, ran out of memory or were killed."),
 ]
 
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Let the code run that a study made by somebody else names; asked once.")
+    bool, study_option("--trust", help="Let the code run that a study made by somebody else names; asked once.")
 ]
 
 Places = Annotated[
-    bool, typer.Option("--with-places", help="Leave absolute paths and addresses in what is written [their last part].")
+    bool, study_option("--with-places", help="Leave absolute paths and addresses in what is written [their last part].")
 ]
 
 OPTIONS: dict[str, bool] = {"debug": False}

@@ -9,15 +9,19 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, app, show, show_json
+from scalesearch.cli.app import OWN, AsJson, command, show, show_json
+from scalesearch.cli.shell import completion
 from scalesearch.errors import BaseError, UsageError
 
 
-@app.command("new-base")
+@command(OWN, "scalesearch new-base my_net.py", "new-base")
 def new_base(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="New file, ending in .py.")],
 ) -> None:
-    """Write a small network of your own to begin with, every argument explained."""
+    """Write a small network of your own to begin with.
+
+    Every argument is explained in it.
+    """
     from scalesearch.cli.new_base import write_base_template
 
     folder, reference = write_base_template(path)
@@ -26,10 +30,15 @@ def new_base(
     sys.stdout.write(f"  scalesearch run --budget 2x --base {reference}\n")
 
 
-@app.command("check-base")
+@command(OWN, "scalesearch check-base my_net:build --data folder:photos --budget 2x", "check-base")
 def check_base_command(
     base: Annotated[
-        str, typer.Argument(metavar="BASE", help="package.module:function, a built-in baseline, or timm:NAME.")
+        str,
+        typer.Argument(
+            metavar="BASE",
+            help="package.module:function, a built-in baseline, or timm:NAME.",
+            autocompletion=completion.baselines,
+        ),
     ],
     resolution: Annotated[int | None, typer.Option(help="Of the unscaled network, in pixels [its own].")] = None,
     num_classes: Annotated[int | None, typer.Option("--classes", help="Outputs of the classifier.")] = None,
@@ -44,7 +53,10 @@ def check_base_command(
     ] = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Check a network of your own before searching: does cost answer, can budgets be met, does it train."""
+    """Check a network of your own before searching.
+
+    Does cost answer, can budgets be met, does it train?
+    """
     from scalesearch.environment.waiting import doing
     from scalesearch.report.check_base import check_report
     from scalesearch.search.check_base import check_base

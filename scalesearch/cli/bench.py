@@ -6,10 +6,22 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, Base, Budgets, Compile, Data, Resolution, Workers, app, show, show_json
+from scalesearch.cli.app import (
+    MACHINE,
+    AsJson,
+    Base,
+    Budgets,
+    Compile,
+    Data,
+    Resolution,
+    Workers,
+    command,
+    show,
+    show_json,
+)
 
 
-@app.command()
+@command(MACHINE, "scalesearch bench --budget 2x --workers 2")
 def bench(
     budget: Budgets = None,
     base: Base = None,
@@ -20,9 +32,10 @@ def bench(
     compiled: Compile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure this machine, in about a minute: arithmetic, photographs, training, and the time of a study.
+    """Measure this machine, in about a minute.
 
-    Without options it is the default study's; no study is made.
+    Arithmetic, photographs, training, and the time of a study. Without options it is the default study's; no study
+    is made.
     """
     from scalesearch.report.ahead import render_bench
     from scalesearch.scaling.coefficients import parse_budgets

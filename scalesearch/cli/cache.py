@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalesearch.cli.app import AsJson, app, confirm, show, show_json
+from scalesearch.cli.app import MACHINE, AsJson, app, confirm, show, show_json
+from scalesearch.cli.shell import pages
 from scalesearch.errors import StorageError, choice_error
+from scalesearch.scaling.units import plural
 
 if TYPE_CHECKING:
     from scalesearch.data.store.shelf import Shelf, StoreFolder
 
 group = typer.Typer(
-    help="Photographs decoded once for all studies: list, check or clear them (SCALESEARCH_CACHE is their place).",
+    cls=pages.GroupPage,
+    help="Keep photographs decoded, once for all studies.\n\nSCALESEARCH_CACHE is their place.",
+    epilog="scalesearch cache list",
     rich_markup_mode=None,
 )
-app.add_typer(group, name="cache")
+app.add_typer(group, name="cache", rich_help_panel=MACHINE)
+STORES = "Stores"
 DIGITS = 12
 """So much of a key is shown in a table."""
 Keys = Annotated[
@@ -31,9 +36,9 @@ def _default(context: typer.Context) -> None:
         list_stores(as_json=False)
 
 
-@group.command("list")
+@pages.command(group, STORES, "scalesearch cache list --json", "list")
 def list_stores(as_json: AsJson = False) -> None:
-    """What is kept, the newest first, and where."""
+    """Show what is kept, the newest first, and where."""
     from scalesearch.data.store import Shelf
     from scalesearch.report.layout import FittingTable
 
@@ -55,9 +60,12 @@ def list_stores(as_json: AsJson = False) -> None:
     sys.stdout.write(f"{_stores(found)}, {total / 1e6:,.1f} MB in {shelf.folder}\n")
 
 
-@group.command()
+@pages.command(group, STORES, "scalesearch cache check")
 def check(keys: Keys = None, as_json: AsJson = False) -> None:
-    """Read every byte, and say which stores are not what was written; a run makes such a store anew by itself."""
+    """Read every byte, and say which stores are not what was written.
+
+    A run makes such a store anew by itself.
+    """
     from scalesearch.data.store import Shelf
 
     shelf = Shelf()
@@ -73,13 +81,16 @@ def check(keys: Keys = None, as_json: AsJson = False) -> None:
         raise StorageError(f"{len(bad)} of {len(found)} stores: take them away with: scalesearch cache clear {bad[0]}")
 
 
-@group.command()
+@pages.command(group, STORES, "scalesearch cache clear --yes")
 def clear(
     keys: Keys = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take stores away; the next run that needs one decodes its photographs again. It asks first."""
+    """Take stores away.
+
+    The next run that needs one decodes its photographs again. It asks first.
+    """
     from scalesearch.data.store import Shelf
 
     shelf = Shelf()
@@ -109,7 +120,7 @@ def _chosen(shelf: Shelf, keys: list[str] | None) -> list[StoreFolder]:
 
 
 def _stores(found: list[StoreFolder]) -> str:
-    return f"{len(found)} store{'' if len(found) == 1 else 's'}"
+    return plural(len(found), "store")
 
 
 def _row(one: StoreFolder) -> list[str]:

@@ -8,22 +8,29 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, Storage, StudiesDir, app, show, show_json
+from scalesearch.cli.app import STUDIES, AsJson, Storage, StudiesDir, command, show, show_json
+from scalesearch.cli.shell import completion
 
 
-@app.command()
+@command(STUDIES, "scalesearch compare mine mine-2")
 def compare(
     studies: Annotated[
-        list[str], typer.Argument(metavar="STUDY...", help="Studies, or the name of a run over several baselines.")
+        list[str],
+        typer.Argument(
+            metavar="STUDY...",
+            help="Studies, or the name of a run over several baselines.",
+            autocompletion=completion.studies,
+        ),
     ],
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the studies [all].")] = None,
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Depth, width, resolution and compound scaling at equal cost, side by side, with seeds and verdicts.
+    """Compare ways to scale at equal cost, side by side, with verdicts.
 
-    Nothing is trained. Compound scaling is the reference efficientnet, the paper's direction.
+    Depth, width, resolution and compound scaling, with seeds. Nothing is trained. Compound scaling is the reference
+    efficientnet, the paper's direction.
     """
     from scalesearch.analysis.compare import compare_studies, comparison_to_dict
     from scalesearch.analysis.load import load_result

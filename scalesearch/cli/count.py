@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, app, show, show_json
+from scalesearch.cli.app import BEFORE, AsJson, command, show, show_json
+from scalesearch.cli.shell import completion
 from scalesearch.errors import UsageError
 
 
-@app.command()
+@command(BEFORE, "scalesearch count efficientnet_b0 --alpha 1.2 --beta 1.1 --gamma 1.15 --phi 3")
 def count(
-    base: Annotated[str, typer.Argument(metavar="BASE", help="Baseline network, e.g. efficientnet_b0.")],
+    base: Annotated[
+        str,
+        typer.Argument(
+            metavar="BASE", help="Baseline network, e.g. efficientnet_b0.", autocompletion=completion.baselines
+        ),
+    ],
     depth: Annotated[float | None, typer.Option(help="Depth multiplier.")] = None,
     width: Annotated[float | None, typer.Option(help="Width multiplier.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Input side in pixels, taken as it is.")] = None,
@@ -26,7 +32,10 @@ def count(
     in_channels: Annotated[int | None, typer.Option("--in-channels", help="Channels of the image.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count a network with fvcore: multiply-adds, parameters, activations, stage by stage."""
+    """Count a network's multiply-adds, parameters and activations.
+
+    With fvcore, stage by stage.
+    """
     from scalesearch.environment.waiting import doing
     from scalesearch.report import count_table
     from scalesearch.scaling.coefficients import Coefficients

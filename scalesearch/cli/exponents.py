@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, app, show, show_json
+from scalesearch.cli.app import BEFORE, AsJson, command, show, show_json
+from scalesearch.cli.shell import completion
 from scalesearch.errors import UsageError
 
 if TYPE_CHECKING:
     from scalesearch.networks.base import Baseline, Task
 
-BaseName = Annotated[str, typer.Argument(metavar="BASE", help="Baseline network, e.g. efficientnet_b0.")]
+BaseName = Annotated[
+    str,
+    typer.Argument(metavar="BASE", help="Baseline network, e.g. efficientnet_b0.", autocompletion=completion.baselines),
+]
 Classes = Annotated[int | None, typer.Option("--classes", help="Outputs of the classifier.")]
 NativePx = Annotated[
     int | None, typer.Option("--resolution", help="Native resolution of the baseline, in pixels [its own].")
@@ -23,7 +27,7 @@ InChannels = Annotated[int | None, typer.Option("--in-channels", help="Channels 
 FigureFile = Annotated[Path | None, typer.Option("--out", help="Draw it to a file ending in .png, .svg or .pdf.")]
 
 
-@app.command()
+@command(BEFORE, "scalesearch exponents mobilenet_v2 --out exponents.png")
 def exponents(
     base: BaseName,
     latency: Annotated[bool, typer.Option("--latency", help="Measure latency too (about a minute).")] = False,
@@ -35,7 +39,10 @@ def exponents(
     out: FigureFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measured exponents of cost in depth, width and resolution, and the image sizes that waste nothing."""
+    """Measure how cost answers to depth, width and resolution.
+
+    The exponents, and the image sizes that waste nothing.
+    """
     from scalesearch.report.exploration import render_exponents
     from scalesearch.scaling.questions.exponents import explore_exponents
 

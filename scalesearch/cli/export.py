@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scalesearch.cli.app import Places, Storage, StudiesDir, StudyName, Trust, app, located, show
+from scalesearch.cli.app import USE, Places, Storage, StudiesDir, StudyName, Trust, command, located, show
+from scalesearch.cli.shell import completion
+from scalesearch.cli.shell.completion import one_of
 
 if TYPE_CHECKING:
     from scalesearch.analysis.result import StudyResult
     from scalesearch.study import StudyPaths
 
 
-@app.command()
+@command(USE, "scalesearch export mine --to timm --phi 0,1,2 --out my_family")
 def export(
     study: StudyName,
     to: Annotated[
@@ -24,6 +26,7 @@ def export(
         typer.Option(
             "--to",
             help="timm, torchvision, keras, transformers, pycls, python, json, onnx, torch-export or hub-folder.",
+            autocompletion=one_of(completion.LIBRARIES),
         ),
     ],
     phi: Annotated[
@@ -42,9 +45,10 @@ def export(
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
 ) -> None:
-    """Write the found network and its family for a library, with explicit channels, repeats and resolution.
+    """Write the found network and its family for a library.
 
-    phi 0 is the baseline, 1 the network found. The folder holds the library's files, card.json and card.md.
+    With explicit channels, repeats and resolution. phi 0 is the baseline, 1 the network found. The folder holds the
+    library's files, card.json and card.md.
     """
     from scalesearch.analysis.load import load_result
     from scalesearch.export import export_study, get_library

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, Storage, StudiesDir, StudyName, app, located, show, show_json
+from scalesearch.cli.app import STUDIES, AsJson, Storage, StudiesDir, StudyName, command, located, show, show_json
 from scalesearch.cli.exponents import FigureFile, wrote
 
 
-@app.command()
+@command(STUDIES, "scalesearch law mine --accuracy 90% --out law.png")
 def law(
     study: StudyName,
     accuracy: Annotated[
@@ -25,9 +25,10 @@ def law(
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Accuracy against cost as a law for each way to spend compute; the largest budget is predicted from the others.
+    """Fit accuracy against cost as a law, and test what it predicts.
 
-    It takes a study with three budgets or more. Nothing is trained.
+    For each way to spend compute; the largest budget is predicted from the others. It takes a study with three
+    budgets or more. Nothing is trained.
     """
     from scalesearch.analysis.law.read import cost_to_reach, parse_accuracy
     from scalesearch.analysis.law.strategies import forecasts_at, law_of, law_to_dict

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from scalesearch.report.layout import FittingTable
 from scalesearch.report.text import architecture, data_told, image_sides, told_network
-from scalesearch.scaling.units import amount, duration, engineering
+from scalesearch.scaling.units import amount, duration, engineering, plural
 from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome, TrialRecord
 from scalesearch.training.watch import BudgetPlan, Listener, Preflight, StagesPlan, Watched
 from scalesearch.training.workers.base import Job
@@ -24,7 +24,7 @@ from scalesearch.training.workers.base import Job
 def _budget_line(plan: BudgetPlan, currency: str) -> str:
     text = (
         f"budget {plan.text}: target {amount(plan.target, currency)}; "
-        f"{plan.networks_on_surface} distinct networks on the surface, "
+        f"{plural(plan.networks_on_surface, 'distinct network')} on the surface, "
     )
     if plan.open_ended:
         text += f"{plan.trained} to begin with, then where trainings tell most, {plan.trainings} of them at most"
@@ -66,7 +66,7 @@ def preflight_lines(plan: Preflight) -> list[str]:
     """The one screen before training, line by line."""
     data = plan.data
     own = "" if plan.currency == "macs" else f", {amount(plan.baseline_cost, plan.currency)}"
-    pixels = f"{data.channels} channel{'s' if data.channels > 1 else ''}, {image_sides(data)}"
+    pixels = f"{plural(data.channels, 'channel')}, {image_sides(data)}"
     lines = [
         f"study {plan.study}: baseline {plan.baseline} at {plan.baseline_px} px (images are {image_sides(data)}), "
         f"{engineering(plan.baseline_macs)} multiply-adds{own}",
@@ -83,17 +83,17 @@ def preflight_lines(plan: Preflight) -> list[str]:
     each = (
         "baseline included"
         if any(b.open_ended for b in plan.budgets)
-        else f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''} each, baseline included"
+        else f"{plural(plan.seeds, 'seed')} each, baseline included"
     )
     there = f", {plan.done} of them there" if plan.done else ""
-    total = f"{plan.trainings} trainings ({each}){there}"
+    total = f"{plural(plan.trainings, 'training')} ({each}){there}"
     if plan.short_trainings:
         there = f", {plan.short_done} of them there" if plan.short_done else ""
         lines.append(
-            f"about {plan.short_trainings} short trainings first, to measure the learning rate: "
+            f"about {plural(plan.short_trainings, 'short training')} first, to measure the learning rate: "
             f"{100 * plan.short_part:.0f} % of all{there}"
         )
-    place = f"on {plan.device} with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
+    place = f"on {plan.device} with {plural(plan.workers, 'worker')}"
     if plan.estimate_seconds is None or plan.training_seconds is None:
         return [*lines, f"{total} {place}; what is finished is kept"]
     each = f"one takes about {duration(plan.training_seconds)}"
@@ -111,9 +111,8 @@ def stages_lines(plan: StagesPlan) -> list[str]:
     lines = [f"study {plan.study}", *plan.lines, *(f"note: {note}" for note in plan.notes)]
     if not plan.trainings:
         return [*lines, "everything that was asked for is there"]
-    place = f"with {plan.workers} worker{'s' if plan.workers > 1 else ''}"
-    what = f"{plan.trainings} training{'' if plan.trainings == 1 else 's'}"
-    return [*lines, f"{what} {place}: about {duration(plan.estimate_seconds)}"]
+    what = f"{plural(plan.trainings, 'training')} with {plural(plan.workers, 'worker')}"
+    return [*lines, f"{what}: about {duration(plan.estimate_seconds)}"]
 
 
 class Progress(Listener):

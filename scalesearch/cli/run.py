@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalesearch.cli.app import (
+    SEARCH,
     Address,
     AsJson,
     Base,
@@ -28,8 +29,16 @@ from scalesearch.cli.app import (
     TrainingTimeout,
     Trust,
     Workers,
-    app,
+    command,
+    limit_option,
+    machine_option,
+    recipe_option,
+    study_option,
+    time_option,
+    what_option,
 )
+from scalesearch.cli.shell import completion
+from scalesearch.cli.shell.completion import one_of
 from scalesearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,75 +46,106 @@ if TYPE_CHECKING:
     from scalesearch.study.joint import Definition
 
 
-@app.command()
+@command(SEARCH, "scalesearch run --base mobilenet_v2_small --budget 2x --name mine")
 def run(
     context: typer.Context,
     study: Annotated[
-        str | None, typer.Argument(metavar="STUDY", help="Definition: a name (default, cifar10 ...) or a TOML file.")
+        str | None,
+        typer.Argument(
+            metavar="STUDY",
+            help="Definition: a name (default, cifar10 ...) or a TOML file.",
+            autocompletion=completion.definitions,
+        ),
     ] = None,
     budget: Budgets = None,
     base: Base = None,
     data: Data = None,
     resolution: Resolution = None,
-    sampler: Annotated[str | None, typer.Option(help="surface, lattice, star, grid, random, qmc, tpe or gp.")] = None,
-    trials: Annotated[int | None, typer.Option(help="Networks on each budget, references included.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Trainings of each network.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the study.")] = None,
+    sampler: Annotated[
+        str | None,
+        what_option(
+            help="surface, lattice, star, grid, random, qmc, tpe or gp.", autocompletion=one_of(completion.SAMPLERS)
+        ),
+    ] = None,
+    trials: Annotated[int | None, what_option(help="Networks on each budget, references included.")] = None,
+    tolerance: Annotated[float | None, what_option(help="Allowed miss of the budget, e.g. 0.02.")] = None,
+    cost: Annotated[
+        str | None,
+        what_option(
+            help="Count the budget in macs, params, activations, latency or memory.",
+            autocompletion=one_of(completion.CURRENCIES),
+        ),
+    ] = None,
+    exponents: Annotated[str | None, what_option(help="Of the surface: nominal (1, 2, 2) or measured.")] = None,
+    rounding: Annotated[
+        str | None,
+        what_option(help="Depth rule: proportional, official or round.", autocompletion=one_of(completion.ROUNDINGS)),
+    ] = None,
+    grid_step: Annotated[float | None, what_option(help="Step of the grid sampler.")] = None,
+    seeds: Annotated[int | None, time_option(help="Trainings of each network.")] = None,
+    epochs: Annotated[int | None, time_option(help="Epochs of each training.")] = None,
+    seed: Annotated[int | None, time_option(help="Seed of the study.")] = None,
     time_limit: TimeLimit = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
+    delta: Annotated[str | None, time_option(help="Sampler surface: points that count as equal, e.g. 0.2.")] = None,
+    confidence: Annotated[
+        float | None, time_option(help="Sampler surface: stop at this probability of being within delta of the best.")
+    ] = None,
+    pruner: Annotated[
+        str | None,
+        time_option(
+            help="Give weak networks up early: halving, hyperband, wilcoxon or none.",
+            autocompletion=one_of(completion.PRUNERS),
+        ),
+    ] = None,
+    rung: Annotated[int | None, time_option(help="Epoch at which the pruner looks first.")] = None,
+    recipe: Annotated[
+        Path | None, recipe_option(help="TOML file with keys of [proxy]; see docs/proxy.md. Options go before it.")
+    ] = None,
+    lr: Annotated[
+        str | None, recipe_option("--lr", help="Learning rate, or auto: measured first [auto unless tuned here].")
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        recipe_option(
+            help="sgd, adamw, rmsprop, or auto: by the layers.", autocompletion=one_of(completion.OPTIMIZERS)
+        ),
+    ] = None,
+    batch_size: Annotated[int | None, recipe_option(help="Images a step.")] = None,
+    augmentation: Annotated[
+        str | None,
+        recipe_option(
+            help="none, flip, shift, flip+shift or flip+crop.", autocompletion=one_of(completion.AUGMENTATIONS)
+        ),
+    ] = None,
+    weight_decay: Annotated[float | None, recipe_option(help="Decay of weights, not of biases and norms.")] = None,
+    train_images: Annotated[int | None, recipe_option(help="Use a stratified part of the training images.")] = None,
+    val_images: Annotated[int | None, recipe_option(help="Use a stratified part of the validation images.")] = None,
+    seed_split: Annotated[int | None, recipe_option(help="Seed of splits set aside and of subsets [0].")] = None,
+    max_params: Annotated[str | None, limit_option(help="Train nothing with more weights, e.g. 5M.")] = None,
+    max_latency: Annotated[str | None, limit_option(help="Train nothing slower on the device, e.g. 5ms.")] = None,
+    max_memory: Annotated[str | None, limit_option(help="Train nothing that needs more to train, e.g. 2GB.")] = None,
+    latency_batch: Annotated[int | None, limit_option(help="Images in the batch that is timed.")] = None,
     training_timeout: TrainingTimeout = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    max_pixels: Annotated[int | None, limit_option(help="Refuse image files with more pixels [400 million].")] = None,
+    skip_bad: Annotated[bool | None, limit_option("--skip-bad", help="Count unreadable images and go on.")] = None,
+    device: Annotated[str | None, machine_option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
     devices: Devices = None,
     per_device: PerDevice = None,
     workers: Workers = None,
+    compiled: Compile = None,
+    engine: Annotated[
+        list[str] | None,
+        machine_option(metavar="KEY=VALUE", help="A switch of memory and speed, e.g. memory=8GB; see docs/engine.md."),
+    ] = None,
     executor: Executor = None,
     address: Address = None,
     gpus_per_training: GpusPerTraining = None,
     cpus_per_training: CpusPerTraining = None,
     insecure_ray: InsecureRay = False,
-    tolerance: Annotated[float | None, typer.Option(help="Allowed miss of the budget, e.g. 0.02.")] = None,
-    cost: Annotated[
-        str | None, typer.Option(help="Count the budget in macs, params, activations, latency or memory.")
-    ] = None,
-    exponents: Annotated[str | None, typer.Option(help="Of the surface: nominal (1, 2, 2) or measured.")] = None,
-    max_params: Annotated[str | None, typer.Option(help="Train nothing with more weights, e.g. 5M.")] = None,
-    max_latency: Annotated[str | None, typer.Option(help="Train nothing slower on the device, e.g. 5ms.")] = None,
-    max_memory: Annotated[str | None, typer.Option(help="Train nothing that needs more to train, e.g. 2GB.")] = None,
-    latency_batch: Annotated[int | None, typer.Option(help="Images in the batch that is timed.")] = None,
-    rounding: Annotated[str | None, typer.Option(help="Depth rule: proportional, official or round.")] = None,
-    grid_step: Annotated[float | None, typer.Option(help="Step of the grid sampler.")] = None,
-    delta: Annotated[str | None, typer.Option(help="Sampler surface: points that count as equal, e.g. 0.2.")] = None,
-    confidence: Annotated[
-        float | None, typer.Option(help="Sampler surface: stop at this probability of being within delta of the best.")
-    ] = None,
-    pruner: Annotated[
-        str | None, typer.Option(help="Give weak networks up early: halving, hyperband, wilcoxon or none.")
-    ] = None,
-    rung: Annotated[int | None, typer.Option(help="Epoch at which the pruner looks first.")] = None,
-    lr: Annotated[
-        str | None, typer.Option("--lr", help="Learning rate, or auto: measured first [auto unless tuned here].")
-    ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd, adamw, rmsprop, or auto: by the layers.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    augmentation: Annotated[str | None, typer.Option(help="none, flip, shift, flip+shift or flip+crop.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Decay of weights, not of biases and norms.")] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(help="TOML file with keys of [proxy]; see docs/proxy.md. Options go before it.")
-    ] = None,
-    train_images: Annotated[int | None, typer.Option(help="Use a stratified part of the training images.")] = None,
-    val_images: Annotated[int | None, typer.Option(help="Use a stratified part of the validation images.")] = None,
-    skip_bad: Annotated[bool | None, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = None,
-    max_pixels: Annotated[int | None, typer.Option(help="Refuse image files with more pixels [400 million].")] = None,
-    seed_split: Annotated[int | None, typer.Option(help="Seed of splits set aside and of subsets [0].")] = None,
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="A switch of memory and speed, e.g. memory=8GB; see docs/engine.md."),
-    ] = None,
-    compiled: Compile = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
-    new: Annotated[bool, typer.Option("--new", help="Start another study, even where one of this kind is.")] = False,
+    name: Annotated[str | None, study_option(help="Name of the study [made from baseline, data and budget].")] = None,
+    new: Annotated[bool, study_option("--new", help="Start another study, even where one of this kind is.")] = False,
+    dry_run: Annotated[bool, study_option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
     trust: Trust = False,
-    name: Annotated[str | None, typer.Option(help="Name of the study [made from baseline, data and budget].")] = None,
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
     as_json: AsJson = False,

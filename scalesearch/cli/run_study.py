@@ -25,6 +25,7 @@ from scalesearch.report.ahead import render_planned
 from scalesearch.report.comparison import render_comparisons
 from scalesearch.report.layout import console
 from scalesearch.report.write import write_outputs
+from scalesearch.scaling.units import plural
 from scalesearch.search import resume, run
 from scalesearch.search.ahead import plan_ahead
 from scalesearch.search.checks import ChangedError, check_unchanged
@@ -113,7 +114,11 @@ def _again(paths: StudyPaths, config: StudyConfig, as_json: bool, *, insecure: b
     make_whole(paths)
     found = load_result(paths)
     check_unchanged(found.manifest)
-    how = "is finished, nothing is repeated" if found.complete else f"has {found.trainings} trainings, going on with it"
+    how = (
+        "is finished, nothing is repeated"
+        if found.complete
+        else f"has {plural(found.trainings, 'training')}, going on with it"
+    )
     sys.stderr.write(f"note: study {paths.name} was made by the same definition and {how}; --new starts another\n")
     if found.complete:
         return found

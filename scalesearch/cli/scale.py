@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, Storage, StudiesDir, Trust, app, show, show_json
+from scalesearch.cli.app import USE, AsJson, Storage, StudiesDir, Trust, command, show, show_json
 from scalesearch.cli.exponents import NativePx
+from scalesearch.cli.shell import completion
 from scalesearch.errors import UsageError, choice_error
 
 if TYPE_CHECKING:
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
     from scalesearch.scaling.questions.family import ScalingRequest
 
 
-@app.command()
+@command(USE, "scalesearch scale mine --phi 0..3 --explain")
 def scale(
     name: Annotated[
-        str, typer.Argument(metavar="BASE|STUDY", help="Baseline network, or a study whose best network is scaled on.")
+        str,
+        typer.Argument(
+            metavar="BASE|STUDY",
+            help="Baseline network, or a study whose best network is scaled on.",
+            autocompletion=completion.baselines_or_studies,
+        ),
     ],
     alpha: Annotated[float | None, typer.Option(help="Depth multiplier at phi = 1.")] = None,
     beta: Annotated[float | None, typer.Option(help="Width multiplier at phi = 1.")] = None,
@@ -36,10 +42,10 @@ def scale(
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
-    """The family that coefficients give, each member realized on its target and counted.
+    """Show the family that coefficients give, each member counted.
 
-    Coefficients: those given (1 where only others are given); else the best network's of the study, or EfficientNet's
-    1.2, 1.1, 1.15. A name that is both is the baseline.
+    Each is realized on its own target. Coefficients: those given (1 where only others are given); else the best
+    network's of the study, or EfficientNet's 1.2, 1.1, 1.15. A name that is both is the baseline.
     """
     from scalesearch.environment.waiting import doing
     from scalesearch.report.family import render_family
@@ -77,13 +83,14 @@ def _question(
     from scalesearch.scaling.coefficients import EFFICIENTNET
     from scalesearch.scaling.questions.family import ScalingRequest, with_rule
     from scalesearch.study import find_study, list_studies
+    from scalesearch.study.finding import is_path
     from scalesearch.study.server.address import asked_server
     from scalesearch.study.trust import trust as allow
 
     if name not in BASELINES and ":" not in name:
         server = asked_server(storage)
         studies = [paths.name for paths in list_studies(root, server)]
-        if name not in studies:
+        if name not in studies and not (is_path(name) and Path(name).is_dir()):
             known = [*BASELINES, "timm:NAME", "package.module:function", *studies]
             raise choice_error("baseline or study", name, known)
         if resolution is not None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, app, show, show_json
+from scalesearch.cli.app import BEFORE, AsJson, command, show, show_json
 from scalesearch.cli.exponents import BaseName, Classes, FigureFile, InChannels, NativePx, chosen, wrote
 from scalesearch.errors import UsageError
 
@@ -14,7 +14,7 @@ MOST_POINTS = 20_000
 """Points of the lattice that are taken in a command; more say nothing new and take hours."""
 
 
-@app.command()
+@command(BEFORE, "scalesearch space efficientnet_b0 --budget 2x --tolerance 0.02")
 def space(
     base: BaseName,
     budget: Annotated[str, typer.Option("--budget", "-b", help="Target cost: 2x, 0.5x, 800M, 4e8.")] = "2x",
@@ -38,7 +38,10 @@ def space(
     out: FigureFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a budget holds, without training: distinct networks, what rounding costs, which coefficients coincide."""
+    """Show what a budget holds: its networks, and what rounding costs.
+
+    Distinct networks, and which coefficients coincide in them. Nothing is trained.
+    """
     from scalesearch.environment.waiting import doing
     from scalesearch.report.exploration import render_space
     from scalesearch.scaling.coefficients import parse_budget

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalesearch.cli.app import (
+    SEARCH,
+    STUDIES,
     Address,
     AsJson,
     Base,
@@ -31,19 +33,22 @@ from scalesearch.cli.app import (
     TrainingTimeout,
     Trust,
     Workers,
-    app,
+    command,
     confirm,
     located,
     show,
     show_json,
 )
+from scalesearch.cli.shell import completion
+from scalesearch.cli.shell.completion import one_of
 from scalesearch.errors import UsageError
+from scalesearch.scaling.units import plural
 
 if TYPE_CHECKING:
     from scalesearch.study.removal import Doomed
 
 
-@app.command()
+@command(SEARCH, "scalesearch resume mine --time-limit 30m")
 def resume(
     study: StudyName,
     budget: Budgets = None,
@@ -74,9 +79,10 @@ def resume(
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a study after a stop, to the same total, repeating nothing.
+    """Go on with a study after a stop, repeating nothing.
 
-    --budget, --base, --data, --resolution and --compile are not needed; when given, they must be the study's own.
+    It ends with the total that was planned.     --budget, --base, --data, --resolution and --compile are not
+    needed; when given, they must be the study's own.
     """
     from scalesearch.cli.run_study import go_on, means_of
     from scalesearch.scaling.coefficients import parse_budgets
@@ -106,9 +112,9 @@ def resume(
     )  # fmt: skip
 
 
-@app.command("list")
+@command(STUDIES, "scalesearch list --studies-dir studies", "list")
 def list_command(studies_dir: StudiesDir = Path("studies"), storage: Storage = None, as_json: AsJson = False) -> None:
-    """The studies in the studies folder, or in a server."""
+    """List the studies in the studies folder, or in a server."""
     from scalesearch.report import studies_table
     from scalesearch.report.listing import row_to_dict, study_rows
     from scalesearch.study.server.address import asked_server
@@ -125,11 +131,11 @@ def list_command(studies_dir: StudiesDir = Path("studies"), storage: Storage = N
         )
 
 
-@app.command("show")
+@command(STUDIES, "scalesearch show mine", "show")
 def show_command(
     study: StudyName, studies_dir: StudiesDir = Path("studies"), storage: Storage = None, as_json: AsJson = False
 ) -> None:
-    """One study's result, finished or not."""
+    """Show one study's result, finished or not."""
     from scalesearch.analysis.load import load_result
     from scalesearch.analysis.serialize import result_to_dict
     from scalesearch.report import render_result
@@ -151,10 +157,17 @@ def show_command(
             tell_on_stderr(f"{path.name} of study {paths.name!r} {words}: '{again}' writes it again from the database")
 
 
-@app.command()
+@command(STUDIES, "scalesearch plot mine pareto --out pareto.svg")
 def plot(
     study: StudyName,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="pareto, simplex, surface, verdict, fidelity or law.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="pareto, simplex, surface, verdict, fidelity or law.",
+            autocompletion=one_of(completion.KINDS),
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="File ending in .png, .svg or .pdf [figures/KIND.png of the study].")
     ] = None,
@@ -173,7 +186,7 @@ def plot(
     sys.stdout.write(f"wrote {target}\n")
 
 
-@app.command()
+@command(STUDIES, "scalesearch report mine --out page")
 def report(
     study: StudyName,
     out: Annotated[Path | None, typer.Option("--out", help="Folder [the study's own].")] = None,
@@ -181,7 +194,10 @@ def report(
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
 ) -> None:
-    """Write the figures and the HTML report of a study again, and its tables where they are lost or damaged."""
+    """Write the figures and the HTML report of a study again.
+
+    Its tables too, where they are lost or damaged.
+    """
     from scalesearch.analysis.load import load_result
     from scalesearch.analysis.serialize import result_to_dict
     from scalesearch.report.write import tell_on_stderr, write_outputs
@@ -198,7 +214,7 @@ def report(
         sys.stdout.write(f"wrote {path}\n")
 
 
-@app.command()
+@command(STUDIES, "scalesearch copy mine --to backup --name mine-2")
 def copy(
     study: StudyName,
     to: Annotated[
@@ -208,7 +224,7 @@ def copy(
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
 ) -> None:
-    """Copy a study with everything that it has trained: to a server, from one, or to another folder.
+    """Copy a study with its trainings to another folder or a server, or from one.
 
     The study stays where it is. What is drawn, exported or trained in full stays in its folder.
     """
@@ -232,17 +248,25 @@ def copy(
     )
 
 
-@app.command()
+@command(STUDIES, "scalesearch delete mine --yes")
 def delete(
-    studies: Annotated[list[str], typer.Argument(metavar="STUDY...", help="Names of studies (see: scalesearch list).")],
+    studies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STUDY...",
+            help="Studies: names (see: scalesearch list), or paths of their folders.",
+            autocompletion=completion.studies,
+        ),
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete studies with everything in their folders: results, figures, exports, trained weights; in a server too.
+    """Delete studies with everything in their folders.
 
-    It asks first. A study that is running is refused, and then none is deleted.
+    Results, figures, exports and trained weights go, in a server too. It asks first. A study that is running is
+    refused, and then none is deleted.
     """
     from scalesearch.study.removal import delete_study, doomed
 
@@ -267,6 +291,6 @@ def _confirm(found: list[Doomed]) -> None:
     names = " ".join(one.paths.name for one in found)
     if sys.stdin.isatty():
         for one in found:
-            sys.stderr.write(f"{one.where}: {one.files} files, {one.bytes / 1e6:.1f} MB\n")
+            sys.stderr.write(f"{one.where}: {plural(one.files, 'file')}, {one.bytes / 1e6:.1f} MB\n")
     what = "this study" if len(found) == 1 else f"these {len(found)} studies"
     confirm(f"Delete {what}?", f"delete asks before it removes {names}", f"nothing was deleted ({names})")

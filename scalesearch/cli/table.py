@@ -7,14 +7,18 @@ from typing import Annotated
 
 import typer
 
-from scalesearch.cli.app import AsJson, app, show, show_json
+from scalesearch.cli.app import BEFORE, AsJson, command, show, show_json
+from scalesearch.cli.shell import completion
 from scalesearch.errors import UsageError
 
 
-@app.command()
+@command(BEFORE, "scalesearch table efficientnet_b0 resnet50 --markdown")
 def table(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAMES", help="Baseline networks [every named one].")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAMES", help="Baseline networks [every named one].", autocompletion=completion.baselines
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Count again with fvcore, which runs each network (seconds to minutes).")
@@ -23,9 +27,9 @@ def table(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table on stdout.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The named networks, counted in closed form, beside their published figures.
+    """Show the named networks beside their published figures.
 
-    The closed form is exact: it equals fvcore's count (see --check).
+    They are counted in closed form, which is exact: it equals fvcore's count (see --check).
     """
     from scalesearch.report.named import named_csv, named_markdown, render_named
     from scalesearch.scaling.answers.named import row_to_dict

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scalesearch.cli.app import (
+    SEARCH,
     Address,
     AsJson,
     CpusPerTraining,
@@ -21,20 +22,22 @@ from scalesearch.cli.app import (
     StudyName,
     Trust,
     Workers,
-    app,
+    command,
     located,
     show,
     show_json,
     typed,
     watched,
 )
+from scalesearch.cli.shell import completion
+from scalesearch.cli.shell.completion import one_of
 
 if TYPE_CHECKING:
     from scalesearch.study import StudyPaths
     from scalesearch.training.full.request import Means, TrainRequest
 
 
-@app.command()
+@command(SEARCH, "scalesearch train mine --against baseline,uniform --seeds 3 --log tensorboard")
 def train(
     study: StudyName,
     phi: Annotated[
@@ -75,7 +78,10 @@ def train(
     val_images: Annotated[int | None, typer.Option(help="Use a stratified part of the validation images.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = False,
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study [its first].")] = None,
-    log: Annotated[str | None, typer.Option(help="Follow it live: tensorboard, wandb, trackio.")] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(help="Follow it live: tensorboard, wandb, trackio.", autocompletion=one_of(completion.LOGS)),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [the study's].")] = None,
     loaders: Annotated[int, typer.Option(help="Processes that prepare images, for each training.")] = 0,
     per_training: Annotated[
@@ -96,9 +102,10 @@ def train(
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train the network found in full by the study's own recipe, with seeds; test images are used once, at the end.
+    """Train the network found in full, and what it is compared with.
 
-    Ctrl-C and kill lose nothing that a checkpoint has: the same command goes on. --ablate takes parts out, one by one.
+    By the study's own recipe, with seeds; test images are used once, at the end. Ctrl-C and kill lose nothing that
+    a checkpoint has: the same command goes on. --ablate takes parts out, one by one.
     """
     from scalesearch.analysis.load import load_result
     from scalesearch.scaling.questions.family import parse_phis

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from scalesearch.cli.app import (
+    SEARCH,
     Address,
     AsJson,
     Compile,
@@ -25,12 +26,12 @@ from scalesearch.cli.app import (
     TrainingTimeout,
     Trust,
     Workers,
-    app,
+    command,
     located,
 )
 
 
-@app.command()
+@command(SEARCH, "scalesearch verify mine --seeds 5 --fidelity")
 def verify(
     study: StudyName,
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study [all].")] = None,
@@ -67,7 +68,11 @@ def verify(
     storage: Storage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Leaders, references and baseline on new seeds and the test split; transfer to larger phi; proxy fidelity."""
+    """Check what was found on new seeds and the test split.
+
+    Leaders, references and baseline are trained again; --phi asks whether the coefficients hold for larger networks,
+    --fidelity whether the short training can be trusted.
+    """
     from scalesearch.cli.run_study import check, means_of
     from scalesearch.scaling.questions.family import parse_phis
     from scalesearch.search.checks import check_same

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scalesearch.export.card import not_recommended
+from scalesearch.scaling.units import plural
 
 Card = Mapping[str, Any]
 
@@ -106,7 +107,8 @@ def _evidence(card: Card) -> Iterator[str]:
     between = f" (95 %: {100 * interval[0]:.2f} to {100 * interval[1]:.2f})" if interval else ""
     yield (
         f"{accuracy['what'].capitalize()} of the network at phi 1: {100 * accuracy['mean']:.2f} %{between}, seeds "
-        f"{', '.join(map(str, accuracy['seeds']))}; the best of {card['networks_compared']} networks compared."
+        f"{', '.join(map(str, accuracy['seeds']))}; the best of {plural(card['networks_compared'], 'network')} "
+        "compared."
     )
     if card["verdict"]:
         rows = [(one["against"], one["words"], _points(one)) for one in card["verdict"]]

@@ -14,7 +14,7 @@ from scalesearch.analysis.compare import COMPOUND, Row, ScalingComparison
 from scalesearch.report.layout import plain_table
 from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, accuracy, points
-from scalesearch.scaling.units import engineering
+from scalesearch.scaling.units import engineering, plural
 
 LEGEND = (
     "compound: the reference efficientnet, 28/29/43 % of log-cost on depth, width and resolution. compound - this: its "
@@ -34,7 +34,7 @@ def render_comparisons(found: Sequence[ScalingComparison]) -> RenderableType:
 
 def heading(found: ScalingComparison) -> str:
     """What is compared, on what, with how many seeds."""
-    seeds = f"{len(found.seeds)} seed{'' if len(found.seeds) == 1 else 's'}"
+    seeds = plural(len(found.seeds), "seed")
     return f"{found.base} at {found.budget} on {found.data}, {seeds} ({found.study})"
 
 

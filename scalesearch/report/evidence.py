@@ -15,6 +15,7 @@ from scalesearch.report.fidelity import render_fidelity, render_transfer
 from scalesearch.report.layout import plain_table
 from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, points
+from scalesearch.scaling.units import plural
 
 
 def render_proof(proof: BudgetVerification) -> Iterator[RenderableType]:
@@ -64,5 +65,5 @@ def _verification(found: Verification) -> Iterator[RenderableType]:
         table.add_row(escape(against), difference, bounds, p, Text(words, style=VERDICT_STYLES.get(words, "")))
     yield table
     images = "test" if found.split == "test" else "validation"
-    seeds = f"{len(found.seeds)} new seed{'' if len(found.seeds) == 1 else 's'}"
+    seeds = plural(len(found.seeds), "new seed")
     yield Text(f"Points of accuracy on the {images} images; {seeds} of each, paired.", style="dim")

@@ -12,7 +12,7 @@ from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE, blocks, layer_heads, span
 from scalesearch.scaling.answers.exponents import DIMENSIONS, ExponentReport, Slope, Staircase
 from scalesearch.scaling.answers.surface import BACKWARD, DepthRange, SpaceReport, Spread
-from scalesearch.scaling.units import CURRENCIES, amount, engineering
+from scalesearch.scaling.units import CURRENCIES, amount, engineering, plural
 
 LABELS = {"macs": "FLOPs", "params": "params", "activations": "activations", "latency": "latency"}
 MOST_CHANGES = 24
@@ -154,7 +154,7 @@ def coincidence(report: SpaceReport) -> str:
         return f"{found} as many networks: no two coincide."
     ranges = ", ".join(f"{name} {span(largest.range_of(name))}" for name in ("alpha", "beta", "gamma"))
     depth = f"{blocks(largest.spec)} blocks" if largest.spec.unit == "block" else f"depth {blocks(largest.spec)}"
-    networks = f"{len(report.networks)} network{'' if len(report.networks) == 1 else 's'}"
+    networks = plural(len(report.networks), "network")
     return (
         f"{found} {networks}. The most that are one: {len(largest.points)} points with {ranges}, all of them "
         f"{depth} at {largest.spec.resolution_px} px."
@@ -214,9 +214,10 @@ def changes(ranges: Sequence[DepthRange]) -> str:
 def study_text(report: SpaceReport) -> str:
     """The multiply-adds of a study; the time they take is another question."""
     study = report.study
-    networks = f"{study.networks} networks and the baseline" if study.networks else "The baseline"
+    networks = f"{plural(study.networks, 'network')} and the baseline" if study.networks else "The baseline"
     return (
-        f"A study: {networks} x {study.seeds} seeds = {study.trainings} trainings of {study.epochs} epochs on "
+        f"A study: {networks} x {plural(study.seeds, 'seed')} = {plural(study.trainings, 'training')} of "
+        f"{plural(study.epochs, 'epoch')} on "
         f"{study.images:,} images, {study.macs:.2g} multiply-adds (a training step as {BACKWARD} forward passes). "
         "How long that takes on this machine, `run` measures before it trains."
     )

@@ -22,7 +22,7 @@ UNLIMITED = 100_000
 NARROWEST = 20
 """Columns of the narrowest terminal that is believed."""
 TOLD_BELOW = 80
-"""Terminals of fewer columns are told which columns they do not see."""
+"""Terminals of fewer columns are told which columns they do not see, of tables that do not tell in any."""
 ASCII_HEAD = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 """`SIMPLE_HEAD` without line characters, for a terminal that has none."""
 
@@ -104,14 +104,15 @@ class ByWidth:
 class FittingTable(Table):
     """A table that leaves columns out, in the order it was told, and stacks its rows where all that is not enough."""
 
-    def __init__(self, leave_out: Sequence[str] = (), **options: Any) -> None:
+    def __init__(self, leave_out: Sequence[str] = (), told_below: int = TOLD_BELOW, **options: Any) -> None:
         """The arguments are those of `rich.table.Table`.
 
         Args:
             leave_out: headers of columns that may go, the least important first.
+            told_below: columns of a terminal that is told which of them are gone.
         """
         super().__init__(**options)
-        self.leave_out = tuple(leave_out)
+        self.leave_out, self.told_below = tuple(leave_out), told_below
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As many columns as fit, else a few lines a row."""
@@ -129,7 +130,7 @@ class FittingTable(Table):
             yield from self._stacked(console, options)
             return
         yield from Table.__rich_console__(self._view(shown, widths, options), console, options)
-        if gone and options.max_width < TOLD_BELOW:
+        if gone and options.max_width < self.told_below:
             yield Text(f"not shown in {options.max_width} columns: {', '.join(gone)}", style="dim")
 
     def _widths(self, columns: Sequence[Column], console: Console, options: ConsoleOptions) -> list[int] | None:
@@ -187,10 +188,6 @@ def _plain(part: Any, console: Console) -> str:
 
 
 def plain_table(leave_out: Sequence[str] = (), **options: Any) -> FittingTable:
-    """An empty table in the style of all.
-
-    Args:
-        leave_out: headers of columns that may go where there is no room, the least important first.
-    """
+    """An empty table in the style of all; the arguments are those of `FittingTable`."""
     style: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "header_style": "bold"}
     return FittingTable(leave_out, **style, **options)

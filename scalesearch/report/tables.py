@@ -16,7 +16,7 @@ from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import BETTER, SAME, WORSE
 from scalesearch.networks.user.line import multiplier
-from scalesearch.report.layout import plain_table
+from scalesearch.report.layout import UNLIMITED, plain_table
 from scalesearch.report.text import (
     NONE,
     accuracy,
@@ -178,9 +178,9 @@ def front_table(front: Iterable[NetworkSummary]) -> Table:
 
 def studies_table(rows: Iterable[StudyRow]) -> Table:
     """One line a study."""
-    table = plain_table(leave_out=("data", "base"))
+    table = plain_table(leave_out=("data", "base"), told_below=UNLIMITED)
     for name in ("study", "base", "data", "budgets"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name)
     table.add_column("trainings", justify="right", no_wrap=True)
     table.add_column("best %", justify="right", no_wrap=True)
     table.add_column("state")

@@ -10,7 +10,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.networks.spec import NetworkSpec, Range
 from scalesearch.networks.user.line import multiplier
-from scalesearch.scaling.units import amount, engineering, over_limit, short_amount
+from scalesearch.scaling.units import amount, engineering, is_or_are, over_limit, plural, short_amount
 from scalesearch.study.manifest import DataFacts, Manifest
 from scalesearch.study.record import NetworkRecord
 
@@ -151,7 +151,7 @@ def score(summary: NetworkSummary) -> str:
     """Mean accuracy with its seeds and interval, in words."""
     if summary.mean is None:
         return NONE
-    seeds = f"{len(summary.accuracies)} seed{'' if len(summary.accuracies) == 1 else 's'}"
+    seeds = plural(len(summary.accuracies), "seed")
     return f"{100 * summary.mean:.2f} % over {seeds} ({percent_interval(summary)})"
 
 
@@ -229,14 +229,16 @@ def progress(result: StudyResult) -> str:
         return ""
     planned = result.manifest.most_trainings
     return (
-        f"This study is not finished: {result.trainings} of up to {planned} trainings are done. All of this may change."
+        f"This study is not finished: {result.trainings} of up to {plural(planned, 'training')} "
+        f"{is_or_are(result.trainings)} done. All of this may change."
     )
 
 
 def change_lines(manifest: Manifest) -> tuple[str, ...]:
     """Each change of the definition since the study began, and what became of the trainings before it."""
     return tuple(
-        f"{change.at}: {'; '.join(change.what)}; the {change.trainings} trainings before are kept in earlier.csv and "
-        "are no part of this result, but for those that this definition would repeat to the bit"
+        f"{change.at}: {'; '.join(change.what)}; the {plural(change.trainings, 'training')} before "
+        f"{is_or_are(change.trainings)} kept in earlier.csv and no part of this result, but for those that this "
+        "definition would repeat to the bit"
         for change in manifest.changes
     )

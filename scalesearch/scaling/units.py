@@ -69,6 +69,21 @@ def over_limit(name: str, part: float) -> str:
     return f"{100 * part:.1f} % over {name.replace('_', '-')}"
 
 
+def plural(count: float, noun: str) -> str:
+    """A number with what it counts.
+
+    Example:
+        >>> plural(1, "seed"), plural(0, "training"), plural(2.5, "new seed")
+        ('1 seed', '0 trainings', '2.5 new seeds')
+    """
+    return f"{count:.3g} {noun}s" if count != round(count) else f"{count:.0f} {noun}{'' if count == 1 else 's'}"
+
+
+def is_or_are(count: int) -> str:
+    """The verb that goes with a number."""
+    return "is" if count == 1 else "are"
+
+
 def engineering(value: float) -> str:
     """A count with a unit, three digits.
 

@@ -13,6 +13,7 @@ from typing import Any
 from scalesearch.analysis.result import StudyResult
 from scalesearch.environment.waiting import doing
 from scalesearch.errors import ScaleSearchError, StorageError, TakenError
+from scalesearch.scaling.units import is_or_are, plural
 from scalesearch.search.changed.accepted import accept_changes
 from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan, check_same
 from scalesearch.search.loop import Loop, both, stops_where_nothing_trains
@@ -241,7 +242,9 @@ def _search(
 def _asked_again(store: StudyStore) -> str:
     """Trainings of the search that broke off wait to be made again; before it those that measure the learning rate."""
     found = store.ask_again() if store.records() else store.ask_again(["range"])
-    return f"{found} trainings that broke off are made again" if found else "no training broke off: none is made again"
+    if not found:
+        return "no training broke off: none is made again"
+    return f"{plural(found, 'training')} that broke off {is_or_are(found)} made again"
 
 
 def _window(manifest: Manifest) -> int:

@@ -16,7 +16,7 @@ from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.candidates import FEWEST, TOLERANCES, instead
 from scalesearch.scaling.cost import count_agreement, refuse_disagreement, uncounted_note
 from scalesearch.scaling.realize import Candidate
-from scalesearch.scaling.units import CURRENCIES, over_limit
+from scalesearch.scaling.units import CURRENCIES, over_limit, plural
 from scalesearch.search.check_base.costs import ignored_words
 from scalesearch.search.ingredients import Ingredients, data_facts, ingredients
 from scalesearch.search.prepare import Prepared
@@ -124,7 +124,7 @@ def _check_enough(prepared: Prepared, space: BudgetSpace) -> None:
     used = "a function that uses every argument, " if ignored else ""
     failing = f"; what was tried and does not run: {space.refused[0]}" if space.refused and not nearest else ""
     raise InfeasibleError(
-        f"only {there} network{'' if there == 1 else 's'} of {name} can be built {within} of {space.text}, and a study "
+        f"only {plural(there, 'network')} of {name} can be built {within} of {space.text}, and a study "
         f"needs {FEWEST}: {cause}{failing}; allowed: {used}{_what_helps(space, given, nearest)}, a --resolution with "
         f"finer steps, widths in smaller multiples, or a class with stages() (see {_closer(prepared, space.text)})"
     )
@@ -133,13 +133,13 @@ def _check_enough(prepared: Prepared, space: BudgetSpace) -> None:
 def _what_helps(space: BudgetSpace, given: float, nearest: int) -> str:
     """The tolerance and the budget that leave enough networks, as counted."""
     if given and nearest >= FEWEST:
-        return f"--tolerance {TOLERANCES[-1]:g} ({nearest} networks), another --budget"
+        return f"--tolerance {TOLERANCES[-1]:g} ({plural(nearest, 'network')}), another --budget"
     if space.surface.baseline.spec.unit != "thousandth":
         return "another --budget"
     with doing(f"looking for a budget near {space.text} with more networks"):
         found = instead(space.surface)
-    wider = [f"--tolerance {found.wider:g} ({found.within} networks)"] if found.wider > given else []
-    there = f" ({found.networks} networks within {100 * found.tolerance:g} %)"
+    wider = [f"--tolerance {found.wider:g} ({plural(found.within, 'network')})"] if found.wider > given else []
+    there = f" ({plural(found.networks, 'network')} within {100 * found.tolerance:g} %)"
     return ", ".join([*wider, f"--budget {found.budget}{there}" if found.budget else "another --budget"])
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
-from scalesearch.errors import StudyError, choice_error
+from scalesearch.errors import StudyError, UnknownNameError, choice_error
 from scalesearch.study.config import check_study_name
 from scalesearch.study.folder import StudyPaths, place_option
 from scalesearch.study.server.address import Server
@@ -14,11 +15,16 @@ from scalesearch.study.server.address import Server
 def find_study(name: str, root: Path, storage: Server | None = None) -> StudyPaths:
     """An existing study: its folder, or where it has none here, its place in a server.
 
+    Args:
+        name: of a study under `root`, or with a slash the path of a study's folder, wherever that is.
+
     Raises:
-        UnknownNameError: there is none of this name (near matches are suggested).
+        UnknownNameError: there is none of this name (near matches are suggested), or in this folder.
         StudyError: its folder says another place than `storage`.
         StorageError: the server cannot be used.
     """
+    if is_path(name):
+        return _agreed(study_at(name), storage)
     paths = StudyPaths(root / check_study_name(name))
     if paths.there:
         return _agreed(paths, storage)
@@ -27,8 +33,37 @@ def find_study(name: str, root: Path, storage: Server | None = None) -> StudyPat
     known = [p.name for p in list_studies(root, storage)]
     if not known:
         where = f"{str(root)!r} or {storage}" if storage else repr(str(root))
-        raise StudyError(f"unknown study {name!r}; there are none in {where} yet: start one with 'scalesearch run'")
+        raise UnknownNameError(
+            f"unknown study {name!r}; there are none in {where} yet: start one with 'scalesearch run'"
+        )
     raise choice_error("study", name, known)
+
+
+def is_path(name: str) -> bool:
+    """Whether what was typed for a study is the path of its folder, and no name."""
+    return "/" in name or "\\" in name
+
+
+def study_at(path: str | Path) -> StudyPaths:
+    """The study whose folder this is.
+
+    Args:
+        path: from the current folder on, or from the user's own (`~`).
+
+    Raises:
+        UnknownNameError: no study is there.
+    """
+    place = Path(path).expanduser()
+    paths = StudyPaths(place if place.name not in ("", "..") else Path(os.path.abspath(place)))  # noqa: PTH100
+    if paths.there:
+        return paths
+    what = "is no study" if place.is_dir() else "is no folder"
+    inside = [own.name for own in list_studies(place)]
+    held = f", but holds {', '.join(inside[:3])}{' ...' * (len(inside) > 3)}" if inside else ""
+    raise UnknownNameError(
+        f"{str(path)!r} {what}{held}; allowed: a study's name, or the path of its folder, which holds "
+        f"{paths.definition.name}"
+    )
 
 
 def _agreed(paths: StudyPaths, storage: Server | None) -> StudyPaths:

@@ -15,8 +15,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scalesearch.environment.files import write_atomic, writing_errors
-from scalesearch.errors import LockedError, StudyError, TakenError
-from scalesearch.study.config import StudyConfig, dump_toml, read_toml
+from scalesearch.errors import LockedError, StudyError, TakenError, UsageError
+from scalesearch.study.config import StudyConfig, check_study_name, dump_toml, read_toml
 from scalesearch.study.manifest import SCHEMA, Manifest, manifest_from_dict, manifest_to_dict
 from scalesearch.study.server.address import Server
 from scalesearch.study.server.kept import Served, read_served
@@ -238,7 +238,15 @@ def taken(paths: StudyPaths) -> TakenError:
 
 def resume_command(paths: StudyPaths) -> str:
     """What to type to go on with a study."""
-    return f"scalesearch resume {paths.name}{place_option(paths)}"
+    return f"scalesearch resume {named(paths)}"
+
+
+def named(paths: StudyPaths) -> str:
+    """A study as a command takes it: by its name and what finds it, or by its folder, where that has another name."""
+    try:
+        return f"{check_study_name(paths.name)}{place_option(paths)}"
+    except UsageError:
+        return shlex.quote(str(paths.folder.absolute()))
 
 
 def place_option(paths: StudyPaths) -> str:

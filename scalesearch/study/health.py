@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scalesearch.errors import StorageError
+from scalesearch.scaling.units import plural
 from scalesearch.study.folder import StudyPaths, resume_command
 
 TABLES = ("studies", "study_user_attributes", "trials", "trial_params", "trial_user_attributes", "trial_values")
@@ -130,7 +131,7 @@ def readable(paths: StudyPaths) -> Rows:
     have = 0 if words else trainings_in(paths.database)
     if not words and (have >= listed or _busy(paths.database)):
         return Rows(paths.database, "", have, listed)
-    words = words or f"holds {have} of the {listed} trainings that its tables list"
+    words = words or f"holds {have} of the {plural(listed, 'training')} that its tables list"
     if not damage(paths.backup) and (copied := trainings_in(paths.backup)) > have:
         return Rows(paths.backup, words, copied, listed)
     if words in (_GONE, _EMPTY) and not (listed or _was_begun(paths)):
@@ -162,7 +163,11 @@ def _was_begun(paths: StudyPaths) -> bool:
 
 def _lost(paths: StudyPaths, words: str, listed: int) -> str:
     left = [path.name for path in (paths.trials, paths.evidence, paths.result, paths.report) if path.is_file()]
-    kept = f"{', '.join(left)} ({listed} trainings) are as they were" if left else "no table of its trainings is left"
+    kept = (
+        f"{', '.join(left)} ({plural(listed, 'training')}) are as they were"
+        if left
+        else "no table of its trainings is left"
+    )
     return (
         f"study.db of study {paths.name!r} {words}, and there is no copy of it with more: {kept}, and nothing was "
         f"written; put study.db back from a backup and run '{resume_command(paths)}', or start the study again with "

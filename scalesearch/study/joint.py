@@ -99,12 +99,13 @@ def find_joint(name: str, root: Path, storage: Server | None = None) -> list[Stu
     """The studies that a name stands for: the one called so, else those of a joint run.
 
     Raises:
-        UnknownNameError, StudyError: neither (near matches are suggested).
+        UnknownNameError: neither (near matches are suggested).
+        StudyError: its folder says another place than `storage`.
         StorageError: the server cannot be used.
     """
     try:
         return [find_study(name, root, storage)]
-    except (UnknownNameError, StudyError):
+    except UnknownNameError:
         found = [paths for paths in list_studies(root, storage) if _is_part(paths, name)]
         if not found:
             raise

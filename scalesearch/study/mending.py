@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scalesearch.environment.files import write_atomic, writing_errors
 from scalesearch.environment.waiting import tell
+from scalesearch.scaling.units import plural
 from scalesearch.study.config import dump_toml
 from scalesearch.study.folder import StudyPaths, aside, locked, resume_command
 from scalesearch.study.health import Rows, looked_into, readable
@@ -109,7 +110,7 @@ def make_whole(paths: StudyPaths) -> None:
 
 def _trainings(rows: Rows) -> str:
     if rows.trainings >= rows.listed:
-        return f"{rows.trainings} trainings, all that the tables list"
+        return f"{plural(rows.trainings, 'training')}, all that the tables list"
     return f"{rows.trainings} of the {rows.listed} trainings that the tables list: the others are trained again"
 
 

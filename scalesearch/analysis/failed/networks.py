@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from scalesearch.analysis.failed.causes import DID, commonest
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.scaling.units import plural
 from scalesearch.study.record import ERROR, KILLED, OUT_OF_MEMORY, TIMEOUT, Cause
 
 LOWER_RATE = "a lower --lr would let them train"
@@ -43,7 +44,7 @@ def _told(cause: Cause, lost: Sequence[NetworkSummary]) -> str:
 def lost_headline(own: Sequence[NetworkSummary], baseline: NetworkSummary | None) -> str:
     """That networks failed, and what helps: the first thing to know of a budget. Empty where none did."""
     trained = sum(1 for s in own if s.failed or s.accuracies)
-    told = [f"{len(lost)} of {trained} networks {what}: {_some(lost)}" for what, lost in lost_groups(own)]
+    told = [f"{len(lost)} of {plural(trained, 'network')} {what}: {_some(lost)}" for what, lost in lost_groups(own)]
     if baseline and baseline.failed:
         told.append(f"the baseline {baseline.failure}")
     if not told:
@@ -60,7 +61,8 @@ def all_lost_advice(own: Sequence[NetworkSummary]) -> str:
     did = " or ".join(what.partition(" (")[0] for what, _ in lost_groups(failed))
     lower = "lower the learning rate (--lr), or look at the network with scalesearch check-base"
     said = "; ".join({LOWER_RATE: lower}.get(one, one) for one in _what_helps(failed))
-    return f"All {len(failed)} networks that were trained {did}: {said}."
+    who = "The one network that was" if len(failed) == 1 else f"All {len(failed)} networks that were"
+    return f"{who} trained {did}: {said}."
 
 
 def _what_helps(networks: Sequence[NetworkSummary]) -> list[str]:

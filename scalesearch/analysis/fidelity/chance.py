@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from scalesearch.scaling.units import plural
 from scalesearch.study.manifest import DataFacts
 from scalesearch.study.record import TrainingOutcome, TrialRecord
 from scalesearch.study.record.evidence import EvidenceRecord
@@ -110,7 +111,7 @@ def nothing_learned(outcomes: Iterable[TrainingOutcome], chance: Chance) -> str:
         return ""
     above = sum(chance.clearly_above(accuracy) for accuracy in done)
     said = "Hardly anything was learned" if above else "Nothing was learned"
-    number = f"{len(done)} training{'' if len(done) == 1 else 's'}"
+    number = plural(len(done), "training")
     are = f"only {above} {'is' if above == 1 else 'are'}" if above else "none is"
     return f"{said}: of {number} {are} clearly better than guessing ({100 * chance.accuracy:.1f} %)"
 

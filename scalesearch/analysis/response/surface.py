@@ -22,6 +22,7 @@ from scalesearch.analysis.response.polynomials import Polynomial, determines, de
 from scalesearch.analysis.response.posterior import GRID, Noise, Observations, SurfacePosterior, plane
 from scalesearch.analysis.summary import NetworkSummary, with_role
 from scalesearch.scaling.coefficients import Shares, simplex_lattice
+from scalesearch.scaling.units import plural
 
 Floats = npt.NDArray[np.float64]
 Name = Literal["mean", "plane", "quadratic", "process"]
@@ -252,7 +253,7 @@ def _missing(rows: _Rows) -> str:
     networks, terms = len(rows.groups), TERMS["quadratic"]
     own = scheffe(rows.shares, terms)
     if networks < terms:
-        lack = f"the quadratic surface has {terms} coefficients and this budget has {networks} networks"
+        lack = f"the quadratic surface has {terms} coefficients and this budget has {plural(networks, 'network')}"
     elif not determines(own):
         lack = (
             f"the {networks} networks of this budget lie too close to a line to fix a quadratic's {terms} coefficients"

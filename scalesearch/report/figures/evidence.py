@@ -13,6 +13,7 @@ from scalesearch.analysis.verified.verification import Verification
 from scalesearch.report.figures.info import figure_title, shown_budgets
 from scalesearch.report.figures.settings import in_own_settings
 from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, literal_text, say_empty, tidy
+from scalesearch.scaling.units import plural
 
 ROW_IN = 0.42
 
@@ -53,7 +54,7 @@ def draw_verdicts(info: EvidenceInfo) -> Figure:
 
 def _verdicts(ax: Axes, panel: Verification) -> None:
     images = "test" if panel.split == "test" else "validation"
-    seeds = f"{len(panel.seeds)} seed{'' if len(panel.seeds) == 1 else 's'}"
+    seeds = plural(len(panel.seeds), "seed")
     reach = 100 * (panel.smallest_detectable_difference or 0.0)
     shaded = f"; shaded: under {reach:.2f} points, seen less than four times in five" if reach else ""
     ax.set_title(f"At {panel.budget}: {seeds} of each, {images} images{shaded}", loc="left", fontsize=11, color=INK)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from scalesearch.environment.files import write_atomic
 from scalesearch.environment.waiting import doing
 from scalesearch.errors import StudyError
+from scalesearch.scaling.units import is_or_are, plural
 from scalesearch.search.checks import check_baseline, check_counts, check_data, check_plan
 from scalesearch.search.pixels import pixel_facts
 from scalesearch.search.prepare import Prepared, make_manifest, prepare
@@ -68,8 +69,8 @@ def accept_changes(paths: StudyPaths, listener: Listener, at: Callable[[StudyCon
             store.begin_again(manifest)
             write_atomic(paths.definition, dump_toml(manifest_to_dict(manifest)))
     listener.note(
-        f"accepted: {edit.words}; the {change.trainings} trainings before are kept in {paths.earlier.name}, and those "
-        "that would come out the same to the bit are taken over"
+        f"accepted: {edit.words}; the {plural(change.trainings, 'training')} before {is_or_are(change.trainings)} "
+        f"kept in {paths.earlier.name}, and those that would come out the same to the bit are taken over"
     )
     return site
 

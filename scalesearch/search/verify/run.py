@@ -11,6 +11,7 @@ from functools import partial
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StorageError, StudyError
+from scalesearch.scaling.units import is_or_are, plural
 from scalesearch.search.checks import check_baseline, check_data
 from scalesearch.search.loop import Loop
 from scalesearch.search.pixels import with_store
@@ -100,7 +101,7 @@ def verify(
             prepared = timed_places(prepared, listener.note, new=False)
         if retry_failed:
             found = store.ask_again([purpose for purpose in PURPOSES if purpose != "range"])
-            listener.note(f"{found} trainings of verification that broke off are made again")
+            listener.note(f"{plural(found, 'training')} of verification that broke off {is_or_are(found)} made again")
         sources = [StageSource(store, plan) for plan in plans]
         width = prepared.workers
         if any(source.missing() for source in sources):
@@ -251,7 +252,8 @@ def _line(source: StageSource) -> str:
     have = len(plan.networks) * len(plan.seeds) - len(source.missing())
     kept = f", {have} of them are there" if have else ""
     images = "test" if stage.split == "test" else "validation"
-    return f"{what}: {len(plan.networks)} networks x {len(plan.seeds)} seeds, scored on the {images} images{kept}"
+    each = f"{plural(len(plan.networks), 'network')} x {plural(len(plan.seeds), 'seed')}"
+    return f"{what}: {each}, scored on the {images} images{kept}"
 
 
 def _cost(networks: Iterable[NetworkRecord]) -> str:

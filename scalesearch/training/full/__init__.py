@@ -20,6 +20,7 @@ from scalesearch.data import Dataset, load_dataset
 from scalesearch.data.store import stored_side
 from scalesearch.environment.files import write_atomic
 from scalesearch.errors import BaseError, StudyError
+from scalesearch.scaling.units import plural
 from scalesearch.study import StudyPaths, locked
 from scalesearch.study.config import NOWHERE, Engine, Places, StudyConfig, option, override, placed
 from scalesearch.study.config.recipe import cropped
@@ -254,7 +255,9 @@ def _run(
     finally:
         executor.stop()
     if broken:
-        raise BaseError(f"{len(broken)} of {len(jobs)} trainings broke off: {commonest(one.note for one in broken)}")
+        raise BaseError(
+            f"{len(broken)} of {plural(len(jobs), 'training')} broke off: {commonest(one.note for one in broken)}"
+        )
 
 
 def _take_events(flight: Flight, listener: Listener, planned: Sequence[Planned]) -> list[TrainingOutcome]:

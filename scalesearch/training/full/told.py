@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scalesearch.scaling.units import plural
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import Manifest
 from scalesearch.training.full.of_study import STUDY, TIMES_LONGER, study_recipe
@@ -46,7 +47,7 @@ def recipe_lines(ask: TrainRequest, manifest: Manifest, found: ProxyRecipe, trai
     recipe = ask.recipe
     lines = [
         f"recipe{f' {ask.source}' if ask.source else ''}: {optimizer_words(recipe)}{_from(ask, manifest.study, found)}",
-        f"at most {recipe.epochs} epoch{'' if recipe.epochs == 1 else 's'}, batches of {recipe.batch_size}, "
+        f"at most {plural(recipe.epochs, 'epoch')}, batches of {recipe.batch_size}, "
         f"{'cosine' if recipe.schedule == 'cosine' else 'steps'}, {augmentation_words(recipe)}",
     ]
     if ask.source == STUDY:
@@ -92,7 +93,7 @@ def _length_words(recipe: TrainRecipe, manifest: Manifest, train_images: int) ->
     proxy = manifest.config.proxy
     times = images_times(recipe, proxy, train_images, manifest.data.train_images)
     longer = recipe.epochs / proxy.epochs
-    said = f"{longer:g} times the study's {proxy.epochs} epoch{'' if proxy.epochs == 1 else 's'}"
+    said = f"{longer:g} times the study's {plural(proxy.epochs, 'epoch')}"
     if recipe.epochs == TIMES_LONGER * proxy.epochs:
         said += ", which rank networks and are too short to be a last word"
     return f"{said}; one training sees {times:.3g} times their images; another length: --epochs"
