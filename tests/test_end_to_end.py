@@ -26,9 +26,9 @@ HANG = 180
 TRAININGS = 7
 
 
-def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_in(folder: Path, *arguments: str, hang: float = HANG) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=HANG
+        [*COMMAND, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=hang
     )
 
 

@@ -12,6 +12,7 @@ from fake_executor import World
 from postgres import PASSWORD, Postgres
 from test_search import definition
 
+import scalesearch
 from scalesearch.errors import LockedError, StorageError, StudyError, TakenError
 from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, resume, run
@@ -220,6 +221,22 @@ def test_what_a_user_may_not_do_and_tables_of_another_version_are_one_line(postg
         assert "newer version of Optuna (v99.0.0" in err
     finally:
         postgres.sql(f"UPDATE alembic_version SET version_num = '{version}'")
+
+
+def test_every_command_that_reads_takes_a_study_from_the_server_alone(postgres, local, call, tmp_path):
+    there, url = parse_server(postgres.url()), postgres.url()
+    copy_to_server(local, there, "read")
+    root = tmp_path / "studies"
+    exported, drawn = ("export", "--to", "json", "--out", tmp_path / "card"), ("report", "--out", tmp_path / "drawn")
+    for command, *rest in (("show",), ("compare",), ("scale",), exported, drawn):
+        code, out, err = call(command, "read", *rest, "--storage", url, "--studies-dir", root)
+        assert (code, PASSWORD in out + err) == (0, False), err
+    code, _, err = call("law", "read", "--storage", url, "--studies-dir", root)
+    assert (code, "takes 3 or more" in err) == (1, True)
+    assert not root.exists()
+    study = scalesearch.load_study("read", root, storage=url)
+    assert study.to_dataframe().equals(scalesearch.load_study(local.folder).to_dataframe())
+    assert "read" in scalesearch.list_studies(root, storage=url)
 
 
 def test_an_empty_server_has_no_studies(postgres, call, tmp_path):

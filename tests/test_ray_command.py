@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 
 import pandas as pd
 import pytest
 from conftest import children, running, wait_until
-from test_end_to_end import HANG, TINY, read_until, run_in, started, table
+from test_end_to_end import TINY, read_until, started, table
+from test_end_to_end import run_in as run_within
 
 SMALL = (*TINY, "--seeds", "1", "--lr", "0.05")
 RAY = ("--executor", "ray", "--workers", "2")
+HANG = 900
+"""Seconds: each seat of Ray's loads torch for itself, one after the other on a busy machine."""
+run_in = partial(run_within, hang=HANG)
 
 DEADLY = '''
 import os, signal

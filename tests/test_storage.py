@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import pickle
 from dataclasses import replace
+from inspect import signature
 
 import pytest
 from fake_executor import World
 from test_search import definition
 
-from scalesearch.cli import invoke
+import scalesearch
+from scalesearch.cli import app
 from scalesearch.environment.masking import masked, masked_argument
 from scalesearch.errors import LockedError, MissingExtraError, StudyError, UsageError
 from scalesearch.scaling.cost import closed_form
@@ -243,5 +245,52 @@ def test_a_server_that_is_not_there_is_one_line(call, tmp_path):
     )
 
 
-def test_the_option_is_in_the_help():
-    assert invoke(["run", "--help"]) == 0
+def test_every_command_that_looks_for_studies_takes_the_option():
+    parameters = {c.name or c.callback.__name__: signature(c.callback).parameters for c in app.registered_commands}
+    looking = {name for name, taken in parameters.items() if "studies_dir" in taken}
+    assert {"run", "show", "compare", "scale", "export", "law", "train", "delete"} <= looking
+    assert {name for name in looking if "storage" not in parameters[name]} == set()
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """A server that is said to hold two studies, one of them called as one of the folder's; by the environment."""
+    url = "postgresql://me@127.0.0.1:9/db"
+    monkeypatch.setenv("SCALESEARCH_STORAGE", url)
+    monkeypatch.setattr("scalesearch.study.finding._served_in", lambda storage: ["s", "theirs"])
+    return url
+
+
+def test_with_a_server_in_the_environment_a_study_of_the_folder_is_found_by_every_command(studied, away, call):
+    root = studied.folder.parent
+    for typed in ("scale", "show", "compare"):
+        code, out, err = call(typed, "s", "--studies-dir", root)
+        assert (code, "2x" in out) == (0, True), err
+    assert [(paths.name, paths.given is None) for paths in list_studies(root, asked_server(None))] == [
+        ("s", True), ("theirs", False)
+    ]  # fmt: skip
+    assert [paths.name for paths in list_studies(root, asked_server(away))] == ["s", "theirs"]
+    assert all(paths.given for paths in list_studies(root, asked_server(away)))
+    code, _, err = call("show", "their", "--studies-dir", root)
+    assert (code, "did you mean 'theirs'? Allowed: s, theirs" in err) == (2, True)
+
+
+def test_the_library_takes_the_address_as_the_commands_do(studied, away):
+    root = studied.folder.parent
+    assert scalesearch.list_studies(root, storage=away) == ("s", "theirs")
+    assert scalesearch.load_study("s", root).paths == studied
+    assert scalesearch.load_study(studied.folder).paths == studied
+    for name in ("s", studied.folder):
+        with pytest.raises(StudyError, match="is in its own folder"):
+            scalesearch.load_study(name, root, storage=away)
+    with pytest.raises(UsageError, match="is of 'mysql'"):
+        scalesearch.load_study("s", root, storage="mysql://me@host/db")
+
+
+@pytest.mark.parametrize(
+    "command", ["show s", "resume s", "verify s", "train s", "export s --to json", "law s", "compare s"]
+)
+def test_an_unknown_study_leaves_with_2_where_there_are_none_too(command, tmp_path, call):
+    code, out, err = call(*command.split(), "--studies-dir", tmp_path)
+    assert (code, out) == (2, "")
+    assert "unknown study 's'; there are none in" in err

@@ -5,8 +5,8 @@
     found.coefficients, found.accuracy.ci95, found.advice
     network = found.build(num_classes=100)
 
-Everything is read from the study's folder when the study is loaded or a property is first read; nothing is trained and
-nothing is written but by `Study.export`. torch loads with the first network that is built.
+Everything is read from the study's folder, or from its server, when the study is loaded or a property is first read;
+nothing is trained and nothing is written but by `Study.export`. torch loads with the first network that is built.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.study import DEFAULT_ROOT, StudyPaths, find_study
-from scalesearch.study import list_studies as study_folders
-from scalesearch.study.finding import study_at
+from scalesearch.study import list_studies as studies_of
+from scalesearch.study.finding import agreed, study_at
+from scalesearch.study.server.address import asked_server
 from scalesearch.study.trust import trust as allow
 
 if TYPE_CHECKING:
@@ -31,21 +32,28 @@ if TYPE_CHECKING:
 __all__ = ["Accuracy", "FoundNetwork", "Study", "build_network", "list_studies", "load_study"]
 
 
-def load_study(name: str | Path, studies_dir: str | Path = DEFAULT_ROOT, *, trust: bool = False) -> Study:
-    """A study, finished or not, as it is on the disk now; load it again to see what was trained since.
+def load_study(
+    name: str | Path, studies_dir: str | Path = DEFAULT_ROOT, *, trust: bool = False, storage: str | None = None
+) -> Study:
+    """A study, finished or not, as it is on the disk or in its server now; load it again to see what came since.
 
     Args:
         name: of a study in `studies_dir`, or the path of a study's folder: a `Path`, or text with a slash.
         studies_dir: folder that holds the studies.
         trust: let code run that the study names and that you have not run from here; it may be somebody else's, and
             is imported when a network is built. Asked once.
+        storage: address of a server that holds studies, as `--storage` takes it; None takes SCALESEARCH_STORAGE's. A
+            study that has a folder stays where that folder says.
 
     Raises:
         UnknownNameError: no study of this name (the nearest is suggested, and all are named), or at this path.
-        UsageError: a name that no study can have.
-        StudyError: one that this version cannot read.
+        UsageError: a name that no study can have, or an address that is none.
+        StudyError: one whose folder says another place than `storage`, or that this version cannot read.
+        StorageError: the server cannot be used.
     """
-    found = study_at(name) if isinstance(name, Path) else find_study(name, Path(studies_dir).expanduser())
+    server = asked_server(storage)
+    root = Path(studies_dir).expanduser()
+    found = agreed(study_at(name), server) if isinstance(name, Path) else find_study(name, root, server)
     return _opened(StudyPaths(found.folder.absolute(), found.given), trust)
 
 
@@ -55,14 +63,22 @@ def _opened(paths: StudyPaths, trust: bool) -> Study:
     return Study(paths)
 
 
-def list_studies(studies_dir: str | Path = DEFAULT_ROOT) -> tuple[str, ...]:
+def list_studies(studies_dir: str | Path = DEFAULT_ROOT, *, storage: str | None = None) -> tuple[str, ...]:
     """Names of the studies in a folder, sorted; none where there is no such folder.
+
+    Args:
+        studies_dir: folder that holds the studies.
+        storage: address of a server, to name the studies that it holds; as in `load_study`.
+
+    Raises:
+        UsageError: an address that is none.
+        StorageError: the server cannot be used.
 
     Example:
         >>> list_studies("no/such/folder")
         ()
     """
-    return tuple(paths.name for paths in study_folders(Path(studies_dir).expanduser()))
+    return tuple(paths.name for paths in studies_of(Path(studies_dir).expanduser(), asked_server(storage)))
 
 
 def build_network(

@@ -24,10 +24,10 @@ def find_study(name: str, root: Path, storage: Server | None = None) -> StudyPat
         StorageError: the server cannot be used.
     """
     if is_path(name):
-        return _agreed(study_at(name), storage)
+        return agreed(study_at(name), storage)
     paths = StudyPaths(root / check_study_name(name))
     if paths.there:
-        return _agreed(paths, storage)
+        return agreed(paths, storage)
     if storage and name in _served_in(storage):
         return dataclasses.replace(paths, given=storage)
     known = [p.name for p in list_studies(root, storage)]
@@ -66,8 +66,12 @@ def study_at(path: str | Path) -> StudyPaths:
     )
 
 
-def _agreed(paths: StudyPaths, storage: Server | None) -> StudyPaths:
-    """A folder with the server that was asked for; one from the environment is for studies that are to be made."""
+def agreed(paths: StudyPaths, storage: Server | None) -> StudyPaths:
+    """A folder with the server that was asked for; one from the environment is for studies that have no folder.
+
+    Raises:
+        StudyError: its folder says another place than `storage`.
+    """
     served = paths.served
     if storage is None or (served and served.server.place == storage.place):
         return dataclasses.replace(paths, given=storage)
@@ -96,7 +100,12 @@ def _served_in(storage: Server) -> list[str]:
 
 
 def list_studies(root: Path, storage: Server | None = None) -> list[StudyPaths]:
-    """Every study under `root`, by name; with a server every study in it, whether or not it has a folder here.
+    """Every study that a name can mean here, by name.
+
+    Args:
+        root: the folder of studies; all under it where no server is given.
+        storage: every study in it, whether or not it has a folder here; also those of the folder that are elsewhere
+            where the server is the environment's.
 
     Raises:
         StorageError: the server cannot be used.
@@ -104,10 +113,11 @@ def list_studies(root: Path, storage: Server | None = None) -> list[StudyPaths]:
     here = [StudyPaths(p) for p in sorted(root.iterdir()) if StudyPaths(p).there] if root.is_dir() else []
     if storage is None:
         return here
-    mine = [paths for paths in here if _is_in(paths, storage)]
-    names = {served.study for paths in mine if (served := paths.served)}
+    mine = [dataclasses.replace(paths, given=storage) for paths in here if _is_in(paths, storage)]
+    elsewhere = [paths for paths in here if not _is_in(paths, storage)] if storage.by_default else []
+    names = {served.study for paths in mine if (served := paths.served)} | {paths.name for paths in elsewhere}
     others = [StudyPaths(root / name, storage) for name in _served_in(storage) if name not in names]
-    return sorted([*(dataclasses.replace(p, given=storage) for p in mine), *others], key=lambda paths: paths.name)
+    return sorted([*mine, *elsewhere, *others], key=lambda paths: paths.name)
 
 
 def _is_in(paths: StudyPaths, storage: Server) -> bool:
