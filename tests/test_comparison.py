@@ -338,7 +338,7 @@ def test_one_baseline_of_the_list_can_be_run_alone_and_all_compared(joint, undra
 
 def test_comparing_where_there_is_no_study_is_one_line(joint, call):
     code, _, err = call("compare", "nothing")
-    assert (code, err.count("\n")) == (1, 1)
+    assert (code, err.count("\n")) == (2, 1)
     assert "unknown study 'nothing'" in err
 
 
