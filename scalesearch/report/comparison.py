@@ -10,10 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from scalesearch.analysis.between.answers import StudiesBetween
 from scalesearch.analysis.compare import COMPOUND, Row, ScalingComparison
-from scalesearch.report.layout import plain_table
+from scalesearch.report.layout import UNLIMITED, plain_table
 from scalesearch.report.tables import VERDICT_STYLES
-from scalesearch.report.text import NONE, accuracy, points
+from scalesearch.report.text import NONE, accuracy, points, span
 from scalesearch.scaling.units import engineering, plural
 
 LEGEND = (
@@ -30,6 +31,44 @@ def render_comparisons(found: Sequence[ScalingComparison]) -> RenderableType:
     for one in found:
         parts += [Text(heading(one), style="bold"), comparison_table(one), *map(Text, remarks(one)), Text()]
     return Group(*parts, Text(LEGEND, style="dim"))
+
+
+def render_between(found: StudiesBetween) -> RenderableType:
+    """One study against another: what may be said, their answers, and in what their definitions differ."""
+    parts: list[RenderableType] = [Text(f"{found.first} against {found.second}", style="bold underline")]
+    styles = ["bold yellow" if found.obstacles else "bold", *[""] * len(found.words)]
+    parts += [Text(words, style=style) for words, style in zip(found.words, styles, strict=False)]
+    parts += [_answers(found), _definitions(found), Text()]
+    return Group(*parts)
+
+
+def _answers(found: StudiesBetween) -> Table:
+    table = plain_table(leave_out=("seeds", "px", "FLOPs"), told_below=UNLIMITED)
+    for name in ("study", "budget", "alpha", "beta", "gamma"):
+        table.add_column(name, no_wrap=True)
+    for name in ("px", "FLOPs", "accuracy %", "seeds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found.budgets:
+        for study, best in ((found.first, one.first), (found.second, one.second)):
+            if best is None:
+                table.add_row(escape(study), one.budget)
+                continue
+            network = best.network
+            ranges = (network.alpha_range, network.beta_range, network.gamma_range)
+            numbers = (str(network.spec.resolution_px), engineering(network.macs), accuracy(best), str(len(best.seeds)))
+            table.add_row(escape(study), one.budget, *map(span, ranges), *numbers)
+    return table
+
+
+def _definitions(found: StudiesBetween) -> RenderableType:
+    if not found.differs:
+        return Text("Their definitions are the same.")
+    table = plain_table()
+    for name in ("differs in", found.first, found.second):
+        table.add_column(escape(name))
+    for one in found.differs:
+        table.add_row(escape(one.what), escape(one.first), escape(one.second))
+    return table
 
 
 def heading(found: ScalingComparison) -> str:
@@ -50,7 +89,7 @@ def remarks(found: ScalingComparison) -> list[str]:
 
 def comparison_table(found: ScalingComparison) -> Table:
     """The rows of one baseline."""
-    table = plain_table(leave_out=_LEAVE_OUT)
+    table = plain_table(leave_out=_LEAVE_OUT, told_below=UNLIMITED)
     for column in _COLUMNS:
         table.add_column(column.name, justify="right" if column.number else "left", no_wrap=column.number)
     for row in found.rows:
@@ -105,4 +144,4 @@ _COLUMNS = (
     _Column("compound is", lambda row: Text(row.words or NONE, VERDICT_STYLES.get(row.words, "")), number=False),
     _Column("paper", paper),
 )
-_LEAVE_OUT = ("95 %", "pixels", "params", "paper", "x", "FLOPs")
+_LEAVE_OUT = ("95 %", "pixels", "params", "paper", "x", "FLOPs", ("depth", "width", "px"))

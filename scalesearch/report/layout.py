@@ -104,11 +104,13 @@ class ByWidth:
 class FittingTable(Table):
     """A table that leaves columns out, in the order it was told, and stacks its rows where all that is not enough."""
 
-    def __init__(self, leave_out: Sequence[str] = (), told_below: int = TOLD_BELOW, **options: Any) -> None:
+    def __init__(
+        self, leave_out: Sequence[str | tuple[str, ...]] = (), told_below: int = TOLD_BELOW, **options: Any
+    ) -> None:
         """The arguments are those of `rich.table.Table`.
 
         Args:
-            leave_out: headers of columns that may go, the least important first.
+            leave_out: headers of columns that may go, the least important first; those of a tuple go together.
             told_below: columns of a terminal that is told which of them are gone.
         """
         super().__init__(**options)
@@ -119,12 +121,13 @@ class FittingTable(Table):
         shown = list(self.columns)
         gone: list[str] = []
         widths = self._widths(shown, console, options)
-        for name in self.leave_out:
+        for names in self.leave_out:
             if widths is not None:
                 break
-            kept = [column for column in shown if column.header != name]
+            going = (names,) if isinstance(names, str) else names
+            kept = [column for column in shown if column.header not in going]
             if len(kept) < len(shown):
-                gone.append(" ".join(name.split()))
+                gone += [" ".join(column.split()) for column in going]
                 shown, widths = kept, self._widths(kept, console, options)
         if widths is None:
             yield from self._stacked(console, options)
@@ -187,7 +190,7 @@ def _plain(part: Any, console: Console) -> str:
     return " ".join(text.plain.split())
 
 
-def plain_table(leave_out: Sequence[str] = (), **options: Any) -> FittingTable:
+def plain_table(leave_out: Sequence[str | tuple[str, ...]] = (), **options: Any) -> FittingTable:
     """An empty table in the style of all; the arguments are those of `FittingTable`."""
     style: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "header_style": "bold"}
     return FittingTable(leave_out, **style, **options)
