@@ -24,7 +24,7 @@ from scalesearch.scaling.units import CURRENCIES
 from scalesearch.study import StudyPaths, list_studies
 from scalesearch.study.config import config_from_dict
 from scalesearch.study.config.files import definitions
-from scalesearch.training.full.logs import LOGS
+from scalesearch.training.logs import LOGS
 
 ROOT = typer.main.get_command(app)
 COMMANDS = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -121,6 +122,15 @@ RetryFailed = Annotated[
     study_option("--retry-failed", help="Make trainings again that raised, hung, ran out of memory or were killed."),
 ]
 
+Logs = Annotated[
+    str | None,
+    study_option(
+        "--log",
+        help="Follow it live: tensorboard, wandb, trackio.",
+        autocompletion=completion.one_of(completion.LOGS),
+    ),
+]
+
 Trust = Annotated[
     bool, study_option("--trust", help="Let the code run that a study made by somebody else names; asked once.")
 ]
@@ -178,6 +188,27 @@ def typed() -> str:
     return shlex.join(["scalesearch", *map(masked_argument, sys.argv[1:])])
 
 
+FOLLOWED: list[str] = []
+"""What `--log` of this command names."""
+
+
+def follow(log: str | None) -> None:
+    """Let what this command trains be followed by logs.
+
+    Raises:
+        UnknownNameError: there is no such log.
+        MissingExtraError: its library is not installed.
+    """
+    if log is None:
+        return
+    from scalesearch.training.full.request import parse_names
+    from scalesearch.training.logs import check_logs
+
+    names = parse_names(log)
+    check_logs(names)
+    FOLLOWED[:] = names
+
+
 def watched(
     paths: StudyPaths | Callable[[], StudyPaths], as_json: bool, work: Callable[[Listener], T], again: str | None = None
 ) -> T:
@@ -186,14 +217,30 @@ def watched(
     from scalesearch.environment.notebook import in_notebook
     from scalesearch.report.layout import console
 
+    def folder() -> Path:
+        return (paths() if callable(paths) else paths).folder
+
     onlooker = console(stderr=True)
     try:
         if onlooker.is_terminal and not onlooker.is_dumb_terminal and not in_notebook() and not as_json:
-            with LiveProgress(onlooker) as view:
-                return work(view)
-        return work(PlainProgress(onlooker))
+            with LiveProgress(onlooker) as view, _followed(view, folder) as listener:
+                return work(listener)
+        with _followed(PlainProgress(onlooker), folder) as listener:
+            return work(listener)
     except KeyboardInterrupt:
         _interrupted(paths() if callable(paths) else paths, again)
+
+
+@contextlib.contextmanager
+def _followed(view: Listener, folder: Callable[[], Path]) -> Iterator[Listener]:
+    """The view, and what `--log` names behind it."""
+    if not FOLLOWED:
+        yield view
+        return
+    from scalesearch.training.followed import FollowedSearch
+
+    with contextlib.closing(FollowedSearch(view, FOLLOWED, folder)) as listener:
+        yield listener
 
 
 def _interrupted(paths: StudyPaths, again: str | None) -> NoReturn:
@@ -220,3 +267,4 @@ def _main(
     ] = False,
 ) -> None:
     OPTIONS["debug"] = debug
+    FOLLOWED.clear()

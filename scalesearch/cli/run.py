@@ -21,6 +21,7 @@ from scalesearch.cli.app import (
     Executor,
     GpusPerTraining,
     InsecureRay,
+    Logs,
     PerDevice,
     Resolution,
     Storage,
@@ -30,6 +31,7 @@ from scalesearch.cli.app import (
     Trust,
     Workers,
     command,
+    follow,
     limit_option,
     machine_option,
     recipe_option,
@@ -145,6 +147,7 @@ def run(
     name: Annotated[str | None, study_option(help="Name of the study [made from baseline, data and budget].")] = None,
     new: Annotated[bool, study_option("--new", help="Start another study, even where one of this kind is.")] = False,
     dry_run: Annotated[bool, study_option("--dry-run", help="Show the plan and its time; write nothing.")] = False,
+    log: Logs = None,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
@@ -165,6 +168,7 @@ def run(
     definition, server = read_definition(study or "default"), asked_server(storage)
     if definition.studied and not trust:
         _check_named(definition, base, data)
+    follow(log)
     changes = _changes(context.params)
     if not definition.bases:
         changes |= _left_open(definition.config, changes)
@@ -187,7 +191,7 @@ def run(
 
 ELSEWHERE = (
     *("compiled", "lr", "recipe", "study", "dry_run", "new", "trust", "name", "studies_dir", "storage", "as_json"),
-    "insecure_ray",
+    *("insecure_ray", "log"),
 )
 """Options that are not of the definition."""
 

@@ -22,6 +22,7 @@ from scalesearch.cli.app import (
     Executor,
     GpusPerTraining,
     InsecureRay,
+    Logs,
     PerDevice,
     Places,
     Resolution,
@@ -35,6 +36,7 @@ from scalesearch.cli.app import (
     Workers,
     command,
     confirm,
+    follow,
     located,
     show,
     show_json,
@@ -74,6 +76,7 @@ def resume(
     ] = False,
     retry_failed: RetryFailed = False,
     compiled: Compile = None,
+    log: Logs = None,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
@@ -93,6 +96,7 @@ def resume(
     cluster = parse_cluster(executor, address, gpus_per_training, cpus_per_training, insecure_ray)
     means = means_of(workers, devices, per_device, cluster, time_limit, training_timeout)
     paths = located(study, studies_dir, storage)
+    follow(log)
     if trust:
         allow(paths)
     asked = {

@@ -17,6 +17,7 @@ from scalesearch.cli.app import (
     Executor,
     GpusPerTraining,
     InsecureRay,
+    Logs,
     Storage,
     StudiesDir,
     StudyName,
@@ -29,8 +30,6 @@ from scalesearch.cli.app import (
     typed,
     watched,
 )
-from scalesearch.cli.shell import completion
-from scalesearch.cli.shell.completion import one_of
 
 if TYPE_CHECKING:
     from scalesearch.study import StudyPaths
@@ -78,10 +77,7 @@ def train(
     val_images: Annotated[int | None, typer.Option(help="Use a stratified part of the validation images.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count unreadable images and go on.")] = False,
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="One budget of the study [its first].")] = None,
-    log: Annotated[
-        str | None,
-        typer.Option(help="Follow it live: tensorboard, wandb, trackio.", autocompletion=one_of(completion.LOGS)),
-    ] = None,
+    log: Logs = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [the study's].")] = None,
     loaders: Annotated[int, typer.Option(help="Processes that prepare images, for each training.")] = 0,
     per_training: Annotated[

@@ -17,6 +17,7 @@ from scalesearch.cli.app import (
     Executor,
     GpusPerTraining,
     InsecureRay,
+    Logs,
     PerDevice,
     RetryFailed,
     Storage,
@@ -27,6 +28,7 @@ from scalesearch.cli.app import (
     Trust,
     Workers,
     command,
+    follow,
     located,
 )
 
@@ -63,6 +65,7 @@ def verify(
     compiled: Compile = None,
     time_limit: TimeLimit = None,
     training_timeout: TrainingTimeout = None,
+    log: Logs = None,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
@@ -94,6 +97,7 @@ def verify(
     cluster = parse_cluster(executor, address, gpus_per_training, cpus_per_training, insecure_ray)
     means = means_of(workers, devices, per_device, cluster, time_limit, training_timeout)
     paths = located(study, studies_dir, storage)
+    follow(log)
     if trust:
         allow(paths)
     if compiled is not None:

@@ -31,7 +31,6 @@ from scalesearch.study.trust import check_trusted
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import RECIPE, Trained, all_trained, read_trained, trained_to_dict, write_table
 from scalesearch.training.full.images import make_policy
-from scalesearch.training.full.logs import check_logs
 from scalesearch.training.full.of_study import study_proxy
 from scalesearch.training.full.plan import plan
 from scalesearch.training.full.planned import Planned
@@ -40,6 +39,7 @@ from scalesearch.training.full.request import Means, TrainRequest
 from scalesearch.training.full.shared import check_parts, together_words
 from scalesearch.training.full.told import Said, said_of
 from scalesearch.training.full.worker import TrainSetup
+from scalesearch.training.logs import check_logs
 from scalesearch.training.pixels import stored
 from scalesearch.training.settling import batch_shape, settled
 from scalesearch.training.watch import Listener, Silent, StagesPlan

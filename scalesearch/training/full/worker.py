@@ -27,13 +27,13 @@ from scalesearch.training.batches import EVAL_BATCH
 from scalesearch.training.execution import Execution, set_switches
 from scalesearch.training.full.checkpoint import clear_checkpoints
 from scalesearch.training.full.files import RECIPE, WEIGHTS, Trained, read_trained, write_trained
-from scalesearch.training.full.logs import LogRun, open_logs
 from scalesearch.training.full.loop import FullData, FullTraining
 from scalesearch.training.full.members import together
 from scalesearch.training.full.planned import Planned
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.full.team import Team
 from scalesearch.training.full.weight_facts import weights_metadata
+from scalesearch.training.logs import LogRun, open_logs
 from scalesearch.training.memory import NoRoomError, fitted, limit_share, needs
 from scalesearch.training.pixels import store_files
 from scalesearch.training.proxy import StoppedEarly, device_name, evaluate, resolve_device
@@ -221,7 +221,7 @@ class FullWorker(Worker):
 
     def _log_run(self, planned: Planned, seed: int) -> LogRun:
         config = {**asdict(planned.recipe), "network": spec_to_dict(planned.spec), "macs": planned.macs, "seed": seed}
-        return LogRun(self.setup.study, f"{planned.label} seed {seed}", config, planned.place(seed))
+        return LogRun(self.setup.study, f"{planned.label} seed {seed}", config, planned.place(seed) / "tensorboard")
 
     def _closed(self, planned: Planned, seed: int, training: FullTraining, splits: _Splits, problem: str) -> Trained:
         """Score the best epoch's weights, keep them, and write the result."""

@@ -1,4 +1,4 @@
-"""Where a training's curve can be followed live: TensorBoard, and one hook that wandb and trackio both fit."""
+"""Where a training or a search can be followed live: TensorBoard, and one hook that wandb and trackio both fit."""
 
 from __future__ import annotations
 
@@ -19,44 +19,48 @@ LOGS = ("tensorboard", "wandb", "trackio")
 
 @dataclass(frozen=True)
 class LogRun:
-    """One training as a log knows it.
+    """What a log follows: one training, or a search training by training.
 
     Attributes:
         project: the study.
-        name: network and seed.
+        name: network and seed, or what is searched.
         config: recipe and network, plain values.
-        folder: of the training.
+        folder: where files of it go.
+        step: what is counted: `epoch`, or `trainings`.
+        begins: first step that it tells.
     """
 
     project: str
     name: str
     config: Mapping[str, Any]
     folder: Path
+    step: str = "epoch"
+    begins: int = 1
 
 
 class Log(Protocol):
-    """Takes numbers epoch by epoch."""
+    """Takes numbers step by step."""
 
-    def write(self, epoch: int, values: Mapping[str, float]) -> None:
-        """The numbers of one epoch."""
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """The numbers of one step."""
 
     def close(self) -> None:
         """Nothing comes after this."""
 
 
 class TensorBoard(Log):
-    """Event files under `tensorboard/` in the training's folder."""
+    """Event files in the run's folder."""
 
     def __init__(self, run: LogRun) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         # A training that goes on tells its curve from the start: what an interrupted process wrote is passed over.
-        self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=1)
+        self._writer = SummaryWriter(str(run.folder), purge_step=run.begins)
 
     @override
-    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+    def write(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            self._writer.add_scalar(name, value, epoch)
+            self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
     @override
@@ -69,11 +73,12 @@ class WandbShaped(Log):
 
     def __init__(self, library: str, run: LogRun) -> None:
         self._library = importlib.import_module(library)
+        self._step = run.step
         self._run = self._library.init(project=run.project, name=run.name, config=dict(run.config))
 
     @override
-    def write(self, epoch: int, values: Mapping[str, float]) -> None:
-        self._library.log({"epoch": epoch, **values}, step=epoch)
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self._library.log({self._step: step, **values}, step=step)
 
     @override
     def close(self) -> None:
@@ -89,9 +94,9 @@ class Guarded(Log):
         self._log = self._tried(make)
 
     @override
-    def write(self, epoch: int, values: Mapping[str, float]) -> None:
+    def write(self, step: int, values: Mapping[str, float]) -> None:
         if self._log is not None:
-            self._tried(self._log.write, epoch, values)
+            self._tried(self._log.write, step, values)
 
     @override
     def close(self) -> None:
