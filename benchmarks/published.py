@@ -21,7 +21,8 @@ from scipy.stats import kendalltau
 
 from scalesearch.analysis.law.curve import C_BOUNDS, fit_law
 from scalesearch.analysis.law.fit import LawPoint, Misfit, SeedNoise, StrategyLaw, fit_strategies
-from scalesearch.analysis.response.posterior import Noise, Observations, SurfacePosterior
+from scalesearch.analysis.response.observations import Noise, Observations
+from scalesearch.analysis.response.posterior import SurfacePosterior
 from scalesearch.networks.registry import get_baseline
 from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.scaling.cost import count

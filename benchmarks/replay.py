@@ -20,7 +20,7 @@ import optuna
 import simulated_truth as sim
 
 from scalesearch.analysis.response.features import Floats
-from scalesearch.analysis.response.posterior import plane
+from scalesearch.analysis.response.observations import plane
 from scalesearch.scaling.coefficients import REFERENCES, Shares
 from scalesearch.search.samplers import surface_design
 

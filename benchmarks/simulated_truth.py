@@ -26,8 +26,9 @@ import optuna
 
 from scalesearch.analysis.response.allocation import Goal, Search
 from scalesearch.analysis.response.features import Floats
+from scalesearch.analysis.response.observations import Observations, plane
 from scalesearch.analysis.response.polynomials import scheffe
-from scalesearch.analysis.response.posterior import Observations, SurfacePosterior, plane
+from scalesearch.analysis.response.posterior import SurfacePosterior
 from scalesearch.scaling.coefficients import (
     REFERENCES,
     Shares,

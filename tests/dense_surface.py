@@ -14,8 +14,9 @@ from scipy import linalg
 
 from scalesearch.analysis.noise import repeated
 from scalesearch.analysis.response.features import kernel
+from scalesearch.analysis.response.observations import Observations, plane
 from scalesearch.analysis.response.polynomials import FLAT_GRID, scheffe
-from scalesearch.analysis.response.posterior import FLAT_WEIGHT, GRID, Choice, Observations, plane
+from scalesearch.analysis.response.posterior import FLAT_WEIGHT, GRID, Choice
 from scalesearch.scaling.coefficients import Shares
 
 Floats = npt.NDArray[np.float64]

@@ -11,7 +11,7 @@ from typing import Any
 from scalesearch.training.workers.on_ray.facts import SeatFacts, versions_here
 from scalesearch.training.workers.on_ray.seat import Assigned
 
-Answer = Callable[["FakeActor", Assigned], list[Any] | BaseException | None]
+Reply = Callable[["FakeActor", Assigned], list[Any] | BaseException | None]
 """What a seat tells of something to do; an error is its end, and None says nothing."""
 
 
@@ -85,7 +85,7 @@ class FakeRay:
     """
 
     machines: dict[str, tuple[float, float, str]]
-    answer: Answer = lambda actor, work: None
+    answer: Reply = lambda actor, work: None
     unborn: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     actors: list[FakeActor] = field(default_factory=list)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from scalesearch.analysis.response.allocation import Goal, Search
-from scalesearch.analysis.response.posterior import Noise, Observations, SurfacePosterior, plane
+from scalesearch.analysis.response.observations import Noise, Observations, plane
+from scalesearch.analysis.response.posterior import SurfacePosterior
 from scalesearch.scaling.coefficients import Shares, simplex_lattice
 
 CANDIDATES = simplex_lattice(6)

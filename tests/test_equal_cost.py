@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from scipy import stats
 from synthetic import Plan, manifest_of, records_of
 
 from scalesearch.analysis.equal_cost import CostSlope, Level, cost_slope, level, slopes
 from scalesearch.analysis.leader import against_leader
+from scalesearch.analysis.response.observations import Noise
+from scalesearch.analysis.response.standings import standings
 from scalesearch.analysis.result import compute_result
 from scalesearch.analysis.seed_table import stage_layout
-from scalesearch.analysis.summary import pooled_anova, summarize
+from scalesearch.analysis.summary import summarize
 from scalesearch.analysis.verified.verification import verify_budget
 from scalesearch.study.record import TrialRecord
 from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
@@ -101,18 +103,19 @@ def test_as_they_are_the_dearest_would_have_won():
 
 
 def test_the_uncertainty_of_the_slope_is_in_every_interval():
-    """Squared, an interval grows by that of what the two costs are corrected by, against each other."""
-    records, manifest = missing_the_budget()
-    at_cost = compute_result(manifest, records).budgets[0].at_cost
-    widths = []
-    for sd in (0.0, 0.1):
-        summaries = summarize(records, {"2x": CostSlope(at_cost.value, sd)})
+    """Of two networks alone, squared, by about that of what their costs are corrected by, against each other."""
+    records, _ = missing_the_budget()
+    rng, widths = np.random.default_rng(3), []
+    noisy = [replace(r, outcome=replace(r.outcome, accuracy=0.8 + rng.normal(0, 0.005))) for r in records]
+    for sd in (0.0, 0.05):
+        summaries = summarize(noisy, {"2x": CostSlope(0.0, sd)})
         own = sorted((s for s in summaries if s.network.budget == "2x"), key=lambda s: s.network.cost)
-        found = against_leader(own[-1], own[0], "far", pooled_anova(own))
+        pair = [own[0], own[-1]]
+        found = against_leader(own[-1], own[0], "far", standings(pair, noise=Noise(50, 0.005**2)))
         widths.append(found.ci95[1] - found.ci95[0])
     log_ratio = math.log(own[-1].network.cost / own[0].network.cost)
-    quantile = stats.studentized_range.ppf(0.95, len(own), 2 * len(own))
-    assert widths[1] ** 2 - widths[0] ** 2 == pytest.approx(4 * quantile**2 / 2 * (0.1 * log_ratio) ** 2, rel=1e-6)
+    grown = (2 * 1.96 * 0.05 * log_ratio) ** 2
+    assert 0.3 * grown < widths[1] ** 2 - widths[0] ** 2 < 1.7 * grown
 
 
 @pytest.mark.parametrize("corrected", [True, False])

@@ -9,11 +9,11 @@ import pytest
 from synthetic import BASELINE, Plan, manifest_of, records_of, study
 from test_rate_range import MANY, NETWORKS
 
+from scalesearch.analysis.answer.answer import answer
 from scalesearch.analysis.failed.causes import failures_of
 from scalesearch.analysis.failed.networks import LESS_MEMORY, LOWER_RATE
 from scalesearch.analysis.fidelity.rate_grid import Tried, next_steps, rate_at
 from scalesearch.analysis.fidelity.rate_range import measured_rates, tried_of
-from scalesearch.analysis.recommendation import recommend
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.analysis.seed_table import layout
 from scalesearch.analysis.untrained import untrained
@@ -87,9 +87,11 @@ def test_each_cause_has_its_own_cure():
 def test_a_budget_that_was_lost_as_a_whole_says_to_what(outcome, did, helps, not_said):
     result = lost_everywhere(outcome)
     (budget,) = result.budgets
-    assert budget.advice.startswith(f"All {len(budget.networks)} networks that were trained {did}: ")
-    assert helps in budget.advice
-    assert not_said not in budget.advice
+    found = answer(result, budget)
+    assert found.kind == "open"
+    assert found.todo.startswith(f"All {len(budget.networks)} networks that were trained {did}: ")
+    assert helps in found.todo
+    assert not_said not in found.todo
     (cause,) = untrained(result)
     assert f"{len(budget.networks)} {did}" in cause
 
@@ -162,10 +164,9 @@ def test_a_study_that_stayed_at_guessing_says_so_first_and_recommends_nothing():
     (budget,) = result.budgets
     said = f"Nothing was learned: of {result.trainings} trainings none is clearly better than guessing (10.0 %)"
     assert budget.headline.startswith(f"{said}.")
-    assert "--epochs" in budget.advice
-    assert "use it" not in budget.advice
-    found = recommend(result, budget)
-    assert (found.network, found.name, found.reasons[0]) == (None, "none", f"{said}.")
+    found = answer(result, budget)
+    assert (found.kind, found.network, found.choice.name) == ("open", None, "none")
+    assert found.choice.reasons[0].startswith(f"{said}: ") and "--epochs" in found.todo
 
 
 def test_a_study_of_which_little_learned_counts_it_and_one_that_learned_says_nothing():

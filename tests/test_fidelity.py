@@ -18,7 +18,7 @@ from scalesearch.analysis.fidelity.summary import (
     rate_check,
     rung_check,
 )
-from scalesearch.analysis.response.posterior import plane
+from scalesearch.analysis.response.observations import plane
 from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.report.fidelity import render_fidelity
 from scalesearch.report.figures.fidelity import NOTHING, FidelityInfo, FidelityPanel, draw_fidelity

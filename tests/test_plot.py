@@ -152,7 +152,8 @@ def test_references_stay_when_a_long_list_is_cut():
 def test_the_triangle_names_the_best_uniform_and_efficientnet():
     shown = words("typical", "simplex")
     best = next(mark for mark in simplex_info(case("typical")).panels[0].marks if mark.best)
-    assert f"best: {best.percent:.1f} %\n{best.label}" in shown
+    names = " = ".join(["best", *(n for n in best.names if n in ("uniform", "efficientnet"))])
+    assert f"{names}: {best.percent:.1f} %\n{best.label}" in shown
     assert "uniform: " in shown
     assert "efficientnet: " in shown
 

@@ -9,7 +9,8 @@ from scipy import stats
 
 from scalesearch.analysis.response import posterior as module
 from scalesearch.analysis.response.features import kernel
-from scalesearch.analysis.response.posterior import GRID, Observations, SurfacePosterior, plane
+from scalesearch.analysis.response.observations import Observations, plane
+from scalesearch.analysis.response.posterior import GRID, SurfacePosterior
 from scalesearch.scaling.coefficients import Shares, lattice_with, simplex_lattice
 
 LATTICE = plane(simplex_lattice(6))

@@ -13,8 +13,10 @@ import pytest
 from rich.console import Console
 from synthetic import study
 
+from scalesearch.analysis.answer.answer import answer
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.told import coefficients, span
 from scalesearch.errors import StorageError
 from scalesearch.report import (
     StudyRow,
@@ -25,7 +27,6 @@ from scalesearch.report import (
     studies_table,
     write_report,
 )
-from scalesearch.report.text import coefficients, span
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.units import duration, engineering
 from scalesearch.study.config import config_from_dict
@@ -92,9 +93,9 @@ def test_the_answer_comes_first_then_the_noise_then_the_table():
     text = shown(render_result(result), 400)
     order = [
         f"Budget 2x: {engineering(result.budgets[0].facts.target)} FLOPs",
-        f"best: {coefficients(best_of(result).network)}",
+        *(f"{label}: {told}" for label, told in answer(result, result.budgets[0]).lines),
+        f"best: network {best_of(result).network.number}, {coefficients(best_of(result).network)}",
         f"validation accuracy: {mean_of(result)} % over 2 seeds (95 % interval",
-        f"advice: {result.budgets[0].advice}",
         "best against",
         "noise: ICC 0.",
         "accuracy %",
@@ -108,11 +109,12 @@ def test_the_words_are_those_of_the_analysis():
     result = case()
     budget = result.budgets[0]
     text = " ".join(shown(render_result(result), 400).split())
-    assert budget.advice in text
+    assert all(f"{label}: {told}" in text for label, told in answer(result, budget).lines)
     assert budget.reliability is not None
     assert budget.reliability.words in text
     for comparison in budget.comparisons:
-        assert f"{comparison.against} {100 * comparison.difference:+.2f}" in text
+        told = "–" if comparison.words == "the same network" else f"{100 * comparison.difference:+.2f}"
+        assert f"{comparison.against} {told}" in text
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
@@ -215,7 +217,7 @@ def test_the_page_answers_first_and_ends_with_its_limits():
     text = Page(html_report(case(), {})).text
     order = [
         coefficients(best_of(case()).network),
-        case().budgets[0].advice,
+        answer(case(), case().budgets[0]).todo,
         "How much is noise",
         "All networks",
         "How it was made",

@@ -14,6 +14,7 @@ import pytest
 from conftest import made_before
 from fake_executor import World, planted
 
+from scalesearch.analysis.answer.answer import answer
 from scalesearch.analysis.load import load_result
 from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError
 from scalesearch.networks import registry
@@ -370,7 +371,8 @@ def test_a_finished_study_s_own_definition_can_be_run_again(tmp_path):
 def test_a_budget_that_the_baseline_itself_meets_trains_the_baseline_alone(tmp_path):
     _, result = studied(tmp_path, definition(budgets=["570k"], seeds=1))
     assert result.networks == 1
-    assert "only network" in result.budgets[0].advice
+    found = answer(result, result.budgets[0])
+    assert (found.kind, found.network) == ("baseline", result.baseline) and "only network" in found.todo
 
 
 def test_studies_of_different_seeds_share_no_training(tmp_path):

@@ -21,10 +21,10 @@ from rich.console import Console
 from synthetic import Plan, networks_of, study
 
 from scalesearch.analysis.failed.causes import Failures
-from scalesearch.analysis.response import surface as module
+from scalesearch.analysis.response.observations import Observations, plane
 from scalesearch.analysis.response.optimum import _areas, percent
 from scalesearch.analysis.response.polynomials import FLAT_GRID, Polynomial, scheffe
-from scalesearch.analysis.response.posterior import GRID, Observations, SurfacePosterior, plane
+from scalesearch.analysis.response.posterior import GRID, SurfacePosterior
 from scalesearch.analysis.response.surface import (
     NoSurface,
     ResponseSurface,
@@ -174,34 +174,31 @@ def test_on_pure_noise_the_mean_is_preferred_and_the_quadratic_is_told_to_be_wor
     assert "worse than the plain mean" in told.words and "not to be trusted" in told.words
 
 
-def test_a_flat_surface_is_called_flat_and_uniform_is_kept():
+def test_a_flat_surface_is_called_flat():
     found = [fitted(TEN, 3, flat, 0.005, rng_seed=i) for i in range(12)]
     assert sum(f.optimum.flat for f in found) >= 11
     assert np.median([f.optimum.region_area for f in found]) > 0.7
-    assert sum(f.optimum.recommended != UNIFORM for f in found) <= 1
     told = next(f for f in found if f.optimum.flat)
-    assert "The surface is flat" in told.words and "Not enough evidence to leave uniform" in told.words
+    assert "The surface is flat" in told.words
 
 
 def test_equal_accuracies_leave_everything_open():
     found = fitted(TEN, 2, flat, 0.0)
-    assert found.optimum.recommended == found.optimum.shares == UNIFORM
+    assert found.optimum.shares == UNIFORM
     assert (found.optimum.gain, found.optimum.p_beats_uniform) == (0.0, 0.0)
     assert found.optimum.flat and found.optimum.region_area > 0.9
     assert found.optimum.p_best < 0.3  # any of ten
-    assert "stay with it" in found.words
 
 
-def test_a_clear_peak_is_found_and_recommended():
+def test_a_clear_peak_is_found():
     found = fitted(FIFTEEN, 4, peak, 0.003)
     optimum = found.optimum
     assert math.dist(plane([optimum.shares])[0], plane([Shares(0.1, 0.4, 0.5)])[0]) < 0.15
     assert Shares(2 / 21, 8 / 21, 11 / 21) in optimum.region and not optimum.flat
-    assert optimum.recommended == optimum.shares
     assert optimum.p_beats_uniform > 0.9 and optimum.gain_ci95[0] < optimum.gain < optimum.gain_ci95[1]
     true_gain = peak(optimum.shares) - peak(UNIFORM)
     assert optimum.gain_ci95[0] < true_gain < optimum.gain_ci95[1]
-    assert f"Leave uniform for {percent(optimum.shares)}" in found.words
+    assert f"Highest at {percent(optimum.shares)}" in found.words
 
 
 def test_more_seeds_shrink_the_region():
@@ -363,13 +360,6 @@ def test_a_missing_loss_leaves_accuracy():
     assert found.loss is None and found.fits == (found.accuracy,)
 
 
-def test_a_surface_that_does_not_predict_recommends_nothing(monkeypatch):
-    monkeypatch.setattr(module, "_preferred", lambda errors: "mean")
-    found = fitted(FIFTEEN, 4, peak, 0.003)
-    assert found.optimum.recommended == UNIFORM
-    assert "but the surface does not predict networks that it has not seen" in found.words
-
-
 @pytest.mark.parametrize("order", [1, 3, 21])
 def test_the_areas_of_the_lattice_make_up_the_triangle(order):
     areas = _areas(simplex_lattice(order))
@@ -387,7 +377,7 @@ def test_the_file_form_is_plain_and_complete():
     found = fitted(TEN, 2, peak, 0.003)
     text = json.dumps({"optimum": optimum_to_dict(found), "surface": surface_to_dict(found)}, allow_nan=False)
     read = json.loads(text)
-    assert read["optimum"].keys() >= {"shares", "region_area", "p_best", "flat", "recommended", "gain_ci95"}
+    assert read["optimum"].keys() >= {"shares", "region_area", "p_best", "flat", "gain_ci95"}
     assert sum(read["optimum"]["shares"].values()) == pytest.approx(1)
     assert read["surface"]["loss"]["leave_one_network_out"].keys() == {"mean", "plane", "quadratic", "process"}
     assert read["surface"]["accuracy"]["preferred"] in {"mean", "plane", "quadratic", "process"}
@@ -444,7 +434,7 @@ def test_no_text_of_the_figure_lies_on_another_or_outside(name):
 
 def test_the_figure_names_every_proposal_and_says_what_is_known():
     text = svg_text(drawn("flat"), "surface")
-    for name in (*PUBLISHED_SHARES, "flat, 95 % region", "left-out network", "recommended", "all on depth"):
+    for name in (*PUBLISHED_SHARES, "flat, 95 % region", "left-out network", "the answer", "all on depth"):
         assert name in text
 
 

@@ -143,17 +143,16 @@ def _interval(anova: Anova) -> tuple[float, float]:
 def _words(icc: float, low: float, seeds: float, needed: int | None) -> str:
     share = f"{100 * icc:.0f} % of the spread of one training comes from the network, the rest from its seed"
     if needed is None:
-        return f"{share}: this study cannot tell its networks apart, and its ranking is luck."
+        return f"{share}: by means alone this study cannot tell its networks apart, and such a ranking is luck."
     if low >= 0.8:
         return f"{share}: one training per network already ranks them well."
     if needed <= seeds + 1e-9:
         reliability = spearman_brown(icc, seeds)
         return f"{share}: means over {plural(seeds, 'seed')} rank the networks with a reliability of {reliability:.2f}."
     if icc >= 0.4:
-        return (
-            f"{share}: the ranking is indicative; {plural(needed, 'seed')} per network would give a reliability of 0.8."
-        )
-    return f"{share}: the ranking is mostly luck; {plural(needed, 'seed')} per network would be needed."
+        more = f"{plural(needed, 'seed')} per network would give a reliability of 0.8"
+        return f"{share}: a ranking by means alone is indicative; {more}."
+    return f"{share}: a ranking by means alone is mostly luck; {plural(needed, 'seed')} per network would be needed."
 
 
 def reliability(groups: Sequence[Sequence[float]]) -> Reliability | None:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from scalesearch.analysis.engine import NOTHING_SPECIAL, EngineUse, divided_words, engine_use, mixed_words, trained_on
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
-from scalesearch.analysis.failed.networks import all_lost_advice, lost_headline
+from scalesearch.analysis.failed.networks import lost_headline
 from scalesearch.analysis.fidelity.chance import chance_of, nothing_learned, without_unlearned
 from scalesearch.analysis.fidelity.optimizers import Contest
 from scalesearch.analysis.fidelity.overruled import overruled, overruling_words
 from scalesearch.analysis.fidelity.rate_grid import VALIDATION
 from scalesearch.analysis.fidelity.rate_range import MeasuredRates, half_measured, settled_rates
 from scalesearch.analysis.fidelity.rates import RateCheck
-from scalesearch.analysis.leader import Comparison, advice, compare_best
+from scalesearch.analysis.leader import Comparison, compare_best
 from scalesearch.analysis.noise import Reliability, reliability, repeated
 from scalesearch.analysis.pareto import pareto_front
-from scalesearch.analysis.response.posterior import Noise
+from scalesearch.analysis.response.observations import Noise
+from scalesearch.analysis.response.standings import Standings, standings
 from scalesearch.analysis.response.surface import NoSurface, ResponseSurface, response_surface
-from scalesearch.analysis.summary import NetworkSummary, cost_slopes, summarize, with_role
+from scalesearch.analysis.summary import NetworkSummary, cost_slopes, ranked, summarize, with_role
 from scalesearch.analysis.verified.proof import BudgetVerification, prove
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.config import Optimizer, ProxyRecipe
@@ -41,11 +42,10 @@ class BudgetResult:
 
     Attributes:
         networks: every network of the budget, ranked ones first.
-        best: the highest shrunk mean accuracy on budget; None when nothing was trained.
+        best: the highest expected accuracy on budget; None when nothing was trained.
         references: name and network of each reference that was proposed.
         reliability: seed spread, network spread and ICC; None when seeds were not repeated.
         comparisons: the best against each reference and the baseline.
-        advice: what to do with it, in a sentence or two.
         ending: why its search ended, where the sampler decides that itself.
         surface: accuracy over the shares.
         proof: what `verify` has found.
@@ -53,6 +53,7 @@ class BudgetResult:
             meet it, or nothing else was trained that would tell.
         cautions: what a reader must know to compare its networks, sentence by sentence.
         headline: what stands before the answer: that nothing was learned, or which networks failed; and what helps.
+        standings: what all trainings together say of the networks and the baseline; None with fewer than two.
     """
 
     facts: BudgetFacts
@@ -61,13 +62,13 @@ class BudgetResult:
     references: tuple[tuple[str, NetworkSummary], ...]
     reliability: Reliability | None
     comparisons: tuple[Comparison, ...]
-    advice: str
     ending: str
     surface: ResponseSurface | NoSurface
     proof: BudgetVerification
     at_cost: CostSlope | None = None
     cautions: tuple[str, ...] = ()
     headline: str = ""
+    standings: Standings | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,35 +133,36 @@ def _budget_result(
     at_cost: CostSlope | None,
     nothing: str,
 ) -> BudgetResult:
-    own = sorted(
-        (s for s in summaries if s.network.budget == facts.text),
-        key=lambda s: (s.rank is None, s.rank or 0, s.network.number),
-    )
+    mine = [s for s in summaries if s.network.budget == facts.text]
+    others = [s for s in summaries if s.network.budget != facts.text and s is not baseline]
+    stand = standings(mine, baseline, noise_elsewhere(others, facts.text))
+    own = ranked(mine, stand.by_number if stand else {})
     best = own[0] if own and own[0].rank == 1 else None
     found = [(name, with_role(own, name)) for name in REFERENCES]
-    mine = [r for r in records if r.network.budget == facts.text]
-    proof = prove(facts.text, best, mine, evidence, summaries, at_cost)
+    trained = [r for r in records if r.network.budget == facts.text]
+    known = [*own, *(s for s in summaries if s.network.budget != facts.text)]
+    proof = prove(facts.text, best, trained, evidence, known, at_cost)
     check = proof.fidelity.rate if proof.fidelity else None
-    comparisons = _compared(best, own, baseline, check)
+    comparisons = _compared(best, own, baseline, check, stand)
     return BudgetResult(
         facts=facts,
-        networks=tuple(own),
+        networks=own,
         best=best,
         references=tuple((name, summary) for name, summary in found if summary),
         reliability=reliability([s.level for s in own if s.ranked]),
         comparisons=comparisons,
-        advice=_advice(best, baseline, comparisons, own, nothing),
         ending=ending,
-        surface=response_surface(own, noise_elsewhere(summaries, facts.text)),
+        surface=response_surface(own, stand.process if stand else None),
         proof=proof,
         at_cost=at_cost,
         cautions=(
             *_cautions(facts, own, at_cost),
-            *divided_words(mine),
-            *mixed_words(mine),
+            *divided_words(trained),
+            *mixed_words(trained),
             *overruling_words(comparisons, check),
         ),
         headline=" ".join(text for text in (nothing and f"{nothing}.", lost_headline(own, baseline)) if text),
+        standings=stand,
     )
 
 
@@ -169,6 +171,7 @@ def _compared(
     own: Sequence[NetworkSummary],
     baseline: NetworkSummary | None,
     check: RateCheck | None,
+    stand: Standings | None,
 ) -> tuple[Comparison, ...]:
     """The best against the references and the baseline, without claims that another learning rate would undo."""
     if best is None:
@@ -176,7 +179,7 @@ def _compared(
     others = {name: summary.network.number for name in REFERENCES if (summary := with_role(own, name))}
     if baseline:
         others["baseline"] = baseline.network.number
-    return overruled(compare_best(best, own, baseline, REFERENCES), best.network.number, others, check)
+    return overruled(compare_best(best, own, baseline, REFERENCES, stand), best.network.number, others, check)
 
 
 def _cautions(facts: BudgetFacts, own: Sequence[NetworkSummary], at_cost: CostSlope | None) -> Iterator[str]:
@@ -200,25 +203,6 @@ def noise_elsewhere(summaries: Iterable[NetworkSummary], budget: str) -> Noise |
     """The spread of one training as the networks of other budgets and the baseline show it; None where none does."""
     degrees, variance = repeated([s.accuracies for s in summaries if s.network.budget != budget and not s.failed])
     return Noise(degrees, variance) if degrees else None
-
-
-def _advice(
-    best: NetworkSummary | None,
-    baseline: NetworkSummary | None,
-    comparisons: Sequence[Comparison],
-    own: Sequence[NetworkSummary],
-    nothing: str,
-) -> str:
-    if best is None:
-        return all_lost_advice(own) or "Nothing was trained on this budget yet."
-    if nothing:
-        return (
-            "No difference between these networks means anything: more --epochs or images, another --lr or another "
-            "--optimizer may let them learn; scalesearch check-base looks at the network."
-        )
-    if best.network.spec == (baseline.network.spec if baseline else None):
-        return "This budget is the baseline's own cost: the baseline is its only network."
-    return advice(comparisons, costs_more=baseline is not None and best.network.cost > baseline.network.cost)
 
 
 def _front(summaries: Iterable[NetworkSummary]) -> tuple[NetworkSummary, ...]:

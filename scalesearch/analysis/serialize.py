@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from scalesearch.analysis.answer.answer import answer, answer_to_dict
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.fidelity.rate_range import rates_to_dict
 from scalesearch.analysis.fidelity.summary import fidelity_to_dict
@@ -58,7 +59,8 @@ def summary_to_dict(summary: NetworkSummary) -> dict[str, Any]:
     }
 
 
-def _budget_to_dict(budget: BudgetResult, manifest: Manifest) -> dict[str, Any]:
+def _budget_to_dict(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
+    manifest = result.manifest
     return {
         "budget": budget.facts.text,
         "currency": manifest.config.cost,
@@ -73,7 +75,7 @@ def _budget_to_dict(budget: BudgetResult, manifest: Manifest) -> dict[str, Any]:
         "residual_median": budget.facts.residual_median,
         "reliability": reliability_to_dict(budget.reliability) if budget.reliability else None,
         "verdict": [dataclasses.asdict(comparison) for comparison in budget.comparisons],
-        "advice": budget.advice,
+        "answer": answer_to_dict(answer(result, budget)),
         "ending": budget.ending or None,
         **_proof_to_dict(budget),
         "networks": [summary_to_dict(s) for s in budget.networks],
@@ -128,7 +130,7 @@ def result_to_dict(result: StudyResult) -> dict[str, Any]:
             **(summary_to_dict(result.baseline) if result.baseline else {}),
         },
         "data": to_plain(manifest.data),
-        "budgets": [_budget_to_dict(b, manifest) for b in result.budgets],
+        "budgets": [_budget_to_dict(result, b) for b in result.budgets],
         "best": [
             {"budget": b.facts.text, **summary_to_dict(b.best), **_made_by(manifest, b.best)}
             for b in result.budgets

@@ -24,8 +24,9 @@ class NetworkSummary:
         mean: mean accuracy; None without a finished training.
         sd: over this network's seeds; None with fewer than two.
         ci95: interval of the mean from the seed spread pooled over all networks of the study; None with one seed each.
-        shrunk: the mean drawn towards the mean of the budget's networks by its reliability (best linear prediction).
-        rank: 1 is the highest shrunk mean among the ranked networks of the budget; None when not ranked.
+        shrunk: expected accuracy at the budget's exact cost, by all trainings of the budget together (see `ranked`);
+            before they are asked, the mean drawn towards that of the budget's networks by its reliability.
+        rank: 1 is the highest of them among the ranked networks of the budget; None when not ranked.
         off: what is taken off its accuracy to compare it at the budget's exact cost (see `equal_cost`), 0 to 1.
         off_sd: standard error of that, with the sign of its miss.
         failures: trainings whose loss was not finite, that learned nothing or ran out of memory; a network with one is
@@ -133,9 +134,25 @@ def _with_shrinkage(summary: NetworkSummary, budget: Anova | None) -> NetworkSum
 def _with_ranks(summaries: Sequence[NetworkSummary]) -> list[NetworkSummary]:
     ranked = [s for s in summaries if s.ranked]
     # Where networks have unequal numbers of seeds, a mean of few is drawn in more; else both orders are one.
-    order = sorted(ranked, key=lambda s: (-(s.shrunk or 0.0), -(s.level_mean or 0.0), s.network.cost, s.network.number))
+    order = sorted(ranked, key=_merit)
     ranks = {s.network.number: position for position, s in enumerate(order, start=1)}
     return [replace(s, rank=ranks.get(s.network.number)) for s in summaries]
+
+
+def _merit(summary: NetworkSummary) -> tuple[float, float, float, int]:
+    """What the order goes by; expectations that differ by rounding alone are one."""
+    network = summary.network
+    return (-round(summary.shrunk or 0.0, 10), -(summary.level_mean or 0.0), network.cost, network.number)
+
+
+def ranked(summaries: Iterable[NetworkSummary], expected: Mapping[int, float]) -> tuple[NetworkSummary, ...]:
+    """Networks of a budget in the order of what is expected of them, those without a rank last.
+
+    Args:
+        expected: number -> accuracy at the budget's exact cost; a network that is not in it keeps its own.
+    """
+    told = [replace(s, shrunk=expected.get(s.network.number, s.shrunk)) if s.ranked else s for s in summaries]
+    return tuple(sorted(_with_ranks(told), key=lambda s: (s.rank is None, s.rank or 0, s.network.number)))
 
 
 def summarize(

@@ -1,8 +1,9 @@
 """The words of a comparison: what "better" is, for a pair of networks and for every report of it.
 
-A difference is better or worse when its 95 % interval leaves out 0, or its p value, adjusted for the number of
-comparisons, is under 0.05. Which interval that is depends on how the network was chosen: `leader` has the winner of a
-search, `paired.against` one that was named before.
+In a search a network is better than another when that has a probability of 0.975 and the 95 % interval of their
+difference leaves out 0, and probably better from a probability of `PROBABLE` on; both are of one posterior (see
+`response.standings`), which knows that the winner was chosen. A network that was named before its trainings, as by
+`verify`, is better when the p value, adjusted for the number of comparisons, is under 0.05 (see `paired.against`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,42 @@ Interval = tuple[float, float]
 
 BETTER = "better"
 WORSE = "worse"
+PROBABLY_BETTER = "probably better"
+PROBABLY_WORSE = "probably worse"
 NO_EVIDENCE = "no evidence of a difference"
 SAME = "the same network"
 ONE_SEED = "not known (one seed)"
 DEPENDS = "not known: depends on the learning rate"
 
 CLAIMS = (BETTER, WORSE)
+LIKELY = (PROBABLY_BETTER, PROBABLY_WORSE)
+AHEAD, BEHIND = (BETTER, PROBABLY_BETTER), (WORSE, PROBABLY_WORSE)
+
+PROBABLE = 0.9
+"""Probability at which a network is preferred to another: a search leaves uniform scaling at it too."""
+SURE = 0.975
+"""Probability at which it is called better, of one side as of a 95 % interval."""
+
+
+def word_of_chance(above: float, below: float, ci95: Interval) -> str:
+    """What a posterior shows.
+
+    Args:
+        above: probability that the difference is above 0.
+        below: probability that it is under 0.
+        ci95: its 95 % interval.
+
+    Example:
+        >>> [word_of_chance(p, 1 - p, (0.001, 0.02)) for p in (0.99, 0.95, 0.8)]
+        ['better', 'probably better', 'no evidence of a difference']
+        >>> word_of_chance(0.98, 0.02, (-0.001, 0.02)), word_of_chance(0.01, 0.99, (-0.02, -0.01))
+        ('probably better', 'worse')
+    """
+    if above >= PROBABLE:
+        return BETTER if above >= SURE and ci95[0] > 0 else PROBABLY_BETTER
+    if below >= PROBABLE:
+        return WORSE if below >= SURE and ci95[1] < 0 else PROBABLY_WORSE
+    return NO_EVIDENCE
 
 
 def word_of_interval(ci95: Interval | None) -> str:

@@ -2,7 +2,7 @@
 
     study = scalesearch.load_study("X")
     found = study.best("2x")
-    found.coefficients, found.accuracy.ci95, found.advice
+    study.answer("2x").todo, found.coefficients, found.accuracy.ci95
     network = found.build(num_classes=100)
 
 Everything is read from the study's folder, or from its server, when the study is loaded or a property is first read;

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scalesearch.analysis.answer.answer import answer
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.found import studied_baseline, studied_question
 from scalesearch.analysis.leader import Comparison
-from scalesearch.analysis.recommendation import Recommendation, recommend
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verified.verification import Verification
@@ -127,9 +127,9 @@ class FoundNetwork:
 
     @property
     def advice(self) -> str:
-        """What to do with the best network of a budget, in a sentence or two; empty for any other network."""
+        """What to do on the budget whose best network this is, in a sentence or two; empty for any other network."""
         chosen = self._own_budget()
-        return chosen.advice if chosen else ""
+        return answer(self.result, chosen).todo if chosen else ""
 
     @property
     def verification(self) -> Verification | None:
@@ -150,12 +150,6 @@ class FoundNetwork:
     def needs(self) -> str:
         """The import that `call` needs, such as `import my_net`."""
         return network_line(self.result.manifest, self.spec).needs
-
-    @property
-    def recommendation(self) -> Recommendation | None:
-        """Whether this best network of a budget is the one to take, and else which; None for any other network."""
-        chosen = self._own_budget()
-        return recommend(self.result, chosen) if chosen else None
 
     def build(
         self,

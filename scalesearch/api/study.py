@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from scalesearch.analysis.answer.answer import Answer, answer
 from scalesearch.analysis.found import best_of, chosen_budget
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.result import BudgetResult, StudyResult
@@ -83,6 +84,19 @@ class Study:
             StudyError: nothing was trained on it yet.
         """
         return FoundNetwork(self.result, best_of(self.result, self._budget(budget)))
+
+    def answer(self, budget: str | None = None) -> Answer:
+        """What to do on a budget, what it gains and how sure that is; None takes the study's first.
+
+        Raises:
+            BudgetError, UnknownNameError: as `best`.
+        """
+        return answer(self.result, self._budget(budget))
+
+    @property
+    def advice(self) -> str:
+        """What to do on the first budget, in a sentence or two."""
+        return self.answer().todo
 
     def networks(self, budget: str | None = None) -> tuple[FoundNetwork, ...]:
         """Every ranked network of a budget, the best first. One that failed or missed the budget is in `to_dataframe`.

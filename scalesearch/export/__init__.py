@@ -64,7 +64,7 @@ class Exported:
             if code and code["changed"]
             else ""
         )
-        return tuple(note for note in (not_recommended(self.card["recommendation"]), changed) if note)
+        return tuple(note for note in (not_recommended(self.card["answer"]), changed) if note)
 
 
 def export_study(

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from scalesearch.analysis.answer.answer import answer, answer_to_dict
+from scalesearch.analysis.answer.choice import BEST
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.found import best_of
-from scalesearch.analysis.recommendation import BEST, recommend, recommendation_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.serialize import summary_to_dict
 from scalesearch.analysis.verified.transfer import transfer_to_dict
@@ -64,8 +65,7 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
         },
         "networks_compared": sum(1 for summary in budget.networks if summary.ranked),
         "verdict": [_comparison(c) for c in map(dataclasses.asdict, budget.comparisons)],
-        "advice": budget.advice,
-        "recommendation": _recommendation(result, budget),
+        "answer": _answer(result, budget),
         "verification": verification_to_dict(proof.verification) if proof.verification else None,
         "transfer": transfer_to_dict(proof.transfer) if proof.transfer else None,
         "larger_phi": [one.words for one in proof.transfer.at]
@@ -81,25 +81,25 @@ def network_card(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
     }
 
 
-def _recommendation(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
-    found = recommend(result, budget)
+def _answer(result: StudyResult, budget: BudgetResult) -> dict[str, Any]:
+    found = answer(result, budget)
     line = network_line(result.manifest, found.network.network.spec) if found.network else None
-    return recommendation_to_dict(found) | {"call": line.call if line else None}
+    return answer_to_dict(found) | {"call": line.call if line else None}
 
 
-def not_recommended(recommendation: Mapping[str, Any]) -> str:
-    """That the exported network is not what is recommended, why, and what is; empty where it is.
+def not_recommended(found: Mapping[str, Any]) -> str:
+    """That the exported network is not what the answer takes, why, and what it takes; empty where it is.
 
     Args:
-        recommendation: of a card.
+        found: the answer of a card.
     """
-    if not recommendation["reasons"]:
+    if not found["reasons"]:
         return ""
     instead = {"none": "nothing is recommended yet", BEST: "take it with that in mind"}.get(
-        recommendation["name"], f"recommended: {recommendation['name']}"
+        found["name"], f"recommended: {found['name']}"
     )
-    call = f", {recommendation['call']}" if recommendation["call"] and recommendation["name"] != BEST else ""
-    return f"The network at phi 1 is not what is recommended. {' '.join(recommendation['reasons'])} ({instead}{call})"
+    call = f", {found['call']}" if found["call"] and found["name"] != BEST else ""
+    return f"The network at phi 1 is not what is recommended. {' '.join(found['reasons'])} ({instead}{call})"
 
 
 def _comparison(values: dict[str, Any]) -> dict[str, Any]:

@@ -124,9 +124,9 @@ def heading(card: Mapping[str, Any]) -> str:
         f"    {card['command']}",
         "alpha {alpha:.4g}, beta {beta:.4g}, gamma {gamma:.4g} at phi 1; ".format(**card["coefficients"])
         + _accuracy(card),
-        card["advice"],
+        card["answer"]["todo"],
         card["verification"]["words"] if card["verification"] else "Not verified on new seeds.",
-        not_recommended(card["recommendation"]),
+        not_recommended(card["answer"]),
         *card["larger_phi"],
     ]
     return "\n\n".join(_safe(sentence) for sentence in sentences if sentence)

@@ -52,7 +52,7 @@ def _title(card: Card) -> str:
 
 def _recommended(card: Card) -> Iterator[str]:
     """A warning at the top, where the network is not what is recommended."""
-    if warning := not_recommended(card["recommendation"]):
+    if warning := not_recommended(card["answer"]):
         yield f"**Not recommended as it is.** {plain(warning)}"
 
 
@@ -113,7 +113,7 @@ def _evidence(card: Card) -> Iterator[str]:
     if card["verdict"]:
         rows = [(one["against"], one["words"], _points(one)) for one in card["verdict"]]
         yield markdown_table(("against", "verdict", "difference in points (95 %)"), rows)
-    yield plain(card["advice"])
+    yield plain(card["answer"]["todo"])
     verification = card["verification"]
     yield f"On new seeds: {plain(verification['words'])}" if verification else "Not verified on new seeds."
     yield plain(" ".join(card["larger_phi"]))

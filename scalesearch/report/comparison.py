@@ -12,9 +12,10 @@ from rich.text import Text
 
 from scalesearch.analysis.between.answers import StudiesBetween
 from scalesearch.analysis.compare import COMPOUND, Row, ScalingComparison
+from scalesearch.analysis.told import span
 from scalesearch.report.layout import UNLIMITED, plain_table
 from scalesearch.report.tables import VERDICT_STYLES
-from scalesearch.report.text import NONE, accuracy, points, span
+from scalesearch.report.text import NONE, accuracy, points
 from scalesearch.scaling.units import engineering, plural
 
 LEGEND = (

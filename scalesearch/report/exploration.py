@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from scalesearch.analysis.told import span
 from scalesearch.report.layout import plain_table
-from scalesearch.report.text import NONE, blocks, layer_heads, span
+from scalesearch.report.text import NONE, blocks, layer_heads
 from scalesearch.scaling.answers.exponents import DIMENSIONS, ExponentReport, Slope, Staircase
 from scalesearch.scaling.answers.surface import BACKWARD, DepthRange, SpaceReport, Spread
 from scalesearch.scaling.units import CURRENCIES, amount, engineering, plural

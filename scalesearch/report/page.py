@@ -12,6 +12,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from scalesearch.analysis import told
+from scalesearch.analysis.answer.answer import answer
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.law.strategies import law_of, law_refusal
 from scalesearch.analysis.result import StudyResult
@@ -48,6 +50,7 @@ def _template(places: bool) -> Template:
     )
     environment.globals |= {
         "text": text,
+        "told": told,
         "duration": duration,
         "engineering": engineering,
         "network_line": network_line,
@@ -80,6 +83,7 @@ def html_report(
     shown = [(Markup(svg), CAPTIONS.get(kind, kind)) for kind, svg in figures.items()]
     return _template(places).render(
         result=result,
+        answers={budget.facts.text: answer(result, budget) for budget in result.budgets},
         manifest=result.manifest,
         config=result.manifest.config,
         figures=shown,

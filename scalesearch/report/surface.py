@@ -14,12 +14,11 @@ from scalesearch.report.text import NONE
 
 
 def surface_lines(surface: ResponseSurface | NoSurface) -> Iterator[RenderableType]:
-    """The optimum and its region, whether to leave uniform scaling, and the errors at networks that were left out."""
+    """The optimum and its region, and the errors at networks that were left out."""
     if isinstance(surface, NoSurface):
         yield _line("surface", surface.words)
         return
     yield _line("optimum", surface.optimum.words, "yellow" if surface.optimum.flat else "")
-    yield _line(surface.optimum.label, surface.optimum.advice, "bold")
     yield _line("surface", surface.accuracy.words, "yellow" if surface.accuracy.preferred == "mean" else "")
     if surface.missing:
         yield _line("missing", surface.missing)

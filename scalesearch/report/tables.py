@@ -14,7 +14,8 @@ from rich.text import Text
 from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.result import BudgetResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.verdict import BETTER, SAME, WORSE
+from scalesearch.analysis.told import span
+from scalesearch.analysis.verdict import BETTER, PROBABLY_BETTER, PROBABLY_WORSE, SAME, WORSE
 from scalesearch.networks.user.line import multiplier
 from scalesearch.report.layout import UNLIMITED, plain_table
 from scalesearch.report.text import (
@@ -29,14 +30,19 @@ from scalesearch.report.text import (
     points,
     points_interval,
     residual,
-    span,
 )
 from scalesearch.scaling.units import CURRENCIES, engineering
 from scalesearch.study.summaries import NOTHING, Summary
 
 MOST_ROWS = 20
 """Networks that a result table shows beside the references."""
-VERDICT_STYLES = {BETTER: "bold green", WORSE: "bold red", SAME: "dim"}
+VERDICT_STYLES = {
+    BETTER: "bold green",
+    PROBABLY_BETTER: "green",
+    WORSE: "bold red",
+    PROBABLY_WORSE: "red",
+    SAME: "dim",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,8 @@ _MEASURED = (
     _ResultColumn("seeds", lambda s: str(len(s.accuracies))),
     _ResultColumn("note", lambda s: escape(note(s)), number=False),
 )
-_COLUMNS = (_RANK, *_COEFFICIENTS, *_LAYERS, *_MEASURED)
+_NUMBER = _ResultColumn("network", lambda s: str(s.network.number))
+_COLUMNS = (_RANK, _NUMBER, *_COEFFICIENTS, *_LAYERS, *_MEASURED)
 _PASSED = (
     _ResultColumn("depth", lambda s: str(multiplier(s.network.spec.depths[0]))),
     _ResultColumn("width", lambda s: str(multiplier(s.network.spec.widths[0]))),
@@ -123,7 +130,7 @@ def _columns(budget: BudgetResult) -> tuple[_ResultColumn, ...]:
     """Columns of depth, width and resolution: what is passed to a user's function first, coefficients after."""
     if not all(is_function(s.network) for s in budget.networks):
         return _COLUMNS
-    return (_RANK, *_PASSED, *_COEFFICIENTS, *_MEASURED)
+    return (_RANK, _NUMBER, *_PASSED, *_COEFFICIENTS, *_MEASURED)
 
 
 def _shown(budget: BudgetResult, limit: int | None) -> list[NetworkSummary]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from scalesearch.analysis.answer.answer import answer
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.law.strategies import law_of, law_refusal
 from scalesearch.analysis.result import BudgetResult, StudyResult
@@ -47,7 +48,7 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
     if result.rates:
         yield _line("learning rate", result.rates.words)
     for budget in result.budgets:
-        yield from _budget(budget, result.manifest)
+        yield from _budget(result, budget)
     if len(result.pareto) > 1:
         short = CURRENCIES[result.manifest.config.cost].short
         yield Text(f"Pareto front (not beaten on both {short} and accuracy)", style="bold")
@@ -57,12 +58,16 @@ def _parts(result: StudyResult) -> Iterator[RenderableType]:
         yield render_law(law_of(result))
 
 
-def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
+def _budget(result: StudyResult, budget: BudgetResult) -> Iterator[RenderableType]:
+    manifest = result.manifest
     title = f"Budget {budget.facts.text}: {target(budget.facts.target, manifest)}"
     yield Text(title, style="bold underline")
     if budget.headline:
         yield Text(budget.headline, style="bold red")
-    yield from _answer(budget, manifest)
+    for label, text in answer(result, budget).lines:
+        yield _line(label, text, "bold green" if label == "answer" else "")
+    yield Text()
+    yield from _best(budget, manifest)
     for caution in budget.cautions:
         yield _line("note", caution)
     if budget.ending:
@@ -75,17 +80,15 @@ def _budget(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType
         yield result_table(budget, MOST_ROWS)
 
 
-def _answer(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
+def _best(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
     best = budget.best
     if best is None:
-        yield _line("advice", budget.advice)
         return
-    yield _line("best", told_network(best.network), "bold green")
+    yield _line("best", f"network {best.network.number}, {told_network(best.network)}")
     if not is_function(best.network):
         yield _line("network", architecture(best.network.spec))
     yield _line("in Python", network_line(manifest, best.network.spec).call)
     yield _line("validation accuracy", score_beside(best, manifest.data))
-    yield _line("advice", budget.advice, "bold")
     if budget.comparisons:
         yield verdict_table(budget.comparisons)
 

@@ -8,7 +8,8 @@ from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.noise import Reliability
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.networks.spec import NetworkSpec, Range
+from scalesearch.analysis.told import coefficients
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.user.line import multiplier
 from scalesearch.scaling.units import amount, engineering, is_or_are, over_limit, plural, short_amount
 from scalesearch.study.manifest import DataFacts, Manifest
@@ -18,22 +19,6 @@ LEARNED = 0.005
 """An accuracy that is not this far above guessing shows that nothing has been learned."""
 NONE = "–"
 """Stands where a number does not exist."""
-
-
-def span(bounds: Range) -> str:
-    """A range of a coefficient, or the value where both ends read the same.
-
-    Example:
-        >>> span((1.19, 1.312)), span((1.0, 1.001))
-        ('1.19-1.31', '1.00')
-    """
-    low, high = (f"{bound:.2f}" for bound in bounds)
-    return low if low == high else f"{low}-{high}"
-
-
-def coefficients(network: NetworkRecord) -> str:
-    """The set of coefficients that round to the network."""
-    return f"alpha {span(network.alpha_range)}, beta {span(network.beta_range)}, gamma {span(network.gamma_range)}"
 
 
 def listed(values: Sequence[int]) -> str:

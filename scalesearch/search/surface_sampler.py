@@ -17,9 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
 from scalesearch.analysis.response.allocation import MOST_NEEDED, Goal, Search, Standing
-from scalesearch.analysis.response.optimum import percent
-from scalesearch.analysis.response.posterior import Noise, Observations, plane
-from scalesearch.scaling.coefficients import REFERENCES, Shares, is_met, square_from_shares
+from scalesearch.analysis.response.observations import Noise, Observations, plane
+from scalesearch.scaling.coefficients import REFERENCES, Shares, square_from_shares
 from scalesearch.study.retried import current
 
 SEED_INDEX = "seed_index"
@@ -122,26 +121,10 @@ class SurfaceSampler(BaseSampler):
             )
         return None
 
-    @property
-    def _uniform(self) -> str:
-        """Uniform scaling in a sentence, or where the network nearest to it is."""
-        own = self.candidates[self.uniform]
-        return "uniform" if is_met(REFERENCES["uniform"], own) else f"the network nearest to uniform ({percent(own)})"
-
     def _words(self, found: Standing) -> str:
+        """How sure the choice is; which it is, is told by the answer, which reads everything that was trained."""
         points, chance = 100 * self.goal.delta, 100 * found.p_within
-        uniform = self._uniform
-        if found.recommended != self.uniform:
-            s = self.candidates[found.recommended]
-            where = f"{percent(s)} on depth/width/resolution"
-            better = f"better than {uniform} with one of {100 * found.p_beats_uniform:.0f} %"
-            return f"{where} is within {points:g} points of the best with a probability of {chance:.0f} %, and {better}"
-        itself = "uniform scaling" if uniform == "uniform" else uniform
-        within = f"{itself} is within {points:g} points of the best with a probability of {chance:.0f} %"
-        if found.leader == self.uniform:
-            return within
-        better = f"{100 * found.p_beats_uniform:.0f} % that another is better"
-        return f"not enough evidence to leave {uniform} ({better}); {within}"
+        return f"its choice is within {points:g} points of the best with a probability of {chance:.0f} %"
 
     def _search(self, trials: Sequence[FrozenTrial]) -> Search | None:
         done = [t for t in trials if t.state is TrialState.COMPLETE and t.value is not None]

@@ -8,6 +8,7 @@ from fake_executor import World
 from test_search import definition as usual
 from test_search import table
 
+from scalesearch.analysis.answer.answer import answer
 from scalesearch.analysis.untrained import untrained
 from scalesearch.cli.progress import preflight_lines
 from scalesearch.errors import BaseError, ScaleSearchError
@@ -150,7 +151,7 @@ def test_a_budget_of_which_nothing_trained_says_why(tmp_path):
     _, result = studied(tmp_path, "s", World(broken=lambda job: HUNG if job.number else ""))
     (said,) = untrained(result)
     assert "took too long (it had not ended after 9 s (--training-timeout))" in said
-    assert "--training-timeout asks for them again" in result.budgets[0].advice
+    assert "--training-timeout asks for them again" in answer(result, result.budgets[0]).todo
 
 
 def test_the_time_is_the_baselines_where_the_network_that_is_timed_breaks_off(tmp_path):

@@ -21,7 +21,7 @@ from scipy import special
 
 from scalesearch.analysis.fidelity.ranks import RankAgreement, agreement
 from scalesearch.analysis.paired import residuals
-from scalesearch.analysis.response.posterior import plane
+from scalesearch.analysis.response.observations import plane
 from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.scaling.coefficients import REFERENCES
 

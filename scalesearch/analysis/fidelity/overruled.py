@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from scalesearch.analysis.fidelity.rates import RateCheck, said_rate
 from scalesearch.analysis.leader import Comparison
-from scalesearch.analysis.verdict import BETTER, CLAIMS, DEPENDS, Interval
+from scalesearch.analysis.verdict import AHEAD, BETTER, CLAIMS, DEPENDS, LIKELY, PROBABLY_BETTER, Interval
 
 
 def gains(check: RateCheck) -> dict[int, float]:
@@ -29,7 +29,11 @@ def survives(words: str, interval: Interval | None, shift: float) -> bool:
         (True, False)
         >>> survives("worse", (-0.05, -0.02), 0.03), survives("no evidence of a difference", (-0.1, 0.1), 9.0)
         (False, True)
+        >>> survives("probably better", (-0.01, 0.05), 0.0), survives("probably better", (-0.01, 0.05), -0.01)
+        (True, False)
     """
+    if words in LIKELY:  # as little as moves it against what is likely leaves it open
+        return shift >= 0 if words == PROBABLY_BETTER else shift <= 0
     if words not in CLAIMS or interval is None:
         return True
     low, high = interval
@@ -46,7 +50,7 @@ def word_under(check: RateCheck | None, words: str, interval: Interval | None, m
     if check is None:
         return words
     gained = gains(check)
-    undone = words == BETTER and other in {one.number for one in check.overtaking}
+    undone = words in AHEAD and other in {one.number for one in check.overtaking}
     holds = survives(words, interval, gained.get(mine, 0.0) - gained.get(other, 0.0))
     return words if holds and not undone else DEPENDS
 

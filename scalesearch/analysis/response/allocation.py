@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from scalesearch.analysis.response.posterior import Observations, Posterior, SurfacePosterior, plane
+from scalesearch.analysis.response.observations import Observations, plane
+from scalesearch.analysis.response.posterior import Posterior, SurfacePosterior
 from scalesearch.scaling.coefficients import Shares
 
 Floats = npt.NDArray[np.float64]

@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 Shape = tuple[float, float, float, float]
 """Weights of plane, quadratic and smooth rest, and the length of the rest (the triangle's corners are at radius 1)."""
 
+ALONE = 1e-3
+"""A length that no two networks are within: with it the rest is each network's own."""
 NOTHING = 1e-12
 """Part of the largest variance that is left out: below what a double resolves in the answers."""
 
@@ -70,10 +72,13 @@ class Features:
     def untold(self, points: Floats, told: Floats) -> Floats:
         """Features of what the networks do not tell of other points, float64 [m, r2].
 
+        What would be other networks' own is left out: a surface is what networks have in common.
+
         Args:
             told: the numbers that `at` gives.
         """
-        return _factored(points, told, self.shape)[1]
+        linear, quadratic, rest, length = self.shape
+        return _factored(points, told, (linear, quadratic, 0.0 if length == ALONE else rest, length))[1]
 
 
 def _factored(points: Floats, told: Floats, shape: Shape) -> tuple[list[int], Floats]:

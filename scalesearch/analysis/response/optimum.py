@@ -1,4 +1,4 @@
-"""Where the surface is highest, how sure that is, and whether it is reason enough to leave uniform scaling.
+"""Where the surface is highest, and how sure that is.
 
 All of it is read off surfaces drawn from the posterior, so it holds what the data leave open about the surface's shape.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scalesearch.analysis.response.allocation import LEAVE
-from scalesearch.analysis.response.posterior import SurfacePosterior, plane
-from scalesearch.scaling.coefficients import REFERENCES, Shares
+from scalesearch.analysis.response.observations import plane
+from scalesearch.analysis.response.posterior import SurfacePosterior
+from scalesearch.scaling.coefficients import Shares
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,8 +40,6 @@ class Optimum:
         p_beats_uniform: probability that accuracy at `shares` is higher than at uniform; 0 when they are one point.
         gain: expected accuracy at `shares` over uniform.
         gain_ci95: its 95 % interval.
-        recommended: uniform, unless the optimum is better with a probability of `allocation.LEAVE` on a surface that
-            predicts left-out networks better than their mean does.
         stand_in: number of the network that is nearest to uniform, where none is there: its place is then what is
             called uniform above.
     """
@@ -55,13 +53,7 @@ class Optimum:
     p_beats_uniform: float
     gain: float
     gain_ci95: tuple[float, float]
-    recommended: Shares
     stand_in: int | None = None
-
-    @property
-    def label(self) -> str:
-        """What gains are over, as a line of a report begins with it."""
-        return "over uniform" if self.stand_in is None else "over near uniform"
 
     @property
     def words(self) -> str:
@@ -78,33 +70,12 @@ class Optimum:
             f"optimum with 95 % probability covers {area}. {sure}"
         )
 
-    @property
-    def advice(self) -> str:
-        """Whether to leave uniform scaling."""
-        low, high = (100 * bound for bound in self.gain_ci95)
-        over, left = "uniform", "uniform"
-        if self.stand_in is not None:
-            over = f"network {self.stand_in}"
-            left = f"{over}, the nearest to uniform,"
-        gain = f"{100 * self.gain:+.2f} points over {over} (95 % interval {low:+.2f} to {high:+.2f})"
-        chance = f"better with a probability of {self.p_beats_uniform:.2f}"
-        if self.gain == 0.0:
-            return f"No point of the surface is expected to be better than {left.rstrip(',')}: stay with it."
-        if self.recommended == self.shares:
-            return f"Leave {left} for {percent(self.shares)}: {gain}, {chance}."
-        why = f"{chance}, and {LEAVE:g} is asked for"
-        if self.p_beats_uniform >= LEAVE:
-            why = "but the surface does not predict networks that it has not seen"
-        return f"Not enough evidence to leave {left.rstrip(',')}: {percent(self.shares)} is {gain}, {why}."
-
 
 def find_optimum(
     process: SurfacePosterior,
     networks: Mapping[int, Shares],
     lattice: Sequence[Shares],
     expected: Floats,
-    *,
-    trusted: bool,
     stand_in: tuple[int, Shares] | None = None,
 ) -> Optimum:
     """Read the optimum off the posterior.
@@ -113,7 +84,6 @@ def find_optimum(
         networks: number -> shares of each trained network.
         lattice: points of the triangle, uniform among them.
         expected: float64 [points], expected accuracy at each.
-        trusted: whether the surface predicts left-out networks better than their mean does.
         stand_in: number and shares of the network that stands for uniform; None where one is there.
     """
     trials, trained = list(networks), plane(list(networks.values()))
@@ -139,7 +109,6 @@ def find_optimum(
         p_beats_uniform=beats,
         gain=float(means[top] - means[uniform]),
         gain_ci95=(low, high),
-        recommended=places[top] if trusted and beats >= LEAVE else stand_in[1] if stand_in else REFERENCES["uniform"],
         stand_in=stand_in[0] if stand_in else None,
     )
 

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scalesearch.analysis.response.features import Features, Shape
-from scalesearch.analysis.response.posterior import GRID, Choice, plane
+from scalesearch.analysis.response.observations import plane
+from scalesearch.analysis.response.posterior import GRID, Choice
 from scalesearch.analysis.response.sums import Design, Factored, Layout
 from scalesearch.scaling.coefficients import Shares
 

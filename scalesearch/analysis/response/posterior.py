@@ -2,8 +2,10 @@
 
     accuracy = mean + f(shares) + b(seed) + e        f ~ GP,  b ~ N(0, s_b^2),  e ~ N(0, s_e^2)
 
-f is a sum of a plane, a quadratic and a smooth rest (squared exponential), so that few trainings give a quadratic
-surface and many may bend it. b is what one seed does to all networks alike. The mean has a flat prior, s_e Jeffreys'.
+f is a sum of a plane, a quadratic and a rest (squared exponential), so that few trainings give a quadratic surface and
+many may bend it. Where trained networks are compared, the rest may be so rough that each of them has something of its
+own. The baseline is on no surface: its mean is free, and what it shares with the others is seeds and noise. b is what
+one seed does to all networks alike. The mean has a flat prior, s_e Jeffreys'.
 What the data leave open (how large f and b are against e, how rough f is) is not chosen but averaged over, on a small
 grid weighted by the marginal likelihood: with ten trainings no single choice would be honest.
 
@@ -16,17 +18,17 @@ restricted likelihood.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 
-from scalesearch.analysis.response.features import Features, Floats, Shape, kernel
+from scalesearch.analysis.response.features import ALONE, Features, Floats, Shape, kernel
+from scalesearch.analysis.response.observations import Observations
 from scalesearch.analysis.response.sums import Design, Layout, Sums
-from scalesearch.scaling.coefficients import Shares
 
 SIGNAL = (0.0, 0.15, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6)
 """Size of f against the seed noise."""
@@ -34,85 +36,38 @@ BLOCK = (0.0, 0.7)
 """Size of the common effect of a seed against the rest of the noise."""
 SHAPES: tuple[Shape, ...] = ((1.0, 1.0, 0.0, 1.0), (1.0, 1.0, 0.25, 0.5), (0.5, 0.5, 0.5, 0.35))
 """Weights of plane, quadratic and smooth rest, and the length of the rest (the triangle's corners are at radius 1)."""
+OWN: tuple[Shape, ...] = ((1.0, 1.0, 0.25, ALONE), (0.25, 0.25, 1.0, ALONE))
+"""Shapes of networks that differ from all their neighbours: a fifth or most of f is a network's own. Without them the
+intervals of a difference are too narrow where networks are so (see benchmarks/answer.md). Of a network that was not
+trained they tell nothing, so a search does without."""
+ROUGH: tuple[Shape, ...] = tuple((plane, quadratic, rest, 0.12) for plane, quadratic, rest, _ in OWN)
+"""Those in their place where networks are many: what is a network's own is a number for each of them."""
+MOST_OWN = 200
+"""Networks above which they are many."""
 Choice = tuple[float, Shape, float]
-GRID: tuple[Choice, ...] = tuple(
-    (signal, shape, block)
-    for signal, shape, block in itertools.product(SIGNAL, SHAPES, BLOCK)
-    if signal or shape is SHAPES[0]
-)
-"""Every choice of signal, shape and block that is averaged over; without a signal there is no shape."""
+
+
+def choices(shapes: Sequence[Shape]) -> tuple[Choice, ...]:
+    """Every choice of signal, shape and block that is averaged over; without a signal there is no shape."""
+    every = itertools.product(SIGNAL, shapes, BLOCK)
+    return tuple((signal, shape, block) for signal, shape, block in every if signal or shape is shapes[0])
+
+
+GRID = choices(SHAPES)
+"""What a search averages over."""
+
+
+def with_own(networks: int) -> tuple[Choice, ...]:
+    """What is averaged over where so many trained networks are compared."""
+    return choices((*SHAPES, *(OWN if networks <= MOST_OWN else ROUGH)))
+
+
 FLAT_WEIGHT = 5.0
 """Weight of "the networks do not differ at all" against every other choice: a fifth of all together. With 1, a flat
 surface was left in 9 to 10 % of simulated searches; with 5 in 4 to 6 %, at little cost where there is something to find
 (see benchmarks/evidence.md)."""
 LEAST_WEIGHT = 2e-3
 """Settings with less are left out: they would move no answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """What trainings of other networks, the baseline's say, tell about the spread of one training.
-
-    Attributes:
-        degrees: of freedom: repeated trainings beyond the first of each network.
-        variance: of one training.
-    """
-
-    degrees: int
-    variance: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Observations:
-    """Trainings on one budget.
-
-    Attributes:
-        points: float64 [n, 2], see `plane`.
-        seeds: int64 [n].
-        values: float64 [n]: accuracy, or minus a loss; larger is better.
-        noise: from elsewhere; None where these are all that is known.
-        drift: float64 [n]: what the values were corrected by has one common error; its size for each, with its sign.
-            None where nothing was corrected.
-    """
-
-    points: Floats
-    seeds: npt.NDArray[np.int64]
-    values: Floats
-    noise: Noise | None = None
-    drift: Floats | None = None
-
-    def grouped(self) -> tuple[Floats, npt.NDArray[np.int64]]:
-        """Point and drift of each network, float64 [m, 3], and which one each training is of, int64 [n]."""
-        drift = np.zeros(len(self.values)) if self.drift is None else self.drift
-        rows, groups = np.unique(np.column_stack([self.points, drift]), axis=0, return_inverse=True)
-        return rows, groups.reshape(-1)
-
-    def seed_noise(self, groups: npt.NDArray[np.int64]) -> float:
-        """Standard deviation of one training, as repeated trainings show it; 0 where none was repeated."""
-        sizes = np.bincount(groups)
-        means = np.bincount(groups, self.values) / sizes
-        squares = float(((self.values - means[groups]) ** 2).sum())
-        degrees = len(self.values) - len(sizes)
-        if self.noise:
-            squares, degrees = squares + self.noise.degrees * self.noise.variance, degrees + self.noise.degrees
-        return float(np.sqrt(squares / degrees)) if degrees and squares > 0 else 0.0
-
-    @property
-    def degrees(self) -> int:
-        """Degrees of freedom of the noise."""
-        return len(self.values) - 1 + (self.noise.degrees if self.noise else 0)
-
-
-def plane(shares: Sequence[Shares]) -> Floats:
-    """Shares as points of the plane, float64 [n, 2]: uniform is the origin, the corners are at radius 1.
-
-    Example:
-        >>> plane([Shares(1 / 3, 1 / 3, 1 / 3), Shares(1.0, 0.0, 0.0)]).round(12).tolist()
-        [[0.0, 0.0], [0.0, 1.0]]
-    """
-    table = np.array([[s.depth, s.width, s.resolution] for s in shares], dtype=np.float64).reshape(-1, 3)
-    corners = np.array([[0.0, 1.0], [-np.sqrt(3) / 2, -0.5], [np.sqrt(3) / 2, -0.5]])
-    return np.asarray((table - 1 / 3) @ corners, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +127,7 @@ class _Setting:
     """One choice of what the grid leaves open, with what the data give under it.
 
     Attributes:
-        coefficients: float64 [t]: of f's features, of the drift where there is one, and the mean.
+        coefficients: float64 [t]: of f's features, of the drift and a network apart where there are, and the mean.
         root: float64 [t, t], lower: `root @ root.T` is their precision at a noise of 1.
         scale: variance of one training around f plus the effect of its seed.
     """
@@ -190,23 +145,31 @@ class SurfacePosterior:
 
     Args:
         observations: two or more.
+        grid: what is averaged over.
     """
 
-    def __init__(self, observations: Observations) -> None:
+    def __init__(self, observations: Observations, grid: Sequence[Choice] | None = None) -> None:
+        grid = GRID if grid is None else grid
         self.observations = observations
         rows, groups = observations.grouped()
-        self._networks = rows[:, :2]
+        self._on = rows[:, 3] == 0.0
+        self._apart = np.zeros((len(rows), 0)) if self._on.all() else rows[:, [3]]
         noise = observations.seed_noise(groups) if rows[:, 2].any() else 0.0
         self._drift = rows[:, [2]] / noise if noise else np.zeros((len(rows), 0))
         layout = Layout(groups, observations.seeds)
         sums = layout.sums(observations.values)
         self._centre = sums.centre
-        self._features = {
-            shape: Features(self._networks, shape) for shape in {choice[1] for choice in GRID if choice[0]}
-        }
+        networks = rows[self._on, :2]
+        shapes = dict.fromkeys(shape for signal, shape, _ in grid if signal)
+        self._features = {shape: Features(networks, shape) for shape in shapes}
         designs = {shape: Design(layout, self._terms(found.of_points)) for shape, found in self._features.items()}
-        flat = Design(layout, self._terms(np.zeros((len(rows), 0))))
-        settings = [self._setting(choice, designs[choice[1]] if choice[0] else flat, sums) for choice in GRID]
+        flat = Design(layout, self._terms(np.zeros((len(networks), 0))))
+        settings = [self._setting(choice, designs[choice[1]] if choice[0] else flat, sums) for choice in grid]
+        self._every = settings
+        self._keep(settings)
+
+    def _keep(self, settings: Sequence[_Setting]) -> None:
+        """Average over these, but for those that would move no answer."""
         top = max(s.log_weight for s in settings)
         weights = np.exp([s.log_weight - top for s in settings])
         weights /= weights.sum()
@@ -214,15 +177,29 @@ class SurfacePosterior:
         self._settings = [settings[i] for i in kept]
         self._weights = weights[kept] / weights[kept].sum()
 
+    def of_size(self, least: float) -> SurfacePosterior:
+        """The same trainings under the choices whose f is at least so large, against the noise of one training."""
+        other = copy.copy(self)
+        other._keep([setting for setting in self._every if setting.signal >= least])
+        return other
+
     def _terms(self, features: Floats) -> Floats:
-        return np.hstack([features, self._drift, np.ones((len(features), 1))])
+        """Terms of the networks, float64 [m, t], given the features of those on the surface."""
+        spread = np.zeros((len(self._on), features.shape[1]))
+        spread[self._on] = features
+        return np.hstack([spread, self._drift, self._apart, np.ones((len(spread), 1))])
+
+    @property
+    def _beside(self) -> int:
+        """Terms between the features and the mean."""
+        return int(self._drift.shape[1] + self._apart.shape[1])
 
     def _setting(self, choice: Choice, design: Design, sums: Sums) -> _Setting:
         signal, shape, block = choice
         data, terms = self.observations, design.terms.shape[1]
         sizes, penalty = np.ones(terms), np.ones(terms)
-        sizes[: terms - 1 - self._drift.shape[1]] = signal
-        penalty[-1] = 0.0  # the mean is free
+        sizes[: terms - 1 - self._beside] = signal
+        penalty[terms - 1 - self._apart.shape[1] :] = 0.0  # the mean is free, and so is that of a network apart
         factored = design.factored(sizes, penalty, block)
         solved = factored.solve(sums)
         elsewhere = data.noise.degrees * data.noise.variance if data.noise else 0.0
@@ -236,7 +213,7 @@ class SurfacePosterior:
     def _asked(self, setting: _Setting, told: dict[Shape, Floats], points: int) -> Floats:
         """The terms of points under a setting, float64 [points, t]; what was corrected by has no error there."""
         parts = [setting.signal * told[setting.shape]] if setting.signal else []
-        return np.hstack([*parts, np.zeros((points, self._drift.shape[1])), np.ones((points, 1))])
+        return np.hstack([*parts, np.zeros((points, self._beside)), np.ones((points, 1))])
 
     def _told(self, points: Floats) -> dict[Shape, Floats]:
         shapes = {setting.shape for setting in self._settings if setting.signal}
@@ -268,29 +245,45 @@ class SurfacePosterior:
         means = [self._asked(setting, told, len(points)) @ setting.coefficients for setting in self._settings]
         return np.asarray(self._centre + self._weights @ np.stack(means))
 
+    def mean_apart(self) -> Floats:
+        """Expected value of the network apart, float64 [1]; [0] where there is none."""
+        columns = self._apart.shape[1]
+        means = np.array([setting.coefficients[-1 - columns :].sum() for setting in self._settings])
+        return np.full(columns, self._centre + self._weights @ means)
+
     def draw(self, points: Floats, count: int, rng: np.random.Generator) -> Floats:
-        """Surfaces that the data leave possible, float64 [count, m]: as `at(points).draw`, quick for many points."""
+        """Surfaces that the data leave possible, float64 [count, m]: as `at(points).draw`, quick for many points.
+
+        Where the observations have a network apart its value is the last, float64 [count, m + 1].
+        """
         told = self._told(points)
         rest = {shape: self._features[shape].untold(points, features) for shape, features in told.items()}
         numbers = rng.multinomial(count, self._weights)
-        drawn, start = np.empty((count, len(points))), 0
+        drawn, start = np.empty((count, len(points) + self._apart.shape[1])), 0
         for setting, number in zip(self._settings, (int(n) for n in numbers), strict=True):
             if number:
-                part = self._draw(
-                    setting, self._asked(setting, told, len(points)), rest.get(setting.shape), number, rng
-                )
-                drawn[start : start + number] = part
+                asked = self._asked(setting, told, len(points))
+                drawn[start : start + number] = self._draw(setting, asked, rest.get(setting.shape), number, rng)
                 start += number
         return drawn
+
+    def _with_apart(self, terms: Floats) -> Floats:
+        """The terms of points, and those of the network apart after them."""
+        if not self._apart.shape[1]:
+            return terms
+        own = np.zeros((1, terms.shape[1]))
+        own[0, -2:] = 1.0
+        return np.vstack([terms, own])
 
     def _draw(
         self, setting: _Setting, terms: Floats, rest: Floats | None, count: int, rng: np.random.Generator
     ) -> Floats:
+        terms = self._with_apart(terms)
         normal = rng.standard_normal((len(setting.root), count))
         coefficients = linalg.solve_triangular(setting.root, normal, lower=True, trans="T", check_finite=False)
         missed = terms @ coefficients
         if setting.signal and rest is not None:
-            missed += setting.signal * (rest @ rng.standard_normal((rest.shape[1], count)))
+            missed[: len(rest)] += setting.signal * (rest @ rng.standard_normal((rest.shape[1], count)))
         # The size of the noise is not known but estimated: a chi-square under the root makes of the normal a t.
         degrees = self.observations.degrees
         missed *= np.sqrt(setting.scale * degrees / rng.chisquare(degrees, size=count))

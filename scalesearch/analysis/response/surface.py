@@ -2,7 +2,7 @@
 
 Two surfaces: a quadratic (see `scheffe`) by least squares, and a Gaussian process (see `posterior`), both with what a
 seed does to all networks alike taken out. How good they are is told by leaving one network out at a time: a surface
-that predicts it no better than the mean of the others says nothing. The optimum, its region and the recommendation are
+that predicts it no better than the mean of the others says nothing. The optimum and its region are
 the Gaussian process's, whose uncertainty includes that of its own shape.
 """
 
@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from scalesearch.analysis.noise import one_way_anova
+from scalesearch.analysis.response.observations import plane
 from scalesearch.analysis.response.optimum import ALIKE, Optimum, find_optimum
 from scalesearch.analysis.response.polynomials import Polynomial, determines, determines_without_any, scheffe
-from scalesearch.analysis.response.posterior import GRID, Noise, Observations, SurfacePosterior, plane
+from scalesearch.analysis.response.posterior import GRID, SurfacePosterior, with_own
+from scalesearch.analysis.response.rows import BudgetRows, rows_of
 from scalesearch.analysis.summary import NetworkSummary, with_role
 from scalesearch.scaling.coefficients import Shares, simplex_lattice
 from scalesearch.scaling.units import plural
@@ -91,7 +93,7 @@ class ResponseSurface:
     @property
     def words(self) -> str:
         """What the surface says, for people."""
-        parts = (self.optimum.words, self.optimum.advice, self.accuracy.words, self.missing)
+        parts = (self.optimum.words, self.accuracy.words, self.missing)
         return " ".join(part for part in parts if part)
 
     @property
@@ -107,54 +109,25 @@ class NoSurface:
     words: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """Every training of the networks that can be ranked, and which rows are one network."""
-
-    trials: tuple[int, ...]
-    shares: tuple[Shares, ...]
-    groups: tuple[npt.NDArray[np.int64], ...]
-    seeds: npt.NDArray[np.int64]
-    accuracy: Floats
-    loss: Floats | None
-    drift: Floats
-
-
-def _rows(networks: Sequence[NetworkSummary]) -> _Rows:
-    kept = sorted((s for s in networks if s.ranked and s.network.shares), key=lambda s: s.network.number)
-    ends = np.cumsum([len(s.accuracies) for s in kept])
-    losses = [x for s in kept for x in s.losses]
-    seeds = [seed for s in kept for seed in s.seeds]
-    return _Rows(
-        trials=tuple(s.network.number for s in kept),
-        shares=tuple(s.network.shares for s in kept if s.network.shares),
-        groups=tuple(np.arange(end - len(s.accuracies), end) for s, end in zip(kept, ends, strict=True)),
-        seeds=np.array(seeds, dtype=np.int64),
-        accuracy=np.array([a for s in kept for a in s.level], dtype=np.float64),
-        drift=np.array([s.off_sd for s in kept for _ in s.accuracies], dtype=np.float64),
-        loss=np.array(losses, dtype=np.float64) if len(losses) == len(seeds) else None,
-    )
-
-
-def response_surface(networks: Sequence[NetworkSummary], noise: Noise | None = None) -> ResponseSurface | NoSurface:
+def response_surface(
+    networks: Sequence[NetworkSummary], process: SurfacePosterior | None = None
+) -> ResponseSurface | NoSurface:
     """Fit the surface of one budget's networks; the order in which they are given changes nothing.
 
     Args:
-        noise: of one training's accuracy, from networks of other budgets and the baseline.
+        process: what their trainings say together, where that is known; made here of theirs alone else.
     """
-    rows = _rows(networks)
+    rows = rows_of(networks)
     if len(rows.groups) < LEAST_NETWORKS or len(rows.seeds) < LEAST_TRAININGS:
         return NoSurface(_too_few(rows))
     models = _models(rows)
     accuracy = _fit("accuracy", rows, rows.accuracy, models)
     loss = None if rows.loss is None else _fit("loss", rows, rows.loss, models)
-    points = np.repeat(plane(rows.shares), [len(group) for group in rows.groups], axis=0)
-    process = SurfacePosterior(Observations(points, rows.seeds, rows.accuracy, noise, rows.drift))
+    process = process or SurfacePosterior(rows.observations(), with_own(len(rows.numbers)))
     lattice = simplex_lattice(ORDER)
     expected = process.mean(plane(lattice))
-    known = dict(zip(rows.trials, rows.shares, strict=True))
-    trusted = accuracy.preferred != "mean"
-    optimum = find_optimum(process, known, lattice, expected, trusted=trusted, stand_in=_stand_in(networks))
+    known = dict(zip(rows.numbers, rows.shares, strict=True))
+    optimum = find_optimum(process, known, lattice, expected, _stand_in(networks))
     return ResponseSurface(
         accuracy=accuracy,
         loss=loss,
@@ -175,7 +148,7 @@ def _stand_in(networks: Sequence[NetworkSummary]) -> tuple[int, Shares] | None:
     return found.network.number, found.network.shares
 
 
-def _models(rows: _Rows) -> dict[Name, Polynomial | None]:
+def _models(rows: BudgetRows) -> dict[Name, Polynomial | None]:
     """Those that the networks fix, from the simplest on; None for the others."""
     models: dict[Name, Polynomial | None] = {}
     for name, terms in TERMS.items():
@@ -185,7 +158,7 @@ def _models(rows: _Rows) -> dict[Name, Polynomial | None]:
     return models
 
 
-def _fit(target: str, rows: _Rows, values: Floats, models: dict[Name, Polynomial | None]) -> SurfaceFit:
+def _fit(target: str, rows: BudgetRows, values: Floats, models: dict[Name, Polynomial | None]) -> SurfaceFit:
     errors = tuple(
         (name, _rms(model.left_out(values)) if model and model.can_leave_out() else None)
         for name, model in models.items()
@@ -244,12 +217,12 @@ def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name) ->
     elif not parts:
         parts.append(
             f"No surface predicts a left-out network's {target} better than the plain mean of the others does (error "
-            f"{told['mean']}): none is to be trusted."
+            f"{told['mean']}): none is to be trusted about networks that were not trained."
         )
     return " ".join(parts)
 
 
-def _missing(rows: _Rows) -> str:
+def _missing(rows: BudgetRows) -> str:
     networks, terms = len(rows.groups), TERMS["quadratic"]
     own = scheffe(rows.shares, terms)
     if networks < terms:
@@ -269,7 +242,7 @@ def _missing(rows: _Rows) -> str:
     return f"{lack[0].upper()}{lack[1:]}: run with --trials {max(8, networks + 4)} or more."
 
 
-def _too_few(rows: _Rows) -> str:
+def _too_few(rows: BudgetRows) -> str:
     return (
         f"There is no response surface yet: it takes {LEAST_NETWORKS} networks and {LEAST_TRAININGS} trainings, and "
         f"this budget has {len(rows.groups)} and {len(rows.seeds)}: run with --trials 8 --seeds 2 or more."
@@ -290,7 +263,6 @@ def optimum_to_dict(found: ResponseSurface | NoSurface) -> dict[str, Any] | None
         "p_beats_uniform": optimum.p_beats_uniform,
         "gain": optimum.gain,
         "gain_ci95": list(optimum.gain_ci95),
-        "recommended": dataclasses.asdict(optimum.recommended),
         "stand_in": optimum.stand_in,
     }
 

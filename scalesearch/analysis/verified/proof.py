@@ -49,10 +49,10 @@ def prove(
     stages = _stages(budget, evidence)
     if best is None:
         return BudgetVerification(None, None, fidelity(budget, records, None, None), {})
-    found = best.network.number
     check = _rates(stages, records)
     at_one = next((stage for stage in stages if stage.purpose == "verify"), None)
     table = stage_layout(stages[at_one]) if at_one else None
+    found = _first_of(table, best, summaries)
     means = {s.network.number: s.level_mean for s in summaries if s.level_mean is not None}
     verification = None
     if table and at_one:
@@ -72,6 +72,16 @@ def prove(
         fidelity=fidelity(budget, records, _longer(stages, records), check),
         verified=_verified(table),
     )
+
+
+def _first_of(table: SeedTable | None, best: NetworkSummary, summaries: Sequence[NetworkSummary]) -> int:
+    """The network that the evidence is about: the best, or the next one that was trained on new seeds."""
+    tried = {n.number for n in table.networks} | set(table.diverged) if table else set()
+    if best.network.number in tried or not tried:
+        return best.network.number
+    own = [s for s in summaries if s.rank is not None and s.network.budget == best.network.budget]
+    known = [s.network.number for s in sorted(own, key=lambda s: s.rank or 0) if s.network.number in tried]
+    return known[0] if known else best.network.number
 
 
 def _verified(table: SeedTable | None) -> dict[int, tuple[float, ...]]:

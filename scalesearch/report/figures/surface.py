@@ -22,9 +22,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from scalesearch.analysis.answer.choice import choose
 from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.surface import NoSurface, ResponseSurface
-from scalesearch.analysis.result import StudyResult
+from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.report.figures.info import Panel, _panel, figure_title, shown_budgets
 from scalesearch.report.figures.labels import Label, boxes, place_labels
 from scalesearch.report.figures.settings import in_own_settings
@@ -64,10 +65,11 @@ SHORT = {"mean": "mean", "plane": "plane", "quadratic": "quadratic", "process": 
 
 @dataclass(frozen=True, slots=True)
 class SurfacePanel:
-    """One budget: its networks, and its surface or why there is none."""
+    """One budget: its networks, its surface or why there is none, and where the network of the answer is."""
 
     panel: Panel
     surface: ResponseSurface | NoSurface
+    taken: Shares | None
 
     @property
     def title(self) -> str:
@@ -103,8 +105,15 @@ def surface_info(result: StudyResult, budget: str | None = None) -> SurfaceInfo:
         UnknownNameError: a budget that the study does not have.
     """
     currency = result.manifest.config.cost
-    panels = tuple(SurfacePanel(_panel(b, currency), b.surface) for b in shown_budgets(result, budget))
+    panels = tuple(
+        SurfacePanel(_panel(b, currency), b.surface, _taken(result, b)) for b in shown_budgets(result, budget)
+    )
     return SurfaceInfo(figure_title(result), panels)
+
+
+def _taken(result: StudyResult, budget: BudgetResult) -> Shares | None:
+    network = choose(result, budget).network
+    return network.network.shares if network else None
 
 
 @in_own_settings
@@ -143,7 +152,8 @@ def _triangle(ax: Axes, panel: SurfacePanel, large: bool) -> None:
     for shares in PUBLISHED_SHARES.values():
         _scatter(ax, shares, "X", KNOWN_AREA, INK, "white")
     if isinstance(surface, ResponseSurface):
-        _scatter(ax, surface.optimum.recommended, "o", RING_AREA, "none", BEST, 2.4)
+        if panel.taken:
+            _scatter(ax, panel.taken, "o", RING_AREA, "none", BEST, 2.4)
         _scatter(ax, surface.optimum.shares, "*", BEST_AREA, BEST, "white")
 
 
@@ -198,7 +208,7 @@ def _legend() -> list[Artist]:
         point("o", "trained network (larger: more seeds)", 7, "white", INK, 1.2),
         point("X", "published, or uniform", 8, INK, "white", 0.9),
         point("*", "highest expected accuracy", 14, BEST, "white", 0.9),
-        point("o", "recommended", 13, "none", BEST, 2.2),
+        point("o", "the answer", 13, "none", BEST, 2.2),
         Line2D([], [], color=INK, linestyle="dashed", linewidth=1.8, label="edge of the optimum's 95 % region"),
     ]
 
@@ -219,7 +229,8 @@ def _points(panel: SurfacePanel, large: bool) -> list[tuple[Shares, float]]:
     if isinstance(panel.surface, NoSurface):
         return marks
     optimum = panel.surface.optimum
-    return [*marks, (optimum.shares, BEST_AREA), (optimum.recommended, RING_AREA)]
+    marks.append((optimum.shares, BEST_AREA))
+    return [*marks, (panel.taken, RING_AREA)] if panel.taken else marks
 
 
 def _box(ax: Axes, shares: Shares, area: float) -> tuple[float, float, float, float]:

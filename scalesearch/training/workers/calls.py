@@ -11,7 +11,7 @@ from scalesearch.errors import ScaleSearchError
 from scalesearch.training.workers.base import ESTIMATE_SECONDS, Setup, Worker
 from scalesearch.training.workers.local import worker_context
 from scalesearch.training.workers.losses import told_end
-from scalesearch.training.workers.process import Answer, Call, Called, RemoteTrace
+from scalesearch.training.workers.process import Call, Called, RemoteTrace, Reply
 from scalesearch.training.workers.seats import NOBODY, Seat, end_all
 
 
@@ -47,7 +47,7 @@ class Caller:
             wait(seat.waits_on(), 1.0)
             end = seat.end()
             for message in seat.take():
-                if isinstance(message, Answer):
+                if isinstance(message, Reply):
                     return _value(message)
             if seat.deaf and end is None:
                 end = seat.hang_up()
@@ -65,7 +65,7 @@ class Caller:
         end_all([self._seat])
 
 
-def _value(answer: Answer) -> Any:
+def _value(answer: Reply) -> Any:
     if isinstance(answer.value, Exception):
         raise answer.value from RemoteTrace(answer.trace)
     return answer.value.value if isinstance(answer.value, Called) else answer.value

@@ -36,7 +36,7 @@ from scalesearch.training.workers.losses import (
     told_end,
 )
 from scalesearch.training.workers.machine import choose_place, clean_start, usable_cores
-from scalesearch.training.workers.process import Answer, RemoteTrace
+from scalesearch.training.workers.process import RemoteTrace, Reply
 from scalesearch.training.workers.seats import KILL_SECONDS, NOBODY, Context, Seat, end_all
 
 HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[int]()
@@ -211,7 +211,7 @@ class LocalExecutor(Executor):
                 if message.epoch > self._told.get(seat.work, 0):  # a training that is tried again tells no epoch twice
                     self._told[seat.work] = message.epoch
                     self._happened.append(EpochDone(seat.work, message))
-            elif isinstance(message, Answer):
+            elif isinstance(message, Reply):
                 self._answered(seat, message)
         if seat.ready:
             self._stillborn = 0
@@ -222,7 +222,7 @@ class LocalExecutor(Executor):
         elif seat.work is not None and seat.ready:
             self._check_time(seat)
 
-    def _answered(self, seat: Seat, answer: Answer) -> None:
+    def _answered(self, seat: Seat, answer: Reply) -> None:
         work, seat.work = seat.work, None
         if answer.spent:
             _put_away(seat)

@@ -53,7 +53,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What came of a request.
 
     Attributes:
@@ -69,7 +69,7 @@ class Answer:
     trace: str = ""
 
 
-Message = Ready | EpochPoint | Answer
+Message = Ready | EpochPoint | Reply
 
 
 class RemoteTrace(Exception):  # noqa: N818 (not raised: the cause of what is)
@@ -141,7 +141,7 @@ def _made_once(setup: Setup) -> Callable[[], Worker]:
 
 def _trained(
     worker: Callable[[], Worker], job: Job, tell: Callable[[EpochPoint], None], cancelled: Callable[[Job], bool]
-) -> Answer:
+) -> Reply:
     """One training. What its network raises is its outcome; what is wrong with the machine or the data is raised."""
     started, curve = time.monotonic(), list[EpochPoint]()
 
@@ -170,14 +170,14 @@ def _trained(
         return _checked(before, failed(note), _poisoned(error))
     except BaseException as error:
         said = _in_a_line(error)
-        return Answer(failed(error_note(said)), f"it raised {said}")
+        return Reply(failed(error_note(said)), f"it raised {said}")
 
 
-def _checked(before: Traces, outcome: TrainingOutcome, spent: str = "") -> Answer:
+def _checked(before: Traces, outcome: TrainingOutcome, spent: str = "") -> Reply:
     """An outcome, with what the training has left for the next one, which should not have it."""
     left = before.differences()
     changed = f"it has changed {listed(left)}" if left else ""
-    return Answer(outcome, changed or spent, changed=bool(left))
+    return Reply(outcome, changed or spent, changed=bool(left))
 
 
 def _seed(seed: int) -> None:
@@ -188,31 +188,31 @@ def _seed(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
-def _timed(worker: Callable[[], Worker], spec: NetworkSpec) -> Answer:
+def _timed(worker: Callable[[], Worker], spec: NetworkSpec) -> Reply:
     try:
-        return Answer(worker().estimate(spec))
+        return Reply(worker().estimate(spec))
     except Exception as error:
         return _raised(error)
     except BaseException as error:
         said = _in_a_line(error)
-        return Answer(BaseError(f"a training at {spec.resolution_px} px ends its process: {said}"), f"it raised {said}")
+        return Reply(BaseError(f"a training at {spec.resolution_px} px ends its process: {said}"), f"it raised {said}")
 
 
-def _called(call: Call) -> Answer:
+def _called(call: Call) -> Reply:
     try:
-        return Answer(Called(call.function(*call.arguments)))
+        return Reply(Called(call.function(*call.arguments)))
     except Exception as error:
         return _raised(error)
 
 
-def _raised(error: Exception) -> Answer:
+def _raised(error: Exception) -> Reply:
     """For the driver to raise, as it is where it can be sent, else as what it says."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
         own = isinstance(error, ScaleSearchError)
         error = ScaleSearchError(str(error)) if own else RuntimeError(_in_a_line(error))
-    return Answer(error, trace="".join(traceback.format_exception(error)))
+    return Reply(error, trace="".join(traceback.format_exception(error)))
 
 
 def _in_a_line(error: BaseException) -> str:

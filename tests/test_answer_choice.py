@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from exporting import case
 
+from scalesearch.analysis.answer.choice import Choice, choose
 from scalesearch.analysis.leader import Comparison
-from scalesearch.analysis.recommendation import Recommendation, recommend
-from scalesearch.analysis.response.surface import NoSurface, ResponseSurface
 from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.verdict import NO_EVIDENCE
 from scalesearch.analysis.verified.verification import Verdict, Verification
-from scalesearch.scaling.coefficients import REFERENCES
 
 BASELINE_BEATEN = Comparison("baseline", 0.02, (0.01, 0.03), "better", (2, 2))
 BEST = case().budgets[0].best
@@ -25,20 +24,19 @@ def uniform(words: str, interval: tuple[float, float] | None = (-0.01, 0.02)) ->
     return Comparison("uniform", 0.005, interval, words, (2, 2))
 
 
-def planted(*comparisons: Comparison, surface: object = None, **proof: object) -> StudyResult:
+def planted(*comparisons: Comparison, **proof: object) -> StudyResult:
     result = case()
     (budget,) = result.budgets
     budget = replace(
         budget,
         comparisons=comparisons,
-        surface=surface or NoSurface("none"),
         proof=replace(budget.proof, **{"verification": None, "fidelity": None, **proof}),
     )
     return replace(result, budgets=(budget,))
 
 
-def of(result: StudyResult) -> Recommendation:
-    return recommend(result, result.budgets[0])
+def of(result: StudyResult) -> Choice:
+    return choose(result, result.budgets[0])
 
 
 def verified(*verdicts: Verdict, diverged: tuple[int, ...] = (), smallest: float | None = 0.004) -> Verification:
@@ -113,7 +111,7 @@ def test_a_network_that_new_seeds_put_ahead_is_recommended_and_the_furthest_firs
     assert found.network == other
     assert [reason.partition(" (")[0] for reason in found.reasons] == [
         f"On new seeds it is worse than network {other.network.number}",
-        "On new seeds it is worse than uniform",
+        "On new seeds it is worse than uniform scaling",
     ]
 
 
@@ -140,32 +138,20 @@ def test_a_learning_rate_that_changes_the_order_overrides_everything():
     assert "Half the rate is better." in found.reasons[0]
 
 
-def surface(best: int, recommended: bool) -> ResponseSurface:
-    found = case().budgets[0].surface
-    assert isinstance(found, ResponseSurface)
-    shares = REFERENCES["width"]
-    optimum = replace(
-        found.optimum, shares=shares, best=best, gain=0.01, p_beats_uniform=0.99,
-        recommended=shares if recommended else REFERENCES["uniform"],
-    )  # fmt: skip
-    return replace(found, optimum=optimum)
+def test_what_is_probably_better_is_taken():
+    probably = planted(uniform("probably better"), replace(BASELINE_BEATEN, words="probably better"))
+    assert of(probably).is_best
 
 
-def test_a_surface_that_is_sure_of_the_best_stands_in_for_the_pair_of_means():
-    sure = planted(uniform(NO_EVIDENCE), BASELINE_BEATEN, surface=surface(BEST.network.number, True))
-    assert of(sure).is_best
-    unsure = planted(uniform(NO_EVIDENCE), BASELINE_BEATEN, surface=surface(BEST.network.number, False))
-    assert of(unsure).network == UNIFORM
-
-
-def test_a_surface_that_recommends_another_point_names_it():
-    other = next(s for s in case().budgets[0].networks if s.rank == 2)
-    found = of(planted(uniform("better"), BASELINE_BEATEN, surface=surface(other.network.number, True)))
-    assert (found.network, found.name) == (other, f"network {other.network.number}")
-    assert found.reasons == (
-        "The surface recommends 0/100/0 % of log-cost on depth, width, resolution, where network "
-        f"{other.network.number} is expected to be the best trained.",
-    )
+def test_uniform_is_not_taken_where_only_the_best_beats_the_cheaper_baseline():
+    result = planted(uniform(NO_EVIDENCE), BASELINE_BEATEN)
+    known = result.budgets[0].standings
+    assert known is not None
+    level = replace(known, _draws=np.zeros_like(known._draws), expected=np.zeros_like(known.expected))
+    result = replace(result, budgets=(replace(result.budgets[0], standings=level),))
+    found = of(result)
+    assert (found.network, found.name) == (BEST, "the best network")
+    assert found.reasons[0].endswith("but the baseline it beats.")
 
 
 def test_an_unfinished_study_and_one_without_a_network_say_so():

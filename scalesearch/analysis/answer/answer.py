@@ -1,0 +1,238 @@
+"""One answer on a budget, from one posterior: the same on the terminal, on the page, in JSON and in Python."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scalesearch.analysis.answer.choice import Choice, choose, verification_of
+from scalesearch.analysis.answer.gains import Gain, over_single_dimensions, over_the_obvious, said_chance
+from scalesearch.analysis.answer.next_step import NextStep, next_step
+from scalesearch.analysis.calls import network_line
+from scalesearch.analysis.response.surface import ResponseSurface
+from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.told import coefficients, span
+from scalesearch.analysis.verdict import BETTER, NO_EVIDENCE
+from scalesearch.networks.user.line import is_user_reference
+from scalesearch.scaling.coefficients import Coefficients, Shares, coefficients_from_shares
+from scalesearch.scaling.units import plural
+
+Kind = Literal["take", "uniform", "baseline", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to do on a budget, and what that rests on.
+
+    Attributes:
+        kind: `take` a network, scale `uniform`ly, keep the `baseline`, or `open`.
+        choice: the network, its name, and the reservations.
+        todo: what to do, in a sentence or two.
+        gains: over the baseline and over uniform scaling.
+        within: probability that the network is no more than `delta` under the best of those trained; None where seeds
+            were not repeated.
+        delta: accuracy, 0 to 1.
+        ruled_out: spending all on one dimension and EfficientNet's shares, where the network is shown to be better.
+        left_open: those of them that it is not told apart from.
+        where: where the best shares lie, as coefficients; empty where no surface tells.
+        next: what would settle more; None where nothing would within reason.
+        rests_on: networks, seeds, recipe and device.
+    """
+
+    kind: Kind
+    choice: Choice
+    todo: str
+    gains: tuple[Gain, ...]
+    within: float | None
+    delta: float
+    ruled_out: tuple[Gain, ...]
+    left_open: tuple[Gain, ...]
+    where: str
+    next: NextStep | None
+    rests_on: str
+
+    @property
+    def network(self) -> NetworkSummary | None:
+        """The one to take; None where the answer is open."""
+        return self.choice.network
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """The card: label and text of each line."""
+        return tuple((label, text) for label, text in self._lines() if text)
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        yield "answer", self.todo
+        yield "gain", "; ".join(gain.told for gain in self.gains)
+        yield "how sure", self.sure
+        yield "ruled out", "; ".join(f"{gain.over}, worse by {_between(gain)}" for gain in self.ruled_out)
+        yield "not told apart", ", ".join(gain.over for gain in self.left_open)
+        yield "would settle more", self.next.told if self.next else ""
+        yield "rests on", self.rests_on
+
+    @property
+    def sure(self) -> str:
+        """How sure it is that no other network is better by more than delta, and where the optimum may be."""
+        if self.network is None:
+            return ""
+        if self.within is None:
+            return "Not known: one seed per network shows no interval."
+        found = f"within {100 * self.delta:g} points of the best trained network with a probability of "
+        return f"{found}{said_chance(self.within)}{f'; {self.where}' if self.where else ''}"
+
+
+def answer(result: StudyResult, budget: BudgetResult) -> Answer:
+    """The answer on a budget.
+
+    Args:
+        result: of the study.
+        budget: one of its budgets.
+    """
+    choice = choose(result, budget)
+    network, delta = choice.network, result.manifest.config.delta
+    single = over_single_dimensions(result, budget, network) if network else ()
+    return Answer(
+        kind=_kind(choice),
+        choice=choice,
+        todo=_todo(result, budget, choice),
+        gains=over_the_obvious(result, budget, network) if network else (),
+        within=_within(budget, network, delta) if network else None,
+        delta=delta,
+        ruled_out=tuple(gain for gain in single if gain.words == BETTER),
+        left_open=tuple(gain for gain in single if gain.words == NO_EVIDENCE),
+        where=_where(result, budget),
+        next=next_step(result, budget),
+        rests_on=_rests_on(result, budget),
+    )
+
+
+def _kind(choice: Choice) -> Kind:
+    if choice.network is None:
+        return "open"
+    if choice.name == "baseline":
+        return "baseline"
+    return "uniform" if "uniform" in choice.network.network.roles else "take"
+
+
+def _within(budget: BudgetResult, network: NetworkSummary, delta: float) -> float | None:
+    stand = budget.standings
+    if stand is None or not stand.repeats:
+        return None
+    others = [s.network.number for s in budget.networks if s.ranked]
+    return stand.within(network.network.number, delta, [*others, network.network.number])
+
+
+def _todo(result: StudyResult, budget: BudgetResult, choice: Choice) -> str:
+    network, best = choice.network, budget.best
+    reasons = " ".join(choice.reasons)
+    if best is not None and network is not best:
+        first = f"network {best.network.number}, which came first,"
+        reasons = " ".join(_about(first, reason) for reason in choice.reasons)
+    if network is None:
+        return reasons if best is None else f"No answer yet. {reasons}"
+    if choice.name == "baseline":
+        same = best is not None and best.network.spec == network.network.spec
+        return reasons if same else f"Keep the baseline. {reasons}"
+    return f"{_taken(result, network)} {reasons}".strip()
+
+
+def _about(first: str, reason: str) -> str:
+    """A reason with the network that it is about in the place of `it`.
+
+    Example:
+        >>> _about("network 3", "On new seeds it is worse than uniform."), _about("network 3", "It diverged.")
+        ('On new seeds network 3 is worse than uniform.', 'Network 3 diverged.')
+    """
+    if reason.startswith("It "):
+        return f"{first[0].upper()}{first[1:]} {reason.removeprefix('It ')}"
+    if reason.startswith(("On new seeds it ", "Whether it ")):
+        return reason.replace(" it ", f" {first} ", 1)
+    return reason
+
+
+def _taken(result: StudyResult, network: NetworkSummary) -> str:
+    record = network.network
+    found = f"network {record.number}, {coefficients(record)}"
+    if is_user_reference(result.manifest.config.base):
+        found = f"{found}, made by {network_line(result.manifest, record.spec).call}"
+    if "uniform" not in record.roles:
+        return f"Take {found}."
+    if "uniform" in record.stands_for:
+        return f"Scale uniformly, as nearly as this network allows: {found}."
+    return f"Scale uniformly: {found}."
+
+
+def _where(result: StudyResult, budget: BudgetResult) -> str:
+    surface = budget.surface
+    if not isinstance(surface, ResponseSurface):
+        return ""
+    optimum = surface.optimum
+    area = f"{100 * optimum.region_area:.0f} % of all ways to spend the budget"
+    if optimum.flat:
+        return f"the best coefficients may lie anywhere in {area}"
+    ratio = budget.facts.target / result.manifest.baseline_cost
+    return f"the best coefficients lie in {area}: {_range(optimum.region, ratio, result)}"
+
+
+def _range(region: tuple[Shares, ...], ratio: float, result: StudyResult) -> str:
+    found: list[Coefficients] = [coefficients_from_shares(s, ratio, result.manifest.exponents) for s in region]
+    names = ("alpha", "beta", "gamma")
+    return ", ".join(
+        f"{n} {span((min(getattr(c, n) for c in found), max(getattr(c, n) for c in found)))}" for n in names
+    )
+
+
+def _rests_on(result: StudyResult, budget: BudgetResult) -> str:
+    config, ranked = result.manifest.config, [s for s in budget.networks if s.ranked]
+    if not ranked:
+        return ""
+    trainings = sum(len(s.accuracies) for s in ranked)
+    recipe = result.recipe_of(ranked[0].network)
+    verification = verification_of(budget)
+    parts = [
+        f"{trainings} trainings of {plural(len(ranked), 'network')}",
+        plural(recipe.epochs, "epoch"),
+        f"{result.manifest.data.train_images:,} images of {config.data}",
+        f"{recipe.optimizer} at {_rate(result, recipe.learning_rate)}",
+        result.manifest.device,
+        f"{plural(len(verification.seeds), 'new seed')} of verify" if verification else "not verified on new seeds",
+    ]
+    return ", ".join(parts)
+
+
+def _rate(result: StudyResult, rate: float) -> str:
+    if result.rates is None:
+        return f"{rate:g}"
+    return "rates measured for each network" if result.rates.own else f"{rate:g}, which was measured"
+
+
+def _between(gain: Gain) -> str:
+    low, high = (100 * bound for bound in gain.ci95)
+    return f"{low:.2f} to {high:.2f} points"
+
+
+def answer_to_dict(found: Answer) -> dict[str, Any]:
+    """`answer` in `result.json` and in the card of an export: plain values."""
+    network = found.network.network.number if found.network else None
+    return {
+        "kind": found.kind,
+        "todo": found.todo,
+        "network": network,
+        "name": found.choice.name,
+        "reasons": list(found.choice.reasons),
+        "gains": [_gain_to_dict(gain) for gain in found.gains],
+        "within_delta": found.within,
+        "delta": found.delta,
+        "where": found.where,
+        "ruled_out": [_gain_to_dict(gain) for gain in found.ruled_out],
+        "left_open": [_gain_to_dict(gain) for gain in found.left_open],
+        "next": dataclasses.asdict(found.next) if found.next else None,
+        "rests_on": found.rests_on,
+    }
+
+
+def _gain_to_dict(gain: Gain) -> dict[str, Any]:
+    return {**dataclasses.asdict(gain), "ci95": list(gain.ci95)}

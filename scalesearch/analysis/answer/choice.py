@@ -1,0 +1,203 @@
+"""Which network of a budget to take, when all that is known of it is read together.
+
+The network that a search puts first is not always the one to take: new seeds may show another ahead, it may not be
+shown to beat uniform scaling, or the learning rate may have chosen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scalesearch.analysis.failed.networks import all_lost_advice
+from scalesearch.analysis.leader import Comparison
+from scalesearch.analysis.result import BudgetResult, StudyResult
+from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.verdict import (
+    AHEAD,
+    BEHIND,
+    DEPENDS,
+    NO_EVIDENCE,
+    ONE_SEED,
+    PROBABLE,
+    SAME,
+    WORSE,
+)
+from scalesearch.analysis.verified.verification import Verdict, Verification
+
+BEST = "the best network"
+NONE = "none"
+UNDECIDED = (NO_EVIDENCE, DEPENDS, ONE_SEED)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to take on a budget.
+
+    Attributes:
+        network: the one to take; None where none can be named.
+        name: of it: `the best network`, a reference or `near` one, `baseline`, `network 7`; `none`.
+        reasons: why it is not the best network of the search, or not with confidence; sentences, the weightiest first.
+            Empty where the best network is taken without a reservation.
+    """
+
+    network: NetworkSummary | None
+    name: str
+    reasons: tuple[str, ...]
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the best network of the search is taken, without a reservation."""
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True)
+class _Objection:
+    """A reason against the best network, and what would be taken instead; None: nothing, until more is known."""
+
+    reason: str
+    name: str
+    network: NetworkSummary | None
+
+
+def choose(result: StudyResult, budget: BudgetResult) -> Choice:
+    """Read the search and the evidence of `verify` together.
+
+    New seeds outweigh the search: what they decide between the best network and uniform scaling is not asked again of
+    the search's own seeds.
+
+    Args:
+        result: of the study.
+        budget: one of its budgets.
+    """
+    best = budget.best
+    if best is None:
+        return Choice(None, NONE, (_nothing_trained(budget),))
+    if result.baseline and best.network.spec == result.baseline.network.spec:
+        own = "This budget is the baseline's own cost: the baseline is its only network."
+        return Choice(result.baseline, "baseline", (own,))
+    found = list(_objections(result, budget, best))
+    if not found:
+        return Choice(best, BEST, ())
+    return Choice(found[0].network, found[0].name, tuple(one.reason for one in found))
+
+
+def verification_of(budget: BudgetResult) -> Verification | None:
+    """What new seeds say of the best network; None where they were another's."""
+    found = budget.proof.verification
+    return found if found and budget.best and found.found == budget.best.network.number else None
+
+
+def _nothing_trained(budget: BudgetResult) -> str:
+    return all_lost_advice(budget.networks) or "Nothing was trained on this budget yet."
+
+
+def _objections(result: StudyResult, budget: BudgetResult, best: NetworkSummary) -> Iterator[_Objection]:
+    if result.nothing:
+        yield _Objection(
+            f"{result.nothing}: no difference between these networks means anything. More --epochs or images, another "
+            "--lr or another --optimizer may let them learn; scalesearch check-base looks at the network.",
+            NONE,
+            None,
+        )
+    yield from _by_rate(budget)
+    verification = verification_of(budget)
+    if verification and best.network.number in verification.diverged:
+        yield _Objection(f"It {verification.failure} on a new seed of verify.", NONE, None)
+    elif verification and verification.smallest_detectable_difference is not None:
+        yield from _by_new_seeds(result, budget, verification.verdicts)
+    else:
+        yield from _by_search(result, budget, best)
+    if not result.complete:
+        yield _Objection("The study is not finished, and what comes first may change.", BEST, best)
+
+
+def _by_rate(budget: BudgetResult) -> Iterator[_Objection]:
+    fidelity = budget.proof.fidelity
+    if fidelity and fidelity.rate and fidelity.rate.changed:
+        yield _Objection(f"Another learning rate puts another network first. {fidelity.rate.words}", NONE, None)
+
+
+def _by_new_seeds(result: StudyResult, budget: BudgetResult, verdicts: tuple[Verdict, ...]) -> Iterator[_Objection]:
+    worse = sorted((v for v in verdicts if v.words == WORSE), key=lambda v: v.difference)
+    for verdict in worse:
+        reason = f"On new seeds it is worse than {_called(verdict)} ({points_of(verdict)})."
+        yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
+    open_ones = [v for v in verdicts if v.words in UNDECIDED]
+    for verdict in sorted(open_ones, key=lambda v: "baseline" not in v.against.split("+")):
+        names = verdict.against.split("+")
+        if "uniform" in names or ("baseline" in names and costs_less(result, budget)):
+            reason = f"On new seeds it is not shown to beat {_called(verdict)} ({points_of(verdict)})."
+            yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
+
+
+def _by_search(result: StudyResult, budget: BudgetResult, best: NetworkSummary) -> Iterator[_Objection]:
+    against = {comparison.against: comparison for comparison in budget.comparisons}
+    baseline, uniform = against.get("baseline"), against.get("uniform")
+    if baseline and baseline.words in (NO_EVIDENCE, *BEHIND) and costs_less(result, budget):
+        reason = f"It is not shown to beat the baseline, which costs less ({points_of(baseline)})."
+        yield _Objection(reason, "baseline", result.baseline)
+    if uniform:
+        yield from _against_uniform(result, budget, uniform)
+    elif against:
+        yield _Objection(
+            "Uniform scaling was not trained on this budget, so the gain over it is not known.", BEST, best
+        )
+
+
+def _against_uniform(result: StudyResult, budget: BudgetResult, comparison: Comparison) -> Iterator[_Objection]:
+    uniform = dict(budget.references).get("uniform")
+    if comparison.words in AHEAD or comparison.words == SAME:
+        return
+    if comparison.words == DEPENDS:
+        reason = f"Whether it beats {comparison.called} depends on the learning rate; scalesearch run --lr auto asks."
+        yield _Objection(reason, comparison.label, uniform)
+    elif comparison.ci95 is None:
+        yield _Objection(
+            "One seed per network shows no interval, so luck may have put it first.", comparison.label, uniform
+        )
+    elif _only_it_beats_the_baseline(result, budget, uniform):
+        reason = f"It is not shown to beat {comparison.called} ({points_of(comparison)}), but the baseline it beats."
+        yield _Objection(reason, BEST, budget.best)
+    else:
+        reason = f"It is not shown to beat {comparison.called} ({points_of(comparison)}): either will do."
+        yield _Objection(reason, comparison.label, uniform)
+
+
+def _only_it_beats_the_baseline(result: StudyResult, budget: BudgetResult, uniform: NetworkSummary | None) -> bool:
+    """Whether uniform scaling is not shown to beat the cheaper baseline, and the best network is."""
+    own = next((c for c in budget.comparisons if c.against == "baseline"), None)
+    if not (budget.standings and result.baseline and uniform and own and costs_less(result, budget)):
+        return False
+    gap = budget.standings.difference(uniform.network.number, result.baseline.network.number)
+    return own.words in AHEAD and gap is not None and gap.above < PROBABLE
+
+
+def costs_less(result: StudyResult, budget: BudgetResult) -> bool:
+    """Whether the baseline costs less than the best network."""
+    own, baseline = budget.best, result.baseline
+    return own is not None and baseline is not None and own.network.cost > baseline.network.cost
+
+
+def numbered(result: StudyResult, budget: BudgetResult, number: int) -> NetworkSummary | None:
+    """A network of the budget, or the baseline, by its number."""
+    known = [*budget.networks, *([result.baseline] if result.baseline else [])]
+    return next((summary for summary in known if summary.network.number == number), None)
+
+
+def _called(verdict: Verdict) -> str:
+    names = verdict.against.split("+")
+    if "uniform" in names:
+        return "the network nearest to uniform scaling" if "uniform" in verdict.near else "uniform scaling"
+    return "the baseline, which costs less" if "baseline" in names else verdict.called.replace("+", " and ")
+
+
+def points_of(one: Verdict | Comparison) -> str:
+    """A difference with its interval, in points.
+
+    Example:
+        >>> points_of(Comparison("uniform", 0.005, (-0.01, 0.02), "no evidence of a difference", (2, 2)))
+        '+0.50 points, 95 % interval -1.00 to +2.00'
+    """
+    between = "" if one.ci95 is None else ", 95 % interval {:+.2f} to {:+.2f}".format(*(100 * b for b in one.ci95))
+    return f"{100 * one.difference:+.2f} points{between}"
