@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -216,6 +217,41 @@ def report(
             tell_on_stderr(sentence)
     for path in write_outputs(result, paths if out is None else StudyPaths(out), places=places):
         sys.stdout.write(f"wrote {path}\n")
+
+
+@command(STUDIES, "scalesearch dashboard mine --port 8080")
+def dashboard(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="A study: its name, or the path of its folder [all].",
+            autocompletion=completion.studies,
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Where a browser finds it; 0 takes any that is free.")] = 8080,
+    studies_dir: StudiesDir = Path("studies"),
+    storage: Storage = None,
+) -> None:
+    """Show studies in a browser, by optuna-dashboard, until Ctrl-C.
+
+    On this machine alone, and to look at: it is a copy of the trainings, which grows while a study runs. It takes the
+    extra scalesearch[dashboard].
+    """
+    from scalesearch.environment.waiting import tell
+    from scalesearch.study import list_studies
+    from scalesearch.study.dashboard.serving import check_dashboard, serve
+    from scalesearch.study.server.address import asked_server
+
+    check_dashboard(port)
+    chosen = [located(study, studies_dir, storage)] if study else list_studies(studies_dir, asked_server(storage))
+
+    def ready(address: str, trainings: int) -> None:
+        sys.stdout.write(f"{plural(trainings, 'training')} at {address}; Ctrl-C ends it\n")
+        sys.stdout.flush()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(chosen, port, ready, tell)
 
 
 @command(STUDIES, "scalesearch copy mine --to backup --name mine-2")
