@@ -15,7 +15,7 @@ from scalesearch.analysis.response.surface import ResponseSurface
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.told import coefficients, span
-from scalesearch.analysis.verdict import BETTER, NO_EVIDENCE
+from scalesearch.analysis.verdict import BETTER, NO_EVIDENCE, PROBABLY_BETTER
 from scalesearch.networks.user.line import is_user_reference
 from scalesearch.scaling.coefficients import Coefficients, Shares, coefficients_from_shares
 from scalesearch.scaling.units import plural
@@ -36,6 +36,7 @@ class Answer:
             were not repeated.
         delta: accuracy, 0 to 1.
         ruled_out: spending all on one dimension and EfficientNet's shares, where the network is shown to be better.
+        doubtful: those of them that are probably worse.
         left_open: those of them that it is not told apart from.
         where: where the best shares lie, as coefficients; empty where no surface tells.
         next: what would settle more; None where nothing would within reason.
@@ -49,6 +50,7 @@ class Answer:
     within: float | None
     delta: float
     ruled_out: tuple[Gain, ...]
+    doubtful: tuple[Gain, ...]
     left_open: tuple[Gain, ...]
     where: str
     next: NextStep | None
@@ -69,6 +71,7 @@ class Answer:
         yield "gain", "; ".join(gain.told for gain in self.gains)
         yield "how sure", self.sure
         yield "ruled out", "; ".join(f"{gain.over}, worse by {_between(gain)}" for gain in self.ruled_out)
+        yield "probably worse", ", ".join(gain.over for gain in self.doubtful)
         yield "not told apart", ", ".join(gain.over for gain in self.left_open)
         yield "would settle more", self.next.told if self.next else ""
         yield "rests on", self.rests_on
@@ -102,6 +105,7 @@ def answer(result: StudyResult, budget: BudgetResult) -> Answer:
         within=_within(budget, network, delta) if network else None,
         delta=delta,
         ruled_out=tuple(gain for gain in single if gain.words == BETTER),
+        doubtful=tuple(gain for gain in single if gain.words == PROBABLY_BETTER),
         left_open=tuple(gain for gain in single if gain.words == NO_EVIDENCE),
         where=_where(result, budget),
         next=next_step(result, budget),
@@ -228,6 +232,7 @@ def answer_to_dict(found: Answer) -> dict[str, Any]:
         "delta": found.delta,
         "where": found.where,
         "ruled_out": [_gain_to_dict(gain) for gain in found.ruled_out],
+        "doubtful": [_gain_to_dict(gain) for gain in found.doubtful],
         "left_open": [_gain_to_dict(gain) for gain in found.left_open],
         "next": dataclasses.asdict(found.next) if found.next else None,
         "rests_on": found.rests_on,

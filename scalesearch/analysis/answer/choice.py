@@ -100,6 +100,7 @@ def _objections(result: StudyResult, budget: BudgetResult, best: NetworkSummary)
             NONE,
             None,
         )
+        return
     yield from _by_rate(budget)
     verification = verification_of(budget)
     if verification and best.network.number in verification.diverged:

@@ -65,7 +65,9 @@ def over_the_obvious(result: StudyResult, budget: BudgetResult, choice: NetworkS
 
 def over_single_dimensions(result: StudyResult, budget: BudgetResult, choice: NetworkSummary) -> tuple[Gain, ...]:
     """Gains of a network over all that was spent on one dimension, and over EfficientNet's shares."""
-    named = [(called, other) for called, other in _references(budget) if "uniform" not in called]
+    known = _references(budget)
+    uniform = {other.network.number for called, other in known if "uniform" in called}
+    named = [(called, other) for called, other in known if other.network.number not in uniform]
     return tuple(g for called, other in named if (g := _gain(result, budget, choice, other, called)))
 
 

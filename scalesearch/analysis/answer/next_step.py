@@ -43,7 +43,7 @@ def next_step(result: StudyResult, budget: BudgetResult) -> NextStep | None:
     if not result.complete:
         left = max(1, result.manifest.most_trainings - result.trainings)
         return _step(result, f"scalesearch resume {name}", "the rest of the study", left)
-    if budget.best is None:
+    if budget.best is None or result.nothing:
         return None
     networks = len({s.network.number for s in (*budget.networks[:TOP], *(s for _, s in budget.references))}) + 1
     verification = verification_of(budget)

@@ -1,0 +1,206 @@
+"""Is the answer of a study right, and do its intervals hold? Planted truths, and the default study on its real table.
+
+    python benchmarks/answer.py planted [--studies 200]
+    python benchmarks/answer.py table [--studies 200]
+
+`planted`: eleven networks (the references and a part of a lattice) and a baseline, two or three seeds, noise of a
+training 1, effects of a seed 0.4. Truths: `flat`; `bowl`, a quadratic with its top at random; `own`, each network by
+itself; `both`, a bowl and half as much of their own. Their spread is 0.7 or 2. A row says how often the 95 % interval
+of the best against a reference holds the difference, how wide it is beside Tukey's, how often a study calls better what
+is not, and how often it takes a network that is no better than uniform scaling.
+
+`table`: 20 networks of the default study on the embedded images, 5 trainings each (`tables/default_2x.csv`); the truth
+of a network is its mean, drawn in by its reliability, and a training is that plus a residual of the table at random.
+The eleven networks and two seeds of `scalesearch run --budget 2x`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from replay import TABLE, read, shrunk
+from scipy import stats
+
+from scalesearch.analysis.leader import compare_best
+from scalesearch.analysis.response.features import Floats
+from scalesearch.analysis.response.observations import plane
+from scalesearch.analysis.response.standings import standings
+from scalesearch.analysis.summary import NetworkSummary, ranked
+from scalesearch.analysis.verdict import AHEAD, BETTER, PROBABLE
+from scalesearch.networks.spec import NetworkSpec
+from scalesearch.scaling.coefficients import REFERENCES, Coefficients, Shares, simplex_lattice
+from scalesearch.study.record import NetworkRecord
+
+NETWORKS = 11
+ONE = (1.0, 1.0)
+DEFAULT: dict[int, tuple[str, ...]] = {
+    1: ("depth",), 2: ("width",), 3: ("resolution",), 4: ("uniform", "efficientnet"),
+    **dict.fromkeys((6, 8, 10, 11, 16, 19, 20), ()),
+}  # fmt: skip
+"""Trials of the table that `scalesearch run --budget 2x` plans, with their roles."""
+
+
+def summary(number: int, shares: Shares | None, roles: tuple[str, ...], values: Floats) -> NetworkSummary:
+    """A network with its trainings, seed 0 on."""
+    network = NetworkRecord(
+        number, "2x" if shares else "1x", roles, Coefficients(1.0, 1.0, 1.0), shares, ONE, ONE, ONE,
+        NetworkSpec((number + 1,), (8,), 32), 2, 1, 1, "macs", 2.0 if shares else 1.0, 2.0 if shares else 1.0, True,
+    )  # fmt: skip
+    found = tuple(float(v) for v in values)
+    return NetworkSummary(
+        network, tuple(range(len(found))), found, found, (1.0,) * len(found), mean=float(values.mean())
+    )
+
+
+@dataclass
+class Tally:
+    """What studies of one truth showed."""
+
+    held: list[bool] = field(default_factory=list)
+    widths: list[float] = field(default_factory=list)
+    tukey: list[float] = field(default_factory=list)
+    false: list[bool] = field(default_factory=list)
+    left: list[bool] = field(default_factory=list)
+    wrongly: list[bool] = field(default_factory=list)
+    regret: list[float] = field(default_factory=list)
+    of_first: list[float] = field(default_factory=list)
+    of_mean: list[float] = field(default_factory=list)
+    depth: list[bool] = field(default_factory=list)
+    baseline: list[bool] = field(default_factory=list)
+
+    def look(self, shares: list[Shares], roles: list[tuple[str, ...]], truth: Floats, values: Floats) -> None:
+        """One study; truth and trainings of the networks, the baseline last, float64 [n + 1] and [n + 1, seeds]."""
+        own = [summary(i + 1, s, roles[i], values[i]) for i, s in enumerate(shares)]
+        baseline = summary(0, None, ("baseline",), values[-1])
+        stand = standings(own, baseline)
+        order = ranked(own, stand.by_number if stand else {})
+        found = compare_best(order[0], order, baseline, REFERENCES, stand)
+        true = {s.network.number: float(t) for s, t in zip([*own, baseline], truth, strict=True)}
+        best, wrong = true[order[0].network.number], False
+        for one in found:
+            gap = best - true[one.number or 0]
+            if one.ci95 and one.against != "baseline":
+                self.held.append(one.ci95[0] - 1e-9 <= gap <= one.ci95[1] + 1e-9)
+                self.widths.append(one.ci95[1] - one.ci95[0])
+            wrong |= one.words == BETTER and gap <= 1e-9
+        words = {one.against: one.words for one in found}
+        uniform = next(one for one in found if one.against == "uniform")
+        left = (uniform.chance or 0.0) >= PROBABLE
+        taken = best if left else true[uniform.number or 0]
+        self.left.append(left)
+        self.wrongly.append(left and best <= true[uniform.number or 0] + 1e-9)
+        self.false.append(wrong)
+        self.regret.append(float(truth[:-1].max()) - taken)
+        self.of_first.append(float(truth[:-1].max()) - best)
+        self.of_mean.append(float(truth[:-1].max() - truth[values[:-1].mean(1).argmax()]))
+        self.depth.append(words.get("depth") == BETTER)
+        self.baseline.append(words.get("baseline") in AHEAD)
+        self.tukey.append(2 * tukey(len(shares) + 1, values.shape[1]) * np.sqrt(values.var(1, ddof=1).mean()))
+
+
+@cache
+def tukey(networks: int, seeds: int) -> float:
+    """Half the width of Tukey's simultaneous interval, in noises of one training."""
+    quantile = stats.studentized_range.ppf(0.95, networks, networks * (seeds - 1))
+    return float(quantile / np.sqrt(seeds))
+
+
+def networks() -> tuple[list[Shares], list[tuple[str, ...]]]:
+    """The references, and a part of a lattice."""
+    rest = [simplex_lattice(6)[i] for i in np.random.default_rng(5).permutation(28)]
+    shares = [*REFERENCES.values(), *(s for s in rest if s not in REFERENCES.values())][:NETWORKS]
+    return shares, [(name,) for name in REFERENCES] + [()] * (NETWORKS - len(REFERENCES))
+
+
+def bowl(points: Floats, rng: np.random.Generator) -> Floats:
+    """A quadratic with its top at random, float64 [n]."""
+    return np.asarray(-(rng.uniform(0.2, 1.5, 2) * (points - rng.normal(0, 0.3, 2)) ** 2).sum(1))
+
+
+def scaled(values: Floats) -> Floats:
+    """With a mean of 0 and a spread of 1."""
+    return np.asarray((values - values.mean()) / values.std())
+
+
+Truth = Callable[[Floats, np.random.Generator], Floats]
+TRUTHS: dict[str, Truth] = {
+    "flat": lambda points, rng: np.zeros(len(points)),
+    "bowl": lambda points, rng: scaled(bowl(points, rng)),
+    "own": lambda points, rng: scaled(rng.normal(0, 1, len(points))),
+    "both": lambda points, rng: scaled(scaled(bowl(points, rng)) + rng.normal(0, 0.5, len(points))),
+}
+
+
+def planted(studies: int) -> None:
+    """Print the table of planted truths."""
+    shares, roles = networks()
+    points = plane(shares)
+    print(
+        "| truth | spread | seeds | interval holds | its width | Tukey's | falsely better | leaves uniform | wrongly |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for kind, truth in TRUTHS.items():
+        for size in (0.0,) if kind == "flat" else (0.7, 2.0):
+            for seeds in (2, 3):
+                tally = Tally()
+                for study in range(studies):
+                    rng = np.random.default_rng(1000 + study)
+                    true = np.append(size * truth(points, rng), -2.0) / 100
+                    common, noise = rng.normal(0, 0.4, seeds) / 100, rng.normal(0, 1, (len(true), seeds)) / 100
+                    tally.look(shares, roles, true, true[:, None] + common + noise)
+                rates = [100 * np.mean(x) for x in (tally.held, tally.false, tally.left, tally.wrongly)]
+                width, wide = (100 * np.mean(x) for x in (tally.widths, tally.tukey))
+                print(
+                    f"| {kind} | {size:g} | {seeds} | {rates[0]:.1f} % | {width:.2f} | {wide:.2f} | {rates[1]:.1f} % | "
+                    f"{rates[2]:.0f} % | {rates[3]:.1f} % |",
+                    flush=True,
+                )
+
+
+def baseline_row() -> Floats:
+    """Accuracies of the baseline in the table."""
+    with TABLE.open() as file:
+        return np.array([float(line["accuracy"]) for line in csv.DictReader(file) if line["budget"] == "1x"])
+
+
+def table(studies: int) -> None:
+    """Print what the default study answers on the real table."""
+    every, values = read(Path(TABLE))
+    truth, _ = shrunk(values)
+    base = baseline_row()
+    residuals = (values - values.mean(1, keepdims=True)).ravel() * np.sqrt(values.shape[1] / (values.shape[1] - 1))
+    chosen = [trial - 1 for trial in DEFAULT]
+    roles = [DEFAULT[trial] for trial in DEFAULT]
+    true = np.append(truth[chosen], base.mean())
+    tally, seeds = Tally(), 2
+    for study in range(studies):
+        rng = np.random.default_rng(study)
+        drawn = true[:, None] + rng.choice(residuals, (len(true), seeds))
+        tally.look([every[i] for i in chosen], roles, true, drawn)
+    print(f"{len(chosen)} of {len(every)} networks, 2 seeds, {studies} studies; points of accuracy.\n")
+    print("| what is taken | regret, mean | at most 0.3 |")
+    print("|---|---|---|")
+    best = truth.max() - true[:-1].max()
+    taken = {"the answer": tally.regret, "the highest expected": tally.of_first, "the highest mean": tally.of_mean}
+    for name, found in taken.items():
+        regret = 100 * (np.array(found) + best)
+        print(
+            f"| {name} | {regret.mean():.2f} ± {regret.std() / np.sqrt(studies):.2f} | {np.mean(regret <= 0.3):.1%} |"
+        )
+    print("\n| leaves uniform | for one that is no better | depth ruled out | ahead of the baseline |")
+    print("|---|---|---|---|")
+    print(f"| {' | '.join(f'{np.mean(x):.1%}' for x in (tally.left, tally.wrongly, tally.depth, tally.baseline))} |")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("planted", "table"))
+    parser.add_argument("--studies", type=int, default=200)
+    asked = parser.parse_args()
+    {"planted": planted, "table": table}[asked.what](asked.studies)
