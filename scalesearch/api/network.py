@@ -60,6 +60,13 @@ class FoundNetwork:
         )
         return f"FoundNetwork({self.result.manifest.study!r} at {found})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: its numbers, what to do with it, and the call that makes it."""
+        from scalesearch.api.shown import network_html
+
+        lines = [("advice", self.advice), ("in Python", self.call)]
+        return network_html(self.summary, self.result.manifest.study, [line for line in lines if line[1]])
+
     @property
     def budget(self) -> str:
         """The budget as the study writes it; the baseline's is `1x`."""

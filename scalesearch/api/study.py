@@ -49,6 +49,12 @@ class Study:
         config = self.result.manifest.config
         return f"Study({self.name!r}: {config.base} at {', '.join(self.budgets)} on {config.data}, {state})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the answer on each budget, and the best networks."""
+        from scalesearch.api.shown import study_html
+
+        return study_html(self.result)
+
     @property
     def name(self) -> str:
         """The study's name."""

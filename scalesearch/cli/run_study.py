@@ -6,9 +6,11 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+from rich.console import RenderableType
 
 from scalesearch.analysis.compare import compare_scaling, comparison_to_dict
 from scalesearch.analysis.load import load_result
@@ -23,6 +25,7 @@ from scalesearch.networks.registry import get_baseline
 from scalesearch.report import render_result
 from scalesearch.report.ahead import render_planned
 from scalesearch.report.comparison import render_comparisons
+from scalesearch.report.evidence import render_verified
 from scalesearch.report.layout import console
 from scalesearch.report.write import write_outputs
 from scalesearch.scaling.units import plural
@@ -43,10 +46,13 @@ from scalesearch.study.config import (
     parse_per_device,
 )
 from scalesearch.study.finding import exists
+from scalesearch.study.folder import named
 from scalesearch.study.joint import Definition, check_same_definition, joint_paths
 from scalesearch.study.mending import make_whole
 from scalesearch.study.server.address import Server
+from scalesearch.study.tables import answers_before
 from scalesearch.study.trust import own
+from scalesearch.training.watch import Listener
 
 T = TypeVar("T")
 
@@ -227,21 +233,14 @@ def check(
     skip_bad: bool,
     retry_failed: bool,
 ) -> None:
-    """Verify a study; the arguments are those of `search.verify`, and `means` what `means_of` gives."""
-    result = watched(
-        paths,
-        as_json,
-        lambda listener: verify(
-            paths,
-            ask,
-            **means,
-            skip_bad=skip_bad,
-            retry_failed=retry_failed,
-            listener=listener,
-        ),
-        again=typed(),
-    )
-    _show(result, paths, as_json)
+    """Verify a study, and show what is new; `means` is what `means_of` gives, the rest as for `search.verify`."""
+    before = answers_before(paths)
+
+    def work(listener: Listener) -> StudyResult:
+        return verify(paths, ask, **means, skip_bad=skip_bad, retry_failed=retry_failed, listener=listener)
+
+    result = watched(paths, as_json, work, again=typed())
+    _show(result, paths, as_json, lambda found: render_verified(found, before, named(paths)))
 
 
 def run_joint(
@@ -331,13 +330,18 @@ def _fail_where_untrained(results: Sequence[StudyResult]) -> None:
             raise InfeasibleError(f"{found[0]}; look at the network with: scalesearch check-base {base}")
 
 
-def _show(result: StudyResult, paths: StudyPaths, as_json: bool) -> None:
+def _show(
+    result: StudyResult,
+    paths: StudyPaths,
+    as_json: bool,
+    rendered: Callable[[StudyResult], RenderableType] = render_result,
+) -> None:
     """The answer, then the files: what cannot be drawn or written takes no answer with it, and the other way round."""
     try:
         if as_json:
             sys.stdout.write(json.dumps(result_to_dict(result), indent=2, allow_nan=False) + "\n")
         else:
-            console().print(render_result(result))
+            console().print(rendered(result))
         sys.stdout.flush()
     finally:
         written = write_outputs(result, paths)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
+from scalesearch.analysis.answer.answer import answer
+from scalesearch.analysis.result import StudyResult
 from scalesearch.analysis.verdict import SAME
 from scalesearch.analysis.verified.proof import BudgetVerification
 from scalesearch.analysis.verified.verification import Verdict, Verification
@@ -26,6 +28,33 @@ def render_proof(proof: BudgetVerification) -> Iterator[RenderableType]:
         yield from render_transfer(proof.transfer)
     if proof.fidelity:
         yield from render_fidelity(proof.fidelity)
+
+
+def render_verified(result: StudyResult, before: Mapping[str, str], study: str) -> RenderableType:
+    """What is new after `verify`: the answer as it is now, and as it was, then what the new trainings show.
+
+    Args:
+        before: budget -> what its answer was.
+        study: as a command takes it.
+    """
+    parts: list[RenderableType] = []
+    for budget in result.budgets:
+        if not _is_new(budget.proof):
+            continue
+        parts.append(Text(f"Budget {budget.facts.text}: what new trainings say", style="bold underline"))
+        for label, text in answer(result, budget).lines:
+            parts.append(Text.assemble((f"{label}: ", "dim"), (text, "bold green" if label == "answer" else "")))
+            was = before.get(budget.facts.text)
+            if label == "answer" and was is not None:
+                parts.append(Text.assemble(("before: ", "dim"), "the same" if was == text else was))
+        parts += [Text(), *render_proof(budget.proof)]
+    return Group(*parts, Text(f"all of it: scalesearch show {study}", style="dim"))
+
+
+def _is_new(proof: BudgetVerification) -> bool:
+    """Whether it holds more than the search's own trainings say."""
+    checked = proof.fidelity and (proof.fidelity.rank_change or proof.fidelity.rate)
+    return bool(proof.verification or proof.transfer or checked)
 
 
 def interval(bounds: tuple[float, float] | None) -> str:

@@ -103,3 +103,11 @@ def _bytes(path: Path) -> bytes | None:
         return None
     except OSError:  # a folder
         return b"?"
+
+
+def answers_before(paths: StudyPaths) -> dict[str, str]:
+    """Budget -> what to do, as `result.json` last said it; nothing where it is gone, damaged or from before."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        budgets = json.loads(paths.result.read_text(encoding="utf-8"))["budgets"]
+        return {str(budget["budget"]): str(budget["answer"]["todo"]) for budget in budgets}
+    return {}
