@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import counted_networks as nets
 import pytest
 import torch
@@ -232,3 +234,37 @@ def test_operators_of_few_operations_are_told_from_others():
     assert [name for name in COSTLY if is_cheap(f"aten::{name}")] == []
     assert [name for name in FEW if not is_cheap(f"aten::{name}")] == []
     assert not is_cheap("mine::relu")
+
+
+CHANGING = {
+    "a channel more at each call": (lambda calls: 8 + calls, 0),
+    "another network after a while": (lambda calls: 8 if calls < 2 else 9, 0),
+    "a head of another size": (lambda calls: 8, 1),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGING)
+def test_a_function_that_gives_another_network_each_time_is_refused_as_such(kind, monkeypatch):
+    """Its counts differ, too, or hardly: what is written would not be what is trained."""
+    (channels, head), calls = CHANGING[kind], itertools.count()
+
+    def build(depth, width, resolution, num_classes, in_channels):
+        made = next(calls)
+        c = channels(made)
+        pool = nn.AdaptiveAvgPool2d(1 + (head and made % 2))
+        inputs = c * (1 + 3 * (head and made % 2))
+        return nn.Sequential(nn.Conv2d(in_channels, c, 3), pool, nn.Flatten(), nn.Linear(inputs, num_classes))
+
+    monkeypatch.setattr(nets, "build", build, raising=False)
+    baseline = user_baseline("counted_networks:build", 16)
+    found = [count_agreement(baseline, baseline.spec, baseline.task) for _ in range(2)][-1]
+    first, second = found.weights
+    assert first != second
+    said = rf"^counted_networks:build, the baseline: one call gave a network of {first:,} weights, another call .* "
+    with pytest.raises(ScaleSearchError, match=said + rf"one of {second:,}; allowed: the same network .*look\)$"):
+        refuse_disagreement(found, "counted_networks:build", "the baseline", 0.1, "look")
+
+
+def test_two_counts_of_one_network_have_its_weights():
+    found = found_of("swish")
+    assert found.weights == (29 * 16 + 4 * (9 * 16 * 16 + 16) + 170,) * 2

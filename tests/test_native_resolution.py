@@ -222,7 +222,34 @@ def test_a_function_that_does_not_run_there_says_so() -> None:
         "    side = max(1, round(8 * width))\n"
         "    return nn.Sequential(nn.Conv2d(in_channels, side, 9, 9), nn.Flatten(), nn.Linear(9 * side, num_classes))\n"
     )
-    with pytest.raises(ScaleSearchError, match="--resolution 64"):
+    with pytest.raises(ScaleSearchError, match=r"3 x 64 x 64: .*; it runs at 32 px: --resolution 32$"):
         asked_baseline("fixed_net:build", 64)
     built: Baseline = asked_baseline("fixed_net:build", 27)
     assert built.spec.resolution_px == 27
+
+
+SIZES = [
+    ("assert resolution % 7 == 0, 'windows of 7'", 32, "windows of 7; it runs at 35 px: --resolution 35"),
+    ("assert resolution % 14 == 0", 64, "AssertionError; it runs at 70 px: --resolution 70"),
+    ("assert resolution >= 100", 32, "AssertionError; it runs at 112 px: --resolution 112"),
+    ("assert resolution in (224, 384)", 64, "AssertionError; it runs at 224 px: --resolution 224"),
+    ("assert resolution == 1000", 64, "AssertionError"),
+    ("raise ValueError('never')", 64, "ValueError: never"),
+]
+
+
+@pytest.mark.usefixtures("user")
+def test_a_network_that_runs_at_another_size_says_at_which() -> None:
+    made = "\n\n\n".join(
+        f"def build{number}(depth, width, resolution, num_classes, in_channels):\n"
+        f"    {line}\n"
+        "    return nn.Sequential(nn.Conv2d(in_channels, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), "
+        "nn.Linear(8, num_classes))\n"
+        for number, (line, _, _) in enumerate(SIZES)
+    )
+    Path("sized_net.py").write_text(f"from torch import nn\n\n\n{made}")
+    for number, (_, px, said) in enumerate(SIZES):
+        with pytest.raises(ScaleSearchError) as refused:
+            asked_baseline(f"sized_net:build{number}", px)
+        assert str(refused.value).endswith(said)
+        assert f"build{number}' at depth 1, width 1, {px} px" in str(refused.value)

@@ -29,6 +29,7 @@ from torch import nn
 import scalesearch.training.full
 from scalesearch.analysis.load import load_result
 from scalesearch.errors import (
+    BaseError,
     ConfigError,
     MissingExtraError,
     ScaleSearchError,
@@ -54,6 +55,8 @@ from scalesearch.training.full.recipe import TrainRecipe, load_recipe, recipe_to
 from scalesearch.training.full.request import parse_names
 from scalesearch.training.full.weight_facts import weights_facts
 from scalesearch.training.weights import load_weights
+from scalesearch.training.workers.base import JobDone
+from scalesearch.training.workers.losses import broken, late_note
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -258,7 +261,8 @@ def test_the_plan_is_told_before(whole):
     assert "100 training and 60 validation images; scored on 80 test images, once" in plan_told.lines[0]
     assert plan_told.lines[1] == "recipe: rmsprop, learning rate 0.0117188"  # of batches of 10: 0.3 * 10 / 256
     assert plan_told.lines[2] == "at most 2 epochs, batches of 10, steps, images: flip+shift"
-    assert len(plan_told.lines) == 3 + 5
+    assert plan_told.lines[-1] == "a training of more than 5 min is given up (--training-timeout)"
+    assert len(plan_told.lines) == 3 + 5 + 1
 
 
 def own_study(tmp_path: Path, **changes: Any) -> StudyPaths:
@@ -379,6 +383,45 @@ def test_a_time_limit_saves_and_the_same_call_goes_on(study, once):
     assert heard.notes[1:] == ["the time limit was reached; the same command goes on where it stopped"]
     assert len(checkpoints(done[0].folder.with_name("seed-0001"))) == 1
     assert bits(train(study, ask(seeds=2), make_executor=Here().executor)) == bits(once)
+
+
+def hanging(setup, workers):
+    """An executor whose trainings stop after a few steps, and are given up as another executor gives them up."""
+    made = Here(late=4).executor(setup, workers)
+    events = made.events
+
+    def given_up(timeout):
+        made.cancelled.update(made.running)
+        *told, done = events(timeout)
+        return [*told, JobDone(done.job, broken(done.job.seed, 1.0, (), late_note(done.job.limit)))]
+
+    made.events = given_up
+    return made
+
+
+def test_a_training_that_hangs_is_given_up_and_the_same_call_goes_on(study, once):
+    with pytest.raises(BaseError, match=r"^2 of 2 .* not ended after 90 s \(--training-timeout\).* the last checkpoints$"):
+        train(study, ask(seeds=2), Means(training_timeout=90.0), make_executor=hanging)
+    assert trained(study) == ()
+    assert len(list(study.trainings.rglob("checkpoint-*.pt"))) >= 2
+    assert bits(train(study, ask(seeds=2), make_executor=Here().executor)) == bits(once)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds", "limit", "said"),
+    [(0.0, 1.0, 300.0, "5 min"), (0.0, 600.0, 12000.0, "3 h 20 min"), (45.0, 600.0, 45.0, "45 s")],
+)
+def test_what_a_training_may_take_is_said_and_given_to_its_worker(study, given, seconds, limit, said):
+    heard, here = Heard(), Here()
+
+    def executor(setup, workers):
+        made = here.executor(setup, workers)
+        made.training_seconds = lambda spec: seconds
+        return made
+
+    train(study, ask(FEW), Means(training_timeout=given), make_executor=executor, listener=heard)
+    assert [job.limit for job in here.jobs] == [limit]
+    assert f"a training of more than {said} is given up (--training-timeout)" in heard.plans[0].lines
 
 
 def test_processes_that_prepare_images_change_no_bit(study, once):

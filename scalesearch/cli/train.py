@@ -21,6 +21,7 @@ from scalesearch.cli.app import (
     Storage,
     StudiesDir,
     StudyName,
+    TrainingTimeout,
     Trust,
     Workers,
     command,
@@ -93,6 +94,7 @@ def train(
     time_limit: Annotated[
         str | None, typer.Option("--time-limit", help="Save and stop after e.g. 90s, 15m, 2h; the command goes on.")
     ] = None,
+    training_timeout: TrainingTimeout = None,
     trust: Trust = False,
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
@@ -121,9 +123,10 @@ def train(
     ask = TrainRequest(
         given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate), recipe
     )  # fmt: skip
-    limit = duration(time_limit)
+    limit, timeout = duration(time_limit), duration(training_timeout)
     gpus = parse_devices(devices)
-    means = Means(device, workers, loaders, limit, parse_names(log), skip_bad, per_training, gpus, cluster)
+    logs = parse_names(log)
+    means = Means(device, workers, loaders, limit, logs, skip_bad, per_training, gpus, cluster, timeout or 0.0)
     _train_fully(paths, ask, means, as_json)
 
 

@@ -36,6 +36,9 @@ CLASSES, CHANNELS, NATIVE_PX = 10, 3, 32
 STEPS_TRIED = 5
 """Doublings of the resolution step that are tried where the network does not run at the first."""
 
+NEAR_PX, USUAL_PX = 8, (16, 32, 64, 96, 112, 128, 224, 256, 384)
+"""Sizes that are tried where a network does not run at the one it should: up to so many pixels away, and usual ones."""
+
 FORMS = f"{FUNCTION}, or a class with stages() and build()"
 
 
@@ -52,7 +55,7 @@ def user_baseline(ref: str, native_px: int | None = None, *, asked: bool = False
     Raises:
         UsageError: not of that form.
         BaseError: it cannot be imported, called or built, or gives something else than a network.
-        InfeasibleError: the unscaled network does not run.
+        InfeasibleError: the unscaled network does not run at its size.
     """
     _check_form(ref)
     found = load(ref)
@@ -61,11 +64,17 @@ def user_baseline(ref: str, native_px: int | None = None, *, asked: bool = False
     staged = callable(getattr(found, "stages", None)) and not _is_network_class(found)
     try:
         return (_stages_baseline if staged else _function_baseline)(ref, what, found, native_px, asked)
+    except _OtherSizeError:
+        raise
     except InfeasibleError as error:
         if asked:
             raise InfeasibleError(f"{error} (--resolution {native_px})") from error
         where = "the attribute resolution" if staged else "the parameter resolution a default"
         raise InfeasibleError(f"{error} (where its own images are of another size: give it {where})") from error
+
+
+class _OtherSizeError(InfeasibleError):
+    """The unscaled network runs, but not at the size that it should have; the message says at which."""
 
 
 def _check_form(ref: str) -> None:
@@ -184,7 +193,12 @@ def _tried(baseline: UserBaseline, owner: Any) -> UserBaseline:
     """The baseline with its resolutions, after the unscaled network was run on shapes."""
     what, native = baseline.call.what, baseline.spec.resolution_px
     trial = replace(baseline, rules=replace(baseline.rules, min_resolution_px=1))
-    check_output(trial, trial.spec, trial.task)
+    try:
+        check_output(trial, trial.spec, trial.task)
+    except (BaseError, InfeasibleError) as error:
+        if px := next((px for px in _other_sizes(native) if _runs(trial, px)), None):
+            raise _OtherSizeError(f"{error}; it runs at {px} px: --resolution {px}") from error
+        raise
     given = _whole(what, owner, "resolution_step", 0)
     step = given or _step(trial, 2 if native <= 64 else 8)
     least = _whole(what, owner, "min_resolution", 0)
@@ -217,6 +231,17 @@ def _runs(baseline: UserBaseline, px: int) -> bool:
     except ScaleSearchError:
         return False
     return True
+
+
+def _other_sizes(native: int) -> list[int]:
+    """Sides at which a network may run that does not at its native one, the nearest first.
+
+    Example:
+        >>> _other_sizes(224)[:4], _other_sizes(30)[-2:]
+        ([223, 225, 222, 226], [256, 384])
+    """
+    near = (px for px in range(native - NEAR_PX, native + NEAR_PX + 1) if px > 0)
+    return sorted({*near, *USUAL_PX} - {native}, key=lambda px: (abs(px - native), px))
 
 
 def _step(baseline: UserBaseline, first: int) -> int:

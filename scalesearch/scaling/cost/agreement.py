@@ -28,6 +28,7 @@ class CountAgreement:
         shapes: as shapes tell it; `fvcore`: as it is counted while the network runs.
         costly: (operator, times) that fvcore left out, and that may hold many operations.
         cheap: the same for those of a few operations an element.
+        weights: of the network of each count, which was built for it.
     """
 
     quantity: str
@@ -35,6 +36,7 @@ class CountAgreement:
     fvcore: int
     costly: tuple[tuple[str, int], ...]
     cheap: tuple[tuple[str, int], ...]
+    weights: tuple[int, int] = (0, 0)
 
     @property
     def off(self) -> float:
@@ -93,8 +95,9 @@ def count_agreement(baseline: Baseline, spec: NetworkSpec, task: Task, quantity:
         missed = (*(item for item in missed if item[0] not in custom), *inside)
     costly = tuple(item for item in dict(missed).items() if not is_cheap(item[0]))
     return CountAgreement(
-        quantity, told, fvcore, costly, tuple(item for item in dict(missed).items() if item not in costly)
-    )
+        quantity, told, fvcore, costly, tuple(item for item in dict(missed).items() if item not in costly),
+        (baseline.amount("params", spec, task), counted.params),
+    )  # fmt: skip
 
 
 def _seen_by_shapes(baseline: Baseline, spec: NetworkSpec, task: Task) -> tuple[tuple[str, int], ...]:
@@ -106,7 +109,7 @@ def _seen_by_shapes(baseline: Baseline, spec: NetworkSpec, task: Task) -> tuple[
 
 
 def refuse_disagreement(found: CountAgreement, name: str, place: str, tolerance: float, closer: str) -> None:
-    """End where the two counts are too far apart for any budget.
+    """End where the two counts are too far apart for any budget, or are of two networks.
 
     Args:
         name: of the baseline, as the command line takes it.
@@ -117,6 +120,12 @@ def refuse_disagreement(found: CountAgreement, name: str, place: str, tolerance:
     Raises:
         ScaleSearchError: with both counts, the operators, and the next command.
     """
+    first, second = found.weights
+    if first != second:
+        raise ScaleSearchError(
+            f"{name}, {place}: one call gave a network of {first:,} weights, another call with the same arguments one "
+            f"of {second:,}; allowed: the same network for the same arguments (look closer with: {closer})"
+        )
     if found.within(tolerance):
         return
     remedy = "the same arithmetic in torch's own operators, which both count" if found.costly else "another --cost"

@@ -20,7 +20,7 @@ from scalesearch.data import Dataset, load_dataset
 from scalesearch.data.store import stored_side
 from scalesearch.environment.files import write_atomic
 from scalesearch.errors import BaseError, StudyError
-from scalesearch.scaling.units import plural
+from scalesearch.scaling.units import duration, plural
 from scalesearch.study import StudyPaths, locked
 from scalesearch.study.config import NOWHERE, Engine, Places, StudyConfig, option, override, placed
 from scalesearch.study.config.recipe import cropped
@@ -46,6 +46,7 @@ from scalesearch.training.watch import Listener, Silent, StagesPlan
 from scalesearch.training.workers.base import Executor, Job, JobDone, Noted
 from scalesearch.training.workers.flight import Flight
 from scalesearch.training.workers.gpus import Groups
+from scalesearch.training.workers.limits import allowed_seconds
 from scalesearch.training.workers.site import MakeExecutor, Site
 from scalesearch.training.workers.where import site_of
 
@@ -237,10 +238,13 @@ def _run(
     site: Site,
 ) -> None:
     executor = site.executor(setup, min(workers, len(jobs)))
-    flight, broken = Flight(executor, jobs), list[TrainingOutcome]()
+    flight, broken = Flight(executor), list[TrainingOutcome]()
     try:
         listener.note("measuring the time of a few steps")
-        listener.stages(_announced(setup, jobs, executor, said))
+        seconds = _estimated(setup, jobs, executor)
+        jobs = [replace(job, limit=allowed_seconds(seconds[job.number], means.training_timeout)) for job in jobs]
+        listener.stages(_announced(setup, jobs, seconds, executor.workers, said))
+        flight.waiting.extend(jobs)
         deadline = time.monotonic() + means.time_limit if means.time_limit else None
         while flight.waiting or flight.flying:
             flight.fill(lambda job: listener.started(job, setup.planned[job.number]))
@@ -256,7 +260,8 @@ def _run(
         executor.stop()
     if broken:
         raise BaseError(
-            f"{len(broken)} of {plural(len(jobs), 'training')} broke off: {commonest(one.note for one in broken)}"
+            f"{len(broken)} of {plural(len(jobs), 'training')} broke off: {commonest(one.note for one in broken)}; the "
+            "same command goes on from the last checkpoints"
         )
 
 
@@ -285,11 +290,23 @@ def _save_running(flight: Flight, listener: Listener, planned: Sequence[Planned]
     flight.flying.clear()
 
 
-def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor, said: Said) -> StagesPlan:
-    """What is about to be trained, and how long it may take: one network is timed, the others follow their cost."""
+def _estimated(setup: TrainSetup, jobs: Sequence[Job], executor: Executor) -> list[float]:
+    """Seconds of one training of each planned network: the largest is timed, the others follow their cost."""
     largest = max((setup.planned[job.number] for job in jobs), key=lambda one: one.macs)
     pace = executor.training_seconds(largest.spec) / largest.macs
-    seconds = sum(pace * setup.planned[job.number].macs for job in jobs)
+    return [pace * one.macs for one in setup.planned]
+
+
+def _announced(
+    setup: TrainSetup, jobs: Sequence[Job], seconds: Sequence[float], workers: int, said: Said
+) -> StagesPlan:
+    """What is about to be trained, how long it may take, and when one is given up.
+
+    Args:
+        seconds: of one training of each planned network.
+    """
+    whole = sum(seconds[job.number] for job in jobs) / workers
+    longest = max(job.limit or 0.0 for job in jobs)
     data = setup.dataset
     scored = f"{len(data.test)} test images, once" if data.test is not None else "the validation images"
     lines = (
@@ -300,10 +317,11 @@ def _announced(setup: TrainSetup, jobs: Sequence[Job], executor: Executor, said:
             f"{one.label}: {one.macs:,} multiply-adds, {one.params:,} parameters, {one.spec.resolution_px} px"
             for one in setup.planned
         ),
+        f"a training of more than {duration(longest)} is given up (--training-timeout)",
     )
     notes = [*said.notes]
     if data.test is None:
         notes.append("there is no test split: accuracies are of the split that chose the epoch")
-    if seconds / executor.workers > LONG_SECONDS:
+    if whole > LONG_SECONDS:
         notes.append("a shorter run: --epochs; Ctrl-C loses nothing")
-    return StagesPlan(setup.study, lines, tuple(notes), len(jobs), executor.workers, seconds / executor.workers)
+    return StagesPlan(setup.study, lines, tuple(notes), len(jobs), workers, whole)

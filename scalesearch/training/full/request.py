@@ -72,6 +72,8 @@ class Means:
         devices: numbers of GPUs that train at once, each a network, or `per_training` of them together one; None takes
             the study's.
         cluster: seats of a Ray cluster.
+        training_timeout: seconds after which a training that has not ended is given up, and goes on another time from
+            its last checkpoint; 0 takes a multiple of its estimate.
 
     Raises:
         UsageError: fewer workers or devices than one, or fewer loaders than none.
@@ -86,6 +88,7 @@ class Means:
     per_training: int = 1
     devices: tuple[int, ...] | None = None
     cluster: ClusterOptions = UNSAID
+    training_timeout: float = 0.0
 
     def __post_init__(self) -> None:
         check_workers(self.workers)
