@@ -36,6 +36,9 @@ OBJECT_STORE_BYTES = 512 * 2**20
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
 
+PRIORITY = {"RAY_worker_niceness": "0"}
+"""Ray's own default lets its workers give way to every other process of the machine (15), which starves trainings."""
+
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 """What Ray reads once, so it is one for this process."""
 
@@ -78,8 +81,8 @@ def connected(request: ClusterRequest) -> Iterator[ModuleType]:
 @contextlib.contextmanager
 def _own(request: ClusterRequest) -> Iterator[dict[str, Any]]:
     """How a Ray is started on this machine that nobody else can use: its ports are open, and ask for a token."""
-    before = {name: os.environ.get(name) for name in TOKEN}
-    os.environ.update(TOKEN)
+    before = {name: os.environ.get(name) for name in (*TOKEN, *PRIORITY)}
+    os.environ.update({**PRIORITY, **os.environ, **TOKEN})
     place = next((place for place in SHORT_PLACES if os.access(place, os.W_OK | os.X_OK)), None)
     folder = tempfile.mkdtemp(prefix="scalesearch-ray-", dir=place)  # its sockets need a short name
     cores = usable_cores() if request.most is None else max(1, round(request.most * request.cpus + 0.49))
