@@ -135,7 +135,11 @@ def test_a_seat_that_is_lost_has_its_job_done_by_another(losses):
 
 def test_a_job_that_kills_every_seat_fails_alone_after_three_of_them():
     def killer(actor, work):
-        return RuntimeError("worker killed (OOM)") if work.request.number == 1 else trained(actor, work)
+        return (
+            RuntimeError("killed due to the node running low on memory")
+            if work.request.number == 1
+            else trained(actor, work)
+        )
 
     world = FakeRay({"a": (2, 0, "CPU")}, killer)
     executor = RayExecutor(opened(world), NothingToTrain())

@@ -333,13 +333,15 @@ def first_line(error: BaseException) -> str:
 
 
 def told_loss(error: BaseException) -> str:
-    """How a seat was lost, in words.
+    """How a seat was lost, in words. Of any process that ends Ray says that the OOM killer is a common cause.
 
     Example:
-        >>> [told_loss(ValueError(text)) for text in ("its node has died.", "killed due to low memory (OOM)", "x")]
+        >>> said = ("its node has died.", "killed due to the node running low on memory.", "(1) by the OOM killer")
+        >>> [told_loss(ValueError(text)) for text in said]
         ['the end of its node', "its node's lack of memory", 'the end of its seat']
     """
     said = str(error)
     if "node has died" in said or "node is dead" in said or "node was terminated" in said:
         return "the end of its node"
-    return "its node's lack of memory" if "OOM" in said or "low memory" in said else "the end of its seat"
+    short = "low on memory" in said or "NODE_OUT_OF_MEMORY" in said
+    return "its node's lack of memory" if short else "the end of its seat"
