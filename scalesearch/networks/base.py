@@ -31,7 +31,9 @@ class Task:
 
     def __post_init__(self) -> None:
         if min(self.num_classes, self.in_channels) < 1:
-            raise UsageError(f"a task needs at least 1 class and 1 input channel, not {self}")
+            raise UsageError(
+                f"{self.num_classes} classes and {self.in_channels} channels of the image; allowed: 1 or more of each"
+            )
 
 
 IMAGENET = Task(num_classes=1000, in_channels=3)

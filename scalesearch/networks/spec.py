@@ -49,7 +49,10 @@ class NetworkSpec:
         if len(self.depths) != len(self.widths) or not self.depths:
             raise UsageError(f"a network needs one depth and one width a stage, not {self.depths} and {self.widths}")
         if min(*self.depths, *self.widths, self.resolution_px) < 1:
-            raise UsageError(f"depths, widths and resolution must be 1 or more, not {self}")
+            depths, widths = (", ".join(map(str, values)) for values in (self.depths, self.widths))
+            raise UsageError(
+                f"a network of depths {depths}, widths {widths} and {self.resolution_px} px; allowed: 1 or more of each"
+            )
 
     @property
     def channels(self) -> tuple[int, ...]:

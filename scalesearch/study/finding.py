@@ -108,8 +108,11 @@ def list_studies(root: Path, storage: Server | None = None) -> list[StudyPaths]:
             where the server is the environment's.
 
     Raises:
+        StudyError: `root` is a file.
         StorageError: the server cannot be used.
     """
+    if root.exists() and not root.is_dir():
+        raise StudyError(f"{str(root)!r} is a file; allowed: a folder of studies, or one that is not there yet")
     here = [StudyPaths(p) for p in sorted(root.iterdir()) if StudyPaths(p).there] if root.is_dir() else []
     if storage is None:
         return here

@@ -126,7 +126,8 @@ def _check_size(question: ScalingRequest, phi: float) -> None:
     named = {"cost": question.product(c), "depth": c.alpha, "width": c.beta, "resolution": c.gamma}
     for name, value in named.items():
         if (size := phi * math.log(value)) > limit:
-            times = f"{math.exp(size):.3g}" if size < 700 else f"10^{size / math.log(10):.0f}"
+            power = size / math.log(10)
+            times = f"{math.exp(size):.3g}" if size < 700 else f"10^{power:.0f}" if power < 1e9 else f"10^{power:.1e}"
             raise InfeasibleError(
                 f"phi {phi:g} has {times}x the {name} of {question.baseline.name}; allowed: {MAX_RATIO:,.0f}x or less, "
                 f"which is reached at phi {limit / math.log(value):.3g}"
