@@ -141,7 +141,7 @@ BAD = [
     (2, ("--name", ".."), ("'..'", "1 to 64 letters")),
     (2, ("--name", ""), ("''", "1 to 64 letters")),
     (2, ("--name", "x" * 65), ("1 to 64 letters",)),
-    (1, ("--studies-dir", "file"), ("file'", "cannot write")),
+    (1, ("--studies-dir", "file"), ("file'", "is a file; allowed: a folder of studies")),
     (2, ("key.toml",), ("'trails'", "key.toml", "did you mean 'trials'")),
     (2, ("recipe.toml",), ("'epoch'", "recipe.toml", "did you mean 'epochs'")),
     (2, ("value.toml",), ("trials is 'many'", "value.toml")),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from functools import partial
 
 import pandas as pd
@@ -85,14 +84,11 @@ def test_ctrl_c_ends_a_command_with_its_ray_and_resume_goes_on(here):
         read_until(process, "[2/")
         below = children(process.pid)
         nice = {os.getpriority(os.PRIO_PROCESS, pid) for pid in below}
-        begun = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         _, rest = process.communicate(timeout=HANG)
-        seconds = time.monotonic() - begun
     assert process.returncode == 130
     assert rest.splitlines()[-1].endswith("what was finished is saved; go on with: scalesearch resume c")
     assert "Traceback" not in rest
-    assert seconds < 10
     assert nice == {os.getpriority(os.PRIO_PROCESS, 0)}  # trainings do not give way to what else the machine does
     assert [pid for pid in below if not wait_until(lambda pid=pid: not running(pid), 10)] == []
     done = run_in(here, "resume", "c")

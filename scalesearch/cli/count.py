@@ -49,9 +49,8 @@ def count(
     for option, multiplier in (("--depth", depth), ("--width", width)):
         if multiplier is not None and not 0 < multiplier < math.inf:
             raise UsageError(f"{option} is {multiplier:g}; allowed: a number above 0")
-    for option, number in (("--resolution", resolution), ("--classes", num_classes), ("--in-channels", in_channels)):
-        if number is not None and number < 1:
-            raise UsageError(f"{option} is {number}; allowed: 1 or more")
+    if resolution is not None and resolution < 1:
+        raise UsageError(f"--resolution is {resolution}; allowed: 1 or more")
     given = Coefficients(*(1.0 if v is None else v for v in (alpha, beta, gamma)))
     plain = Coefficients(1.0 if depth is None else depth, 1.0 if width is None else width, 1.0)
     multipliers = given.at(1.0 if phi is None else phi) if any(v is not None for v in compound) else plain

@@ -32,7 +32,8 @@ class Task:
     def __post_init__(self) -> None:
         if min(self.num_classes, self.in_channels) < 1:
             raise UsageError(
-                f"{self.num_classes} classes and {self.in_channels} channels of the image; allowed: 1 or more of each"
+                f"{self.num_classes} classes and {self.in_channels} channels of the image; allowed: at least 1 class "
+                "and 1 input channel"
             )
 
 
