@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from functools import cache
 
 import pytest
+from matplotlib import rc_context, rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 from synthetic import study
+from synthetic_evidence import verified_study
 
 from scalesearch.analysis.result import StudyResult
-from scalesearch.errors import StorageError, UnknownNameError, UsageError
-from scalesearch.report.figures import FIGURES, figure, pareto_info, save_figure, simplex_info, svg_text
+from scalesearch.errors import StorageError, StudyError, UnknownNameError, UsageError
+from scalesearch.report.figures import FIGURES, figure, figures_of, pareto_info, save_figure, simplex_info, svg_text
+from scalesearch.report.figures.curves import curves_info, spread
 from scalesearch.report.figures.simplex import HEIGHT, at
 from scalesearch.report.figures.style import literal_text
 from scalesearch.scaling.coefficients import REFERENCES, Shares
 
-KINDS = tuple(kind for kind in FIGURES if kind != "law")
-"""A law takes three budgets; its figure has tests of its own."""
+KINDS = ("pareto", "simplex", "surface", "fidelity")
+"""What every study with trainings has; a law has tests of its own, and a table of refusals the rest."""
 HOSTILE = "folder:/data/$a$_x/<b>[red]\\frac{é漢字}\n" + "very/long/" * 20
 CASES: dict[str, dict[str, object]] = {
     "typical": {},
@@ -38,11 +42,18 @@ CASES: dict[str, dict[str, object]] = {
     "hostile text": {"base": "my.module:net$a$", "data": HOSTILE},
     "sixty networks": {"networks": 60},
 }
+VERIFIED: dict[str, dict[str, object]] = {"verified": {}, "two verified": {"budgets": ("2x", "4x"), "networks": 9}}
+REFUSED = {("one network", "surface"), ("one network", "fidelity"), *(("nothing trained", kind) for kind in KINDS)}
+DRAWN = [
+    *((name, kind) for name in CASES for kind in KINDS if (name, kind) not in REFUSED),
+    *((name, kind) for name in VERIFIED for kind in ("curves", "rates", "verdict", "fidelity", "compare")),
+    ("three budgets", "curves"), ("one seed", "compare"), ("typical", "budget"), ("typical", "staircase"),
+]  # fmt: skip
 
 
 @cache
 def case(name: str) -> StudyResult:
-    return study(**CASES[name])
+    return verified_study(**VERIFIED[name]) if name in VERIFIED else study(**CASES[name])
 
 
 @cache
@@ -68,8 +79,7 @@ def words(name: str, kind: str) -> str:
     return "\n".join(t.get_text() for t in texts(drawn(name, kind)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "kind"), DRAWN)
 def test_no_text_covers_another_or_leaves_the_figure(name, kind):
     fig = drawn(name, kind)
     renderer = FigureCanvasAgg(fig).get_renderer()
@@ -180,18 +190,74 @@ def test_the_caption_says_how_many_networks_seeds_and_how_much_noise():
     assert f"{len(budget.networks)} networks × 2 seeds; {noise}" in words("typical", "simplex")
 
 
+@pytest.mark.parametrize("kind", FIGURES)
+def test_a_study_without_a_training_is_refused_by_a_line_with_a_command(kind):
+    if kind in ("staircase", "budget"):  # counting takes no training
+        assert kind in figures_of(case("nothing trained"))
+        return
+    assert kind not in figures_of(case("nothing trained"))
+    with pytest.raises(StudyError) as refused:
+        figure(case("nothing trained"), kind)
+    line = str(refused.value)
+    assert "'synthetic'" in line
+    assert "scalesearch " in line
+    assert "\n" not in line
+
+
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("name", "kind", "command"),
     [
-        ("pareto", "there is nothing to plot"),
-        ("simplex", "there is nothing to plot"),
-        ("surface", "There is no response surface yet"),
-        ("verdict", "nothing has been verified yet"),
-        ("fidelity", "--fidelity --phi 2,3 tells more"),
+        ("typical", "verdict", "scalesearch verify synthetic"),
+        ("typical", "rates", "scalesearch run without --lr"),
+        ("one network", "surface", "scalesearch run --trials 8"),
+        ("typical", "law", "scalesearch run --budget 0.5x,2x,4x"),
+        ("hostile text", "staircase", "scalesearch exponents my.module:net$a$ --out staircase.png"),
+        ("hostile text", "budget", "scalesearch space my.module:net$a$ -b 2x --out budget.png"),
     ],
 )
-def test_a_study_without_a_training_says_so(kind, said):
-    assert said in words("nothing trained", kind)
+def test_what_would_make_a_figure_is_said(name, kind, command):
+    with pytest.raises(StudyError, match=re.escape(command)):
+        figure(case(name), kind)
+    assert kind not in figures_of(case(name))
+
+
+def test_a_verified_study_has_every_figure_but_a_law():
+    assert figures_of(case("verified")) == tuple(kind for kind in FIGURES if kind != "law")
+
+
+def test_curves_are_the_means_over_seeds_epoch_by_epoch():
+    (panel,) = curves_info(case("typical")).panels
+    summaries = {s.network.number: s for s in case("typical").budgets[0].networks}
+    best = panel.lines[-1]
+    assert best.name.startswith("best")
+    for line in panel.lines:
+        assert [epoch for epoch, _ in line.points] == [1, 2, 3, 4]
+        if line.number in summaries:  # planted: the last epoch is the accuracy of the training plus 0.05 - 0.2 / 4
+            assert math.isclose(line.points[-1][1], 100 * (summaries[line.number].mean or 0))
+            assert math.isclose(line.points[0][1], line.points[-1][1] - 15)
+
+
+@pytest.mark.parametrize("places", [[], [3.0], [1.0, 1.0, 1.0], [5.0, 1.0, 4.9, 5.2], [0.0, 100.0, 1.0, 99.0]])
+def test_names_are_moved_apart_in_their_order_about_their_middle(places):
+    moved = spread(places, 2.0)
+    gaps = [b - a for a, b in itertools.pairwise(sorted(moved))]
+    assert all(gap >= 2.0 - 1e-9 for gap in gaps)
+    assert math.isclose(sum(moved), sum(places), abs_tol=1e-9)
+    assert [i for i, _ in sorted(enumerate(places), key=lambda p: p[1])] == [
+        i for i, _ in sorted(enumerate(moved), key=lambda p: p[1])
+    ]
+
+
+def test_a_figure_leaves_the_users_settings_alone(tmp_path):
+    before = dict(rcParams)
+    with rc_context({"font.size": 31.0, "axes.facecolor": "red", "svg.hashsalt": "mine"}):
+        inside = dict(rcParams)
+        loud = figure(study(), "curves")
+        save_figure(loud, tmp_path / "a.svg")
+        assert dict(rcParams) == inside
+    save_figure(figure(study(), "curves"), tmp_path / "b.svg")
+    assert dict(rcParams) == before
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
 def test_an_unfinished_study_says_so_in_the_title():

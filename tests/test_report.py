@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
+import io
+import itertools
 import re
 import tomllib
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 from rich.console import Console
 from synthetic import study
+from synthetic_evidence import verified_study
 
 from scalesearch.analysis.answer.answer import answer
 from scalesearch.analysis.result import StudyResult
+from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.told import coefficients, span
 from scalesearch.errors import StorageError
+from scalesearch.networks.spec import NetworkSpec
 from scalesearch.report import (
     StudyRow,
     count_table,
@@ -27,6 +36,12 @@ from scalesearch.report import (
     studies_table,
     write_report,
 )
+from scalesearch.report.figures import figure, svg_text
+from scalesearch.report.page import TITLES, page_sheet
+from scalesearch.report.page.colours import DARK, LIGHT, READ, UNDER, contrast, variables
+from scalesearch.report.page.inline import inline_figure
+from scalesearch.report.page.pictures import example_pictures
+from scalesearch.report.page.stages import stage_rows
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.units import duration, engineering
 from scalesearch.study.config import config_from_dict
@@ -202,26 +217,25 @@ def test_counting_shows_stages_totals_and_what_was_not_counted():
 
 
 def test_the_page_is_one_inert_well_formed_file():
-    svg = '<svg xmlns:xlink="x"><use xlink:href="#a"/></svg>'
-    source = html_report(case(failed=True, off_budget=True), {"pareto": svg, "simplex": svg})
+    source = html_report(case(failed=True, off_budget=True), {})
     page = Page(source)
-    assert "script" not in page.tags
-    assert page.links == ["#a", "#a"]
-    assert svg in source
-    assert "url(" not in source
-    assert "@import" not in source
-    assert len(source) < 40_000
+    assert page.tags.count("script") == 1
+    assert all(link.startswith(("#", "data:image/png")) for link in page.links)
+    for outside in ("url(", "@import", "http:", "https:", " src=", "onclick", 'style="'):
+        assert outside not in source.replace(' src="data:', "")
+    assert len(source) < 60_000
 
 
 def test_the_page_answers_first_and_ends_with_its_limits():
     text = Page(html_report(case(), {})).text
     order = [
-        coefficients(best_of(case()).network),
         answer(case(), case().budgets[0]).todo,
+        answer(case(), case().budgets[0]).rests_on,
+        mean_of(case()),
         "How much is noise",
         "All networks",
-        "How it was made",
-        "does not show",
+        "Definition",
+        "winner's curse",
     ]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
@@ -235,26 +249,148 @@ def test_every_network_has_a_row_on_the_page():
     source = html_report(result, {})
     networks = sum(len(budget.networks) for budget in result.budgets)
     assert source.count("px</th>") == 2
-    assert len(re.findall(r'<tr class="(?:best|unranked|)">', source)) == networks
+    assert len(re.findall(r'<tr id="network-\d+" class="(?:best|unranked|)">', source)) == networks
 
 
 def test_user_text_on_the_page_is_escaped():
     result = study(data=HOSTILE, base=HOSTILE)
     manifest = replace(result.manifest, command=HOSTILE, study=HOSTILE)
     source = html_report(replace(result, manifest=manifest), {})
-    assert "<script>" not in source
+    assert Page(source).tags.count("script") == 1
     assert HOSTILE in Page(source).text
 
 
 def test_the_definition_on_the_page_can_be_run_again():
     result = case()
-    block = re.findall(r"<pre>(.*?)</pre>", html_report(result, {}), re.DOTALL)[-1]
+    block = re.findall(r"<pre tabindex=\"0\">(.*?)</pre>", html_report(result, {}), re.DOTALL)[-1]
     assert config_from_dict(tomllib.loads(html.unescape(block))) == result.manifest.config
 
 
 def test_an_unfinished_page_warns_at_the_top():
     text = Page(html_report(case(trained=0.5), {})).text
     assert text.index("This study is not finished") < text.index("At 2x")
+
+
+@cache
+def everything() -> str:
+    return html_report(verified_study(budgets=("2x", "4x")), {}, {}, refused={"law": "a law takes three budgets"})
+
+
+@pytest.mark.parametrize(
+    "page", [everything, lambda: html_report(case(trained=0.0), {}), lambda: html_report(case(seeds=1), {})]
+)
+def test_every_section_of_the_contents_is_there_once(page):
+    source = page()
+    ids = re.findall(r' id="([^"]+)"', source)
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in Page(source).links if link.startswith("#")} <= set(ids)
+    assert re.findall(r'<h2 id="([^"]+)">', source) == list(TITLES)
+
+
+def test_no_paragraph_stands_twice():
+    text = re.sub(r"<svg.*?</svg>", "", everything(), flags=re.DOTALL)
+    told = [
+        re.sub(r"<[^>]+>", "", p).strip() for p in re.findall(r"<(?:p|li|figcaption)\b[^>]*>(.*?)</", text, re.DOTALL)
+    ]
+    long = [p for p in told if len(p) > 40]
+    assert len(long) > 20
+    assert len(long) == len(set(long))
+
+
+def test_the_policy_names_the_script_and_the_sheet_by_their_hashes_and_allows_nothing_else():
+    source = everything()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', source)
+    rules = dict(rule.split(" ", 1) for rule in html.unescape(policy).split("; "))
+    for tag, rule in (("script", "script-src"), ("style", "style-src")):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert rules.pop(rule) == f"'sha256-{digest}'"
+    assert rules == {"default-src": "'none'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'"}
+
+
+def test_light_and_dark_both_say_every_colour_and_all_text_can_be_read():
+    used = set(re.findall(r"var\(--(\w+)\)", page_sheet()))
+    assert used <= set(LIGHT) == set(DARK)
+    for colours in (LIGHT, DARK):
+        for text, under in itertools.product(READ, UNDER):
+            assert contrast(colours[text], colours[under]) >= 4.5, (text, under)
+        assert contrast(colours["edge"], colours["page"]) >= 3
+        assert variables(colours) in page_sheet()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "ratio"),
+    [("#ffffff", "#767676", 4.54), ("#000000", "#ff0000", 5.25), ("#777777", "#ffffff", 4.48)],
+)
+def test_contrast_is_that_of_the_guidelines(one, other, ratio):
+    assert contrast(one, other) == pytest.approx(ratio, abs=0.005)
+
+
+def test_numbers_on_the_page_are_those_of_the_result_file():
+    result = verified_study(budgets=("2x", "4x"))
+    content = result_to_dict(result)
+    page = everything()
+    for budget in content["budgets"]:
+        for network in budget["networks"]:
+            (row,) = re.findall(rf'<tr id="network-{network["trial"]}".*?</tr>', page, re.DOTALL)
+            values = re.findall(r'data-value="([^"]*)"', row)
+            assert float(values[-2]) == network["accuracy_mean"] and int(values[-1]) == network["seeds"]
+            assert f"{100 * network['accuracy_mean']:.2f}" in row and int(values[2]) == network["macs"]
+        assert html.escape(budget["verification"]["words"], quote=False) in page.replace("&#39;", "'")
+
+
+def test_a_page_that_is_watched_loads_itself_again_and_a_finished_one_never():
+    assert '<meta http-equiv="refresh" content="7">' in html_report(case(trained=0.5), {}, refresh_seconds=7)
+    assert 'http-equiv="refresh"' not in everything()
+
+
+SVG = """<svg xmlns:xlink="x" width="9pt"><defs><style type="text/css">*{stroke-linejoin: round}</style></defs>
+<g id="axes_1"><path id="p1" style="fill: #ffffff; stroke-dasharray: 5,2"/><use xlink:href="#p1" clip-path="url(#c)"/>
+<clipPath id="c"/><text style="font: 700 13px 'A B', serif; text-anchor: middle" x="1">t</text>
+<a xlink:href="#network-3"><use xlink:href="#p1"/></a></g></svg>"""
+
+
+def test_a_figure_in_the_page_has_attributes_for_styles_and_ids_of_its_own():
+    shown = inline_figure(SVG, "law", {3: 'a "b" <c>'})
+    assert "style" not in shown and "axes_1" not in shown
+    assert '<path id="law-p1" fill="#ffffff" stroke-dasharray="5,2"/>' in shown
+    assert shown.count('xlink:href="#law-p1"') == 2 and 'clip-path="url(#law-c)"' in shown and 'id="law-c"' in shown
+    font = """<text font-weight="700" font-size="13px" font-family="'A B', serif" text-anchor="middle" x="1">"""
+    assert font in shown
+    assert (
+        '<a href="#network-3" aria-label="a &quot;b&quot; &lt;c&gt;"><title>a &quot;b&quot; &lt;c&gt;</title>' in shown
+    )
+
+
+def test_a_real_figure_keeps_every_style_as_an_attribute_and_leads_to_rows():
+    svg = svg_text(figure(case(), "pareto"), "pareto")
+    shown = inline_figure(svg, "pareto", {})
+    assert "style=" not in shown and "<style" not in shown
+    assert len(re.findall("<text", shown)) == len(re.findall("<text[^>]* font-size=", shown)) > 20
+    numbers = {int(n) for n in re.findall(r'href="#network-(\d+)"', shown)}
+    assert numbers == {s.network.number for s in case().budgets[0].networks if s.ranked}
+    ET.fromstring(shown)
+
+
+def test_the_baseline_and_the_best_stand_side_by_side_stage_by_stage():
+    base = NetworkSpec((1, 2), (8, 16), 20, 8, 40)
+    rows = stage_rows(base, NetworkSpec((1, 4), (8, 24), 24, 8, 56))
+    assert [(r.name, r.blocks, r.channels) for r in rows] == [
+        ("stem", ("", ""), ("8", "8")), ("stage 1", ("1", "1"), ("8", "8")), ("stage 2", ("2", "4"), ("16", "24")),
+        ("head", ("", ""), ("40", "56")),
+    ]  # fmt: skip
+    passed = stage_rows(*(NetworkSpec((d,), (w,), 32, unit="thousandth") for d, w in ((1000, 1000), (1260, 1100))))
+    assert [(r.blocks, r.channels) for r in passed] == [(("x1", "x1.26"), ("x1", "x1.1"))]
+
+
+def test_images_are_shown_of_the_data_that_came_with_the_package_alone():
+    shown = example_pictures("fashion-mnist-mini")
+    assert len(shown) == 10 and shown[9].name == "Ankle boot"
+    png = base64.b64decode(shown[0].address.removeprefix("data:image/png;base64,"))
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.size == (28, 28)
+    assert sum(picture.address in html_report(case(), {}) for picture in shown) == 10
+    assert example_pictures("folder:/home/ada/photos") == example_pictures("m:data") == ()
 
 
 def test_a_page_without_any_training_can_be_made():

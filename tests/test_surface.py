@@ -33,7 +33,8 @@ from scalesearch.analysis.response.surface import (
     surface_to_dict,
 )
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.errors import UnknownNameError
+from scalesearch.errors import StudyError, UnknownNameError
+from scalesearch.report.figures import figure
 from scalesearch.report.figures.save import svg_text
 from scalesearch.report.figures.surface import draw_surface, surface_info
 from scalesearch.report.surface import surface_lines
@@ -438,8 +439,9 @@ def test_the_figure_names_every_proposal_and_says_what_is_known():
         assert name in text
 
 
-def test_the_figure_of_a_study_without_a_surface_says_so():
-    assert "no response surface yet" in svg_text(draw_surface(surface_info(study(networks=2))), "surface")
+def test_the_figure_of_a_study_without_a_surface_is_refused():
+    with pytest.raises(StudyError, match="takes 3 networks and 4 trainings"):
+        figure(study(networks=2), "surface")
 
 
 def test_one_budget_can_be_drawn_and_an_unknown_one_is_refused():

@@ -12,6 +12,7 @@ from scalesearch.analysis.engine import NOTHING_SPECIAL, EngineUse, divided_word
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.failed.networks import lost_headline
 from scalesearch.analysis.fidelity.chance import chance_of, nothing_learned, without_unlearned
+from scalesearch.analysis.fidelity.mean_curves import MeanCurve, mean_curves
 from scalesearch.analysis.fidelity.optimizers import Contest
 from scalesearch.analysis.fidelity.overruled import overruled, overruling_words
 from scalesearch.analysis.fidelity.rate_grid import VALIDATION
@@ -79,6 +80,7 @@ class StudyResult:
         nothing: that most trainings learned nothing, in a sentence; empty where enough did.
         engine: how trainings used their device.
         trained_on: what the makers call their devices, each with how many trainings.
+        curves: how each network learned in the search.
     """
 
     manifest: Manifest
@@ -93,6 +95,7 @@ class StudyResult:
     nothing: str = ""
     engine: EngineUse = NOTHING_SPECIAL
     trained_on: tuple[tuple[str, int], ...] = ()
+    curves: tuple[MeanCurve, ...] = ()
 
     @property
     def summary(self) -> Summary:
@@ -253,6 +256,7 @@ def compute_result(
         nothing=nothing,
         engine=engine_use(manifest, all_outcomes),
         trained_on=trained_on(all_outcomes),
+        curves=mean_curves(records),
     )
 
 

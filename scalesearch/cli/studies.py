@@ -169,7 +169,7 @@ def plot(
         str,
         typer.Argument(
             metavar="KIND",
-            help="pareto, simplex, surface, verdict, fidelity or law.",
+            help="pareto, simplex, surface, law, curves, rates, verdict, fidelity, staircase, budget or compare.",
             autocompletion=one_of(completion.KINDS),
         ),
     ],

@@ -36,12 +36,18 @@ def tell_on_stderr(text: str) -> None:
 
 
 def write_outputs(
-    result: StudyResult, paths: StudyPaths, tell: Callable[[str], None] = tell_on_stderr, *, places: bool = False
+    result: StudyResult,
+    paths: StudyPaths,
+    tell: Callable[[str], None] = tell_on_stderr,
+    *,
+    places: bool = False,
+    refresh_seconds: int = 0,
 ) -> tuple[Path, ...]:
     """Draw every figure as PNG and write the report; a figure that fails is told, and costs that figure alone.
 
     Args:
         places: leave absolute paths and addresses in them, which tell about the machine and its user.
+        refresh_seconds: after which the page loads itself again; 0 is never.
 
     Raises:
         StorageError: the report cannot be written.
@@ -55,7 +61,8 @@ def write_outputs(
             tell(f"figure {kind!r} is missing: {one.failure}")
     svgs = {kind: one.svg for kind, one in drawn.items() if not one.failure}
     missing = {kind: one.failure for kind, one in drawn.items() if one.failure}
-    write_report(paths.report, html_report(result, svgs, missing, places=places))
+    page = html_report(result, svgs, missing, refused=_refused(result), places=places, refresh_seconds=refresh_seconds)
+    write_report(paths.report, page)
     return (*(one.file for one in drawn.values() if one.file is not None), paths.report)
 
 
@@ -66,6 +73,16 @@ def _kinds(result: StudyResult) -> tuple[str, ...]:
         return figures_of(result)
     except Exception:  # each kind then fails for the same reason, and says it
         return ("pareto",)
+
+
+def _refused(result: StudyResult) -> dict[str, str]:
+    """What would make the figures for which the study has nothing."""
+    try:
+        from scalesearch.report.figures import FIGURES, figure_refusal
+
+        return {kind: reason for kind in FIGURES if (reason := figure_refusal(result, kind))}
+    except Exception:  # without matplotlib: what is missing is said of each figure
+        return {}
 
 
 def _draw(result: StudyResult, kind: str, paths: StudyPaths) -> Drawn:

@@ -14,7 +14,9 @@ import typer
 
 import scalesearch
 
-KINDS = ("pareto", "simplex", "surface", "verdict", "fidelity", "law")
+KINDS = (
+    "pareto", "simplex", "surface", "law", "curves", "rates", "verdict", "fidelity", "staircase", "budget", "compare",
+)  # fmt: skip
 LIBRARIES = (
     *("timm", "torchvision", "keras", "transformers", "pycls", "python", "json", "onnx", "torch-export", "hub-folder"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from scalesearch.analysis.verdict import SAME
 from scalesearch.analysis.verified.verification import Verification
 from scalesearch.report.figures.info import figure_title, shown_budgets
 from scalesearch.report.figures.settings import in_own_settings
-from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, literal_text, say_empty, tidy
+from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, literal_text, tidy
 from scalesearch.scaling.units import plural
 
 ROW_IN = 0.42
@@ -40,16 +41,26 @@ def verdict_info(result: StudyResult, budget: str | None = None) -> EvidenceInfo
 def draw_verdicts(info: EvidenceInfo) -> Figure:
     """Differences of the search's choice to every other network on new seeds, each with its interval."""
     rows = sum(len(panel.verdicts) + 2 for panel in info.panels)
-    fig = canvas(max(4.2, 1.0 + ROW_IN * rows), f"{info.title}: verified on new seeds")
-    if not info.panels:
-        say_empty(fig, "nothing has been verified yet: scalesearch verify NAME")
-        return fig
+    fig = canvas(max(4.2, 1.0 + ROW_IN * rows), info.title, "verified on new seeds")
     heights = [len(panel.verdicts) + 1 for panel in info.panels]
     axes = fig.subplots(len(info.panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for ax, panel in zip(axes, info.panels, strict=True):
         _verdicts(ax, panel)
     axes[-1].set_xlabel("difference in accuracy: the search's choice minus the other (points)", fontsize=10)
     return fig
+
+
+def difference_rows(ax: Axes, rows: Sequence[tuple[str, float, tuple[float, float] | None, str]]) -> None:
+    """One row each: name, difference (0 to 1), its interval, and what is said of it."""
+    ax.axvline(0.0, color=QUIET, linewidth=1)
+    for position, (_, difference, bounds, words) in enumerate(rows):
+        colour = {"better": BEST, "worse": INK}.get(words, NETWORK)
+        if bounds:
+            ends = [100 * bound for bound in bounds]
+            ax.plot(ends, [position, position], color=colour, linewidth=2, solid_capstyle="round")
+        ax.plot(100 * difference, position, "o", color=colour, markersize=7)
+    ax.set_yticks(range(len(rows)), [f"{literal_text(name)}: {words}" for name, _, _, words in rows], fontsize=9.5)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
 
 
 def _verdicts(ax: Axes, panel: Verification) -> None:
@@ -59,17 +70,8 @@ def _verdicts(ax: Axes, panel: Verification) -> None:
     shaded = f"; shaded: under {reach:.2f} points, seen less than four times in five" if reach else ""
     ax.set_title(f"At {panel.budget}: {seeds} of each, {images} images{shaded}", loc="left", fontsize=11, color=INK)
     tidy(ax)
-    ax.axvline(0.0, color=QUIET, linewidth=1)
     shown = [v for v in panel.verdicts if v.words != SAME]
-    for position, verdict in enumerate(shown):
-        colour = {"better": BEST, "worse": INK}.get(verdict.words, NETWORK)
-        if verdict.ci95:
-            low, high = (100 * bound for bound in verdict.ci95)
-            ax.plot([low, high], [position, position], color=colour, linewidth=2, solid_capstyle="round")
-        ax.plot(100 * verdict.difference, position, "o", color=colour, markersize=7)
-    names = [f"{literal_text(v.called)}: {v.words}" for v in shown]
-    ax.set_yticks(range(len(shown)), names, fontsize=9.5)
-    ax.set_ylim(len(shown) - 0.4, -0.6)
+    difference_rows(ax, [(v.called, v.difference, v.ci95, v.words) for v in shown])
     if not shown:
         ax.text(0.5, 0.5, "nothing to compare: the search's choice diverged", transform=ax.transAxes, ha="center",
                 va="center", fontsize=10, color=QUIET, backgroundcolor="white")  # fmt: skip

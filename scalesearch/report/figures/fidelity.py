@@ -1,51 +1,44 @@
-"""How rankings agree: by epoch with bands, and row by row for longer proxies, other learning rates and larger phi."""
+"""Whether the short training ranks the networks as other trainings do, one row a training.
+
+In words of the page: of all pairs of networks, how many come in the same order, and what is lost by taking the network
+that the short training puts first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from scalesearch.analysis.fidelity.ranks import RankAgreement
 from scalesearch.analysis.fidelity.rates import said_rate
+from scalesearch.analysis.fidelity.summary import EpochAgreement, Fidelity
 from scalesearch.analysis.result import StudyResult
 from scalesearch.report.figures.info import figure_title, shown_budgets
 from scalesearch.report.figures.settings import in_own_settings
-from scalesearch.report.figures.style import BEST, INK, NETWORK, QUIET, canvas, literal_text, say_empty, tidy
+from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, literal_text, tidy
 
-ROW_IN, CURVE_IN = 0.42, 2.6
-LEAST_CURVE = 3
-"""Epochs from which they are drawn as a curve; fewer are rows."""
-TAU = "Kendall's tau with the proxy's own ranking"
-REGRET = "lost by the proxy's first choice (points)"
-NOTE = (
-    "Dots: as measured. Black: what one and the same order would show with these seeds. Bands and lines: 95 % "
-    "intervals; of tau without the noise of the seeds."
-)
-NOTHING = "A proxy of one epoch has no curve; scalesearch verify NAME --fidelity --phi 2,3 tells more."
+ROW_IN = 0.4
+MOST_EPOCHS = 6
+"""Epochs that are rows, the first and the last of them included."""
+SAME = "pairs of networks in the same order (%)"
+LOST = "accuracy lost by taking its first choice (points)"
 
 
 @dataclass(frozen=True, slots=True)
 class FidelityPanel:
-    """Agreements of one budget with the proxy's own ranking.
+    """Agreements of one budget with the order at the end of the search's own trainings.
 
     Attributes:
-        curve: epoch and agreement; empty with fewer than `LEAST_CURVE`.
-        rows: label and agreement of everything else.
+        rows: what else the networks were ranked by, and how that agrees.
     """
 
     budget: str
-    curve: tuple[tuple[int, RankAgreement], ...]
     rows: tuple[tuple[str, RankAgreement], ...]
-
-    @property
-    def heights(self) -> list[float]:
-        """Heights of its rows of axes, in inches."""
-        return [*([CURVE_IN] if self.curve else []), *([ROW_IN * (len(self.rows) + 1)] if self.rows else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +49,16 @@ class FidelityInfo:
     panels: tuple[FidelityPanel, ...]
 
 
+def same_order(tau: float) -> float:
+    """Kendall's tau as the part of all pairs, in percent, that two rankings without ties order alike.
+
+    Example:
+        >>> same_order(1.0), same_order(0.0), same_order(-1.0)
+        (100.0, 50.0, 0.0)
+    """
+    return 50.0 * (1.0 + tau)
+
+
 def fidelity_info(result: StudyResult, budget: str | None = None) -> FidelityInfo:
     """What the figure of rank agreement shows.
 
@@ -64,97 +67,90 @@ def fidelity_info(result: StudyResult, budget: str | None = None) -> FidelityInf
     """
     panels = []
     for one in shown_budgets(result, budget):
-        rows: list[tuple[str, RankAgreement]] = []
-        found, larger = one.proof.fidelity, one.proof.transfer
-        epochs = tuple((e.epoch, e.agreement) for e in found.epochs) if found else ()
-        if len(epochs) < LEAST_CURVE:
-            rows, epochs = [(f"epoch {epoch}", agreement) for epoch, agreement in epochs], ()
-        if found and found.rank_change:
-            rows.append((f"{found.rank_change.longer:g} times the epochs", found.rank_change.agreement))
-        if found and found.rate:
-            rows += [(said_rate(rate), agreement) for rate, agreement in found.rate.agreements.items()]
-        if larger:
-            rows += [(f"phi {at.phi:g} ({at.cost})", at.agreement) for at in larger.at]
-        if rows or epochs:
-            panels.append(FidelityPanel(one.facts.text, epochs, tuple(rows)))
+        rows = _of_trainings(one.proof.fidelity) if one.proof.fidelity else []
+        if one.proof.transfer:
+            rows += [(f"scaled further: phi {at.phi:g} ({at.cost})", at.agreement) for at in one.proof.transfer.at]
+        if rows:
+            panels.append(FidelityPanel(one.facts.text, tuple(rows)))
     return FidelityInfo(figure_title(result), tuple(panels))
+
+
+def _of_trainings(found: Fidelity) -> list[tuple[str, RankAgreement]]:
+    rows = [(f"already after epoch {one.epoch}", one.agreement) for one in _thinned(found.epochs)]
+    if found.rank_change:
+        rows.append((f"trained {found.rank_change.longer:g} times as long", found.rank_change.agreement))
+    if found.rate:
+        rows += [(f"trained at {said_rate(rate)}", agreement) for rate, agreement in found.rate.agreements.items()]
+    return rows
+
+
+def _thinned(epochs: Sequence[EpochAgreement]) -> list[EpochAgreement]:
+    if len(epochs) <= MOST_EPOCHS:
+        return list(epochs)
+    return [epochs[round(i * (len(epochs) - 1) / (MOST_EPOCHS - 1))] for i in range(MOST_EPOCHS)]
 
 
 @in_own_settings
 def draw_fidelity(info: FidelityInfo) -> Figure:
-    """Kendall's tau of other rankings with the proxy's own, and what choosing by the proxy would lose there."""
-    heights = [height for panel in info.panels for height in panel.heights]
-    fig = canvas(max(3.0, 1.3 + sum(heights) + 0.75 * len(heights)), f"{info.title}: does the ranking hold?")
-    if not info.panels:
-        say_empty(fig, NOTHING)
-        return fig
-    axes = iter(fig.subplots(len(heights), 2, squeeze=False, height_ratios=heights))
-    for panel in info.panels:
-        if panel.curve:
-            left, right = next(axes)
-            _curve(left, right, panel.curve)
-            left.set_title(f"At {panel.budget}: by epoch", loc="left", fontsize=11, color=INK)
-        if panel.rows:
-            left, right = next(axes)
-            _rows(left, right, panel.rows)
-            left.set_title(f"At {panel.budget}: other trainings", loc="left", fontsize=11, color=INK)
-    fig.supxlabel(NOTE, x=0.012, ha="left", fontsize=9, color=QUIET)
+    """Draw `info`: on the left how much of the order is the same, on the right what that costs."""
+    heights = [len(panel.rows) + 1 for panel in info.panels]
+    fig = canvas(1.9 + sum(ROW_IN * height + 0.75 for height in heights), info.title, "does the ranking hold?")
+    axes = fig.subplots(len(heights), 2, squeeze=False, height_ratios=heights, width_ratios=[3, 2])
+    for (left, right), panel in zip(axes, info.panels, strict=True):
+        left.set_title(f"At {panel.budget}: is the order the same?", loc="left", fontsize=11, color=INK)
+        right.set_title("What does a wrong order cost?", loc="left", fontsize=11, color=INK)
+        _order(left, panel.rows)
+        _cost(right, panel.rows)
+    fig.legend(handles=_legend(), loc="outside lower left", ncols=3, fontsize=9, frameon=False)
     return fig
 
 
-def _curve(left: Axes, right: Axes, curve: Sequence[tuple[int, RankAgreement]]) -> None:
-    epochs = [epoch for epoch, _ in curve]
-    found = [agreement for _, agreement in curve]
-    for ax in (left, right):
-        tidy(ax)
-        ax.set_xlabel("epoch", fontsize=9.5)
-        ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    _band(left, epochs, [one.tau_ci95 for one in found], 1.0, NETWORK)
-    left.plot(epochs, [_number(one.ceiling) for one in found], color=INK, linewidth=1.4, linestyle=(0, (4, 2)))
-    left.plot(epochs, [_number(one.tau) for one in found], "o-", color=NETWORK, markersize=5.5, linewidth=1.8)
-    left.set_ylim(*_tau_limits(found))
-    left.set_ylabel("Kendall's tau\nwith the end", fontsize=9.5)
-    _band(right, epochs, [one.regret_ci95 for one in found], 100.0, BEST)
-    right.plot(epochs, [100 * one.regret for one in found], "D-", color=BEST, markersize=5, linewidth=1.8)
-    right.set_ylim(bottom=0)
-    right.set_ylabel("lost by choosing\nthen (points)", fontsize=9.5)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
-
-
-def _band(
-    ax: Axes, at: Sequence[int], intervals: Sequence[tuple[float, float] | None], scale: float, colour: str
-) -> None:
-    bounds = scale * np.array([bound or (np.nan, np.nan) for bound in intervals])
-    ax.fill_between(at, bounds[:, 0], bounds[:, 1], color=colour, alpha=0.18, linewidth=0)
-
-
-def _tau_limits(found: Sequence[RankAgreement]) -> tuple[float, float]:
-    lows = [bound for one in found for bound in (one.tau, *(one.tau_ci95 or ())) if bound is not None]
-    return (-1.05 if min(lows, default=0.0) < 0 else -0.05, 1.05)
-
-
-def _rows(left: Axes, right: Axes, rows: Sequence[tuple[str, RankAgreement]]) -> None:
-    for ax in (left, right):
-        tidy(ax)
-        ax.set_ylim(len(rows) - 0.4, -0.6)
-    left.axvline(0.0, color=QUIET, linewidth=1)
+def _order(ax: Axes, rows: Sequence[tuple[str, RankAgreement]]) -> None:
+    tidy(ax)
+    ax.axvspan(-3, 50, color=FAINT, alpha=0.45, linewidth=0, zorder=0)
+    ax.axvline(50, color=QUIET, linewidth=1)
     for position, (_, found) in enumerate(rows):
         if found.tau_ci95:
-            left.plot(found.tau_ci95, [position, position], color=NETWORK, linewidth=2, solid_capstyle="round")
-        if found.tau is not None:
-            left.plot(found.tau, position, "o", color=NETWORK, markersize=7)
+            ends = [same_order(bound) for bound in found.tau_ci95]
+            ax.plot(ends, [position, position], color=NETWORK, linewidth=2.5, solid_capstyle="round")
         if found.ceiling is not None:
-            left.plot(found.ceiling, position, "|", color=INK, markersize=14, markeredgewidth=1.6)
+            ax.plot(same_order(found.ceiling), position, "|", color=INK, markersize=15, markeredgewidth=1.8)
+        if found.tau is not None:
+            ax.plot(same_order(found.tau), position, "o", color=NETWORK, markersize=8, markeredgecolor="white")
+    ax.set_yticks(range(len(rows)), [literal_text(name) for name, _ in rows], fontsize=9.5)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_xlim(-3, 103)
+    ax.xaxis.set_major_locator(MultipleLocator(25))
+    words = {0: "0\nreversed", 50: "50\na coin", 100: "100\nthe same"}
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.get(round(value), f"{value:g}")))
+    ax.set_xlabel(SAME, fontsize=9.5)
+
+
+def _cost(ax: Axes, rows: Sequence[tuple[str, RankAgreement]]) -> None:
+    tidy(ax)
+    ax.axvline(0.0, color=QUIET, linewidth=1)
+    for position, (_, found) in enumerate(rows):
         if found.regret_ci95:
-            low, high = (100 * bound for bound in found.regret_ci95)
-            right.plot([low, high], [position, position], color=BEST, linewidth=2, solid_capstyle="round")
-        right.plot(100 * found.regret, position, "D", color=BEST, markersize=6)
-    left.set_yticks(range(len(rows)), [literal_text(name) for name, _ in rows], fontsize=9.5)
-    right.set_yticks(range(len(rows)), [""] * len(rows))
-    left.set_xlim(-1.05, 1.05)
-    right.set_xlim(left=-0.05)
-    left.set_xlabel(TAU, fontsize=9.5)
-    right.set_xlabel(REGRET, fontsize=9.5)
+            ends = [100 * bound for bound in found.regret_ci95]
+            ax.plot(ends, [position, position], color=BEST, linewidth=2.5, solid_capstyle="round")
+        ax.plot(100 * found.regret, position, "D", color=BEST, markersize=7, markeredgecolor="white")
+    ax.set_yticks(range(len(rows)), [""] * len(rows))
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    most = max((100 * (found.regret_ci95 or (0.0, found.regret))[1] for _, found in rows), default=0.0)
+    ax.set_xlim(-0.04 * max(most, 1.0), 1.06 * max(most, 1.0))
+    ax.set_xlabel(LOST, fontsize=9.5)
+
+
+def _legend() -> list[Line2D]:
+    def mark(marker: str, label: str, colour: str, size: float = 7.0) -> Line2D:
+        edge = 1.8 if marker == "|" else 1.0
+        return Line2D(
+            [], [], linestyle="none", color=colour, marker=marker, label=label, markersize=size, markeredgewidth=edge
+        )
+
+    return [
+        mark("o", "measured: agreement with the search's own ranking", NETWORK),
+        Line2D([], [], color=NETWORK, linewidth=2.5, label="95 % interval, without the luck of the seeds"),
+        mark("D", "measured: lost; line: 95 % interval", BEST),
+        mark("|", "the most that these seeds could show, if both orders were the same", INK, 13.0),
+    ]

@@ -19,6 +19,7 @@ class Mark:
     """One network as a figure shows it.
 
     Attributes:
+        number: of the network in the study.
         label: its multipliers, such as `d 1.26 w 1.00 r 1.26`.
         names: references that it is, or is `near` to, in the order of `REFERENCES`.
         shares: None for the baseline.
@@ -30,6 +31,7 @@ class Mark:
         best: whether it has the highest mean of its budget.
     """
 
+    number: int
     label: str
     names: tuple[str, ...]
     shares: Shares | None
@@ -110,6 +112,7 @@ def _mark(summary: NetworkSummary, best: NetworkSummary | None) -> Mark:
     network, problem = summary.network, _problem(summary)
     c, scored = network.coefficients, not problem and summary.mean is not None
     return Mark(
+        number=network.number,
         label=f"d {c.alpha:.2f} w {c.beta:.2f} r {c.gamma:.2f}",
         names=_names(network),
         shares=network.shares,

@@ -35,9 +35,9 @@ from scalesearch.report.figures.style import (
     left_edge,
     literal_text,
     look,
+    mark_url,
     panel_title,
     reserve_headline,
-    say_empty,
     tidy,
 )
 from scalesearch.scaling.units import CURRENCIES, short_amount
@@ -52,10 +52,6 @@ LOG_FROM = 3.0
 @in_own_settings
 def draw_pareto(info: ParetoInfo) -> Figure:
     """Draw `info`: an overview, and for each budget a panel in which every network is a row."""
-    if not info.scored:
-        fig = canvas(5.0, info.title)
-        say_empty(fig, "No training has finished yet: there is nothing to plot.")
-        return fig
     rows = max((len(_rows(panel)[0]) for panel in info.panels), default=0)
     heights = [3.9] * (len(info.panels) > 1) + [max(3.9, 1.2 + 0.24 * rows)] * math.ceil(len(info.panels) / 2)
     fig = canvas(0.8 + sum(heights), info.title)
@@ -108,7 +104,8 @@ def _dot(ax: Axes, xy: tuple[float, float], mark: Mark, style: Look, *, vertical
         across, up = (None, bars) if vertical else (bars, None)
         ax.errorbar(*xy, xerr=across, yerr=up, fmt="none", ecolor=colour, elinewidth=1.4, zorder=order - 0.3,
                     alpha=0.2 if vertical and colour in (NETWORK, REFERENCE) else 0.6)  # fmt: skip
-    ax.plot(*xy, marker, color=colour, markersize=size, markeredgecolor="white", markeredgewidth=0.8, zorder=order)
+    ax.plot(*xy, marker, color=colour, markersize=size, markeredgecolor="white", markeredgewidth=0.8, zorder=order,
+            url=mark_url(mark))  # fmt: skip
 
 
 def _cost_axis(ax: Axes, costs: Sequence[float], currency: str) -> None:

@@ -17,6 +17,8 @@ from scalesearch.report.figures.settings import own_settings
 SUFFIXES = ("png", "svg", "pdf")
 _FONTS = ["DejaVu Sans", "Verdana", "sans-serif"]
 """Text stays text in an svg: small and searchable. The fonts after the first one are no wider, so labels still fit."""
+_LINKS = re.compile(rb'<a xlink:href="#[^>]*>|</a>')
+"""Marks lead to rows of the page, which a file of its own does not have."""
 _NO_DATE: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -41,11 +43,12 @@ def save_figure(fig: Figure, path: Path) -> None:
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES:
         raise UsageError(f"figure file {str(path)!r} ends in {path.suffix!r}; allowed: .png, .svg, .pdf")
-    write_atomic(path, _encode(fig, suffix))
+    content = _encode(fig, suffix)
+    write_atomic(path, _LINKS.sub(b"", content) if suffix == "svg" else content)
 
 
 def svg_text(fig: Figure, label: str) -> str:
-    """A figure as an `<svg>` element to stand inside HTML; screen readers get `label`."""
+    """A figure as an `<svg>` element to stand inside HTML; screen readers get `label`. Marks lead to `#network-N`."""
     text = _encode(fig, "svg").decode()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)

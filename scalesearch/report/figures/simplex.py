@@ -26,8 +26,8 @@ from scalesearch.report.figures.style import (
     freeze_layout,
     headline,
     literal_text,
+    mark_url,
     panel_title,
-    say_empty,
 )
 from scalesearch.report.figures.triangle import (
     HEIGHT,
@@ -51,10 +51,6 @@ NOTE = (
 @in_own_settings
 def draw_simplex(info: SimplexInfo) -> Figure:
     """Draw `info`: one triangle a budget, two in a row."""
-    if not any(panel.scored for panel in info.panels):
-        fig = canvas(5.0, info.title)
-        say_empty(fig, "No training has finished yet: there is nothing to plot.")
-        return fig
     large = len(info.panels) == 1
     columns = 1 if large else 2
     lines = math.ceil(len(info.panels) / columns)
@@ -96,7 +92,7 @@ def _triangle(ax: Axes, panel: Panel, large: bool) -> None:
     scale = Normalize(low, high)
     for mark, (x, y) in scored:
         ax.scatter(x, y, s=_area(mark, large), c=[mark.percent or 0.0], cmap=COLOURS, norm=scale, zorder=3,
-                   edgecolors="white", linewidths=0.8)  # fmt: skip
+                   edgecolors="white", linewidths=0.8, urls=[mark_url(mark)])  # fmt: skip
         if mark.best:
             ax.scatter(x, y, s=2.4 * _area(mark, large), facecolors="none", edgecolors=BEST, linewidths=2.2, zorder=4)
     bar = colour_bar(ax, scale, COLOURS, "mean validation accuracy (%)", large)

@@ -38,12 +38,18 @@ def literal_text(text: str, limit: int = 90) -> str:
     return shown.replace("$", r"\$")
 
 
-def canvas(height_in: float, title: str) -> Figure:
-    """An empty figure, 1200 px wide at 100 dpi, with its title at the left."""
+def canvas(height_in: float, title: str, about: str = "") -> Figure:
+    """An empty figure, 1200 px wide at 100 dpi, with its title at the left.
+
+    Args:
+        title: shortened where it is long.
+        about: what the figure is about, which follows the title and is shown whole.
+    """
     fig = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, facecolor="white")
     fig.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1, wspace=0.02, hspace=0.04)
     FigureCanvasAgg(fig)
-    fig.suptitle(literal_text(title), x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
+    shown = literal_text(title, 90 - len(about)) + (f": {about}" if about else "")
+    fig.suptitle(shown, x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
     return fig
 
 
@@ -78,7 +84,7 @@ def headline(ax: Axes, title: str, caption: str, left_px: float) -> None:
     }
     left = (left_px - ax.bbox.x0) * 72 / DPI
     ax.annotate(literal_text(title), (0, 1), (left, 20), fontsize=11, fontweight="bold", color=INK, **here)
-    ax.annotate(literal_text(caption), (0, 1), (left, 6), fontsize=9, color=QUIET, **here)
+    ax.annotate(literal_text(caption, 160), (0, 1), (left, 6), fontsize=9, color=QUIET, **here)
 
 
 def left_edge(ax: Axes, renderer: RendererAgg) -> float:
@@ -99,6 +105,11 @@ def look(mark: Mark) -> Look:
     if mark.names:
         return REFERENCE, "s", 6.0
     return NETWORK, "o", 6.0
+
+
+def mark_url(mark: Mark) -> str | None:
+    """Where the mark of a network leads on the page: its row; the baseline has none."""
+    return f"#network-{mark.number}" if mark.shares else None
 
 
 def say_empty(fig: Figure, reason: str) -> None:

@@ -37,7 +37,6 @@ from scalesearch.report.figures.style import (
     freeze_layout,
     headline,
     panel_title,
-    say_empty,
 )
 from scalesearch.report.figures.triangle import (
     at,
@@ -119,10 +118,6 @@ def _taken(result: StudyResult, budget: BudgetResult) -> Shares | None:
 @in_own_settings
 def draw_surface(info: SurfaceInfo) -> Figure:
     """Draw `info`: one triangle a budget, two in a row."""
-    if all(isinstance(panel.surface, NoSurface) for panel in info.panels):
-        fig = canvas(5.0, info.title)
-        say_empty(fig, "There is no response surface yet: it takes 3 networks and 4 trainings on one budget.")
-        return fig
     large = len(info.panels) == 1
     columns = 1 if large else 2
     lines = math.ceil(len(info.panels) / columns)
