@@ -195,6 +195,9 @@ def plot(
 def report(
     study: StudyName,
     out: Annotated[Path | None, typer.Option("--out", help="Folder [the study's own].")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on writing as trainings finish, until the study is complete.")
+    ] = False,
     places: Places = False,
     studies_dir: StudiesDir = Path("studies"),
     storage: Storage = None,
@@ -205,17 +208,23 @@ def report(
     """
     from scalesearch.analysis.load import load_result
     from scalesearch.analysis.serialize import result_to_dict
+    from scalesearch.report.watching import watch_report
     from scalesearch.report.write import tell_on_stderr, write_outputs
     from scalesearch.study import StudyPaths
     from scalesearch.study.health import is_whole
     from scalesearch.study.tables import write_spoiled
 
     paths = located(study, studies_dir, storage)
-    result = load_result(paths)
-    if out is None and is_whole(paths):
-        for sentence in write_spoiled(paths, result_to_dict(result)):
-            tell_on_stderr(sentence)
-    for path in write_outputs(result, paths if out is None else StudyPaths(out), places=places):
+    to = paths if out is None else StudyPaths(out)
+    if watch:
+        written = watch_report(paths, to, places=places)
+    else:
+        result = load_result(paths)
+        if out is None and is_whole(paths):
+            for sentence in write_spoiled(paths, result_to_dict(result)):
+                tell_on_stderr(sentence)
+        written = write_outputs(result, to, places=places)
+    for path in written:
         sys.stdout.write(f"wrote {path}\n")
 
 
