@@ -389,7 +389,7 @@ def test_the_command_says_that_uniform_is_as_good(own_result, nets, call, monkey
     assert out.startswith(warning)
     assert err.startswith(f"note: {warning}")
     card = json.loads((nets / "studies" / "synthetic" / "exports" / "json_2x" / "card.json").read_text())
-    assert (card["recommendation"]["exported"], card["recommendation"]["name"]) == (False, "uniform")
+    assert (card["answer"]["kind"], card["answer"]["name"]) == ("uniform", "uniform") and card["answer"]["reasons"]
     assert warning in (nets / "studies" / "synthetic" / "exports" / "json_2x" / "card.md").read_text()
 
 
