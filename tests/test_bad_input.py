@@ -146,7 +146,7 @@ CASES: list[tuple[int, str, str]] = [
     (2, "list --storage mysql://me@host/db", "is of 'mysql'"),
     (2, "delete s", "give --yes"),
     (2, "delete nothing --yes", "unknown study 'nothing'"),
-    (2, "dashboard s --port x", "'x'"),
+    (2, "dashboard s --port x", "Invalid value for '--port'"),
     (2, "dashboard s --port 70000", "70000"),
     # exploring
     (1, "count efficientnet_b0 --classes 1000000000000", "more memory than the machine has"),

@@ -155,9 +155,9 @@ def nodes(monkeypatch):
     pytest.importorskip("ray", reason="the extra ray is not installed")
     from ray.cluster_utils import Cluster
 
-    from scalesearch.training.workers.on_ray.session import TOKEN, _read_token
+    from scalesearch.training.workers.on_ray.session import PRIORITY, TOKEN, _read_token
 
-    for name, value in {**TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}.items():
+    for name, value in {**PRIORITY, **TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}.items():
         monkeypatch.setenv(name, value)
     _read_token()
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -176,12 +176,11 @@ def test_a_node_that_comes_is_used_and_one_that_goes_costs_nothing_that_is_finis
         executor = found.executor(long, 1)
         assert executor.workers == 1
         second = nodes.add_node(num_cpus=1)
-        for one in JOBS:
-            executor.submit(one)
         events = []
         assert wait_until(lambda: events.extend(executor.events(0.1)) or executor.workers == 2, HANG)
-        began = len(events)
-        assert wait_until(lambda: events.extend(executor.events(0.1)) or len(events) > began + 20, HANG)
+        for one in JOBS:
+            executor.submit(one)
+        assert wait_until(lambda: events.extend(executor.events(0.1)) or len(events) > 20, HANG)
         nodes.remove_node(second, allow_graceful=False)
         events += collected(executor, len(JOBS) - sum(isinstance(e, JobDone) for e in events))
         assert executor.workers == 1
