@@ -14,9 +14,11 @@ from synthetic import Plan, manifest_of, records_of
 
 from scalesearch import load_study
 from scalesearch.analysis.answer.answer import answer
+from scalesearch.analysis.response.surface import missed, response_surface
 from scalesearch.analysis.result import compute_result
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.api.shown import study_html
+from scalesearch.environment.waiting import STATE
 from scalesearch.report.evidence import render_verified
 from scalesearch.study import StudyPaths
 from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
@@ -107,3 +109,52 @@ def test_what_load_study_gives_is_shown(tmp_path):
     best = " ".join(Checked(study.best()._repr_html_()).said)
     assert study.best().call in best and study.best().advice in best
     assert "advice" not in Checked(study.baseline._repr_html_()).said
+
+
+# ------------------------------------------------------------------ what helps, and what was forgotten
+
+
+def off(count, status, of=6):
+    """Networks of a budget of which some are not trained."""
+    networks = synthetic.study(networks=of).budgets[0].networks
+    change = {"off_budget": {"within_tolerance": False}, "infeasible": {"excess": (("max-params", 0.5),)}}[status]
+    lost = [
+        dataclasses.replace(s, network=dataclasses.replace(s.network, **change), accuracies=(), seeds=(), rank=None)
+        for s in networks[:count]
+    ]
+    return [*lost, *networks[count:]]
+
+
+@pytest.mark.parametrize(
+    ("count", "status", "said"),
+    [
+        (5, "off_budget", "5 of the 6 planned networks miss the budget, and a wider --tolerance lets them in"),
+        (4, "infeasible", "4 of the 6 planned networks break a second limit, and a higher one lets them in"),
+        (1, "off_budget", ""),
+    ],
+)
+def test_more_trials_are_not_advised_where_most_that_are_planned_are_not_trained(count, status, said):
+    networks = off(count, status)
+    assert len(networks) == 6
+    assert missed(networks) == said
+    words = response_surface(networks).words
+    assert (said in words) if said else ("--tolerance" not in words)
+    assert ("run with --trials" in words) is (not said)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--base", "my_net:build"), True),
+        (("--base", "my_net:build", "--data", "cifar10"), False),
+        (("--base", "resnet_micro"), False),
+        (("photos", "--base", "my_net:build"), False),
+        ((), False),
+    ],
+)
+def test_a_network_of_one_s_own_without_data_is_told_what_it_trains_on(call, empty_folder, monkeypatch, given, told):
+    monkeypatch.setitem(STATE, "on", True)
+    monkeypatch.setattr("scalesearch.cli.run_study.show_plan", lambda *_, **__: None)
+    code, _, err = call("run", *given, "--dry-run")
+    note = "note: no --data was given: my_net:build is trained on fashion-mnist-mini, images to try things on\n"
+    assert (code, err) == (0, note if told else "")

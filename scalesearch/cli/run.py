@@ -161,6 +161,8 @@ def run(
     from dataclasses import replace
 
     from scalesearch.cli.run_study import run_joint, run_study, show_plan
+    from scalesearch.environment.waiting import tell
+    from scalesearch.networks.user.line import is_user_reference
     from scalesearch.study.config import option, override
     from scalesearch.study.joint import joint_definitions, read_definition
     from scalesearch.study.server.address import asked_server
@@ -177,6 +179,8 @@ def run(
     definition = replace(definition, config=config, bases=bases)
     if bases and new:
         raise UsageError("--new is for one study, and this definition makes several; give another --name")
+    if study is None and data is None and base is not None and is_user_reference(base):
+        tell(f"no --data was given: {base} is trained on {definition.config.data}, images to try things on")
     if dry_run:
         configs = joint_definitions(definition, name) if bases else [(config, name)]
         show_plan(

@@ -137,8 +137,10 @@ def _space_parts(report: SpaceReport) -> Iterator[RenderableType]:
     else:
         yield Text(coincidence(report))
         yield _costs_table(report)
-        within = (100 * report.within(limit) for limit in (0.01, 0.02))
-        yield Text("Of the networks, {:.1f} % are within 1 % of the budget, {:.1f} % within 2 %.".format(*within))
+        limits = sorted({0.01, 0.02, report.tolerance})
+        first, *rest = ((f"{100 * report.within(limit):.1f} %", f"within {100 * limit:g} %") for limit in limits)
+        others = "".join(f", {share} {limit}" for share, limit in rest)
+        yield Text(f"Of the networks, {first[0]} are {first[1]} of the budget{others}.")
         yield Text()
         yield _references_table(report)
         if report.rules:

@@ -119,7 +119,7 @@ def response_surface(
     """
     rows = rows_of(networks)
     if len(rows.groups) < LEAST_NETWORKS or len(rows.seeds) < LEAST_TRAININGS:
-        return NoSurface(_too_few(rows))
+        return NoSurface(_too_few(rows, missed(networks)))
     models = _models(rows)
     accuracy = _fit("accuracy", rows, rows.accuracy, models)
     loss = None if rows.loss is None else _fit("loss", rows, rows.loss, models)
@@ -136,7 +136,7 @@ def response_surface(
         expected=tuple(float(x) for x in expected),
         networks=len(rows.groups),
         trainings=len(rows.seeds),
-        missing=_missing(rows),
+        missing=_missing(rows, missed(networks)),
     )
 
 
@@ -222,7 +222,7 @@ def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name) ->
     return " ".join(parts)
 
 
-def _missing(rows: BudgetRows) -> str:
+def _missing(rows: BudgetRows, off: str) -> str:
     networks, terms = len(rows.groups), TERMS["quadratic"]
     own = scheffe(rows.shares, terms)
     if networks < terms:
@@ -239,14 +239,30 @@ def _missing(rows: BudgetRows) -> str:
         )
     else:
         return ""
-    return f"{lack[0].upper()}{lack[1:]}: run with --trials {max(8, networks + 4)} or more."
+    return f"{lack[0].upper()}{lack[1:]}: {off or f'run with --trials {max(8, networks + 4)} or more'}."
 
 
-def _too_few(rows: BudgetRows) -> str:
+def _too_few(rows: BudgetRows, off: str) -> str:
     return (
         f"There is no response surface yet: it takes {LEAST_NETWORKS} networks and {LEAST_TRAININGS} trainings, and "
-        f"this budget has {len(rows.groups)} and {len(rows.seeds)}: run with --trials 8 --seeds 2 or more."
+        f"this budget has {len(rows.groups)} and {len(rows.seeds)}: {off or 'run with --trials 8 --seeds 2 or more'}."
     )
+
+
+def missed(networks: Sequence[NetworkSummary]) -> str:
+    """What lets more networks in, where more trials would not: most that were planned are not trained.
+
+    Empty where most are.
+    """
+    planned = len(networks)
+    for status, what, helps in (
+        ("off_budget", "miss the budget", "a wider --tolerance lets them in"),
+        ("infeasible", "break a second limit", "a higher one lets them in"),
+    ):
+        lost = sum(summary.status == status for summary in networks)
+        if 2 * lost >= planned > 0:
+            return f"{lost} of the {plural(planned, 'planned network')} {what}, and {helps}"
+    return ""
 
 
 def optimum_to_dict(found: ResponseSurface | NoSurface) -> dict[str, Any] | None:
