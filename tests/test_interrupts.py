@@ -8,6 +8,8 @@ from itertools import product
 import pytest
 from conftest import COMMAND, ROOT
 
+from scalesearch import cli
+
 LOST = {
     "a finalizer": "class Dying:\n    def __del__(self):\n        raise KeyboardInterrupt\nDying()",
     "a weak reference's callback": (
@@ -109,3 +111,26 @@ def test_under_nohup_a_closed_terminal_is_not_heard(tmp_path, monkeypatch):
     ignoring = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
     done = run(ignoring + SENT.format(module="typer", arguments=["list"], name="SIGHUP"))
     assert done.returncode == 0, done.stderr
+
+
+CHAINS = [
+    ((KeyboardInterrupt(), ImportError("initialization failed")), 130, "interrupted"),
+    ((KeyboardInterrupt(), ImportError("initialization failed"), RuntimeError("no torch")), 130, "interrupted"),
+    ((ValueError("of its own"), ImportError("initialization failed")), 1, "error: unexpected ImportError: init"),
+    ((ImportError("initialization failed"),), 1, "error: unexpected ImportError: init"),
+]
+
+
+@pytest.mark.parametrize(("chain", "code", "said"), CHAINS)
+def test_an_interrupt_that_a_library_turns_into_its_own_error_is_one(monkeypatch, capsys, chain, code, said):
+    """pybind11 does so while a module is imported."""
+
+    def broken(_):
+        cause, *later = chain
+        for error in later:
+            error.__cause__, cause = cause, error
+        raise cause
+
+    monkeypatch.setattr(cli, "_run", broken)
+    assert cli.invoke(["list"]) == code
+    assert capsys.readouterr().err.startswith(f"scalesearch: {said}")

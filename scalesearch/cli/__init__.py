@@ -104,7 +104,14 @@ def invoke(arguments: list[str]) -> int:
     except Exception as error:
         if OPTIONS["debug"]:
             raise
-        return _fail(_unexpected(error), 1)
+        return _interrupted() if _began_as_interrupt(error) else _fail(_unexpected(error), 1)
+
+
+def _began_as_interrupt(error: BaseException) -> bool:
+    """Whether a library turned an interrupt into its own error, as one in C++ does that is being imported."""
+    while (cause := error.__cause__) is not None:
+        error = cause
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _unexpected(error: Exception) -> str:
