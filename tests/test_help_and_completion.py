@@ -213,7 +213,7 @@ MORE = [
     ("scalesearch plot mine par", ["pareto"]),
     ("scalesearch run photo", ["photos"]),
     ("scalesearch run --sampler la", ["lattice"]),
-    ("scalesearch run --data ci", ["cifar10"]),
+    ("scalesearch run --data ci", ["cifar10", "cifar100"]),
     ("scalesearch export mine --to ke", ["keras"]),
     ("scalesearch train mine --log ten", ["tensorboard"]),
     ("scalesearch compare mine mi", ["mild", "mine"]),
