@@ -208,7 +208,7 @@ def test_a_study_without_a_training_is_refused_by_a_line_with_a_command(kind):
     ("name", "kind", "command"),
     [
         ("typical", "verdict", "scalesearch verify synthetic"),
-        ("typical", "rates", "scalesearch run without --lr"),
+        ("typical", "rates", "scalesearch run --lr auto"),
         ("one network", "surface", "scalesearch run --trials 8"),
         ("typical", "law", "scalesearch run --budget 0.5x,2x,4x"),
         ("hostile text", "staircase", "scalesearch exponents my.module:net$a$ --out staircase.png"),

@@ -57,7 +57,7 @@ def _rates(result: StudyResult, budget: str | None) -> str:
         return ""
     given = result.manifest.config.proxy.learning_rate
     if given:
-        return f"its learning rate {given:g} was given; it is measured by: scalesearch run without --lr"
+        return f"its learning rate, {given:g}, was known before; one is measured by: scalesearch run --lr auto"
     return f"its learning rate is not measured yet; go on with: scalesearch resume {result.manifest.study}"
 
 
