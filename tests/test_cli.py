@@ -15,7 +15,9 @@ from conftest import COMMAND, ROOT, read_only
 from fake_executor import World
 from PIL import Image
 
+from scalesearch.analysis.load import load_result
 from scalesearch.cli import app
+from scalesearch.report.figures import figures_of
 from scalesearch.search import run
 from scalesearch.study import StudyPaths, load_manifest
 from scalesearch.study.config import Engine, config_from_dict
@@ -238,8 +240,8 @@ def test_a_run_writes_its_files_and_names_them(call, here, untrained):
     folder = here / "studies" / "efficientnet_micro-fashion-mnist-mini-2x"
     assert code == 0
     assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {".lock"} == {
-        "study.toml", "study.db", "study.backup.db", "trials.csv", "result.json", "report.html", "figures/pareto.png",
-        "figures/simplex.png", "figures/surface.png", "summary.json",
+        "study.toml", "study.db", "study.backup.db", "trials.csv", "result.json", "report.html", "summary.json",
+        *(f"figures/{kind}.png" for kind in figures_of(load_result(StudyPaths(folder)))),
     }  # fmt: skip
     assert "Budget 2x" in out
     assert "wrote studies/efficientnet_micro-fashion-mnist-mini-2x/report.html" in out
@@ -353,7 +355,10 @@ def test_report_makes_the_page_and_figures_again(call, studies):
     (studies / "done" / "report.html").unlink(missing_ok=True)
     code, out, _ = call("report", "done", "--studies-dir", studies)
     assert code == 0
-    assert out.count("wrote ") == 4
+    drawn = [
+        studies / "done" / "figures" / f"{kind}.png" for kind in figures_of(load_result(StudyPaths(studies / "done")))
+    ]
+    assert out.splitlines() == [f"wrote {path}" for path in (*drawn, studies / "done" / "report.html")]
     assert "<svg" in (studies / "done" / "report.html").read_text()
 
 
