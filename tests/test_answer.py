@@ -6,6 +6,7 @@ import io
 import json
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 from synthetic import Plan, manifest_of, records_of
 
 from scalesearch.analysis.answer.answer import Answer, answer, answer_to_dict
-from scalesearch.analysis.answer.gains import said_chance
+from scalesearch.analysis.answer.gains import Gain, said_chance
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.analysis.verdict import AHEAD, BEHIND, CLAIMS, NO_EVIDENCE, PROBABLE
 from scalesearch.report import render_result
@@ -81,6 +82,9 @@ def contradictions(result: StudyResult) -> list[str]:
         best = next((s for s in budget.networks if s.rank == 1), None)
         if best and f"best: network {best.network.number}," not in text:
             wrong.append("another network is called the best than row 1 of the table")
+        searched = next((c.words for c in budget.comparisons if c.against == "uniform"), "")
+        if found.kind == "uniform" and searched in CLAIMS and "in the search, against" not in text:
+            wrong.append("scales uniformly above a table in which another is better")
         surface = budget.surface
         flat = getattr(getattr(surface, "optimum", None), "flat", None)
         if flat is not None and ("may lie anywhere" in found.sure) != flat and found.within is not None:
@@ -94,7 +98,7 @@ def contradictions(result: StudyResult) -> list[str]:
 
 
 def _of_card(found: Answer, result: StudyResult) -> list[str]:
-    wrong = []
+    wrong = [said for gain in (*found.gains, *found.ruled_out, *found.left_open) for said in _of_gain(gain)]
     over = {gain.over: gain for gain in found.gains}
     uniform = next((gain for name, gain in over.items() if "uniform" in name), None)
     baseline = over.get("the baseline")
@@ -104,18 +108,12 @@ def _of_card(found: Answer, result: StudyResult) -> list[str]:
         wrong.append("takes a network that is behind the cheaper baseline")
     if found.kind == "uniform" and uniform and uniform.words in CLAIMS:
         wrong.append("scales uniformly, and claims a difference to uniform scaling")
+    if found.kind == "baseline" and uniform and uniform.words in BEHIND:
+        wrong.append("keeps a baseline that is behind uniform scaling")
     if found.kind == "baseline" and "baseline" not in found.todo.removeprefix("Keep the baseline. "):
         wrong.append("keeps the baseline and does not say why")
     if (found.kind == "open") != (found.network is None):
         wrong.append("an open answer with a network")
-    for gain in (*found.gains, *found.ruled_out, *found.left_open):
-        low, high = gain.ci95
-        if not low <= gain.difference <= high:
-            wrong.append(f"{gain.difference} outside of {gain.ci95}")
-        if gain.words in CLAIMS and low <= 0 <= high and not gain.on_new_seeds:
-            wrong.append(f"{gain.words} with an interval that holds 0")
-        if gain.chance is not None and (gain.words in AHEAD) != (gain.chance >= PROBABLE):
-            wrong.append(f"{gain.words} with a probability of {gain.chance}")
     if {g.over for g in found.ruled_out} & {g.over for g in found.left_open}:
         wrong.append("ruled out and left open at once")
     if found.within is not None and not 0 <= found.within <= 1:
@@ -123,6 +121,16 @@ def _of_card(found: Answer, result: StudyResult) -> list[str]:
     if not result.complete and found.next and "resume" not in found.next.command:
         wrong.append("something else is next than to finish the study")
     return wrong
+
+
+def _of_gain(gain: Gain) -> Iterator[str]:
+    low, high = gain.ci95
+    if not low <= gain.difference <= high:
+        yield f"{gain.difference} outside of {gain.ci95}"
+    if gain.words in CLAIMS and low <= 0 <= high and not gain.on_new_seeds:
+        yield f"{gain.words} with an interval that holds 0"
+    if gain.chance is not None and (gain.words in AHEAD) != (gain.chance >= PROBABLE):
+        yield f"{gain.words} with a probability of {gain.chance}"
 
 
 @pytest.mark.parametrize("first", range(0, 40, 10))

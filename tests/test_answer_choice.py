@@ -30,6 +30,7 @@ def planted(*comparisons: Comparison, **proof: object) -> StudyResult:
     budget = replace(
         budget,
         comparisons=comparisons,
+        standings=None,
         proof=replace(budget.proof, **{"verification": None, "fidelity": None, **proof}),
     )
     return replace(result, budgets=(budget,))
@@ -145,7 +146,7 @@ def test_what_is_probably_better_is_taken():
 
 def test_uniform_is_not_taken_where_only_the_best_beats_the_cheaper_baseline():
     result = planted(uniform(NO_EVIDENCE), BASELINE_BEATEN)
-    known = result.budgets[0].standings
+    known = case().budgets[0].standings
     assert known is not None
     level = replace(known, _draws=np.zeros_like(known._draws), expected=np.zeros_like(known.expected))
     result = replace(result, budgets=(replace(result.budgets[0], standings=level),))

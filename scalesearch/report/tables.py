@@ -142,10 +142,10 @@ def _row_style(summary: NetworkSummary) -> str:
     return "bold" if summary.rank == 1 else "dim" if summary.rank is None else ""
 
 
-def verdict_table(comparisons: Iterable[Comparison]) -> Table:
+def verdict_table(comparisons: Iterable[Comparison], heading: str = "best against") -> Table:
     """The best network against each reference and the baseline, in points of accuracy."""
     table = plain_table()
-    table.add_column("best against", no_wrap=True)
+    table.add_column(heading, no_wrap=True)
     table.add_column("difference", justify="right", no_wrap=True)
     table.add_column("95 % interval (points)", justify="right", no_wrap=True)
     table.add_column("verdict")

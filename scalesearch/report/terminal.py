@@ -90,7 +90,10 @@ def _best(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
     yield _line("in Python", network_line(manifest, best.network.spec).call)
     yield _line("validation accuracy", score_beside(best, manifest.data))
     if budget.comparisons:
-        yield verdict_table(budget.comparisons)
+        # New seeds outweigh it: then it must not be read as the answer.
+        yield verdict_table(
+            budget.comparisons, "in the search, against" if budget.proof.verification else "best against"
+        )
 
 
 def _line(label: str, value: str, style: str = "") -> Text:

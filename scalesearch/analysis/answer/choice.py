@@ -79,7 +79,11 @@ def choose(result: StudyResult, budget: BudgetResult) -> Choice:
     found = list(_objections(result, budget, best))
     if not found:
         return Choice(best, BEST, ())
-    return Choice(found[0].network, found[0].name, tuple(one.reason for one in found))
+    reasons, uniform = tuple(one.reason for one in found), dict(budget.references).get("uniform")
+    if found[0].name == "baseline" and uniform and uniform is not best and _beats_the_baseline(result, budget, uniform):
+        own = "Uniform scaling is ahead of the baseline in the search."
+        return Choice(uniform, "uniform", (*reasons, own))
+    return Choice(found[0].network, found[0].name, reasons)
 
 
 def verification_of(budget: BudgetResult) -> Verification | None:
@@ -168,10 +172,17 @@ def _against_uniform(result: StudyResult, budget: BudgetResult, comparison: Comp
 def _only_it_beats_the_baseline(result: StudyResult, budget: BudgetResult, uniform: NetworkSummary | None) -> bool:
     """Whether uniform scaling is not shown to beat the cheaper baseline, and the best network is."""
     own = next((c for c in budget.comparisons if c.against == "baseline"), None)
-    if not (budget.standings and result.baseline and uniform and own and costs_less(result, budget)):
+    if not (uniform and own and own.words in AHEAD and costs_less(result, budget)):
         return False
-    gap = budget.standings.difference(uniform.network.number, result.baseline.network.number)
-    return own.words in AHEAD and gap is not None and gap.above < PROBABLE
+    return not _beats_the_baseline(result, budget, uniform)
+
+
+def _beats_the_baseline(result: StudyResult, budget: BudgetResult, network: NetworkSummary) -> bool:
+    """Whether the search shows a network ahead of the baseline."""
+    if not (budget.standings and result.baseline):
+        return False
+    gap = budget.standings.difference(network.network.number, result.baseline.network.number)
+    return gap is not None and gap.above >= PROBABLE
 
 
 def costs_less(result: StudyResult, budget: BudgetResult) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scalesearch.analysis.answer.choice import verification_of
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.verdict import SAME, Interval, word_of_chance
+from scalesearch.analysis.verdict import BETTER, SAME, WORSE, Interval, word_of_chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,23 @@ def _phrase(name: str, near: bool) -> str:
     return f"the network nearest to {called}" if near else called
 
 
+def _on_new_seeds(budget: BudgetResult, choice: int, other: int, called: str) -> Gain | None:
+    """What `verify` shows of two networks, by number, of which one is what the search put first."""
+    verification = verification_of(budget)
+    if verification is None or verification.found not in (choice, other):
+        return None
+    first = choice == verification.found
+    rival = other if first else choice
+    found = next((v for v in verification.verdicts if v.number == rival and v.words != SAME), None)
+    if found is None or found.ci95 is None:
+        return None
+    if first:
+        return Gain(called, other, found.difference, found.ci95, found.words, None, on_new_seeds=True)
+    low, high = found.ci95
+    words = {BETTER: WORSE, WORSE: BETTER}.get(found.words, found.words)
+    return Gain(called, other, -found.difference, (-high, -low), words, None, on_new_seeds=True)
+
+
 def _gain(
     result: StudyResult, budget: BudgetResult, choice: NetworkSummary, other: NetworkSummary, called: str
 ) -> Gain | None:
@@ -93,11 +110,8 @@ def _gain(
     number = other.network.number
     if number == choice.network.number or not other.ranked:
         return None
-    verification = verification_of(budget)
-    if verification and choice.network.number == verification.found:
-        found = next((v for v in verification.verdicts if v.number == number and v.words != SAME), None)
-        if found and found.ci95:
-            return Gain(called, number, found.difference, found.ci95, found.words, None, on_new_seeds=True)
+    if seen := _on_new_seeds(budget, choice.network.number, number, called):
+        return seen
     own = next((c for c in budget.comparisons if c.number == number and c.words != SAME), None)
     if own and budget.best is choice:  # a check of the rate may have taken words back
         return None if own.ci95 is None else Gain(called, number, own.difference, own.ci95, own.words, own.chance)
