@@ -172,7 +172,7 @@ def _against_uniform(result: StudyResult, budget: BudgetResult, comparison: Comp
 def _only_it_beats_the_baseline(result: StudyResult, budget: BudgetResult, uniform: NetworkSummary | None) -> bool:
     """Whether uniform scaling is not shown to beat the cheaper baseline, and the best network is."""
     own = next((c for c in budget.comparisons if c.against == "baseline"), None)
-    if not (uniform and own and own.words in AHEAD and costs_less(result, budget)):
+    if not (budget.standings and uniform and own and own.words in AHEAD and costs_less(result, budget)):
         return False
     return not _beats_the_baseline(result, budget, uniform)
 
