@@ -32,7 +32,7 @@ from scalesearch.report.page.inline import inline_figure, row_id
 from scalesearch.report.page.pictures import example_pictures
 from scalesearch.report.page.policy import content_policy
 from scalesearch.report.page.stages import stage_rows
-from scalesearch.scaling.units import duration, engineering
+from scalesearch.scaling.units import duration, engineering, plural
 from scalesearch.study.config import config_to_dict, dump_toml
 from scalesearch.study.shared import shared_manifest
 
@@ -90,6 +90,7 @@ def _environment(places: bool) -> Environment:
         "told": told,
         "duration": duration,
         "engineering": engineering,
+        "plural": plural,
         "network_line": network_line,
         "evidence": evidence,
         "fidelity": fidelity,

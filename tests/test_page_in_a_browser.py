@@ -1,0 +1,81 @@
+"""The page in headless Chromium: nothing sticks out on a phone or a wide screen, and no error on the console."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from synthetic import study
+from synthetic_evidence import verified_study
+
+from scalesearch.report import html_report
+from scalesearch.report.figures import figure, figures_of, svg_text
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WIDTHS = (390, 1280, 1920)
+HARNESS = """<html><body><script>
+const found = [];
+function look(width, next) {
+  const frame = document.createElement("iframe");
+  frame.style = `width: ${width}px; height: 800px; border: 0`;
+  frame.onload = () => setTimeout(() => {
+    const page = frame.contentDocument;
+    const sort = page.querySelector("th button");
+    if (sort) sort.click();
+    const out = [...page.querySelectorAll("main > *, main section > *")].filter(
+      one => one.getBoundingClientRect().right > width + 1).length;
+    found.push({width, scroll: page.documentElement.scrollWidth, out,
+      buttons: page.querySelectorAll("th button").length,
+      sorted: page.querySelectorAll('th[aria-sort="ascending"], th[aria-sort="descending"]').length});
+    frame.remove();
+    next();
+  }, 200);
+  frame.src = "report.html";
+  document.body.append(frame);
+}
+const widths = WIDTHS;
+function step() {
+  widths.length ? look(widths.shift(), step) : (document.body.textContent = JSON.stringify(found));
+}
+step();
+</script></body></html>"""
+
+STUDIES = {
+    "default": study,
+    "verified": lambda: verified_study(budgets=("2x", "4x")),
+    "one seed": lambda: study(seeds=1),
+    "nothing trained": lambda: study(trained=0.0),
+}
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")]
+
+
+def shown(folder) -> tuple[list[dict[str, int]], str]:
+    """What the harness saw of `report.html` at each width, and the browser's log."""
+    (folder / "harness.html").write_text(HARNESS.replace("WIDTHS", json.dumps(WIDTHS)))
+    options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files")
+    wait = ("--enable-logging=stderr", "--virtual-time-budget=20000", "--dump-dom")
+    done = subprocess.run(
+        [str(BROWSER), *options, *wait, f"--user-data-dir={folder / 'profile'}", (folder / "harness.html").as_uri()],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    body = re.search(r"<body>(\[.*\])</body>", done.stdout, re.DOTALL)
+    assert body, done.stdout[-500:]
+    return json.loads(body.group(1)), done.stderr
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_page_fits_every_width_and_its_script_runs_without_an_error(name, tmp_path):
+    result = STUDIES[name]()
+    svgs = {kind: svg_text(figure(result, kind), kind) for kind in figures_of(result)}
+    (tmp_path / "report.html").write_text(html_report(result, svgs))
+    seen, log = shown(tmp_path)
+    assert [one["width"] for one in seen] == list(WIDTHS)
+    for one in seen:
+        assert one["scroll"] <= one["width"] and one["out"] == 0, one
+        assert one["sorted"] == (1 if one["buttons"] else 0), one
+    assert name == "nothing trained" or all(one["buttons"] > 5 for one in seen)
+    assert not [line for line in log.splitlines() if "CONSOLE" in line]
