@@ -15,6 +15,7 @@ from synthetic import Plan, manifest_of, records_of
 
 from scalesearch.analysis.answer.answer import Answer, answer, answer_to_dict
 from scalesearch.analysis.answer.gains import Gain, said_chance
+from scalesearch.analysis.response.surface import ResponseSurface
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.analysis.verdict import AHEAD, BEHIND, CLAIMS, NO_EVIDENCE, PROBABLE
 from scalesearch.report import render_result
@@ -86,6 +87,8 @@ def contradictions(result: StudyResult) -> list[str]:
         if found.kind == "uniform" and searched in CLAIMS and "in the search, against" not in text:
             wrong.append("scales uniformly above a table in which another is better")
         surface = budget.surface
+        if best and isinstance(surface, ResponseSurface) and surface.optimum.best != best.network.number:
+            wrong.append("the surface calls another trained network the best")
         flat = getattr(getattr(surface, "optimum", None), "flat", None)
         if flat is not None and ("may lie anywhere" in found.sure) != flat and found.within is not None:
             wrong.append("the card and the surface disagree on where the optimum is")

@@ -77,6 +77,7 @@ def find_optimum(
     lattice: Sequence[Shares],
     expected: Floats,
     stand_in: tuple[int, Shares] | None = None,
+    first: int | None = None,
 ) -> Optimum:
     """Read the optimum off the posterior.
 
@@ -85,6 +86,7 @@ def find_optimum(
         lattice: points of the triangle, uniform among them.
         expected: float64 [points], expected accuracy at each.
         stand_in: number and shares of the network that stands for uniform; None where one is there.
+        first: number of the network that is ranked first, which rounding alone may not undo; None where none is.
     """
     trials, trained = list(networks), plane(list(networks.values()))
     places, uniform = _places(lattice, networks, stand_in)
@@ -93,7 +95,8 @@ def find_optimum(
     # One set of draws for all places, so that probabilities of points and of networks are of the same surfaces.
     draws = process.draw(plane(places), DRAWS, np.random.default_rng(0))
     allowed = np.where((np.arange(len(places)) < points) | (np.arange(len(places)) == uniform), means, -np.inf)
-    top, leader = _first(allowed, uniform), _first(process.mean(trained))
+    top = _first(allowed, uniform)
+    leader = _first(process.mean(trained), trials.index(first) if first is not None and first in networks else 0)
     region = _region(expected, _best(draws[:, :points]))
     area = float(_areas(lattice)[region].sum())
     gains = draws[:, top] - draws[:, uniform]

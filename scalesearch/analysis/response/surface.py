@@ -127,7 +127,8 @@ def response_surface(
     lattice = simplex_lattice(ORDER)
     expected = process.mean(plane(lattice))
     known = dict(zip(rows.numbers, rows.shares, strict=True))
-    optimum = find_optimum(process, known, lattice, expected, _stand_in(networks))
+    first = next((s.network.number for s in networks if s.rank == 1), None)
+    optimum = find_optimum(process, known, lattice, expected, _stand_in(networks), first)
     return ResponseSurface(
         accuracy=accuracy,
         loss=loss,
