@@ -1,8 +1,8 @@
 """Compound scaling against each single dimension at equal counted cost: the paper's comparison, with seeds.
 
 Which network is compared with which was settled before anything was trained: compound scaling (the reference
-`efficientnet`, the paper's direction) against every other row. So there is no winner's curse to pay for, which Tukey's
-intervals over all pairs would do (`leader`), and no second look on new seeds is needed (`verification`). All networks
+`efficientnet`, the paper's direction) against every other row. So there is no winner's curse to pay for (as `leader`
+does), and no second look on new seeds is needed (`verification`). All networks
 are trained on the same seeds, so differences are paired, and each pair is judged by its own noise (`paired`): noise
 pooled over all rows, as in Dunnett's test, would be a quarter narrower where all are equally noisy, which networks of
 such different shapes are not. Intervals are widened by Bonferroni's rule, so that those of one baseline hold together
