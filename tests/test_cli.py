@@ -193,7 +193,10 @@ def test_a_read_only_folder_for_studies_is_one_line(call, small_disk):
         (("rum",), ("'rum'", "run")),
         (("--bad",), ("--bad", "--help")),
         (("show",), ("STUDY",)),
-        (("plot", "done", "spider", "--out", "x.png"), ("'spider'", "pareto, simplex")),
+        (
+            ("plot", "done", "spider", "--out", "x.png"),
+            ("'spider'", "budget, compare, curves, fidelity, law, pareto, rates, simplex"),
+        ),
         (("plot", "done", "pareto", "--out", "x.gif"), ("'x.gif'", ".png, .svg, .pdf")),
         (("plot", "done", "pareto", "--out", "x.png", "--budget", "8x"), ("'8x'", "2x")),
         (("export", "done", "--to", "tim"), ("'tim'", "did you mean 'timm'", "json, keras")),

@@ -197,7 +197,7 @@ def _rests_on(result: StudyResult, budget: BudgetResult) -> str:
     recipe = result.recipe_of(ranked[0].network)
     verification = verification_of(budget)
     parts = [
-        f"{trainings} trainings of {plural(len(ranked), 'network')}",
+        f"{plural(trainings, 'training')} of {plural(len(ranked), 'network')}",
         plural(recipe.epochs, "epoch"),
         f"{result.manifest.data.train_images:,} images of {config.data}",
         f"{recipe.optimizer} at {_rate(result, recipe.learning_rate)}",
