@@ -37,7 +37,7 @@ import replay
 from rivals_told import rows, told
 from task import Task, laboratory
 
-import scalesearch
+from scalesearch.api import load_study
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.search.prepare import Prepared
 
@@ -128,7 +128,7 @@ class Bench:
             command += [str(part) for pair in options.items() for part in pair]
             seconds = cpu_of(command)
             training = seconds - cpu_of(command)
-            study = scalesearch.load_study("rival", studies_dir=place)
+            study = load_study("rival", studies_dir=place)
         best = study.best("2x")
         self.tell(
             repeat, DEFAULT, best.summary.network.spec, trainings=best.result.trainings,
