@@ -21,11 +21,12 @@ from scipy import special
 
 from scalesearch.analysis.response.observations import Observations, plane
 from scalesearch.analysis.response.posterior import Posterior, SurfacePosterior
+from scalesearch.analysis.verdict import PROBABLE
 from scalesearch.scaling.coefficients import Shares
 
 Floats = npt.NDArray[np.float64]
 
-LEAVE = 0.9
+LEAVE = PROBABLE
 """Probability of beating uniform scaling at which the search leaves it."""
 _DEVIATIONS = float(special.ndtri(LEAVE))
 LEAST_CHANCE = 0.05
