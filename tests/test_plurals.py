@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import synthetic
 from shown import flat
 
+import scalesearch
 from scalesearch.analysis.failed.networks import all_lost_advice
 from scalesearch.analysis.noise import reliability
 from scalesearch.cli.progress import stages_lines
@@ -23,6 +26,18 @@ SEVERAL = re.compile(
     r"|workers|stages|rates|files|studies|channels|processes|pieces|steps|classes)\b"
 )
 """One of several things: `1 of 3 seeds` is none."""
+
+
+def sentences(path: Path) -> list[str]:
+    """Every text that stands in a module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def test_no_sentence_leaves_the_number_to_the_reader():
+    """`1 seed(s)` is neither one nor several."""
+    sources = Path(scalesearch.__file__).parent.rglob("*.py")
+    assert [text for path in sources for text in sentences(path) if re.search(r"[a-z]\(s\)(?!\w)", text)] == []
 
 
 @pytest.mark.parametrize("plan", [{"seeds": 1}, {"seeds": 1, "networks": 1}, {"seeds": 1, "trained": 0.2}])

@@ -691,7 +691,7 @@ def test_the_table_fits_80_columns(tmp_path):
     told = "80.03 +2.00 FLOPs better evidence difference diverged stochastic_depth label_smoothing efficientnet"
     assert set(told.split()) <= set(words)
     assert "points of difference to phi 1, paired by seed" in " ".join(words)
-    assert "3 seed(s)" in text
+    assert "3 seeds" in text
 
 
 # the command
@@ -721,7 +721,7 @@ def test_the_command_trains_and_prints_its_table(study, recipe_file, call, monke
     assert max(map(len, (line for line in out.splitlines() if not line.startswith("wrote")))) <= 80
     for label in ("phi 1", "baseline", "phi 1 without", "ema"):
         assert re.search(rf"^ *{label} ", out, re.MULTILINE), out
-    assert "Accuracy on the test images, mean ± sd of 2 seed(s)" in " ".join(out.split())
+    assert "Accuracy on the test images, mean ± sd of 2 seeds" in " ".join(out.split())
     assert len([line for line in out.splitlines() if line.startswith("wrote")]) == 3
     assert "[6/6]" in err
     assert "\x1b" not in out + err

@@ -17,7 +17,7 @@ from scalesearch.export.user_code import check_code_unchanged
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.questions.family import scale_family
-from scalesearch.scaling.units import CURRENCIES
+from scalesearch.scaling.units import CURRENCIES, plural
 
 BASELINE, FOUND = 0.0, 1.0
 """The phi that a study has itself: they need no scaling."""
@@ -136,7 +136,7 @@ def _accuracy(card: Mapping[str, Any]) -> str:
     accuracy = card["accuracy"]
     spread = "" if accuracy["sd"] is None else f" (sd {100 * accuracy['sd']:.2f} points)"
     return (
-        f"{accuracy['what']} {100 * accuracy['mean']:.2f} % over {len(accuracy['seeds'])} seed(s){spread}, "
+        f"{accuracy['what']} {100 * accuracy['mean']:.2f} % over {plural(len(accuracy['seeds']), 'seed')}{spread}, "
         f"on {card['data']['spec']}."
     )
 

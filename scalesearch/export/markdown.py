@@ -45,8 +45,8 @@ def _title(card: Card) -> str:
     return (
         f"# {card['name']}\n\n{plain(card['base'])} scaled for the budget {plain(card['budget'])}: alpha "
         f"{c['alpha']:.4g} (depth), beta {c['beta']:.4g} (width), gamma {c['gamma']:.4g} (resolution) at phi 1. "
-        f"For {card['library']}, with {card['task']['num_classes']} classes and {card['task']['in_channels']} input "
-        "channel(s)."
+        f"For {card['library']}, with {card['task']['num_classes']} classes and "
+        f"{plural(card['task']['in_channels'], 'input channel')}."
     )
 
 

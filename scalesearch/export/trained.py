@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scalesearch.errors import CheckpointError, StudyError
 from scalesearch.export.library import Family, Member
 from scalesearch.networks.spec import spec_to_dict
+from scalesearch.scaling.units import plural
 from scalesearch.training.weights import Weights, load_weights
 
 if TYPE_CHECKING:
@@ -142,12 +143,11 @@ def _reason(family: Family, facts: Mapping[str, Any]) -> str:
     """What a file is of, beside what would do."""
     off = _taken_out(facts)
     without = f" without {off}" if off else ""
-    mine = f"{facts['base']}{without} {_in_short(facts['network'])}, {facts['classes']} classes of {facts['channels']}"
+    images = f"{facts['classes']} classes of {plural(facts['channels'], 'channel')}"
+    mine = f"{facts['base']}{without} {_in_short(facts['network'])}, {images}"
     allowed = "; ".join(f"phi {one.phi:g}: {_in_short(spec_to_dict(one.spec))}" for one in family.members)
-    task = f"{family.task.num_classes} classes of {family.task.in_channels} channel(s)"
-    return (
-        f"has the weights of another network: {mine} channel(s); allowed: {family.baseline.name} with {task}, {allowed}"
-    )
+    task = f"{family.task.num_classes} classes of {plural(family.task.in_channels, 'channel')}"
+    return f"has the weights of another network: {mine}; allowed: {family.baseline.name} with {task}, {allowed}"
 
 
 def _in_short(network: Any) -> str:

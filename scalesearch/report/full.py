@@ -13,7 +13,7 @@ from scalesearch.report.evidence import interval
 from scalesearch.report.layout import plain_table
 from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, points
-from scalesearch.scaling.units import duration, engineering
+from scalesearch.scaling.units import duration, engineering, plural
 
 
 def render_full(rows: Sequence[FullRow], scored: str) -> RenderableType:
@@ -35,11 +35,10 @@ def _parts(rows: Sequence[FullRow], scored: str) -> Iterator[RenderableType]:
         table.add_row(*_cells(row))
     yield table
     epochs, seconds = (max(getattr(row, name) for row in rows) for name in ("epochs", "seconds"))
-    text = f"Accuracy on the {scored} images, mean ± sd of {max(len(row.seeds) for row in rows)} seed(s)"
+    text = f"Accuracy on the {scored} images, mean ± sd of {plural(max(len(row.seeds) for row in rows), 'seed')}"
     if len(rows) > 1:
         text += f"; points of difference to {rows[0].label}, paired by seed, verdicts adjusted for their number (Holm)"
-    plural = "" if epochs == 1 else "s"
-    yield Text(f"{text}. Up to {epochs:.3g} epoch{plural}, {duration(seconds)} a training.", style="dim")
+    yield Text(f"{text}. Up to {plural(epochs, 'epoch')}, {duration(seconds)} a training.", style="dim")
 
 
 def _cells(row: FullRow) -> tuple[RenderableType, ...]:

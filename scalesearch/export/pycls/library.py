@@ -14,6 +14,7 @@ from scalesearch.export.library import Family, InexpressibleError, Library, Libr
 from scalesearch.export.pycls.arguments import FAMILIES, Sections
 from scalesearch.export.pycls.names import pycls_names, pycls_stages
 from scalesearch.export.text import docstring, module, render
+from scalesearch.scaling.units import plural
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -64,7 +65,7 @@ class PyclsLibrary(Library):
     @override
     def files(self, family: Family) -> dict[str, str]:
         if family.task.in_channels != 3:
-            why = f"takes images of {family.task.in_channels} channel(s), and every network of pycls takes 3"
+            why = f"takes images of {plural(family.task.in_channels, 'channel')}, and every network of pycls takes 3"
             raise InexpressibleError(self.name, family.members[0].name, "stem", why)
         lacks = f"begins a network like {family.baseline.name}, which pycls does not have"
         sections = member_parts(self.name, family, FAMILIES, lacks)
