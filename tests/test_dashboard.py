@@ -39,6 +39,18 @@ def trials_in(view, name):
     return storage.get_all_trials(storage.get_study_id_from_name(name))
 
 
+def test_where_nothing_can_be_read_there_is_nothing_to_show(tmp_path, planted):
+    gone = StudyPaths(tmp_path / "gone")
+    said = []
+    with pytest.raises(StudyError, match="gone"):
+        View([gone], said.append).refresh()
+    assert said == []
+    assert View([gone, planted], said.append).refresh() == 14
+    assert len(said) == 1
+    assert said[0].startswith("gone: ")
+    assert View([], said.append).refresh() == 0
+
+
 # ------------------------------------------------------------------ what is shown
 
 

@@ -112,6 +112,7 @@ def serve(
 
     Raises:
         StudyError: the port is taken.
+        ScaleSearchError: none of the studies can be read.
     """
     from optuna_dashboard import wsgi
 

@@ -57,11 +57,25 @@ class View:
         self._studies, self._told = list(studies), told
         self._shown: set[tuple[str, Shown]] = set()
         self._said: set[str] = set()
+        self._refused: dict[str, ScaleSearchError] = {}
+        self._any = not self._studies
         self._read: dict[str, tuple[int, int] | None] = {}
 
     def refresh(self) -> int:
-        """Add what was trained since; gives how many trainings that are."""
-        return sum(self._add(paths) for paths in self._studies)
+        """Add what was trained since; gives how many trainings that are.
+
+        Raises:
+            ScaleSearchError: what is wrong with the first study, where none could ever be read.
+        """
+        self._refused.clear()
+        count = sum(self._add(paths) for paths in self._studies)
+        if not self._any:
+            raise next(iter(self._refused.values()))
+        for name, error in self._refused.items():
+            if str(error) not in self._said:
+                self._said.add(str(error))
+                self._told(f"{name}: {error}")
+        return count
 
     def _add(self, paths: StudyPaths) -> int:
         state = _state(paths)
@@ -70,10 +84,9 @@ class View:
         try:
             manifest, rows = load_manifest(paths), list(rows_in(paths))
         except ScaleSearchError as error:
-            if str(error) not in self._said:
-                self._said.add(str(error))
-                self._told(f"{paths.name}: {error}")
+            self._refused[paths.name] = error
             return 0
+        self._any = True
         new = [row for row in rows if (paths.name, row) not in self._shown]
         for row in new:
             self._shown.add((paths.name, row))
