@@ -79,3 +79,21 @@ def test_the_page_fits_every_width_and_its_script_runs_without_an_error(name, tm
         assert one["sorted"] == (1 if one["buttons"] else 0), one
     assert name == "nothing trained" or all(one["buttons"] > 5 for one in seen)
     assert not [line for line in log.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="no pdftotext (poppler-utils) on this machine")
+def test_on_paper_nothing_is_cut_off(tmp_path):
+    """What a screen scrolls is wrapped: the command that makes the study again, and every column of the table."""
+    result = study()
+    page, paper = tmp_path / "report.html", tmp_path / "report.pdf"
+    long = " ".join(f"--option-{n} value-{n}" for n in range(40))
+    page.write_text(html_report(result, {}).replace("</main>", f"<pre>{long}</pre></main>"))
+    options = ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}")
+    subprocess.run(
+        [str(BROWSER), *options, "--no-pdf-header-footer", f"--print-to-pdf={paper}", page.as_uri()],
+        capture_output=True, check=True, timeout=120,
+    )  # fmt: skip
+    words = subprocess.run(["pdftotext", str(paper), "-"], capture_output=True, text=True, check=True).stdout.split()
+    assert all(f"value-{n}" in words for n in range(40))
+    assert "parameters" in words
+    assert "note" in words
