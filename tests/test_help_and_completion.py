@@ -37,6 +37,17 @@ HEAVY = ("torch", "optuna", "pandas", "matplotlib", "scipy", "numpy")
 # ------------------------------------------------------------------ help
 
 
+def test_the_help_of_verify_shows_what_python_does_unasked():
+    """The command line says it without loading what knows it."""
+    from scalesearch.search.verify.plans import VerifyRequest
+
+    shown = {option.name: option.default for option in COMMANDS["verify",].params}
+    own = VerifyRequest()
+    assert {name: shown[name] for name in ("top", "seeds", "first_seed", "fidelity", "rates", "longer")} == {
+        name: getattr(own, name) for name in ("top", "seeds", "first_seed", "fidelity", "rates", "longer")
+    }
+
+
 def page(*words: str) -> str:
     command = COMMANDS[words] if words else ROOT
     return command.get_help(typer.Context(command, info_name=" ".join(("scalesearch", *words)))) + "\n"

@@ -217,9 +217,9 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """What the options change in the definition, for `override`; None where an option was not given."""
     from scalesearch.scaling.coefficients import parse_budgets, parse_limit
     from scalesearch.study.config import (
-        duration,
         parse_cluster,
         parse_devices,
+        parse_duration,
         parse_engine,
         parse_per_device,
         parse_points,
@@ -248,7 +248,7 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
         "gpus_per_training": cluster.gpus_per_training,
         "engine": parse_engine(given["engine"], given["compiled"]),
         "budgets": tuple(b.text for b in parse_budgets(budget)) if budget is not None else None,
-        **{name: duration(given[name]) for name in ("time_limit", "training_timeout")},
+        **{name: parse_duration(given[name]) for name in ("time_limit", "training_timeout")},
         "devices": parse_devices(given["devices"]),
         "per_device": parse_per_device(given["per_device"]),
         "delta": parse_points("--delta", given["delta"]),

@@ -40,9 +40,9 @@ from scalesearch.study.config import (
     ClusterOptions,
     StudyConfig,
     check_workers,
-    duration,
     override,
     parse_devices,
+    parse_duration,
     parse_per_device,
 )
 from scalesearch.study.finding import exists
@@ -193,8 +193,8 @@ def means_of(
         "devices": parse_devices(devices),
         "per_device": parse_per_device(per_device),
         "cluster": cluster,
-        "time_limit": duration(time_limit),
-        "training_timeout": duration(training_timeout),
+        "time_limit": parse_duration(time_limit),
+        "training_timeout": parse_duration(training_timeout),
     }
 
 

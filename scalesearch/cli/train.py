@@ -107,7 +107,7 @@ def train(
     """
     from scalesearch.analysis.load import load_result
     from scalesearch.scaling.questions.family import parse_phis
-    from scalesearch.study.config import duration, parse_cluster, parse_devices
+    from scalesearch.study.config import parse_cluster, parse_devices, parse_duration
     from scalesearch.study.trust import trust as allow
     from scalesearch.training.full.of_study import chosen_recipe, study_proxy
     from scalesearch.training.full.request import Means, TrainRequest, parse_names
@@ -123,7 +123,7 @@ def train(
     ask = TrainRequest(
         given, budget, parse_phis(phi), parse_names(against), seeds, first_seed, parse_names(ablate), recipe
     )  # fmt: skip
-    limit, timeout = duration(time_limit), duration(training_timeout)
+    limit, timeout = parse_duration(time_limit), parse_duration(training_timeout)
     gpus = parse_devices(devices)
     logs = parse_names(log)
     means = Means(device, workers, loaders, limit, logs, skip_bad, per_training, gpus, cluster, timeout or 0.0)

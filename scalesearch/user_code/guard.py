@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from scalesearch.environment.interrupts import ENDING
+
 WATCH = {"on": False}
 """Whether a death is told: on the command line, where nobody else would say what the program died of."""
 
@@ -19,7 +21,6 @@ _SHELL = Path("/bin/sh")
 _SCRIPT = 'while IFS= read -r said; do last=$said; done; [ -z "$last" ] || printf \'%s\\n\' "$last" >&2'
 """Reads until the program is gone, and prints the last line; an empty one says that nothing foreign was running."""
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _NOT_STARTED, _NONE = -2, -1
 _pipe = {"end": _NOT_STARTED}
 _running: list[str] = []
@@ -79,7 +80,7 @@ def _no_exit() -> Iterator[None]:
 @contextlib.contextmanager
 def _hearing(heard: list[int]) -> Iterator[None]:
     """Note the signals that Python is told of, which go on to whoever hears them."""
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in ENDING}
 
     def hear(number: int, frame: FrameType | None) -> Any:
         heard.append(number)

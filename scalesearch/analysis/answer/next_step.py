@@ -9,7 +9,8 @@ from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.scaling.units import duration
 
 SEEDS, TOP, RATES = 5, 2, 3
-"""What `scalesearch verify` does unasked: new seeds, leaders, and learning rates where the study measured its own."""
+"""What `scalesearch verify` does unasked (see `VerifyRequest`): new seeds, leaders, and learning rates where the study
+measured its own."""
 MOST_SEEDS = 100
 """Seeds that anybody trains to tell two networks apart."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from scalesearch.analysis.answer.next_step import SEEDS, TOP
 from scalesearch.analysis.response.surface import NoSurface
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.errors import StudyError, UsageError, choice_error
@@ -44,8 +45,8 @@ class VerifyRequest:
     """
 
     budget: str | None = None
-    top: int = 2
-    seeds: int = 5
+    top: int = TOP
+    seeds: int = SEEDS
     first_seed: int | None = None
     phis: tuple[float, ...] = ()
     fidelity: bool = False

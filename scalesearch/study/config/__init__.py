@@ -25,7 +25,6 @@ from scalesearch.study.config.files import (
 from scalesearch.study.config.parse import (
     check_study_name,
     check_workers,
-    duration,
     parse_duration,
     parse_engine,
     parse_points,
@@ -56,7 +55,6 @@ __all__ = [
     "definition_path",
     "definitions",
     "dump_toml",
-    "duration",
     "load_config",
     "load_definition",
     "option",

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Sequence
+from typing import overload
 
 from scalesearch.errors import UsageError
 from scalesearch.study.config.engine import Engine
@@ -114,17 +115,12 @@ def parse_points(option: str, text: str | None) -> float | None:
     return points / 100
 
 
-def duration(text: str | None) -> float | None:
-    """Seconds of an option that may not be given; None where it is not.
-
-    Raises:
-        UsageError: as `parse_duration` says.
-    """
-    return None if text is None else parse_duration(text)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of a duration such as `90`, `90s`, `15m`, `1h30m`.
+@overload
+def parse_duration(text: str) -> float: ...
+@overload
+def parse_duration(text: None) -> None: ...
+def parse_duration(text: str | None) -> float | None:
+    """Seconds of a duration such as `90`, `90s`, `15m`, `1h30m`; None stays None.
 
     Raises:
         UsageError: not a duration, or zero.
@@ -133,6 +129,8 @@ def parse_duration(text: str) -> float:
         >>> parse_duration("1h30m"), parse_duration("90")
         (5400.0, 90.0)
     """
+    if text is None:
+        return None
     match = _DURATION.match(text.strip().lower())
     parts = match.groupdict() if match else {}
     seconds = sum(float(parts[unit] or 0) * size for unit, size in (("h", 3600), ("m", 60), ("s", 1))) if match else 0
