@@ -17,6 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test holds a time, and the same examples are drawn every time.
+settings.register_profile("here", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
 
 # Before torch is loaded: several test processes share the cores, and the number of threads changes the bits.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -23,7 +23,7 @@ from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.coefficients import REFERENCES, Coefficients, simplex_lattice
 from scalesearch.study.record import NetworkRecord, TrainingOutcome, TrialRecord
 
-modest = settings(deadline=None, derandomize=True, max_examples=60)
+modest = settings(max_examples=60)
 
 
 PLACES = simplex_lattice(7)

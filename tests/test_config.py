@@ -26,7 +26,7 @@ from scalesearch.study.config import (
     parse_duration,
 )
 
-modest = settings(deadline=None, derandomize=True, max_examples=40)
+modest = settings(max_examples=40)
 rates = st.floats(0.0, 0.99)
 recipes = st.builds(
     ProxyRecipe,

@@ -266,7 +266,7 @@ def gradients(parts: int, batch: int, smoothing: float, seed: int) -> tuple[torc
     return torch.cat([p.grad.flatten() for p in module.parameters()]), float(loss)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 40), st.integers(1, 20), st.sampled_from([0.0, 0.1]), st.integers(0, 5))
 def test_gradients_of_parts_add_up_to_those_of_the_batch(batch, parts, smoothing, seed):
     whole, loss = gradients(1, batch, smoothing, seed)

@@ -32,7 +32,7 @@ from scalesearch.scaling.realize import (
     realize,
 )
 
-modest = settings(deadline=None, derandomize=True, max_examples=40)
+modest = settings(max_examples=40)
 CASES = [
     ("efficientnet_b0", "2x"),
     ("efficientnet_b2", "2x"),

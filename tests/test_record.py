@@ -27,7 +27,7 @@ from scalesearch.study.record import (
 )
 from scalesearch.study.trials import read_network
 
-modest = settings(deadline=None, derandomize=True, max_examples=40)
+modest = settings(max_examples=40)
 NAMES = [column.name for column in COLUMNS]
 finite = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(0.01, 100.0)

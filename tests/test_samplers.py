@@ -42,7 +42,7 @@ from scalesearch.search.samplers import (
 )
 from scalesearch.search.surface_sampler import SEED_INDEX, SurfaceSampler
 
-modest = settings(deadline=None, derandomize=True, max_examples=40)
+modest = settings(max_examples=40)
 FIXED = ["lattice", "star", "grid", "random", "qmc"]
 
 

@@ -28,7 +28,7 @@ from scalesearch.scaling.coefficients import (
     surface_product,
 )
 
-modest = settings(deadline=None, derandomize=True, max_examples=60)
+modest = settings(max_examples=60)
 unit = st.floats(0.0, 1.0)
 ratios = st.floats(0.05, 50.0).filter(lambda r: abs(math.log(r)) > 1e-3)
 exponents = st.builds(Exponents, *[st.floats(0.5, 3.0)] * 3)

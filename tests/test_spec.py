@@ -23,7 +23,7 @@ from scalesearch.networks.spec import (
 from scalesearch.scaling.coefficients import Coefficients
 from scalesearch.scaling.realize import Candidate, round_spec
 
-modest = settings(deadline=None, derandomize=True, max_examples=60)
+modest = settings(max_examples=60)
 bases = st.lists(st.integers(1, 12), min_size=1, max_size=8)
 multipliers = st.floats(0.05, 8.0)
 divisors = st.sampled_from([1, 2, 3, 4, 8, 16, 64])
