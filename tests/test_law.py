@@ -15,8 +15,9 @@ from synthetic import BASELINE_MACS, Plan, manifest_of, records_of, study
 
 from scalesearch.analysis.law.curve import C_BOUNDS, PowerLaw, fit_law, fit_laws
 from scalesearch.analysis.law.fit import LawPoint, SeedNoise, StrategyLaw, fit_strategies
+from scalesearch.analysis.law.plain import law_to_dict
 from scalesearch.analysis.law.read import compare_laws, cost_to_reach, forecast, parse_accuracy
-from scalesearch.analysis.law.strategies import ScalingLaw, compute_law, held_out_words, law_refusal, law_to_dict
+from scalesearch.analysis.law.strategies import ScalingLaw, compute_law, held_out_words, law_refusal
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.errors import StudyError, UsageError
 from scalesearch.report.figures.law import draw_law

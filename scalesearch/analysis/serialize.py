@@ -9,7 +9,8 @@ from scalesearch.analysis.answer.answer import answer, answer_to_dict
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.fidelity.rate_range import rates_to_dict
 from scalesearch.analysis.fidelity.summary import fidelity_to_dict
-from scalesearch.analysis.law.strategies import law_of, law_refusal, law_to_dict
+from scalesearch.analysis.law.plain import law_to_dict
+from scalesearch.analysis.law.strategies import law_of, law_refusal
 from scalesearch.analysis.noise import reliability_to_dict
 from scalesearch.analysis.response.surface import optimum_to_dict, surface_to_dict
 from scalesearch.analysis.result import BudgetResult, StudyResult

@@ -30,8 +30,9 @@ def law(
     For each way to spend compute; the largest budget is predicted from the others. It takes a study with three
     budgets or more. Nothing is trained.
     """
+    from scalesearch.analysis.law.plain import law_to_dict
     from scalesearch.analysis.law.read import cost_to_reach, parse_accuracy
-    from scalesearch.analysis.law.strategies import forecasts_at, law_of, law_to_dict
+    from scalesearch.analysis.law.strategies import forecasts_at, law_of
     from scalesearch.analysis.load import load_result
     from scalesearch.report.law import render_law
 

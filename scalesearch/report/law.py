@@ -43,7 +43,8 @@ def predicted(held: HeldOut) -> str:
 def law_sentences(law: ScalingLaw) -> tuple[str, ...]:
     """What the laws say, and what must be known to read them; plain text."""
     compared = (law.comparison.words,) if law.comparison else ()
-    return (*compared, _tested(law), *law.notes)
+    drift = (law.drift.words,) if law.drift else ()
+    return (*compared, _tested(law), *drift, *law.notes)
 
 
 def _tested(law: ScalingLaw) -> str:
@@ -76,6 +77,9 @@ def _parts(law: ScalingLaw, reaches: Sequence[CostReach], forecasts: Sequence[Fo
         yield Text.assemble((f"{reach.strategy} reaches {100 * reach.accuracy:.4g} %: ", "dim"), cost, reach.words)
     for forecast in forecasts:
         yield Text.assemble((f"{forecast.strategy} at {times(forecast.ratio)}: ", "dim"), forecast_words(forecast))
+    if law.drift:
+        for ratio in dict.fromkeys(forecast.ratio for forecast in forecasts):
+            yield Text.assemble((f"best shares at {times(ratio)}: ", "dim"), law.drift.at(ratio).words)
 
 
 def forecast_words(forecast: Forecast) -> str:

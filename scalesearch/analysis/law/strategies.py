@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from scalesearch.analysis.law.curve import C_BOUNDS, TYPICAL_C
+from scalesearch.analysis.law.drift import Drift, drift_of
 from scalesearch.analysis.law.fit import HeldOut, LawFits, LawPoint, Misfit, SeedNoise, StrategyLaw, fit_strategies
-from scalesearch.analysis.law.read import CostReach, Forecast, LawComparison, compare_laws, forecast, trained_range
+from scalesearch.analysis.law.read import Forecast, LawComparison, compare_laws, forecast
 from scalesearch.analysis.noise import Anova, one_way_anova
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary, pooled_anova, with_role
 from scalesearch.errors import BudgetError, StudyError
 from scalesearch.scaling.coefficients import parse_budget, parse_budgets
 from scalesearch.scaling.units import CURRENCIES
-from scalesearch.study.plain import as_told
 
 STRATEGIES = ("found", "uniform", "efficientnet", "width", "resolution", "depth")
 """Ways to spend compute: the best network of each budget, and the network with each role."""
 LEAST_BUDGETS = 3
 _SUGGESTED = ("2x", "0.5x", "4x", "8x")
-_JSON_POINTS = 25
 Verified = Mapping[int, Sequence[float]]
 
 
@@ -42,6 +37,7 @@ class ScalingLaw:
         noise: pooled seed spread; None when seeds were not repeated.
         strategies: in the order of `STRATEGIES`; those with too few networks are left out.
         comparison: of `found` with `uniform`; None where one of them is missing.
+        drift: of the best shares with the budget; None where they are not known at two.
         notes: what must be known to read this, one sentence each.
     """
 
@@ -54,6 +50,7 @@ class ScalingLaw:
     misfit: Misfit
     strategies: tuple[StrategyLaw, ...]
     comparison: LawComparison | None
+    drift: Drift | None
     notes: tuple[str, ...]
 
     def strategy(self, name: str) -> StrategyLaw | None:
@@ -93,6 +90,7 @@ def compute_law(result: StudyResult, verified: Verified | None = None) -> Scalin
         misfit=fits.misfit,
         strategies=fits.strategies,
         comparison=_comparison(alike),
+        drift=drift_of(result),
         notes=_notes(fits, chosen, noise, verified, new),
     )
 
@@ -302,45 +300,3 @@ def forecasts_at(law: ScalingLaw, text: str) -> list[Forecast]:
         if budget.kind not in (None, kind):
             raise BudgetError(f"--budget-at {budget.text} is no {law.currency}; allowed: {kind}, or a multiple as 3x")
     return [forecast(own, budget.ratio(law.baseline_cost)) for budget in budgets for own in law.strategies]
-
-
-def law_to_dict(
-    law: ScalingLaw, reaches: Sequence[CostReach] = (), forecasts: Sequence[Forecast] = ()
-) -> dict[str, Any]:
-    """The key `law` of `result.json`, and what `scalesearch law --json` prints: plain values, no NaN."""
-    return {
-        "form": "accuracy = a_inf - b * (cost / baseline_cost) ** -c",
-        "currency": law.currency,
-        "baseline_cost": law.baseline_cost,
-        "budgets": law.budgets,
-        "verified": law.verified,
-        "sd_seed": law.noise.sd if law.noise else None,
-        "misfit": dataclasses.asdict(law.misfit),
-        "strategies": [_strategy_to_dict(own) for own in law.strategies],
-        "comparison": dataclasses.asdict(law.comparison) if law.comparison else None,
-        "notes": law.notes,
-        "reach": [dataclasses.asdict(item) for item in reaches],
-        "forecast": [dataclasses.asdict(item) for item in forecasts],
-    }
-
-
-def _strategy_to_dict(own: StrategyLaw) -> dict[str, Any]:
-    smallest, largest = trained_range(own.points)
-    ratios = np.geomspace(smallest, largest, _JSON_POINTS)
-    band = own.band(ratios, own.points[-1].seeds)
-    return {
-        "name": own.name,
-        **dataclasses.asdict(own.law),
-        "a_inf_ci95": own.a_inf_ci95,
-        "b_ci95": own.b_ci95,
-        "c_ci95": own.c_ci95,
-        "degrees_of_freedom": own.degrees,
-        "points": [as_told(point) for point in own.points],
-        "held_out": {**dataclasses.asdict(own.held_out), "words": held_out_words(own.held_out)},
-        "curve": {
-            "ratio": ratios.tolist(),
-            "accuracy": [own.law.at(ratio) for ratio in ratios],
-            "low": band[0].tolist() if band else None,
-            "high": band[1].tolist() if band else None,
-        },
-    }

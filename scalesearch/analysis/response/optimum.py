@@ -30,6 +30,8 @@ class Optimum:
 
     Attributes:
         shares: of the highest expected accuracy on the lattice.
+        average: mean of the optimum's shares over surfaces drawn from the posterior; near the middle where it is open.
+        spread: standard deviation of each share over them: depth, width, resolution.
         region: the points of highest expected accuracy, as few of them as hold the optimum with 95 % probability; its
             edge is a contour of the surface.
         region_area: their part of the triangle's area, 0 to 1.
@@ -45,6 +47,8 @@ class Optimum:
     """
 
     shares: Shares
+    average: Shares
+    spread: tuple[float, float, float]
     region: tuple[Shares, ...]
     region_area: float
     p_best: float
@@ -97,13 +101,16 @@ def find_optimum(
     allowed = np.where((np.arange(len(places)) < points) | (np.arange(len(places)) == uniform), means, -np.inf)
     top = _first(allowed, uniform)
     leader = _first(process.mean(trained), trials.index(first) if first is not None and first in networks else 0)
-    region = _region(expected, _best(draws[:, :points]))
+    chances = _best(draws[:, :points])
+    region, (average, spread) = _region(expected, chances), _spread(lattice, chances)
     area = float(_areas(lattice)[region].sum())
     gains = draws[:, top] - draws[:, uniform]
     low, high = (float(q) for q in np.quantile(gains, (0.025, 0.975)))
     beats = float((gains > ALIKE).mean())
     return Optimum(
         shares=places[top],
+        average=average,
+        spread=spread,
         region=tuple(lattice[i] for i in region),
         region_area=area,
         p_best=float(_best(draws[:, points : points + len(trials)])[leader]),
@@ -140,6 +147,14 @@ def _best(surfaces: Floats) -> Floats:
     jitter = np.random.default_rng(0).random(surfaces.shape) * ALIKE
     tops = (np.round(surfaces, 9) + jitter).argmax(1)
     return np.bincount(tops, minlength=surfaces.shape[1]) / len(surfaces)
+
+
+def _spread(lattice: Sequence[Shares], chances: Floats) -> tuple[Shares, tuple[float, float, float]]:
+    """Mean and standard deviations of the shares of the optimum."""
+    table = np.array([(s.depth, s.width, s.resolution) for s in lattice])
+    mean = chances @ table
+    depth, width, resolution = (float(sd) for sd in np.sqrt(chances @ (table - mean) ** 2))
+    return Shares(*(float(m) for m in mean)), (depth, width, resolution)
 
 
 def _region(expected: Floats, probabilities: Floats) -> list[int]:

@@ -273,6 +273,8 @@ def optimum_to_dict(found: ResponseSurface | NoSurface) -> dict[str, Any] | None
     optimum = found.optimum
     return {
         "shares": dataclasses.asdict(optimum.shares),
+        "average": dataclasses.asdict(optimum.average),
+        "spread": list(optimum.spread),
         "region_area": optimum.region_area,
         "p_best": optimum.p_best,
         "flat": optimum.flat,
