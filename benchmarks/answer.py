@@ -9,9 +9,10 @@ itself; `both`, a bowl and half as much of their own. Their spread is 0.7 or 2. 
 of the best against a reference holds the difference, how wide it is beside Tukey's, how often a study calls better what
 is not, and how often it takes a network that is no better than uniform scaling.
 
-`table`: 20 networks of the default study on the embedded images, 5 trainings each (`tables/default_2x.csv`); the truth
+`table`: 20 networks of the default study on the embedded images, 15 trainings each (`tables/default_2x.csv`); the truth
 of a network is its mean, drawn in by its reliability, and a training is that plus a residual of the table at random.
-The eleven networks and two seeds of `scalesearch run --budget 2x`.
+The eleven networks and two seeds of `scalesearch run --budget 2x`, and fewer or more of them; by accuracy, by the loss
+(read as accuracy along a line through the networks' means), and by the mean of both.
 """
 
 from __future__ import annotations
@@ -70,7 +71,6 @@ class Tally:
     wrongly: list[bool] = field(default_factory=list)
     regret: list[float] = field(default_factory=list)
     of_first: list[float] = field(default_factory=list)
-    of_mean: list[float] = field(default_factory=list)
     depth: list[bool] = field(default_factory=list)
     baseline: list[bool] = field(default_factory=list)
 
@@ -98,7 +98,6 @@ class Tally:
         self.false.append(wrong)
         self.regret.append(float(truth[:-1].max()) - taken)
         self.of_first.append(float(truth[:-1].max()) - best)
-        self.of_mean.append(float(truth[:-1].max() - truth[values[:-1].mean(1).argmax()]))
         self.depth.append(words.get("depth") == BETTER)
         self.baseline.append(words.get("baseline") in AHEAD)
         self.tukey.append(2 * tukey(len(shares) + 1, values.shape[1]) * np.sqrt(values.var(1, ddof=1).mean()))
@@ -163,39 +162,69 @@ def planted(studies: int) -> None:
                 )
 
 
-def baseline_row() -> Floats:
-    """Accuracies of the baseline in the table."""
+PLANS = ((11, 2), (7, 3), (5, 4), (11, 3), (11, 4))
+"""Networks and seeds: what the default study does, others of as many trainings, and longer ones."""
+
+
+def baseline_row(column: str) -> Floats:
+    """Accuracies, or losses, of the baseline in the table."""
     with TABLE.open() as file:
-        return np.array([float(line["accuracy"]) for line in csv.DictReader(file) if line["budget"] == "1x"])
+        return np.array([float(line[column]) for line in csv.DictReader(file) if line["budget"] == "1x"])
+
+
+def residuals(values: Floats) -> Floats:
+    """What trainings are above the mean of their network, float64 [all], as large as those of one more training."""
+    left = (values - values.mean(1, keepdims=True)).ravel()
+    return np.asarray(left * np.sqrt(values.shape[1] / (values.shape[1] - 1)))
+
+
+def read_through(accuracies: Floats, losses: Floats) -> Floats:
+    """Losses in points of accuracy: a line through the networks' means, as the study itself shows it."""
+    return np.asarray(np.polyval(np.polyfit(losses.mean(1), accuracies.mean(1), 1), losses))
+
+
+TARGETS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "accuracy": lambda accuracies, losses: accuracies,
+    "loss": read_through,
+    "their mean": lambda accuracies, losses: (accuracies + read_through(accuracies, losses)) / 2,
+}
 
 
 def table(studies: int) -> None:
-    """Print what the default study answers on the real table."""
+    """Print what the default study answers on the real table, and what others of its kind would."""
     every, values = read(Path(TABLE))
-    truth, _ = shrunk(values)
-    base = baseline_row()
-    residuals = (values - values.mean(1, keepdims=True)).ravel() * np.sqrt(values.shape[1] / (values.shape[1] - 1))
-    chosen = [trial - 1 for trial in DEFAULT]
-    roles = [DEFAULT[trial] for trial in DEFAULT]
-    true = np.append(truth[chosen], base.mean())
-    tally, seeds = Tally(), 2
-    for study in range(studies):
-        rng = np.random.default_rng(study)
-        drawn = true[:, None] + rng.choice(residuals, (len(true), seeds))
-        tally.look([every[i] for i in chosen], roles, true, drawn)
-    print(f"{len(chosen)} of {len(every)} networks, 2 seeds, {studies} studies; points of accuracy.\n")
-    print("| what is taken | regret, mean | at most 0.3 |")
-    print("|---|---|---|")
-    best = truth.max() - true[:-1].max()
-    taken = {"the answer": tally.regret, "the highest expected": tally.of_first, "the highest mean": tally.of_mean}
-    for name, found in taken.items():
-        regret = 100 * (np.array(found) + best)
-        print(
-            f"| {name} | {regret.mean():.2f} ± {regret.std() / np.sqrt(studies):.2f} | {np.mean(regret <= 0.3):.1%} |"
-        )
-    print("\n| leaves uniform | for one that is no better | depth ruled out | ahead of the baseline |")
-    print("|---|---|---|---|")
-    print(f"| {' | '.join(f'{np.mean(x):.1%}' for x in (tally.left, tally.wrongly, tally.depth, tally.baseline))} |")
+    _, losses = read(Path(TABLE), "loss")
+    true, true_loss = shrunk(values)[0], shrunk(losses)[0]
+    own, own_loss = residuals(values), residuals(losses)
+    uniform = true[next(trial for trial, roles in DEFAULT.items() if "uniform" in roles) - 1]
+    alike, among = np.corrcoef(own, own_loss)[0, 1], np.corrcoef(true, true_loss)[0, 1]
+    print(f"{len(every)} networks of {values.shape[1]} trainings; {studies} studies a row.")
+    print(f"Spread of one training {100 * own.std():.2f} points; with its loss it correlates by {alike:.2f},")
+    print(f"the networks' means by {among:.3f}. Uniform is {100 * (true.max() - uniform):.2f} points under the best.\n")
+    print("| by | networks x seeds | trainings | the answer: regret | at most 0.3 | highest expected: regret", end="")
+    print(" | at most 0.3 | leaves uniform | wrongly | depth ruled out | ahead of the baseline |")
+    print("|" + "---|" * 11)
+    for name, target in TARGETS.items():
+        for networks, seeds in PLANS:
+            chosen = [trial - 1 for trial in DEFAULT][:networks]
+            roles = [DEFAULT[trial] for trial in DEFAULT][:networks]
+            accuracy = np.append(true[chosen], baseline_row("accuracy").mean())
+            loss = np.append(true_loss[chosen], baseline_row("loss").mean())
+            tally = Tally()
+            for study in range(studies):
+                pick = np.random.default_rng(study).integers(len(own), size=(len(accuracy), seeds))
+                drawn = target(accuracy[:, None] + own[pick], loss[:, None] + own_loss[pick])
+                tally.look([every[i] for i in chosen], roles, accuracy, drawn)
+            best = true.max() - accuracy[:-1].max()
+            told = []
+            for found in (tally.regret, tally.of_first):
+                regret = 100 * (np.array(found) + best)
+                told += [
+                    f"{regret.mean():.2f} ± {regret.std() / np.sqrt(studies):.2f}",
+                    f"{np.mean(regret <= 0.3):.0%}",
+                ]
+            told += [f"{np.mean(x):.0%}" for x in (tally.left, tally.wrongly, tally.depth, tally.baseline)]
+            print(f"| {name} | {networks} x {seeds} | {(networks + 1) * seeds} | {' | '.join(told)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ from scalesearch.search.samplers import surface_design
 TABLE = Path(__file__).parent / "tables" / "default_2x.csv"
 
 
-def read(path: Path) -> tuple[list[Shares], Floats]:
-    """Shares and accuracies [networks, seeds] of the networks at 2x."""
+def read(path: Path, column: str = "accuracy") -> tuple[list[Shares], Floats]:
+    """Shares and accuracies (or losses) [networks, seeds] of the networks at 2x."""
     shares: dict[int, Shares] = {}
     found: dict[int, list[float]] = {}
     with path.open() as file:
@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[list[Shares], Floats]:
                 trial = int(line["trial"])
                 depth, width = float(line["share_depth"]), float(line["share_width"])
                 shares[trial] = Shares(depth, width, 1.0 - depth - width)
-                found.setdefault(trial, []).append(float(line["accuracy"]))
+                found.setdefault(trial, []).append(float(line[column]))
     return list(shares.values()), np.array(list(found.values()))
 
 

@@ -12,6 +12,7 @@ import synthetic
 from planted_study import plant
 from scipy import stats
 from shown import flat, said
+from synthetic_evidence import verified_study
 
 from scalesearch.analysis.between.alike import Differing, definition_differences, obstacles
 from scalesearch.analysis.between.answers import between, between_to_dict, difference
@@ -161,6 +162,26 @@ def test_the_answer_says_which_is_better_and_by_how_much(mine):
     assert two.words[0].endswith("on 4 seeds of both): worse.")
     assert one.budgets[0].difference == pytest.approx(-two.budgets[0].difference)
     assert 0.19 < one.budgets[0].difference < 0.25
+
+
+def test_where_both_were_verified_the_new_seeds_decide():
+    """The search's own accuracies flatter the best of each; new seeds on other images do not."""
+    one = verified_study(name="mine")
+    budget = one.budgets[0]
+    best, proof = budget.best.network.number, budget.proof
+    rival = next(s for s in budget.networks if s.network.number in proof.verified and s.network.number != best)
+    two = dataclasses.replace(changed(one), budgets=(dataclasses.replace(budget, best=rival),))
+    (found,) = between(one, two).budgets
+    ours, theirs = proof.verified[best], proof.verified[rival.network.number]
+    assert (found.split, found.seeds) == ("test", proof.verification.seeds)
+    assert found.difference == pytest.approx(np.mean(ours) - np.mean(theirs))
+    assert found.difference != pytest.approx(np.mean(budget.best.accuracies) - np.mean(rival.accuracies))
+    assert f"on {len(found.seeds)} new seeds of both and test images): " in between(one, two).words[0]
+    bare = dataclasses.replace(budget.proof, verification=None, verified={})
+    unverified = dataclasses.replace(changed(one), budgets=(dataclasses.replace(budget, best=rival, proof=bare),))
+    (found,) = between(one, unverified).budgets
+    assert (found.split, found.seeds) == (None, budget.best.seeds)
+    assert found.difference == pytest.approx(np.mean(budget.best.accuracies) - np.mean(rival.accuracies))
 
 
 # ------------------------------------------------------------------ what people see

@@ -1,7 +1,8 @@
 """The answers of two studies against each other, where their accuracies may be compared.
 
-Each answer is the best of its own search, so that both are a little too good; which of them is better is told by the
-seeds that both were trained on, as everywhere (`paired`), or where they share none by Welch's interval.
+Each answer is the best of its own search, so that both are a little too good there: where both were verified on images
+of one split, the new seeds are what they are compared by. Which of them is better is told by the seeds that both were
+trained on, as everywhere (`paired`), or where they share none by Welch's interval.
 
 Source: Welch (1947); Satterthwaite (1946).
 """
@@ -18,12 +19,14 @@ import numpy as np
 from scipy import special
 
 from scalesearch.analysis.between.alike import Differing, definition_differences, obstacles
+from scalesearch.analysis.noise import mean_of
 from scalesearch.analysis.paired import PairedTable
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import SAME, Interval, word_of_interval
 from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.scaling.units import plural
+from scalesearch.study.record.evidence import Split
 
 EQUAL_TARGETS = 0.01
 """How far two budgets' targets may be apart, as a part, for networks of both to be of equal cost."""
@@ -41,6 +44,7 @@ class BudgetBetween:
             they are the same network, or where one is missing.
         ci95: of the difference; None with one seed.
         seeds: on which both were trained; empty where the difference is of two separate means.
+        split: whose images the new seeds of both verifications were scored on; None where the searches are compared.
         words: of the first against the second, see `verdict`; why there are none, else.
         common: networks of both studies, of how many in the first and in the second.
         repeated: trainings of a common network on a common seed, and how many of them gave the same accuracy.
@@ -54,6 +58,7 @@ class BudgetBetween:
     difference: float | None
     ci95: Interval | None
     seeds: tuple[int, ...]
+    split: Split | None
     words: str
     common: tuple[int, int, int]
     repeated: tuple[int, int]
@@ -110,6 +115,7 @@ def _budget(
     known = () if hindered else shared
     pairs = [(mine[spec][seed], yours[spec][seed]) for spec in known for seed in mine[spec].keys() & yours[spec].keys()]
     found: tuple[float | None, Interval | None, tuple[int, ...]] = (None, None, ())
+    split: Split | None = None
     if a is None or b is None:
         words = "not trained yet"
     elif same_base and a.network.spec == b.network.spec:
@@ -119,15 +125,45 @@ def _budget(
     elif not one_currency or abs(targets[0] / targets[1] - 1) > EQUAL_TARGETS:
         words = "of another cost"
     else:
-        found = difference(a, b, [*first.networks, *second.networks])
+        split = _verified_on(first, second)
+        if split:
+            anew = _anew(first), _anew(second)
+            rows = [row for own in anew for row in own.values()]
+            found = difference(anew[0][a.network.number], anew[1][b.network.number], rows)
+        else:
+            found = difference(a, b, [*first.networks, *second.networks])
         words = word_of_interval(found[1])
     return BudgetBetween(
         budget=first.facts.text, first=a, second=b, targets=targets,
-        difference=found[0], ci95=found[1], seeds=found[2], words=words,
+        difference=found[0], ci95=found[1], seeds=found[2], split=split, words=words,
         common=(len(shared), len(mine), len(yours)),
         repeated=(len(pairs), sum(x == y for x, y in pairs)),
         apart=math.fsum(x - y for x, y in pairs) / len(pairs) if pairs else None,
     )  # fmt: skip
+
+
+def _verified_on(first: BudgetResult, second: BudgetResult) -> Split | None:
+    """The split whose images both answers were verified on; None where one of them was not, or on others."""
+    splits = set[Split]()
+    for own in (first, second):
+        found, best = own.proof.verification, own.best
+        if not found or not best or len(own.proof.verified.get(best.network.number, ())) != len(found.seeds):
+            return None
+        splits.add(found.split)
+    return splits.pop() if len(splits) == 1 else None
+
+
+def _anew(budget: BudgetResult) -> dict[int, NetworkSummary]:
+    """The networks that were verified, by number, with the trainings of that in the place of the search's."""
+    seeds = budget.proof.verification.seeds if budget.proof.verification else ()
+    verified = {number: row for number, row in budget.proof.verified.items() if len(row) == len(seeds)}
+    return {
+        s.network.number: dataclasses.replace(
+            s, seeds=seeds, accuracies=row, sd=float(np.std(row, ddof=1)) if len(row) > 1 else None, mean=mean_of(row)
+        )
+        for s in budget.networks
+        if (row := verified.get(s.network.number))
+    }
 
 
 def _by_spec(networks: Sequence[NetworkSummary]) -> dict[NetworkSpec, dict[int, float]]:
@@ -197,10 +233,11 @@ def _answer(found: StudiesBetween, one: BudgetBetween) -> str:
     interval = "one seed: no interval"
     if one.ci95:
         interval = f"95 % interval {100 * one.ci95[0]:+.2f} to {100 * one.ci95[1]:+.2f}"
-    on = f", on {plural(len(one.seeds), 'seed')} of both" if one.seeds else ", on seeds of their own"
+    new, scored = ("new ", f" and {one.split} images") if one.split else ("", "")
+    on = f", on {plural(len(one.seeds), f'{new}seed')} of both" if one.seeds else f", on {new}seeds of their own"
     return (
         f"{at} the answer of {found.first} is {100 * one.difference:+.2f} points against that of {found.second} "
-        f"({interval}{on}): {one.words}."
+        f"({interval}{on}{scored}): {one.words}."
     )
 
 
@@ -243,6 +280,7 @@ def _budget_to_dict(one: BudgetBetween) -> dict[str, Any]:
         "second": _answer_to_dict(one.second),
         "difference": one.difference,
         "ci95": list(one.ci95) if one.ci95 else None,
+        "verified_on": one.split,
         "seeds": list(one.seeds),
         "words": one.words,
         "networks": {"both": shared, "first": mine, "second": yours},
