@@ -1,4 +1,4 @@
-"""A driver that is killed, and commands that are interrupted, at random moments: what is lost (docs/faults.md).
+"""A driver that is killed, and commands that are interrupted, at random moments: what is lost (docs/how-to/faults.md).
 
     python benchmarks/faults.py kills [--samplers lattice,tpe,surface] [--times 30]
     python benchmarks/faults.py signals [--commands run,verify,train,report] [--times 30]

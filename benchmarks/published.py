@@ -1,4 +1,6 @@
-"""This project's statistics on results that others published: laws, counts, recipes, surfaces (docs/validation.md).
+"""This project's statistics on results that others published: laws, counts, recipes, surfaces.
+
+What they say: docs/explanation/validation.md.
 
     python benchmarks/published.py [--noise 0.15] [laws | counts | recipes | surfaces]
 

@@ -3,8 +3,8 @@
     study = scalesearch.load_study("X")
     network = study.best("2x").build()
 
-The names in `__all__` are the front door of the library (`scalesearch.api`, docs/api.md). They load when first used,
-so that `import scalesearch` costs nothing; their types are in `__init__.pyi`.
+The names in `__all__` are the front door of the library (`scalesearch.api`, docs/reference/python.md). They load when
+first used, so that `import scalesearch` costs nothing; their types are in `__init__.pyi`.
 """
 
 from importlib import import_module

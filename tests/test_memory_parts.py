@@ -456,10 +456,3 @@ def test_the_same_seed_gives_the_same_bits_in_parts():
         train_proxy(Plain, data(), replace(RECIPE, augmentation="flip"), 3, execution=Execution(3)) for _ in range(2)
     )
     assert curve_of(first) == curve_of(second)
-
-
-def test_every_switch_is_in_the_page():
-    from conftest import ROOT
-
-    page = (ROOT / "docs" / "engine.md").read_text(encoding="utf-8")
-    assert [field.name for field in dataclasses.fields(Engine) if f"`{field.name}`" not in page] == []

@@ -320,7 +320,7 @@ def test_a_wrong_reference_is_one_line(tmp_path, monkeypatch, ref, error, said):
 
 
 def test_the_code_of_the_manual_works(write):
-    text = (ROOT / "docs" / "your_network.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/how-to/your_network.md").read_text(encoding="utf-8")
     function, stages = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     one, other = get_baseline(f"{write(function)}:build"), get_baseline(f"{write(stages)}:Stages")
     assert one.macs(one.spec, one.task) == other.macs(other.spec, other.task) == 5_475_264

@@ -1,4 +1,4 @@
-"""The statistics on results that nobody here made: what docs/validation.md says is what comes out."""
+"""The statistics on results that nobody here made: what docs/explanation/validation.md says is what comes out."""
 
 import sys
 
@@ -12,7 +12,7 @@ import published
 NOISE = 0.0015
 MISPRINTED = {("0.75", "224"), ("0.75", "192"), ("0.75", "160"), ("0.75", "128"), ("0.25", "192")}
 """Of MobileNetV1: the paper's own table has 325 million at 0.75 and 224 px, and 34 stands between 41 and 21."""
-TOLD = " ".join((ROOT / "docs/validation.md").read_text(encoding="utf-8").split())
+TOLD = " ".join((ROOT / "docs/explanation/validation.md").read_text(encoding="utf-8").split())
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The structure that docs/structure.md promises: import order, no heavy imports, sizes of functions and modules."""
+"""What docs/explanation/structure.md promises: import order, no heavy imports, sizes of functions and modules."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ Storage = Annotated[
     study_option(
         "--storage",
         metavar="URL",
-        help="PostgreSQL server that holds the studies: postgresql+psycopg://USER@HOST/DATABASE; see docs/storage.md "
-        "[SQLite in each study's folder]. [env var: SCALESEARCH_STORAGE]",
+        help="PostgreSQL server that holds the studies: postgresql+psycopg://USER@HOST/DATABASE; see "
+        "docs/how-to/storage.md [SQLite in each study's folder]. [env var: SCALESEARCH_STORAGE]",
     ),
 ]
 AsJson = Annotated[bool, study_option("--json", help="One JSON document on stdout, nothing else.")]
@@ -95,7 +95,7 @@ Compile = Annotated[
 ]
 Workers = Annotated[int | None, machine_option("--workers", help="Processes [one a core on CPU, one on a GPU].")]
 Executor = Annotated[
-    str | None, machine_option("--executor", help="local, or ray: a Ray cluster; see docs/cluster.md [local].")
+    str | None, machine_option("--executor", help="local, or ray: a Ray cluster; see docs/how-to/cluster.md [local].")
 ]
 Address = Annotated[
     str | None,

@@ -101,7 +101,8 @@ def run(
     ] = None,
     rung: Annotated[int | None, time_option(help="Epoch at which the pruner looks first.")] = None,
     recipe: Annotated[
-        Path | None, recipe_option(help="TOML file with keys of [proxy]; see docs/proxy.md. Options go before it.")
+        Path | None,
+        recipe_option(help="TOML file with keys of [proxy]; see docs/reference/definition.md. Options go before it."),
     ] = None,
     lr: Annotated[
         str | None, recipe_option("--lr", help="Learning rate, or auto: measured first [auto unless tuned here].")
@@ -137,7 +138,9 @@ def run(
     compiled: Compile = None,
     engine: Annotated[
         list[str] | None,
-        machine_option(metavar="KEY=VALUE", help="A switch of memory and speed, e.g. memory=8GB; see docs/engine.md."),
+        machine_option(
+            metavar="KEY=VALUE", help="A switch of memory and speed, e.g. memory=8GB; see docs/how-to/engine.md."
+        ),
     ] = None,
     executor: Executor = None,
     address: Address = None,

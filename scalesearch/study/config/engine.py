@@ -31,11 +31,11 @@ class Engine:
     """How trainings use a device.
 
     Attributes:
-        memory: bytes that one training may take; 0 takes what is free on the device when the study is made, shared by
-            its workers.
+        memory: bytes that one training may take, also as `8GB`; 0 takes nine tenths of what is free on the device when
+            the study is made, shared by its workers.
         micro_batches: parts in which a batch goes through the network, one after the other, with the gradients of the
             whole batch; 0 takes as few as memory allows, 1 never divides.
-        eval_batch: images at once in evaluation; 0 takes what memory holds on CUDA, and a fixed number elsewhere.
+        eval_batch: images at once in evaluation; 0 takes what memory holds on CUDA (2,048 at most), 200 elsewhere.
         layout: of images and convolutions' weights in memory; `auto` measures both on CUDA, and is channels last
             elsewhere. A network that cannot take channels last gets rows.
         precision: of forward passes: `bfloat16` by autocast, or `tf32` or `float32` for all; `auto` is bfloat16 on
