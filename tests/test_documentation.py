@@ -80,7 +80,7 @@ def untrained() -> list[tuple[str, str, str]]:
         shown = [(line, _output(block, line)) for block in of_page(page) for line in lines_of(block)]
         for line, output in [*shown, *((span, "") for span in inline(text))]:
             words = line.split("#")[0].split()
-            if words[:1] == ["scalesearch"] and len(words) > 1 and words[1] in UNTRAINED and _concrete(words[2:]):
+            if words[:1] == ["scalesearch"] and len(words) > 2 and words[1] in UNTRAINED and _concrete(words[2:]):
                 command = " ".join(words)
                 found[command] = (
                     page.relative_to(ROOT).as_posix(),
