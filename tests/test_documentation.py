@@ -7,9 +7,11 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from documented import PAGES, PROGRAM, Block, inline, lines_of, of_page, problems, words_of
+from PIL import Image
 from planted_study import plant
 
 from scalesearch.study import StudyPaths
@@ -271,7 +273,7 @@ def test_every_key_of_a_definition_has_a_meaning(generated):
         rows = [row.split(" | ") for row in generated.definition(part).splitlines()[2:]]
         keys = [field for field in of.__dataclass_fields__ if field not in ("proxy", "engine")]
         assert [row[0] for row in rows] == [f"| <code>{key}</code>" for key in keys]
-        assert [row[0] for row in rows if len(row[-1].strip(" |")) < 4] == []
+        assert [row[0] for row in rows if len(row[1]) < 4] == []
 
 
 def test_every_error_has_its_exit_code(generated):
@@ -284,3 +286,33 @@ def test_every_error_has_its_exit_code(generated):
 def test_every_notebook_is_in_the_contents(generated):
     text = generated.notebooks()
     assert [p.name for p in (ROOT / "notebooks").glob("*.ipynb") if f"notebooks/{p.name}" not in text] == []
+
+
+# ------------------------------------------------------------------ the tutorial
+
+
+@pytest.mark.slow
+def test_the_tutorial_goes_through_in_an_empty_folder(tmp_path):
+    """Its files and its commands, as they stand; the images are noise, and few, so the numbers are others."""
+    pytest.importorskip("timm")
+    tutorial = of_page(ROOT / "docs/tutorial/own_network.md")
+    network, _, use = (block.text for block in tutorial if block.kind == "python")
+    (tmp_path / "my_net.py").write_text(network)
+    (tmp_path / "use.py").write_text(use)
+    rng = np.random.default_rng(0)
+    for split, number in (("train", 30), ("test", 6)):
+        for name in "abcdefghij":
+            (tmp_path / "images" / split / name).mkdir(parents=True)
+            for k in range(number):
+                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "images" / split / name / f"{k}.jpg")
+    fewer = {"--train-images 8000": "--train-images 100 --epochs 1 --seeds 1 --trials 5", "4000": "50"}
+    for line in (line for block in tutorial if block.kind == "console" for line in lines_of(block)):
+        for printed, instead in fewer.items():
+            line = line.replace(printed, instead)
+        ((program, *arguments),) = words_of(line)
+        command = [*COMMAND, *arguments] if program == "scalesearch" else [sys.executable, *arguments]
+        more = ["--seeds", "2", "--top", "1", "--no-rates"] if "verify" in arguments else []
+        done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (line, done.stderr[-2000:])
+    assert done.stdout == "torch.Size([1, 10])\n"

@@ -119,12 +119,12 @@ def definition(part: str) -> str:
     told = attributes(of)
     usual = config_to_dict(StudyConfig())
     rows = [
-        (code(key), code(spelled if (spelled := option(prefix + key)).startswith("-") else ""), cell(allowed(found)),
-         code(json.dumps((usual[part] if prefix else usual)[key])), cell(told[key]))
+        (code(key), cell(told[key]), code(json.dumps((usual[part] if prefix else usual)[key])), cell(allowed(found)),
+         code(spelled if (spelled := option(prefix + key)).startswith("-") else ""))
         for key, found in schema["properties"].items()
         if "$ref" not in found
     ]  # fmt: skip
-    return "\n".join(table(("key", "option of `run`", "allowed", "default", "what it is"), rows))
+    return "\n".join(table(("key", "what it is", "default", "allowed", "option of `run`"), rows))
 
 
 def allowed(schema: dict[str, Any]) -> str:
