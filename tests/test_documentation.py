@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import COMMAND, ROOT
 from documented import PAGES, PROGRAM, Block, inline, lines_of, of_page, problems, words_of
 from PIL import Image
 from planted_study import plant
@@ -306,13 +308,22 @@ def test_the_tutorial_goes_through_in_an_empty_folder(tmp_path):
             for k in range(number):
                 pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(tmp_path / "images" / split / name / f"{k}.jpg")
-    fewer = {"--train-images 8000": "--train-images 100 --epochs 1 --seeds 1 --trials 5", "4000": "50"}
-    for line in (line for block in tutorial if block.kind == "console" for line in lines_of(block)):
-        for printed, instead in fewer.items():
-            line = line.replace(printed, instead)
-        ((program, *arguments),) = words_of(line)
-        command = [*COMMAND, *arguments] if program == "scalesearch" else [sys.executable, *arguments]
-        more = ["--seeds", "2", "--top", "1", "--no-rates"] if "verify" in arguments else []
-        done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (line, done.stderr[-2000:])
-    assert done.stdout == "torch.Size([1, 10])\n"
+    for block in tutorial:
+        for line in lines_of(block) if block.kind == "console" else ():
+            said = _follow(line, tmp_path)
+    assert said == "torch.Size([1, 10])\n"
+
+
+FEWER = {"--train-images 8000": "--train-images 100 --epochs 1 --seeds 1 --trials 5", "4000": "50"}
+
+
+def _follow(line: str, folder: Path) -> str:
+    """What a line of the tutorial prints, on fewer images and trainings."""
+    for printed, instead in FEWER.items():
+        line = line.replace(printed, instead)
+    ((program, *arguments),) = words_of(line)
+    command = [*COMMAND, *arguments] if program == "scalesearch" else [sys.executable, *arguments]
+    more = ["--seeds", "2", "--top", "1", "--no-rates"] if "verify" in arguments else []
+    done = subprocess.run([*command, *more], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (line, done.stderr[-2000:])
+    return done.stdout
