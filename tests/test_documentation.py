@@ -159,7 +159,9 @@ def planted(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("name", WITH_PYTHON)
+@pytest.mark.parametrize(
+    "name", [n if n == "README.md" else pytest.param(n, marks=pytest.mark.slow) for n in WITH_PYTHON]
+)
 def test_the_python_of_a_page_runs(name, planted, monkeypatch):
     """From top to bottom, in one namespace; what stands under `if __name__ == "__main__"` trains, and is only read."""
     monkeypatch.chdir(planted)

@@ -51,6 +51,7 @@ def test_fvcores_total_is_told(call):
     assert f"fvcore's total, {found['fvcore_total'] / 1e6:.1f} M" in TOLD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "base"), [("EfficientNet-B0", "efficientnet_b0"), ("ResNet-18", "resnet18")])
 def test_what_is_kept_and_what_is_weighed(call, name, base):
     found = json.loads(call("count", base, "--json")[1])
@@ -76,6 +77,7 @@ def test_the_family_below_and_beside_the_formula(call, monkeypatch):
     assert "gives 201 M multiply-adds at phi -1 (192 px, 13 blocks) and 104 M at phi -2 (168 px)" in words
 
 
+@pytest.mark.slow
 def test_one_pixel_more(call):
     more = json.loads(call("count", "efficientnet_b0", "--resolution", "225", "--json")[1])["macs"] / 385_814_752 - 1
     assert f"counts {more:.1%} more than 224 px".replace("%", " %") in TOLD
