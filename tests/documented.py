@@ -24,7 +24,7 @@ from scalesearch.networks.spec import DEPTH_RULES
 from scalesearch.scaling.coefficients import parse_budgets
 from scalesearch.scaling.questions.family import parse_phis
 from scalesearch.scaling.units import CURRENCIES
-from scalesearch.study.config import config_from_dict, duration, option, override
+from scalesearch.study.config import config_from_dict, option, override, parse_duration
 from scalesearch.study.joint import read_definition
 from scalesearch.training.full.recipe import load_recipe, without
 from scalesearch.training.full.request import parse_names
@@ -256,8 +256,8 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "rounding": one_of("depth rule", DEPTH_RULES),
     "base": _base,
     "accuracy": parse_accuracy,
-    "time_limit": duration,
-    "training_timeout": duration,
+    "time_limit": parse_duration,
+    "training_timeout": parse_duration,
     "against": one_of("reference", REFERENCES),
     "ablate": _parts,
     "executor": one_of("executor", ("local", "ray")),
