@@ -47,7 +47,7 @@ def test_what_a_page_prints_is_right(name):
         ("```bash\nscalesearch plot mine parto\n```", "pareto"),
         ("```bash\nscalesearch train mine --ablate swich\n```", "swish"),
         ("```bash\nX=1 scalesearch list && scalesearch show mine --jsn > a.json\n```", "--jsn"),
-        ("```bash\nsbatch docs/how-to/slurm.sh run --bugdet 2x\n```", "--bugdet"),
+        ("```bash\nsbatch docs/cluster/slurm.sh run --bugdet 2x\n```", "--bugdet"),
         ("```bash\npython benchmarks/nosuch.py\n```", "no such file: benchmarks/nosuch.py"),
         ("```console\n$ scalesearch cache cheque\nfine\n```", "cheque"),
         ("```text\nscalesearch run --budget 2x\n```", "nobody checks"),

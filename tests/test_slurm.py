@@ -1,4 +1,4 @@
-"""`docs/how-to/slurm.sh` against commands that stand for Slurm's and Ray's."""
+"""`docs/cluster/slurm.sh` against commands that stand for Slurm's and Ray's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-SCRIPT = ROOT / "docs/how-to/slurm.sh"
+SCRIPT = ROOT / "docs/cluster/slurm.sh"
 
 STUBS = {
     "scontrol": 'echo "$@" >> "$SEEN/scontrol"; printf "gpu07\\ngpu08\\ngpu11\\ngpu12\\n"',

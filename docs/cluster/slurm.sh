@@ -1,8 +1,8 @@
 #!/bin/bash
 # A scalesearch command on all nodes of a Slurm allocation, through a Ray cluster that lives as long as the job:
 #
-#   sbatch docs/how-to/slurm.sh run --base my_net:build --data folder:/shared/photos --budget 4x
-#   sbatch docs/how-to/slurm.sh resume my_study
+#   sbatch docs/cluster/slurm.sh run --base my_net:build --data folder:/shared/photos --budget 4x
+#   sbatch docs/cluster/slurm.sh resume my_study
 #
 # A job that was killed or ran into its time limit is submitted again as it was: nothing finished is lost or repeated.
 # Change the lines below for your machines; the folder of submission, its studies and SCALESEARCH_CACHE must be shared.
