@@ -15,7 +15,8 @@ from shown import flat, said
 from synthetic_evidence import verified_study
 
 from scalesearch.analysis.between.alike import Differing, definition_differences, obstacles
-from scalesearch.analysis.between.answers import between, between_to_dict, difference
+from scalesearch.analysis.between.answers import between, between_to_dict
+from scalesearch.analysis.between.pairs import difference
 from scalesearch.report.comparison import comparison_table, render_between
 from scalesearch.study import StudyPaths
 

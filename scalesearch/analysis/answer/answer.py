@@ -16,6 +16,7 @@ from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.told import coefficients, span
 from scalesearch.analysis.verdict import BETTER, NO_EVIDENCE, PROBABLY_BETTER
+from scalesearch.analysis.verified.anew import anew, within_of_best
 from scalesearch.networks.user.line import is_user_reference
 from scalesearch.scaling.coefficients import Coefficients, Shares, coefficients_from_shares
 from scalesearch.scaling.units import plural
@@ -32,8 +33,9 @@ class Answer:
         choice: the network, its name, and the reservations.
         todo: what to do, in a sentence or two.
         gains: over the baseline and over uniform scaling.
-        within: probability that the network is no more than `delta` under the best of those trained; None where seeds
-            were not repeated.
+        within: probability that the network is no more than `delta` under the best of those trained, or of those with
+            new seeds where it has some; None where seeds were not repeated.
+        anew: whether `within` is by new seeds.
         delta: accuracy, 0 to 1.
         ruled_out: spending all on one dimension and EfficientNet's shares, where the network is shown to be better.
         doubtful: those of them that are probably worse.
@@ -48,6 +50,7 @@ class Answer:
     todo: str
     gains: tuple[Gain, ...]
     within: float | None
+    anew: bool
     delta: float
     ruled_out: tuple[Gain, ...]
     doubtful: tuple[Gain, ...]
@@ -68,7 +71,8 @@ class Answer:
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         yield "answer", self.todo
-        yield "gain", "; ".join(gain.told for gain in self.gains)
+        whose = "the baseline: " if self.kind == "baseline" and self.gains else ""
+        yield "gain", whose + "; ".join(gain.told for gain in self.gains)
         yield "how sure", self.sure
         yield "ruled out", "; ".join(f"{gain.over}, worse by {_between(gain)}" for gain in self.ruled_out)
         yield "probably worse", ", ".join(gain.over for gain in self.doubtful)
@@ -83,7 +87,8 @@ class Answer:
             return ""
         if self.within is None:
             return "Not known: one seed per network shows no interval."
-        found = f"within {100 * self.delta:g} points of the best trained network with a probability of "
+        which = "of the verified networks, on new seeds," if self.anew else "trained network"
+        found = f"within {100 * self.delta:g} points of the best {which} with a probability of "
         return f"{found}{said_chance(self.within)}{f'; {self.where}' if self.where else ''}"
 
 
@@ -97,17 +102,19 @@ def answer(result: StudyResult, budget: BudgetResult) -> Answer:
     choice = choose(result, budget)
     network, delta = choice.network, result.manifest.config.delta
     single = over_single_dimensions(result, budget, network) if network else ()
+    by_new_seeds = _within_anew(budget, network, delta) if network else None
     return Answer(
         kind=_kind(choice),
         choice=choice,
         todo=_todo(result, budget, choice),
         gains=over_the_obvious(result, budget, network) if network else (),
-        within=_within(budget, network, delta) if network else None,
+        within=_within(budget, network, delta) if network and by_new_seeds is None else by_new_seeds,
+        anew=by_new_seeds is not None,
         delta=delta,
         ruled_out=tuple(gain for gain in single if gain.words == BETTER),
         doubtful=tuple(gain for gain in single if gain.words == PROBABLY_BETTER),
         left_open=tuple(gain for gain in single if gain.words == NO_EVIDENCE),
-        where=_where(result, budget),
+        where="" if choice.name == "baseline" else _where(result, budget),
         next=next_step(result, budget),
         rests_on=_rests_on(result, budget),
     )
@@ -127,6 +134,13 @@ def _within(budget: BudgetResult, network: NetworkSummary, delta: float) -> floa
         return None
     others = [s.network.number for s in budget.networks if s.ranked]
     return stand.within(network.network.number, delta, [*others, network.network.number])
+
+
+def _within_anew(budget: BudgetResult, network: NetworkSummary, delta: float) -> float | None:
+    """The same by new seeds, which know nothing of what the search chose by; None where `verify` did not train it."""
+    if verification_of(budget) is None:
+        return None
+    return within_of_best(anew(budget, [*budget.networks, network]), network.network.number, delta)
 
 
 def _todo(result: StudyResult, budget: BudgetResult, choice: Choice) -> str:
@@ -229,6 +243,7 @@ def answer_to_dict(found: Answer) -> dict[str, Any]:
         "reasons": list(found.choice.reasons),
         "gains": [_gain_to_dict(gain) for gain in found.gains],
         "within_delta": found.within,
+        "within_by_new_seeds": found.anew,
         "delta": found.delta,
         "where": found.where,
         "ruled_out": [_gain_to_dict(gain) for gain in found.ruled_out],

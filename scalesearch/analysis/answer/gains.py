@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scalesearch.analysis.answer.choice import verification_of
+from scalesearch.analysis.between.pairs import difference
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.verdict import BETTER, SAME, WORSE, Interval, word_of_chance
+from scalesearch.analysis.verdict import BETTER, SAME, WORSE, Interval, word_of_chance, word_of_interval
+from scalesearch.analysis.verified.anew import anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,18 @@ def _on_new_seeds(budget: BudgetResult, choice: int, other: int, called: str) ->
     return Gain(called, other, -found.difference, (-high, -low), words, None, on_new_seeds=True)
 
 
+def _both_anew(budget: BudgetResult, choice: NetworkSummary, other: NetworkSummary, called: str) -> Gain | None:
+    """What new seeds show of two networks that the search did not put first; None where one of them has none."""
+    rows = anew(budget, [*budget.networks, choice, other])
+    first, second = (rows.get(s.network.number) for s in (choice, other))
+    if first is None or second is None or verification_of(budget) is None:
+        return None
+    value, ci95, _ = difference(first, second, list(rows.values()))
+    if ci95 is None:
+        return None
+    return Gain(called, other.network.number, value, ci95, word_of_interval(ci95), None, on_new_seeds=True)
+
+
 def _gain(
     result: StudyResult, budget: BudgetResult, choice: NetworkSummary, other: NetworkSummary, called: str
 ) -> Gain | None:
@@ -110,7 +124,9 @@ def _gain(
     number = other.network.number
     if number == choice.network.number or not other.ranked:
         return None
-    if seen := _on_new_seeds(budget, choice.network.number, number, called):
+    if seen := _on_new_seeds(budget, choice.network.number, number, called) or _both_anew(
+        budget, choice, other, called
+    ):
         return seen
     own = next((c for c in budget.comparisons if c.number == number and c.words != SAME), None)
     if own and budget.best is choice:  # a check of the rate may have taken words back

@@ -1,1 +1,1 @@
-"""One study against another: whether their accuracies may be compared (`alike`), and their answers (`answers`)."""
+"""One study against another: whether they may be compared (`alike`), their answers (`answers`), two networks (`pairs`)."""

@@ -2,35 +2,29 @@
 
 Each answer is the best of its own search, so that both are a little too good there: where both were verified on images
 of one split, the new seeds are what they are compared by. Which of them is better is told by the seeds that both were
-trained on, as everywhere (`paired`), or where they share none by Welch's interval.
-
-Source: Welch (1947); Satterthwaite (1946).
+trained on, or where they share none by Welch's interval (see `pairs`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from scipy import special
-
 from scalesearch.analysis.between.alike import Differing, definition_differences, obstacles
-from scalesearch.analysis.noise import mean_of
-from scalesearch.analysis.paired import PairedTable
+from scalesearch.analysis.between.pairs import difference
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import SAME, Interval, word_of_interval
+from scalesearch.analysis.verified.anew import anew
 from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.scaling.units import plural
 from scalesearch.study.record.evidence import Split
 
 EQUAL_TARGETS = 0.01
 """How far two budgets' targets may be apart, as a part, for networks of both to be of equal cost."""
-Seeded = Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +121,9 @@ def _budget(
     else:
         split = _verified_on(first, second)
         if split:
-            anew = _anew(first), _anew(second)
-            rows = [row for own in anew for row in own.values()]
-            found = difference(anew[0][a.network.number], anew[1][b.network.number], rows)
+            mine_anew, yours_anew = (anew(own, own.networks) for own in (first, second))
+            rows = [*mine_anew.values(), *yours_anew.values()]
+            found = difference(mine_anew[a.network.number], yours_anew[b.network.number], rows)
         else:
             found = difference(a, b, [*first.networks, *second.networks])
         words = word_of_interval(found[1])
@@ -153,58 +147,8 @@ def _verified_on(first: BudgetResult, second: BudgetResult) -> Split | None:
     return splits.pop() if len(splits) == 1 else None
 
 
-def _anew(budget: BudgetResult) -> dict[int, NetworkSummary]:
-    """The networks that were verified, by number, with the trainings of that in the place of the search's."""
-    seeds = budget.proof.verification.seeds if budget.proof.verification else ()
-    verified = {number: row for number, row in budget.proof.verified.items() if len(row) == len(seeds)}
-    return {
-        s.network.number: dataclasses.replace(
-            s, seeds=seeds, accuracies=row, sd=float(np.std(row, ddof=1)) if len(row) > 1 else None, mean=mean_of(row)
-        )
-        for s in budget.networks
-        if (row := verified.get(s.network.number))
-    }
-
-
 def _by_spec(networks: Sequence[NetworkSummary]) -> dict[NetworkSpec, dict[int, float]]:
     return {s.network.spec: dict(zip(s.seeds, s.accuracies, strict=True)) for s in networks if s.accuracies}
-
-
-def difference(
-    first: NetworkSummary, second: NetworkSummary, others: Sequence[NetworkSummary]
-) -> tuple[float, Interval | None, tuple[int, ...]]:
-    """First minus second at the exact cost, its 95 % interval, and the seeds on which it is paired.
-
-    Args:
-        others: networks of either study, those with these seeds tell how noisy a training is.
-    """
-    a, b = (dict(zip(one.seeds, one.level, strict=True)) for one in (first, second))
-    seeds = tuple(sorted(a.keys() & b.keys()))
-    unsure = first.off_sd - second.off_sd
-    if len(seeds) < 2:
-        return (*_welch(first, second, unsure), ())
-    rows: dict[NetworkSpec, Seeded] = {first.network.spec: a, second.network.spec: b}
-    for one in others:
-        if one.ranked and set(seeds) <= set(one.seeds):
-            rows.setdefault(one.network.spec, dict(zip(one.seeds, one.level, strict=True)))
-    table = np.array([[row[seed] for seed in seeds] for row in rows.values()])
-    found = PairedTable(table).difference(0, 1, extra=unsure)
-    return found.value, found.ci95, seeds
-
-
-def _welch(first: NetworkSummary, second: NetworkSummary, unsure: float) -> tuple[float, Interval | None]:
-    """Two means of different seeds; without an interval where one has a single training."""
-    value = math.fsum(first.level) / len(first.level) - math.fsum(second.level) / len(second.level)
-    if first.sd is None or second.sd is None:
-        return value, None
-    parts = [one.sd**2 / len(one.level) for one in (first, second) if one.sd is not None]
-    free = [len(one.level) - 1 for one in (first, second)]
-    total = sum(parts)
-    if not total:
-        return value, (value, value)
-    degrees = total**2 / sum(part**2 / n for part, n in zip(parts, free, strict=True))
-    half = float(special.stdtrit(degrees, 0.975)) * math.sqrt(total + unsure**2)
-    return value, (value - half, value + half)
 
 
 def _sentences(found: StudiesBetween) -> list[str]:

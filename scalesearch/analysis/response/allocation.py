@@ -21,13 +21,13 @@ from scipy import special
 
 from scalesearch.analysis.response.observations import Observations, plane
 from scalesearch.analysis.response.posterior import Posterior, SurfacePosterior
-from scalesearch.analysis.verdict import PROBABLE
 from scalesearch.scaling.coefficients import Shares
 
 Floats = npt.NDArray[np.float64]
 
-LEAVE = PROBABLE
-"""Probability of beating uniform scaling at which the search leaves it."""
+LEAVE = 0.9
+"""Probability of beating uniform scaling at which the search leaves it: stricter than the answer (`verdict.PROBABLE`),
+because a search that leaves it on a flat surface spends its trainings there."""
 _DEVIATIONS = float(special.ndtri(LEAVE))
 LEAST_CHANCE = 0.05
 """When the chance that the remaining trainings decide is under this, they are not worth their time."""

@@ -4,7 +4,7 @@ One posterior (see `posterior`) is asked for everything that is said of them: wh
 probability, and who is within reach of the best. A difference's interval is of the surfaces that differ by as much as
 the noise of a training or more: whether networks differ at all is told by the probability, and how far they may, by the
 interval. With the surfaces that hardly differ in it, intervals of differences under the noise would be too narrow (see
-benchmarks/answer.md).
+benchmarks/answer.md). An interval leaves 0 out only where the sign has a probability of `SURE`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from scalesearch.analysis.response.optimum import ALIKE
 from scalesearch.analysis.response.posterior import SurfacePosterior, with_own
 from scalesearch.analysis.response.rows import BudgetRows, rows_of
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.verdict import SURE
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,12 +72,10 @@ class Standings:
         drawn, apart = self._draws[:, a] - self._draws[:, b], self._apart[:, a] - self._apart[:, b]
         expected = float(self.expected[a] - self.expected[b])
         low, high = (float(q) for q in np.quantile(apart, (0.025, 0.975)))
-        return Contrast(
-            expected=expected,
-            ci95=(min(low, expected), max(high, expected)),
-            above=float((drawn > ALIKE).mean()),
-            below=float((drawn < -ALIKE).mean()),
-        )
+        above, below = float((drawn > ALIKE).mean()), float((drawn < -ALIKE).mean())
+        # Where it is open whether they differ at all, 0 is as possible as the interval's ends.
+        low, high = (low if above >= SURE else min(low, 0.0)), (high if below >= SURE else max(high, 0.0))
+        return Contrast(expected, (min(low, expected), max(high, expected)), above, below)
 
     def within(self, number: int, delta: float, among: Iterable[int]) -> float:
         """Probability that a network is no more than `delta` under the best of some; 0 where it is not among these."""
