@@ -1,4 +1,4 @@
-"""The notebooks: whole and clean at any time; executed from top to bottom in an empty folder, with what a reader sees (slow)."""
+"""The notebooks: whole and clean at any time; run in an empty folder, with what a reader sees (slow)."""
 
 from __future__ import annotations
 
