@@ -83,6 +83,30 @@ def test_01_a_first_study(execute):
 
 
 @pytest.mark.slow
+def test_02_a_mistake_is_named_and_a_stopped_study_goes_on(execute):
+    done = execute("02_own_network_and_images")
+    assert "{'boot': 120, 'sandal': 120, 't-shirt': 120, 'trouser': 120}" in done.text
+    assert "depth is ignored" in done.words and "check-base found 1 problem in 'my_mistake:build'" in done.words
+    assert re.search(r"biuld.*\bbuild\b", done.words)
+    stopped = re.search(r"scalesearch resume mine", done.words)
+    whole = re.search(r"(\d+) trainings, (\d+) complete", done.words)
+    assert stopped and whole[1] == whole[2] and done.result("mine")["complete"]
+    assert "import my_net my_net.build(depth=" in done.words
+    assert "weights, as in the study: True" in done.words
+
+
+@pytest.mark.slow
+def test_03_shuffled_labels_teach_nothing_and_the_card_says_so(execute):
+    done = execute("03_reading_the_evidence")
+    real, luck = done.result("real"), done.result("luck")
+    assert real["complete"] and real["budgets"][0]["verification"] and done.figures == 1
+    assert luck["complete"] and luck["budgets"][0]["answer"]["kind"] != "take"
+    low, high = map(float, re.search(r"accuracies ([\d.]+)% to ([\d.]+)%; a guess has 10", done.words).groups())
+    assert 5 < low <= high < 16
+    assert len(re.findall(r"ICC -?[\d.]+ \(95 % interval", done.words)) >= 2
+
+
+@pytest.mark.slow
 def test_04_what_timm_builds_is_what_was_trained(execute):
     done = execute("04_from_coefficients_to_timm")
     assert "['small_2x_phi0', 'small_2x_phi1', 'small_2x_phi2']" in done.text
@@ -104,3 +128,14 @@ def test_05_two_is_not_two_to_the_digit(execute):
     assert "256 px: 503,337,472; 257 px: 575,642,080, which is +14.4%" in done.words
     assert "efficientnet_b4 380 4.39G 19.3M 49.5M 4.2B*" in done.words
     assert re.search(r"depth 32 224 2\.028 2\.003", done.words) and done.figures == 2
+
+
+@pytest.mark.slow
+def test_06_four_ways_cost_the_same_and_are_held_against_each_other(execute):
+    done = execute("06_the_papers_comparison")
+    found = done.result("table7")
+    assert found["complete"] and done.figures == 1
+    for way in ("depth", "width", "resolution"):
+        assert re.search(rf"against {way} +[-+\d.]+ to [-+\d.]+ points: \w+|best: {way}\b", done.text)
+    over = [float(miss) for miss in re.findall(r"([-+]\d\.\d)%", done.text)]
+    assert len(over) == 5 and max(map(abs, over)) <= 2
