@@ -1,1 +1,1 @@
-"""One study against another: whether they may be compared (`alike`), their answers (`answers`), two networks (`pairs`)."""
+"""One study against another: may they be compared (`alike`), their answers (`answers`), two networks (`pairs`)."""
