@@ -90,12 +90,8 @@ def contradictions(result: StudyResult) -> list[str]:
         if best and isinstance(surface, ResponseSurface) and surface.optimum.best != best.network.number:
             wrong.append("the surface calls another trained network the best")
         flat = getattr(getattr(surface, "optimum", None), "flat", None)
-        if (
-            flat is not None
-            and found.kind != "baseline"
-            and ("may lie anywhere" in found.sure) != flat
-            and found.within is not None
-        ):
+        told = found.within is not None and found.kind != "baseline"
+        if flat is not None and told and ("may lie anywhere" in found.sure) != flat:
             wrong.append("the card and the surface disagree on where the optimum is")
         if flat and surface.optimum.region_area <= 0.5:
             wrong.append("flat beside a region of a half or less")

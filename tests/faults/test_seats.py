@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from multiprocessing import forkserver
 
@@ -13,6 +14,7 @@ from conftest import running, wait_until
 from seats import HANG, SPEC, Acting, collected, executor_of, job, outcomes, ran
 
 from scalesearch.errors import BaseError, DataError, MissingExtraError, ScaleSearchError
+from scalesearch.training.workers import local
 from scalesearch.training.workers.base import EpochDone, Noted
 from scalesearch.training.workers.local import interrupts_held
 from scalesearch.training.workers.losses import TRIES, Losses, ended_itself, told_end
@@ -243,6 +245,23 @@ def test_a_second_signal_is_not_held_back_while_processes_start():
     finally:
         signal.signal(signal.SIGTERM, before)
     assert passed == ["held"]
+
+
+def test_what_ends_a_study_waits_for_no_server_that_never_answers(monkeypatch):
+    """As one on a busy machine, whose imports take longer than anybody waits."""
+    monkeypatch.setattr(local, "HOLD_SECONDS", 0.2)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with executor_of(Acting(), 1) as executor:
+            server = forkserver._forkserver._forkserver_pid
+            os.kill(server, signal.SIGSTOP)
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            with pytest.raises(KeyboardInterrupt):
+                executor.submit(job("hangs"))
+            assert wait_until(lambda: not running(server), HANG)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.slow

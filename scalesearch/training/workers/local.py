@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import statistics
 import threading
@@ -39,6 +40,8 @@ from scalesearch.training.workers.machine import choose_place, clean_start, usab
 from scalesearch.training.workers.process import RemoteTrace, Reply
 from scalesearch.training.workers.seats import KILL_SECONDS, NOBODY, Context, Seat, end_all
 
+HOLD_SECONDS = 2.0
+"""So long what ends a study waits for the server's imports."""
 HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[int]()
 
 
@@ -77,29 +80,41 @@ def _start_server() -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _end_server() -> None:
+    """End the server that processes come from, whatever it does."""
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
     """Keep what ends a study (Ctrl-C, SIGTERM, SIGHUP) back for a moment, in the main thread (no other gets them).
 
     The first process waits for the server's imports. Interrupted in there, the seat would
-    not know a process that is about to start, and it could not be ended. A second signal is not held back: the server
-    may be stopped, and never answer.
+    not know a process that is about to start, and it could not be ended. Where that takes longer than `HOLD_SECONDS`,
+    as it does on a busy machine, the server is ended, and with it the wait. A second signal is not held back at all.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     held: list[int] = []
+    late = threading.Timer(HOLD_SECONDS, _end_server)
+    late.daemon = True
 
     def hold(number: int, _: object) -> None:
         held.append(number)
         if len(held) > 1:
             raise KeyboardInterrupt
+        late.start()
 
     numbers = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
     before = {number: signal.signal(number, hold) for number in numbers}
     try:
         yield
     finally:
+        late.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
         if held:
