@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from collections import Counter
 from dataclasses import replace
@@ -49,6 +50,14 @@ def definition(**changes) -> StudyConfig:
 
 def table(paths: StudyPaths) -> pd.DataFrame:
     return pd.read_csv(paths.trials).drop(columns=list(TIME_COLUMNS))
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def studied(tmp_path, config: StudyConfig, world: World | None = None, name: str = "s"):
@@ -260,6 +269,18 @@ def test_the_time_limit_stops_and_resume_completes(tmp_path):
     done = resume(paths, time_limit=1000.0, make_executor=World().executor)
     assert done.complete
     assert done.trainings == 18
+
+
+def test_a_time_limit_under_one_training_says_what_would_do(tmp_path):
+    """The same command would run into it for ever."""
+    paths, heard, limited = StudyPaths(tmp_path / "s"), Notes(), World(before_job=lambda: time.sleep(0.25))
+    assert run(definition(time_limit=0.01), paths, listener=heard, make_executor=limited.executor).trainings == 0
+    (said,) = [note for note in heard.notes if "time limit" in note]
+    assert said.startswith("the time limit was reached before any training ended; go on with: scalesearch resume ")
+    minutes = re.search(r" --time-limit (\d+)m$", said)
+    assert minutes
+    done = resume(paths, listener=heard, time_limit=60.0 * int(minutes[1]), make_executor=World().executor)
+    assert done.complete
 
 
 def test_nothing_finished_is_lost_when_the_database_disappears_under_the_loop(tmp_path):

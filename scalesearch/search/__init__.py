@@ -24,7 +24,7 @@ from scalesearch.search.prepare import Prepared, first_seed, make_manifest, prep
 from scalesearch.search.rates.diverged import Diverged, lowers_once
 from scalesearch.search.rates.ranging import Recipes, measure, recipes_of
 from scalesearch.search.samplers import ADAPTIVE
-from scalesearch.search.so_far import save, so_far
+from scalesearch.search.so_far import SoFar, save, so_far
 from scalesearch.search.sources import BaselineSource, BudgetSource
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.stopping import PrunerJudge
@@ -235,8 +235,17 @@ def _search(
             raise
         executor.stop()
         if not in_time:
-            listener.note(f"the time limit was reached; go on with: {resume_command(paths)}")
+            listener.note(_late(paths, store, there, screen.estimate_seconds))
         return save(store, manifest)
+
+
+def _late(paths: StudyPaths, store: StudyStore, before: SoFar, estimate: float | None) -> str:
+    """What to do where the time limit was reached; under one that no training fits into, a study would never end."""
+    evidence = sum(one.stage.purpose == "range" for one in store.evidence())
+    if sum(r.outcome is not None for r in store.records()) + evidence > before.trainings + before.short_trainings:
+        return f"the time limit was reached; go on with: {resume_command(paths)}"
+    longer = f"--time-limit {1 + math.ceil((estimate or 3600.0) / 60)}m"
+    return f"the time limit was reached before any training ended; go on with: {resume_command(paths)} {longer}"
 
 
 def _asked_again(store: StudyStore) -> str:
