@@ -271,6 +271,13 @@ def _rates(
     return settled_rates(evidence, Contest(manifest.optimizer, manifest.rival_optimizer), chance, int(lowered))
 
 
+def searched(result: StudyResult, budget: str) -> bool:
+    """Whether everything that was planned on a budget has been trained, where its sampler plans ahead."""
+    found = next(own for own in result.budgets if own.facts.text == budget)
+    whole = [_trained_in_full(summary, result.manifest.config.seeds) for summary in found.networks]
+    return all(whole) and len(whole) >= max(1, found.facts.planned)
+
+
 def _complete(
     manifest: Manifest,
     summaries: Sequence[NetworkSummary],
