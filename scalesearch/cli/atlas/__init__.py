@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scalesearch.cli.atlas import making
+from scalesearch.cli.atlas import looking, making
 from scalesearch.cli.atlas.group import group
 
-__all__ = ["group", "making"]
+__all__ = ["group", "looking", "making"]

@@ -16,7 +16,7 @@ group = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(group, name="atlas", rich_help_panel=SEARCH)
-MAKE = "Make one"
+LOOK, MAKE = "Look at it", "Make one"
 
 Definition = Annotated[
     str, typer.Option("--definition", metavar="NAME", help="Definition of the atlas, or a TOML file.")
