@@ -13,7 +13,7 @@ import typer
 from scalesearch.cli.app import AsJson, StudiesDir, TimeLimit, Workers, show, show_json, typed, watched
 from scalesearch.cli.atlas.group import MAKE, DataPlaces, Definition, Only, group
 from scalesearch.cli.shell import pages
-from scalesearch.errors import ScaleSearchError, StudyError
+from scalesearch.errors import LockedError, ScaleSearchError, StudyError
 from scalesearch.scaling.units import plural
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def run(
             whole = advance(
                 atlas, study, budget, studies_dir, watch=watch, command=typed(), workers=workers, deadline=deadline
             )
+        except LockedError as error:  # another process runs it now; it may be free in the next pass
+            sys.stderr.write(f"note: {study.name} is passed over at {budget}: {error}\n")
         except ScaleSearchError as error:  # one study that cannot go on keeps no other from it
             failed[study.name] = str(error)
             sys.stderr.write(f"note: {study.name} is left out: {error}\n")
