@@ -28,7 +28,7 @@ from scalesearch.analysis.response.posterior import SurfacePosterior
 from scalesearch.analysis.response.prior import SurfacePrior
 from scalesearch.analysis.result import BudgetResult, noise_elsewhere
 from scalesearch.report.atlas import markdown_atlas
-from scalesearch.report.figures.atlas import draw_atlas
+from scalesearch.report.atlas.figure import draw_atlas
 from scalesearch.report.figures.save import save_figure
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study import StudyPaths

@@ -14,7 +14,7 @@ from scalesearch.analysis.atlas.shipped import nearest, read_rows, rows_path, ro
 from scalesearch.api import Atlas
 from scalesearch.errors import BudgetError
 from scalesearch.report.atlas import differing, markdown_atlas
-from scalesearch.report.figures.atlas import draw_atlas
+from scalesearch.report.atlas.figure import draw_atlas
 
 
 def test_a_row_says_what_its_study_found():

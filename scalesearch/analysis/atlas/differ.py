@@ -168,7 +168,7 @@ OF: dict[str, Callable[[AtlasRow], str]] = {
     "budget": lambda row: row.budget,
 }
 LEAST_VARIANCE = 1e-4
-"""Of a share: a lattice of 21 steps tells nothing finer."""
+"""The least of a share: a lattice of 21 steps tells nothing finer."""
 
 
 def share_differences(rows: Sequence[AtlasRow]) -> tuple[ShareDifference, ...]:

@@ -42,7 +42,7 @@ def show_rows(
 
     found = _read(rows)
     if plot is not None:
-        from scalesearch.report.figures.atlas import draw_atlas
+        from scalesearch.report.atlas.figure import draw_atlas
         from scalesearch.report.figures.save import save_figure
 
         save_figure(draw_atlas(found), plot)

@@ -42,7 +42,7 @@ def run(
     after a stop; nothing is repeated.
     """
     from scalesearch.search.atlas import advance
-    from scalesearch.study.config import check_workers, duration
+    from scalesearch.study.config import check_workers, parse_duration
     from scalesearch.study.config.atlas import chosen, parse_places, read_atlas
 
     atlas = read_atlas(definition, parse_places(data or ()))
@@ -51,7 +51,7 @@ def run(
     if dry_run:
         _show_plan(atlas, studies, budgets, studies_dir, workers, as_json)
         return
-    seconds = duration(time_limit)
+    seconds = parse_duration(time_limit)
     deadline = time.monotonic() + seconds if seconds else None
 
     def watch(paths: StudyPaths, work: Callable[[Listener], StudyResult]) -> StudyResult:
