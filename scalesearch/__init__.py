@@ -17,6 +17,7 @@ __all__ = [
     "ScaleSearchError",
     "Study",
     "__version__",
+    "atlas",
     "build_network",
     "list_studies",
     "load_study",
@@ -25,6 +26,7 @@ __all__ = [
 _HOMES = {
     "Accuracy": "scalesearch.api",
     "FoundNetwork": "scalesearch.api",
+    "atlas": "scalesearch.api",
     "ScaleSearchError": "scalesearch.errors",
     "Study": "scalesearch.api",
     "build_network": "scalesearch.api",

@@ -191,13 +191,14 @@ def test_every_shipped_definition_loads_and_names_a_known_baseline(name):
 
 def test_the_shipped_definitions_are_these():
     single = {"default", "cifar10", "imagenet_b0", "photos"}
+    atlas = {"atlas"}
     several = {f"paper_table{table}{form}" for table in (3, 7) for form in ("", "_imagenet")}
-    assert set(definitions()) == single | several
+    assert set(definitions()) == single | several | atlas
 
 
 @pytest.mark.parametrize("text", ["defautl", "", "x" * 300, "x\0y", "/", "nowhere"])
 def test_a_definition_that_is_not_known_is_refused_with_the_list(text):
-    with pytest.raises(UnknownNameError, match=r"Allowed: PATH\.toml, cifar10, default"):
+    with pytest.raises(UnknownNameError, match=r"Allowed: PATH\.toml, atlas, cifar10, default"):
         load_definition(text)
 
 

@@ -22,7 +22,7 @@ from synthetic import Plan, networks_of, study
 
 from scalesearch.analysis.failed.causes import Failures
 from scalesearch.analysis.response.observations import Observations, plane
-from scalesearch.analysis.response.optimum import _areas, percent
+from scalesearch.analysis.response.optimum import areas, percent
 from scalesearch.analysis.response.polynomials import FLAT_GRID, Polynomial, scheffe
 from scalesearch.analysis.response.posterior import GRID, SurfacePosterior
 from scalesearch.analysis.response.surface import (
@@ -363,9 +363,9 @@ def test_a_missing_loss_leaves_accuracy():
 
 @pytest.mark.parametrize("order", [1, 3, 21])
 def test_the_areas_of_the_lattice_make_up_the_triangle(order):
-    areas = _areas(simplex_lattice(order))
-    assert areas.sum() == pytest.approx(1)
-    assert areas[0] == pytest.approx(1 / (3 * order**2))  # a sixth of a hexagon; the triangle is order^2 / 2 of them
+    parts = areas(simplex_lattice(order))
+    assert parts.sum() == pytest.approx(1)
+    assert parts[0] == pytest.approx(1 / (3 * order**2))  # a sixth of a hexagon; the triangle is order^2 / 2 of them
 
 
 def test_seed_noise_is_the_error_of_a_perfect_model():

@@ -22,13 +22,14 @@ from scalesearch.analysis.leader import Comparison, compare_best
 from scalesearch.analysis.noise import Reliability, reliability, repeated
 from scalesearch.analysis.pareto import pareto_front
 from scalesearch.analysis.response.observations import Noise
+from scalesearch.analysis.response.prior import SurfacePrior
 from scalesearch.analysis.response.standings import Standings, standings
 from scalesearch.analysis.response.surface import NoSurface, ResponseSurface, response_surface
 from scalesearch.analysis.summary import NetworkSummary, cost_slopes, ranked, summarize, with_role
 from scalesearch.analysis.verified.proof import BudgetVerification, prove
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.config import Optimizer, ProxyRecipe
-from scalesearch.study.manifest import BudgetFacts, Manifest
+from scalesearch.study.manifest import BudgetFacts, Manifest, PriorFacts
 from scalesearch.study.record import NetworkRecord, TrialRecord
 from scalesearch.study.record.evidence import EvidenceRecord
 from scalesearch.study.summaries import Summary
@@ -135,10 +136,12 @@ def _budget_result(
     evidence: Sequence[EvidenceRecord],
     at_cost: CostSlope | None,
     nothing: str,
+    expected: PriorFacts | None,
 ) -> BudgetResult:
     mine = [s for s in summaries if s.network.budget == facts.text]
     others = [s for s in summaries if s.network.budget != facts.text and s is not baseline]
-    stand = standings(mine, baseline, noise_elsewhere(others, facts.text))
+    prior = SurfacePrior(expected.terms) if expected else None
+    stand = standings(mine, baseline, noise_elsewhere(others, facts.text), prior)
     own = ranked(mine, stand.by_number if stand else {})
     best = own[0] if own and own[0].rank == 1 else None
     found = [(name, with_role(own, name)) for name in REFERENCES]
@@ -160,6 +163,7 @@ def _budget_result(
         at_cost=at_cost,
         cautions=(
             *_cautions(facts, own, at_cost),
+            *prior_words(expected, stand),
             *divided_words(trained),
             *mixed_words(trained),
             *overruling_words(comparisons, check),
@@ -202,6 +206,16 @@ def _cautions(facts: BudgetFacts, own: Sequence[NetworkSummary], at_cost: CostSl
             yield f"No network is at {names}: the nearest, {where} on depth/width/resolution, stands for it."
 
 
+def prior_words(expected: PriorFacts | None, stand: Standings | None) -> Iterator[str]:
+    """Which rows of the atlas were expected to hold here, and how much the trainings leave of that."""
+    if expected is not None:
+        left = f"{100 * stand.process.lean:.0f} % of it are taken" if stand else "nothing tells yet how far it holds"
+        yield (
+            f"Before any training the surface was expected to be as in the atlas ({'; '.join(expected.rows)}); by the "
+            f"trainings {left}."
+        )
+
+
 def noise_elsewhere(summaries: Iterable[NetworkSummary], budget: str) -> Noise | None:
     """The spread of one training as the networks of other budgets and the baseline show it; None where none does."""
     degrees, variance = repeated([s.accuracies for s in summaries if s.network.budget != budget and not s.failed])
@@ -237,10 +251,14 @@ def compute_result(
     summaries = summarize(records, at_cost) if at_cost else at_own_cost
     baseline = with_role(summaries, "baseline")
     endings = endings or {}
+    priors = {prior.budget: prior for prior in manifest.priors}
     budgets = tuple(
-        _budget_result(f, summaries, baseline, endings.get(f.text, ""), records, evidence, at_cost.get(f.text), nothing)
+        _budget_result(
+            f, summaries, baseline, endings.get(f.text, ""), records, evidence, at_cost.get(f.text), nothing,
+            priors.get(f.text),
+        )
         for f in manifest.budgets
-    )
+    )  # fmt: skip
     outcomes = [r.outcome for r in records if r.outcome]
     all_outcomes = [*outcomes, *(e.outcome for e in evidence if e.outcome)]
     return StudyResult(
@@ -269,6 +287,13 @@ def _rates(
         return None
     chance = chance_of(manifest.data, VALIDATION)
     return settled_rates(evidence, Contest(manifest.optimizer, manifest.rival_optimizer), chance, int(lowered))
+
+
+def searched(result: StudyResult, budget: str) -> bool:
+    """Whether everything that was planned on a budget has been trained, where its sampler plans ahead."""
+    found = next(own for own in result.budgets if own.facts.text == budget)
+    whole = [_trained_in_full(summary, result.manifest.config.seeds) for summary in found.networks]
+    return all(whole) and len(whole) >= max(1, found.facts.planned)
 
 
 def _complete(

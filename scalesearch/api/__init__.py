@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scalesearch.api.atlas_rows import Atlas, atlas
 from scalesearch.api.network import Accuracy, FoundNetwork
 from scalesearch.api.study import Study
 from scalesearch.networks.base import Task
@@ -29,7 +30,7 @@ from scalesearch.study.trust import trust as allow
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Accuracy", "FoundNetwork", "Study", "build_network", "list_studies", "load_study"]
+__all__ = ["Accuracy", "Atlas", "FoundNetwork", "Study", "atlas", "build_network", "list_studies", "load_study"]
 
 
 def load_study(

@@ -26,11 +26,12 @@ from scalesearch.user_code.hidden import hidden_library
 
 # isort: off
 from scalesearch.cli import run, studies, export, count, table, scale, exponents, space, bases
-from scalesearch.cli import verify, law, compare, train, cache, bench
+from scalesearch.cli import verify, atlas, law, compare, train, cache, bench
 # isort: on
 
 __all__ = [
     "app",
+    "atlas",
     "bases",
     "bench",
     "cache",

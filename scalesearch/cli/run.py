@@ -83,6 +83,13 @@ def run(
         str | None,
         what_option(help="Depth rule: proportional, official or round.", autocompletion=one_of(completion.ROUNDINGS)),
     ] = None,
+    prior: Annotated[
+        str | None,
+        what_option(
+            help="atlas: start from what the nearest families gave; see docs/atlas.md [none].",
+            autocompletion=one_of(("none", "atlas")),
+        ),
+    ] = None,
     grid_step: Annotated[float | None, what_option(help="Step of the grid sampler.")] = None,
     seeds: Annotated[int | None, time_option(help="Trainings of each network.")] = None,
     epochs: Annotated[int | None, time_option(help="Epochs of each training.")] = None,

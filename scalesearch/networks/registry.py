@@ -12,9 +12,9 @@ from functools import partial
 
 from scalesearch.errors import UnknownNameError, UsageError, choice_error
 from scalesearch.networks.base import Baseline
-from scalesearch.networks.families.convnext import convnext_small, convnext_tiny
+from scalesearch.networks.families.convnext import convnext_micro, convnext_small, convnext_tiny
 from scalesearch.networks.families.densenet import MEMBERS as DENSENETS
-from scalesearch.networks.families.densenet import densenet, densenet_small
+from scalesearch.networks.families.densenet import densenet, densenet_micro, densenet_small
 from scalesearch.networks.families.efficientnet import MEMBERS, efficientnet_b, efficientnet_micro
 from scalesearch.networks.families.mobilenet import (
     mobilenet_v1,
@@ -27,7 +27,7 @@ from scalesearch.networks.families.regnet import MEMBERS as REGNETS
 from scalesearch.networks.families.regnet import regnet_y
 from scalesearch.networks.families.resnet import MEMBERS as RESNETS
 from scalesearch.networks.families.resnet import resnet, resnet20, resnet_micro, resnet_small
-from scalesearch.networks.families.vit import vit_small_patch16_224, vit_tiny_patch16_224
+from scalesearch.networks.families.vit import vit_micro, vit_small_patch16_224, vit_tiny_patch16_224
 from scalesearch.user_code.importing import meant, parameters
 
 BASELINES: dict[str, Callable[[], Baseline]] = {
@@ -44,11 +44,14 @@ BASELINES: dict[str, Callable[[], Baseline]] = {
     "resnet_micro": resnet_micro,
     **{name: partial(densenet, name) for name in DENSENETS},
     "densenet_small": densenet_small,
+    "densenet_micro": densenet_micro,
     **{name: partial(regnet_y, name) for name in REGNETS},
     "convnext_tiny": convnext_tiny,
     "convnext_small": convnext_small,
+    "convnext_micro": convnext_micro,
     "vit_tiny_patch16_224": vit_tiny_patch16_224,
     "vit_small_patch16_224": vit_small_patch16_224,
+    "vit_micro": vit_micro,
 }
 """Every known name, and what makes its baseline."""
 

@@ -66,6 +66,7 @@ def run(
     command: str = "",
     elsewhere: Callable[[], StudyPaths] | None = None,
     insecure: bool = False,
+    until: str | None = None,
     make_executor: MakeExecutor | None = None,
 ) -> StudyResult:
     """Run a new study to its end, or to its time limit.
@@ -77,6 +78,7 @@ def run(
         command: kept in the manifest.
         elsewhere: another folder, asked for where the first is taken meanwhile; None gives the study up.
         insecure: train on a Ray cluster that asks nobody for a token.
+        until: the last budget that is searched now; None searches all.
         make_executor: where trainings run; None takes what the definition says.
 
     Raises:
@@ -100,7 +102,7 @@ def run(
         prepared = timed_places(prepared, listener.note)
         manifest = replace(make_manifest(prepared, paths.name, command), pixels=pixel_facts(prepared))
         with _created(paths, manifest, elsewhere) as place:
-            return _search(prepared, replace(manifest, study=place.name), place, listener)
+            return _search(prepared, replace(manifest, study=place.name), place, listener, until=until)
 
 
 @contextlib.contextmanager
@@ -130,6 +132,7 @@ def resume(
     training_timeout: float | None = None,
     accept: bool = False,
     retry_failed: bool = False,
+    until: str | None = None,
     listener: Listener | None = None,
     make_executor: MakeExecutor | None = None,
 ) -> StudyResult:
@@ -175,6 +178,7 @@ def resume(
             paths,
             listener,
             retry_failed=retry_failed,
+            until=until,
             time_limit=time_limit,
             training_timeout=training_timeout,
         )
@@ -187,6 +191,7 @@ def _search(
     listener: Listener,
     *,
     retry_failed: bool = False,
+    until: str | None = None,
     time_limit: float | None = None,
     training_timeout: float | None = None,
 ) -> StudyResult:
@@ -218,7 +223,7 @@ def _search(
             while recipes is not None:
                 try:
                     in_time = _train(
-                        prepared, manifest, store, executor, listener, deadline, recipes, screen.limit_seconds
+                        prepared, manifest, store, executor, listener, deadline, recipes, screen.limit_seconds, until
                     )
                     break
                 except Diverged as diverged:
@@ -273,6 +278,7 @@ def _train(
     deadline: float | None,
     recipes: Recipes,
     limit: float | None,
+    until: str | None = None,
 ) -> bool:
     """Train everything; False when the time was up before the end.
 
@@ -297,6 +303,8 @@ def _train(
     for space in prepared.budgets:
         if in_time and not space.is_baseline:
             in_time = loop.run(_source(prepared, store, space, seeds, listener))
+        if space.text == until:
+            break
     return in_time
 
 

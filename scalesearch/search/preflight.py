@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from scalesearch.analysis.atlas.expected import expected_words
 from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.errors import BaseError, ScaleSearchError
 from scalesearch.networks.spec import DEPTH_RULES, NetworkSpec
@@ -215,7 +216,10 @@ def cautions(prepared: Prepared) -> tuple[str, ...]:
 
     And of sizes that do not run, and of a measured cost.
     """
-    return (*_ignored(prepared), *_no_rule(prepared), *_far(prepared), *_not_running(prepared), *_timing(prepared))
+    return (
+        *_ignored(prepared), *_no_rule(prepared), *_far(prepared), *_not_running(prepared), *_timing(prepared),
+        *expected_words(prepared.priors),
+    )  # fmt: skip
 
 
 def _ignored(prepared: Prepared) -> Iterator[str]:

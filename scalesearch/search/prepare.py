@@ -9,6 +9,8 @@ from typing import cast
 
 import torch
 
+from scalesearch.analysis.atlas.expected import priors_of
+from scalesearch.analysis.atlas.shipped import shipped_rows
 from scalesearch.analysis.fidelity.optimizers import RIVALS
 from scalesearch.analysis.fidelity.rate_grid import CENTRES
 from scalesearch.data import Dataset, absolute_spec
@@ -28,6 +30,7 @@ from scalesearch.study.config import LEFT_OPEN, Engine, Optimizer, Places, Proxy
 from scalesearch.study.manifest import (
     AS_GIVEN,
     Manifest,
+    PriorFacts,
     SpeedFacts,
     host_facts,
     library_versions,
@@ -60,6 +63,7 @@ class Prepared:
         places: where trainings run at once; `device` is the first of theirs, on which the rest is measured.
         speed: why the engine replays or compiles steps, or does not.
         site: where it trains.
+        priors: what is expected of each budget's surface, where the definition asks for it.
     """
 
     config: StudyConfig
@@ -77,6 +81,7 @@ class Prepared:
     rival: str = ""
     speed: SpeedFacts = AS_GIVEN
     site: Site = HERE
+    priors: tuple[PriorFacts, ...] = ()
 
     def setup(self) -> WorkerSetup:
         """What a worker needs; a learning rate that is to be measured is that of most networks until it is."""
@@ -165,7 +170,15 @@ def prepare(
         rival,
         made.speed if made else speed,
         site,
+        made.priors if made else _priors(config, budgets, meter.cost(baseline.spec)),
     )
+
+
+def _priors(config: StudyConfig, budgets: tuple[BudgetSpace, ...], own: float) -> tuple[PriorFacts, ...]:
+    """What a new study expects."""
+    if config.prior == "none":
+        return ()
+    return priors_of(shipped_rows(), config.base, config.data, [(b.text, b.surface.target / own) for b in budgets])
 
 
 def _check_one_gpu(config: StudyConfig) -> None:
@@ -282,4 +295,5 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         baseline_px=prepared.baseline.spec.resolution_px,
         engine=prepared.engine,
         speed=prepared.speed,
+        priors=prepared.priors,
     )

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from scalesearch.analysis.response.allocation import MOST_NEEDED, Goal, Search, Standing
 from scalesearch.analysis.response.observations import Noise, Observations, plane
+from scalesearch.analysis.response.prior import SurfacePrior
 from scalesearch.scaling.coefficients import REFERENCES, Shares, square_from_shares
 from scalesearch.study.retried import current
 
@@ -38,12 +39,18 @@ class SurfaceSampler(BaseSampler):
         noise: of one training, from networks that are not candidates.
         off: what is taken off the accuracy of each trial to compare it at the budget's exact cost, and the standard
             error of that (see `equal_cost`); None takes nothing off.
+        prior: what was expected of the surface; None where nothing was.
     """
 
     def __init__(
-        self, candidates: Sequence[Shares], goal: Goal, noise: Noise | None = None, off: Off | None = None
+        self,
+        candidates: Sequence[Shares],
+        goal: Goal,
+        noise: Noise | None = None,
+        off: Off | None = None,
+        prior: SurfacePrior | None = None,
     ) -> None:
-        self.candidates, self.goal, self.noise, self.off = tuple(candidates), goal, noise, off
+        self.candidates, self.goal, self.noise, self.off, self.prior = tuple(candidates), goal, noise, off, prior
         self._squares = np.array([square_from_shares(shares) for shares in candidates])
         self._points = plane(candidates)
         centre = plane([REFERENCES["uniform"]])[0]
@@ -137,6 +144,7 @@ class SurfaceSampler(BaseSampler):
             values=np.array([t.value for t in done], dtype=np.float64) - taken[:, 0],
             noise=self.noise,
             drift=taken[:, 1],
+            prior=self.prior,
         )
         known = (tuple(t.number for t in done), observations.values.tobytes(), taken.tobytes(), self.noise)
         if self._last is None or self._last[0] != known:

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
 from scalesearch.analysis.response.allocation import Goal
+from scalesearch.analysis.response.prior import SurfacePrior
 from scalesearch.analysis.result import noise_elsewhere
 from scalesearch.analysis.summary import cost_slopes, summarize
 from scalesearch.networks.spec import NetworkSpec
@@ -40,7 +41,8 @@ class TrainingSource(TrialSource):
         self.budget = self.queue.budget
         goal = Goal(self.config.delta, self.config.confidence)
         noise = noise_elsewhere(summarize(store.records()), space.text)
-        self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal, noise, self._off)
+        prior = next((SurfacePrior(own.terms) for own in prepared.priors if own.budget == space.text), None)
+        self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal, noise, self._off, prior)
         self._slope: CostSlope | None = None
         self._changed = True
         self._networks: dict[NetworkSpec, NetworkRecord] = {}

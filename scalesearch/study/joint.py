@@ -45,6 +45,11 @@ def read_definition(text: str) -> Definition:
     path = definition_path(text)
     values = read_toml(path)
     studied = values.pop("made", None) is not None
+    if isinstance(values.get("data"), list):
+        raise ConfigError(
+            f"{path} is the definition of an atlas, which has several data sets; run it by: "
+            f"scalesearch atlas run --definition {text}"
+        )
     bases = values.get("base")
     if not isinstance(bases, list):
         return Definition(path.stem, config_from_dict(values, str(path)), studied=studied)

@@ -133,6 +133,20 @@ class BudgetFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorFacts:
+    """What was expected of a budget's surface when the study was made.
+
+    Attributes:
+        rows: of the atlas, by name.
+        terms: of the quadratic that is their mean (see `analysis.response.prior`).
+    """
+
+    budget: str
+    rows: tuple[str, ...]
+    terms: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedChange:
     """A change of the definition that was accepted after trainings had been made.
 
@@ -166,6 +180,7 @@ class Manifest:
         places: on which devices its trainings ran at once when it was made.
         speed: why its engine replays or compiles steps, or does not.
         changes: of the definition since the study began, the first one first.
+        priors: what was expected of each budget, where the definition asks for it.
     """
 
     study: str
@@ -191,6 +206,7 @@ class Manifest:
     places: Places = NOWHERE
     speed: SpeedFacts = AS_GIVEN
     changes: tuple[AcceptedChange, ...] = ()
+    priors: tuple[PriorFacts, ...] = ()
 
     @property
     def per_training(self) -> bool:

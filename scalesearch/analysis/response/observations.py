@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,14 @@ class Noise:
     variance: float
 
 
+class Expected(Protocol):
+    """A surface that was expected (see `prior`)."""
+
+    def at(self, points: Floats) -> Floats:
+        """Accuracy over that at uniform at points of the plane, float64 [m]."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Observations:
     """Trainings on one budget.
@@ -39,6 +48,7 @@ class Observations:
             None where nothing was corrected.
         apart: bool [n]: trainings of the one network that is not on the surface, the baseline, whose points mean
             nothing; None without one.
+        prior: what was expected of the surface before; None where nothing was.
     """
 
     points: Floats
@@ -47,6 +57,7 @@ class Observations:
     noise: Noise | None = None
     drift: Floats | None = None
     apart: npt.NDArray[np.bool_] | None = None
+    prior: Expected | None = None
 
     def grouped(self) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Point, drift, whether apart, float64 [m, 4] of the networks, and whose each training is, int64 [n]."""

@@ -101,9 +101,9 @@ def find_optimum(
     allowed = np.where((np.arange(len(places)) < points) | (np.arange(len(places)) == uniform), means, -np.inf)
     top = _first(allowed, uniform)
     leader = _first(process.mean(trained), trials.index(first) if first is not None and first in networks else 0)
-    chances = _best(draws[:, :points])
-    region, (average, spread) = _region(expected, chances), _spread(lattice, chances)
-    area = float(_areas(lattice)[region].sum())
+    probabilities = chances(draws[:, :points])
+    region, (average, spread) = region_of(expected, probabilities), _spread(lattice, probabilities)
+    area = float(areas(lattice)[region].sum())
     gains = draws[:, top] - draws[:, uniform]
     low, high = (float(q) for q in np.quantile(gains, (0.025, 0.975)))
     beats = float((gains > ALIKE).mean())
@@ -113,7 +113,7 @@ def find_optimum(
         spread=spread,
         region=tuple(lattice[i] for i in region),
         region_area=area,
-        p_best=float(_best(draws[:, points : points + len(trials)])[leader]),
+        p_best=float(chances(draws[:, points : points + len(trials)])[leader]),
         best=trials[leader],
         flat=area > FLAT,
         p_beats_uniform=beats,
@@ -142,33 +142,33 @@ def _first(expected: Floats, default: int = 0) -> int:
     return top if expected[top] > expected[default] + ALIKE else default
 
 
-def _best(surfaces: Floats) -> Floats:
+def chances(surfaces: Floats) -> Floats:
     """Probability of each point of being the best; where a surface is flat, every point has the same chance."""
     jitter = np.random.default_rng(0).random(surfaces.shape) * ALIKE
     tops = (np.round(surfaces, 9) + jitter).argmax(1)
     return np.bincount(tops, minlength=surfaces.shape[1]) / len(surfaces)
 
 
-def _spread(lattice: Sequence[Shares], chances: Floats) -> tuple[Shares, tuple[float, float, float]]:
+def _spread(lattice: Sequence[Shares], probabilities: Floats) -> tuple[Shares, tuple[float, float, float]]:
     """Mean and standard deviations of the shares of the optimum."""
     table = np.array([(s.depth, s.width, s.resolution) for s in lattice])
-    mean = chances @ table
-    depth, width, resolution = (float(sd) for sd in np.sqrt(chances @ (table - mean) ** 2))
+    mean = probabilities @ table
+    depth, width, resolution = (float(sd) for sd in np.sqrt(probabilities @ (table - mean) ** 2))
     return Shares(*(float(m) for m in mean)), (depth, width, resolution)
 
 
-def _region(expected: Floats, probabilities: Floats) -> list[int]:
-    """Indices, the highest expected accuracy first.
+def region_of(expected: Floats, probabilities: Floats, part: float = 0.95) -> list[int]:
+    """Indices of the points that hold so much probability, the highest expected accuracy first.
 
     The few points that are most often the best would do too, but on a flat surface they are the triangle's edge: a
     surface without an optimum has its top at the border in most draws.
     """
     order = np.argsort(-np.round(expected, 9), kind="stable")
-    count = int(np.searchsorted(np.cumsum(probabilities[order]), 0.95 - 1e-12)) + 1
+    count = int(np.searchsorted(np.cumsum(probabilities[order]), part - 1e-12)) + 1
     return [int(i) for i in order[:count]]
 
 
-def _areas(lattice: Sequence[Shares]) -> Floats:
+def areas(lattice: Sequence[Shares]) -> Floats:
     """The part of the triangle that is nearest to each point, summing to 1: less at the edges, least in the corners."""
     sides = np.array([sum(share < 1e-9 for share in (s.depth, s.width, s.resolution)) for s in lattice])
     parts = np.array([6.0, 3.0, 1.0])[sides]

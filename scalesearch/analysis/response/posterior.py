@@ -7,7 +7,8 @@ many may bend it. Where trained networks are compared, the rest may be so rough 
 own. The baseline is on no surface: its mean is free, and what it shares with the others is seeds and noise. b is what
 one seed does to all networks alike. The mean has a flat prior, s_e Jeffreys'.
 What the data leave open (how large f and b are against e, how rough f is) is not chosen but averaged over, on a small
-grid weighted by the marginal likelihood: with ten trainings no single choice would be honest.
+grid weighted by the marginal likelihood: with ten trainings no single choice would be honest. Where something was
+expected of the surface (see `prior`), f is what it differs by from that, and how much is taken of it is left open too.
 
 f is a few numbers (see `features`) and of the trainings only sums are used (see `sums`), so that time and memory grow
 linearly with networks and hardly with trainings.
@@ -28,6 +29,7 @@ from scipy import linalg
 
 from scalesearch.analysis.response.features import ALONE, Features, Floats, Shape, kernel
 from scalesearch.analysis.response.observations import Observations
+from scalesearch.analysis.response.prior import LEANS
 from scalesearch.analysis.response.sums import Design, Layout, Sums
 
 SIGNAL = (0.0, 0.15, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6)
@@ -130,6 +132,8 @@ class _Setting:
         coefficients: float64 [t]: of f's features, of the drift and a network apart where there are, and the mean.
         root: float64 [t, t], lower: `root @ root.T` is their precision at a noise of 1.
         scale: variance of one training around f plus the effect of its seed.
+        lean: how much is taken of what was expected.
+        centre: from which the mean is counted.
     """
 
     signal: float
@@ -138,6 +142,8 @@ class _Setting:
     root: Floats
     scale: float
     log_weight: float
+    lean: float
+    centre: float
 
 
 class SurfacePosterior:
@@ -157,16 +163,43 @@ class SurfacePosterior:
         noise = observations.seed_noise(groups) if rows[:, 2].any() else 0.0
         self._drift = rows[:, [2]] / noise if noise else np.zeros((len(rows), 0))
         layout = Layout(groups, observations.seeds)
-        sums = layout.sums(observations.values)
-        self._centre = sums.centre
+        sums = self._sums(layout)
+        self._centre = sums[0][1].centre
         networks = rows[self._on, :2]
         shapes = dict.fromkeys(shape for signal, shape, _ in grid if signal)
         self._features = {shape: Features(networks, shape) for shape in shapes}
         designs = {shape: Design(layout, self._terms(found.of_points)) for shape, found in self._features.items()}
         flat = Design(layout, self._terms(np.zeros((len(networks), 0))))
-        settings = [self._setting(choice, designs[choice[1]] if choice[0] else flat, sums) for choice in grid]
+        settings = [
+            self._setting(choice, designs[choice[1]] if choice[0] else flat, own, lean, chance)
+            for choice in grid
+            for (lean, chance), own in sums
+        ]
         self._every = settings
         self._keep(settings)
+
+    def _sums(self, layout: Layout) -> list[tuple[tuple[float, float], Sums]]:
+        """What is left of the values without so much of what was expected, for each part that may be taken of it."""
+        data = self.observations
+        if data.prior is None:
+            return [((0.0, 1.0), layout.sums(data.values))]
+        expected = data.prior.at(data.points)
+        if data.apart is not None:
+            expected = np.where(data.apart, 0.0, expected)
+        return [((lean, chance), layout.sums(data.values - lean * expected)) for lean, chance in LEANS]
+
+    @property
+    def lean(self) -> float:
+        """How much of what was expected is taken, 0 to 1; 0 where nothing was."""
+        return float(self._weights @ [setting.lean for setting in self._settings])
+
+    def _expected(self, points: Floats) -> Floats | None:
+        """What is added to the fit of each setting, float64 [h, m]; None where nothing was expected."""
+        prior = self.observations.prior
+        if prior is None:
+            return None
+        own = prior.at(points)
+        return np.stack([setting.centre - self._centre + setting.lean * own for setting in self._settings])
 
     def _keep(self, settings: Sequence[_Setting]) -> None:
         """Average over these, but for those that would move no answer."""
@@ -194,7 +227,7 @@ class SurfacePosterior:
         """Terms between the features and the mean."""
         return int(self._drift.shape[1] + self._apart.shape[1])
 
-    def _setting(self, choice: Choice, design: Design, sums: Sums) -> _Setting:
+    def _setting(self, choice: Choice, design: Design, sums: Sums, lean: float, chance: float) -> _Setting:
         signal, shape, block = choice
         data, terms = self.observations, design.terms.shape[1]
         sizes, penalty = np.ones(terms), np.ones(terms)
@@ -208,7 +241,8 @@ class SurfacePosterior:
         log_weight = -0.5 * factored.log_size - 0.5 * data.degrees * np.log(scale)
         if not signal:
             log_weight += np.log(FLAT_WEIGHT)
-        return _Setting(signal, shape, solved.coefficients, factored.root, scale, float(log_weight))
+        log_weight += np.log(chance)
+        return _Setting(signal, shape, solved.coefficients, factored.root, scale, float(log_weight), lean, sums.centre)
 
     def _asked(self, setting: _Setting, told: dict[Shape, Floats], points: int) -> Floats:
         """The terms of points under a setting, float64 [points, t]; what was corrected by has no error there."""
@@ -231,9 +265,11 @@ class SurfacePosterior:
             if setting.signal:
                 cover += setting.signal**2 * rest[setting.shape]
             covers.append(setting.scale * cover)
+        means = self._centre + np.stack([own @ s.coefficients for s, own in zip(self._settings, terms, strict=True)])
+        expected = self._expected(points)
         return Posterior(
             weights=self._weights,
-            means=self._centre + np.stack([own @ s.coefficients for s, own in zip(self._settings, terms, strict=True)]),
+            means=means if expected is None else means + expected,
             covariances=np.stack(covers),
             noise=np.array([setting.scale for setting in self._settings]),
             degrees=self.observations.degrees,
@@ -242,13 +278,14 @@ class SurfacePosterior:
     def mean(self, points: Floats) -> Floats:
         """Expected value at points of the plane, float64 [m]: as `at(points).mean`, without the covariances."""
         told = self._told(points)
-        means = [self._asked(setting, told, len(points)) @ setting.coefficients for setting in self._settings]
-        return np.asarray(self._centre + self._weights @ np.stack(means))
+        means = np.stack([self._asked(setting, told, len(points)) @ setting.coefficients for setting in self._settings])
+        expected = self._expected(points)
+        return np.asarray(self._centre + self._weights @ (means if expected is None else means + expected))
 
     def mean_apart(self) -> Floats:
         """Expected value of the network apart, float64 [1]; [0] where there is none."""
         columns = self._apart.shape[1]
-        means = np.array([setting.coefficients[-1 - columns :].sum() for setting in self._settings])
+        means = np.array([s.coefficients[-1 - columns :].sum() + (s.centre - self._centre) for s in self._settings])
         return np.full(columns, self._centre + self._weights @ means)
 
     def draw(self, points: Floats, count: int, rng: np.random.Generator) -> Floats:
@@ -260,10 +297,14 @@ class SurfacePosterior:
         rest = {shape: self._features[shape].untold(points, features) for shape, features in told.items()}
         numbers = rng.multinomial(count, self._weights)
         drawn, start = np.empty((count, len(points) + self._apart.shape[1])), 0
-        for setting, number in zip(self._settings, (int(n) for n in numbers), strict=True):
+        expected = self._expected(points)
+        for index, (setting, number) in enumerate(zip(self._settings, (int(n) for n in numbers), strict=True)):
             if number:
-                asked = self._asked(setting, told, len(points))
-                drawn[start : start + number] = self._draw(setting, asked, rest.get(setting.shape), number, rng)
+                asked, own = self._asked(setting, told, len(points)), slice(start, start + number)
+                drawn[own] = self._draw(setting, asked, rest.get(setting.shape), number, rng)
+                if expected is not None:
+                    drawn[own, : len(points)] += expected[index]
+                    drawn[own, len(points) :] += setting.centre - self._centre
                 start += number
         return drawn
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalesearch.analysis.response.observations import Noise, Observations, plane
+from scalesearch.analysis.response.prior import SurfacePrior
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.scaling.coefficients import Shares
 
@@ -36,16 +37,19 @@ class BudgetRows:
     loss: Floats | None
     drift: Floats
 
-    def observations(self, noise: Noise | None = None, baseline: NetworkSummary | None = None) -> Observations:
+    def observations(
+        self, noise: Noise | None = None, baseline: NetworkSummary | None = None, prior: SurfacePrior | None = None
+    ) -> Observations:
         """The accuracies, and those of the baseline beside them.
 
         Args:
             noise: of one training, from networks that are not among these.
             baseline: trained, and not one of the networks.
+            prior: what was expected of the surface.
         """
         points = np.repeat(plane(self.shares), [len(group) for group in self.groups], axis=0)
         if baseline is None:
-            return Observations(points, self.seeds, self.accuracy, noise, self.drift)
+            return Observations(points, self.seeds, self.accuracy, noise, self.drift, prior=prior)
         more = len(baseline.accuracies)
         return Observations(
             points=np.vstack([points, np.zeros((more, 2))]),
@@ -54,6 +58,7 @@ class BudgetRows:
             noise=noise,
             drift=np.append(self.drift, np.full(more, baseline.off_sd)),
             apart=np.append(np.zeros(len(points), dtype=bool), np.ones(more, dtype=bool)),
+            prior=prior,
         )
 
 

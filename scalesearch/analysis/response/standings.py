@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scalesearch.analysis.response.observations import Noise, Observations, plane
 from scalesearch.analysis.response.optimum import ALIKE
 from scalesearch.analysis.response.posterior import SurfacePosterior, with_own
+from scalesearch.analysis.response.prior import SurfacePrior
 from scalesearch.analysis.response.rows import BudgetRows, rows_of
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.verdict import SURE
@@ -92,7 +93,10 @@ class Standings:
 
 
 def standings(
-    networks: Sequence[NetworkSummary], baseline: NetworkSummary | None = None, noise: Noise | None = None
+    networks: Sequence[NetworkSummary],
+    baseline: NetworkSummary | None = None,
+    noise: Noise | None = None,
+    prior: SurfacePrior | None = None,
 ) -> Standings | None:
     """Ask all trainings of a budget together.
 
@@ -100,6 +104,7 @@ def standings(
         networks: of the budget.
         baseline: the unscaled network, where it was trained.
         noise: of one training, from networks of other budgets.
+        prior: what was expected of the surface.
 
     Returns:
         None with too few trainings to know a noise from.
@@ -108,7 +113,7 @@ def standings(
     own = baseline if baseline and baseline.ranked and baseline.network.number not in rows.numbers else None
     if not rows.numbers:
         return None
-    observations = rows.observations(noise, own)
+    observations = rows.observations(noise, own, prior)
     return _standings(rows, observations, own) if observations.degrees > 0 else None
 
 

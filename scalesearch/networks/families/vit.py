@@ -113,3 +113,15 @@ def _vit(name: str, dim: int, published: Published) -> ViTBaseline:
     """A member of DeiT; its rate of stochastic depth is that paper's, table 9."""
     spec = NetworkSpec((12,), (4 * dim,), 224, stem_width=dim)
     return ViTBaseline(name, spec, RULES, IMAGENET, published, ViTConfig())
+
+
+def vit_micro() -> ViTBaseline:
+    """Four blocks on patches of 2 px, whose scaled networks train in seconds on a CPU, as `efficientnet_micro`.
+
+    Example:
+        >>> vit_micro().macs(vit_micro().spec, Task(10, 3))
+        636960
+    """
+    rules = RoundingRules(width_divisor=2, stem_divisor=4, resolution_step_px=2, min_resolution_px=8)
+    spec, config = NetworkSpec((4,), (64,), 12, stem_width=16), ViTConfig(patch_px=2, head_dim=4, stochastic_depth=0.0)
+    return ViTBaseline("vit_micro", spec, rules, Task(num_classes=10, in_channels=3), None, config)

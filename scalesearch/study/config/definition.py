@@ -37,6 +37,7 @@ PER_TRAINING = ("surface",)
 """Samplers that choose each training, so that networks get unequal numbers of seeds; they end when they know enough."""
 PrunerName = Literal["none", "halving", "hyperband", "wilcoxon"]
 ExponentsName = Literal["nominal", "measured"]
+PriorName = Literal["none", "atlas"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -62,6 +63,8 @@ class StudyConfig:
         rounding: depth rule.
         grid_step: step of the `grid` sampler.
         delta: of the `surface` sampler: accuracies (0 to 1) that are this close count as equally good.
+        prior: what is expected of accuracy over the shares before anything is trained: nothing, or the nearest rows of
+            the atlas that comes along.
         confidence: at which probability that its choice is within delta of the best the `surface` sampler stops.
         pruner: what gives weak networks up early; it stays off while the rung does not rank like the end.
         rung: epoch at which `halving` and `hyperband` look first; 0 takes the first quarter of the epochs.
@@ -102,6 +105,7 @@ class StudyConfig:
     grid_step: Annotated[float, Strict(), Field(gt=0, le=0.5)] = 0.05
     delta: Annotated[float, Strict(), Field(gt=0, lt=1)] = 0.002
     confidence: Annotated[float, Strict(), Field(gt=0.5, lt=1)] = 0.9
+    prior: PriorName = "none"
     pruner: PrunerName = "none"
     rung: Annotated[int, Strict(), Field(ge=0)] = 0
     workers: Annotated[int, Strict(), Field(ge=0, le=1024)] = 0
@@ -222,6 +226,7 @@ _CHOICES = {
     "pruner": ("pruner", get_args(PrunerName)),
     "rounding": ("rounding rule", DEPTH_RULES),
     "cost": ("cost", tuple(CURRENCIES)),
+    "prior": ("prior", get_args(PriorName)),
     "exponents": ("kind of exponents", get_args(ExponentsName)),
 }
 

@@ -1,0 +1,112 @@
+"""The atlas as a table, on the terminal and in Markdown, and what is the same and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from scalesearch.analysis.atlas.differ import share_differences
+from scalesearch.analysis.atlas.row import AtlasGain, AtlasRow
+from scalesearch.analysis.told import span
+from scalesearch.report.layout import UNLIMITED, plain_table
+from scalesearch.report.text import NONE
+from scalesearch.scaling.units import plural
+
+HEADS = (
+    "family", "data", "budget", "optimum, %", "region %", "alpha", "beta", "gamma", "gain, points", "on new seeds",
+    "uniform will do",
+)  # fmt: skip
+LEGEND = (
+    "optimum: mean of where it may be, on depth/width/resolution, each ± its standard deviation; shares of what is "
+    "spent, under 1x of what is saved. region: part of the triangle that holds it with 80 % probability. alpha, beta, "
+    "gamma: of the network that came first. gain: of it over uniform scaling in the search, and on new seeds and test "
+    "images, with 95 % intervals. uniform will do: probability that it is within {delta:g} points of the best."
+)
+
+
+def render_atlas(rows: Sequence[AtlasRow]) -> RenderableType:
+    """The table, what its columns mean, and what differs."""
+    if not rows:
+        return Text("The atlas has no row yet.")
+    table = plain_table(leave_out=("region %", "uniform will do", "alpha", "beta", "gamma"), told_below=UNLIMITED)
+    for name in HEADS:
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(*cells(row))
+    return Group(table, Text(legend(rows), style="dim"), Text(), *map(Text, differing(rows)))
+
+
+def legend(rows: Sequence[AtlasRow]) -> str:
+    """What the columns mean."""
+    return LEGEND.format(delta=100 * rows[0].delta)
+
+
+def cells(row: AtlasRow) -> tuple[str, ...]:
+    """One row of the table."""
+    found = row.network.coefficients
+    return (
+        row.family,
+        row.data,
+        row.budget,
+        _optimum(row),
+        f"{100 * row.region_area:.0f}",
+        *(span((value, value)) for value in (found.alpha, found.beta, found.gamma)),
+        "uniform" if row.network.uniform else told(row.gain),
+        NONE if row.network.uniform else told(row.verified),
+        NONE if row.p_uniform is None else f"{row.p_uniform:.2f}",
+    )
+
+
+def _optimum(row: AtlasRow) -> str:
+    pairs = zip((row.shares.depth, row.shares.width, row.shares.resolution), row.sd, strict=True)
+    return " / ".join(f"{100 * mean:.0f}±{100 * sd:.0f}" for mean, sd in pairs)
+
+
+def told(gain: AtlasGain | None) -> str:
+    """A gain in points with its interval."""
+    if gain is None:
+        return NONE
+    low, high = (100 * bound for bound in gain.ci95)
+    return f"{100 * gain.value:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def differing(rows: Sequence[AtlasRow]) -> list[str]:
+    """What differs between families, data sets and budgets, sentence by sentence: spending and saving apart."""
+    return [*_differing([row for row in rows if row.ratio > 1], "Above 1x"), *_saving(rows)]
+
+
+def _saving(rows: Sequence[AtlasRow]) -> list[str]:
+    return _differing([row for row in rows if row.ratio < 1], "Under 1x, where shares are of what is saved")
+
+
+def _differing(rows: Sequence[AtlasRow], where: str) -> list[str]:
+    found = share_differences(rows)
+    if not found:
+        return []
+    same = [one for one in found if not one.differs]
+    lines = [f"{where} ({plural(len(rows), 'row')}):"]
+    lines += [f"- {one.words}" for one in found if one.differs]
+    if same:
+        named = ", ".join(f"{one.dimension} by {one.of} (p = {one.p_holm:.2g})" for one in same)
+        lines.append(f"- No evidence of a difference in the share of {named}; p after Holm.")
+    return lines
+
+
+def markdown_atlas(rows: Sequence[AtlasRow]) -> str:
+    """The same for a page of documentation."""
+    if not rows:
+        return "No cell has been computed yet."
+    return "\n".join(_markdown(rows))
+
+
+def _markdown(rows: Sequence[AtlasRow]) -> Iterator[str]:
+    yield f"| {' | '.join(HEADS)} |"
+    yield "|" + "---|" * len(HEADS)
+    for row in rows:
+        yield f"| {' | '.join(cells(row))} |"
+    yield ""
+    yield legend(rows)
+    yield ""
+    yield from differing(rows)

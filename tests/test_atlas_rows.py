@@ -1,0 +1,120 @@
+"""The atlas: rows from studies and from files, which of them is nearest, what differs between them."""
+
+import json
+
+import pytest
+from atlas_rows import row, rows
+from synthetic import study
+
+import scalesearch
+from scalesearch.analysis.atlas.collect import row_of
+from scalesearch.analysis.atlas.differ import heterogeneity, share_differences
+from scalesearch.analysis.atlas.row import row_from_dict, row_to_dict
+from scalesearch.analysis.atlas.shipped import nearest, read_rows, rows_path, rows_text
+from scalesearch.api import Atlas
+from scalesearch.errors import BudgetError
+from scalesearch.report.atlas import differing, markdown_atlas
+from scalesearch.report.atlas.figure import draw_atlas
+
+
+def test_a_row_says_what_its_study_found():
+    result = study(networks=12, seeds=3)
+    budget = result.budgets[0]
+    found = row_of(result, budget, "atlas", "fashion-mnist")
+    assert found is not None
+    assert (found.family, found.data, found.budget) == (result.manifest.config.base, "fashion-mnist", "2x")
+    assert found.network.depths == budget.best.network.spec.depths
+    assert found.shares.depth + found.shares.width + found.shares.resolution == pytest.approx(1)
+    assert 0 < found.region_area <= 1
+    assert found.network.uniform and found.gain is None  # uniform scaling came first here
+    assert found.verified is None  # no verification was run
+    assert min(map(abs, found.surface)) == 0.0  # at uniform
+
+
+def test_one_seed_gives_no_row():
+    result = study(networks=12, seeds=1)
+    assert row_of(result, result.budgets[0], "atlas", "fashion-mnist") is None
+
+
+def test_rows_survive_their_file():
+    found = rows()
+    again = read_rows(rows_text(found))
+    assert [r.name for r in again] == [r.name for r in found]
+    assert again == read_rows(rows_text(again))
+    assert row_from_dict(json.loads(json.dumps(row_to_dict(found[0])))).gain == found[0].gain
+
+
+def test_what_ships_is_small_and_can_be_read():
+    assert rows_path().stat().st_size < 200_000
+    assert scalesearch.atlas().rows == read_rows(rows_path().read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("base", "ratio", "data", "names"),
+    [
+        ("resnet50", 2.0, "cifar10", ["resnet_micro on cifar10 at 2x"]),
+        ("timm:vit_tiny_patch16_224", 3.0, "cifar10", ["vit_micro on cifar10 at 4x"]),  # log 3 is nearer to log 4
+        ("vit_micro", 0.7, "fashion-mnist", ["vit_micro on fashion-mnist at 0.5x"]),
+        ("resnet50", 8.0, "folder:mine", ["resnet_micro on fashion-mnist at 4x", "resnet_micro on cifar10 at 4x"]),
+        ("my_net:build", 2.0, "cifar10", ["resnet_micro on cifar10 at 2x", "vit_micro on cifar10 at 2x"]),
+        ("resnet50", 1.0, "cifar10", []),
+    ],
+)
+def test_the_nearest_row_is_of_the_family_then_the_data_then_the_budget(base, ratio, data, names):
+    assert [r.name for r in nearest(rows(), base, ratio, data)] == names
+
+
+def test_a_budget_under_the_baseline_is_never_served_by_one_above_it():
+    assert nearest([row(budget="2x")], "resnet_micro", 0.5) == ()
+
+
+def test_heterogeneity_by_hand():
+    """Of a (1, 3) and b (6, 8), variances 1: within 2 + 2 on 2 degrees, so t^2 = (4 - 2) / (1 + 1) = 1.
+
+    Then the means 2 and 7 have a variance of (1 + 1) / 2 = 1 each, and Q = 25 / 2.
+    """
+    found = heterogeneity(["a", "a", "b", "b"], [1.0, 3.0, 6.0, 8.0], [1.0] * 4)
+    assert (found.between_rows, found.q, found.degrees) == (1.0, 12.5, 1)
+    assert found.p == pytest.approx(0.000407, abs=1e-6)
+    assert [(g.mean, g.sd) for g in found.groups] == [(2.0, 1.0), (7.0, 1.0)]
+    (difference,) = found.differences
+    assert difference.value == -5.0
+    assert difference.ci95 == pytest.approx((-5 - 1.959964 * 2**0.5, -5 + 1.959964 * 2**0.5))
+
+
+def test_a_planted_difference_is_found_and_no_other():
+    found = share_differences([r for r in rows() if r.ratio > 1])
+    assert {(one.of, one.dimension) for one in found if one.differs} == {("family", "width"), ("family", "resolution")}
+    text = "\n".join(differing(rows()))
+    assert "from 20 ± 2 % for resnet_micro to 60 ± 2 % for vit_micro, a difference of 40 (33 to 47)" in text
+    assert "Above 1x (8 rows)" in text and "Under 1x, where shares are of what is saved (4 rows)" in text
+
+
+def test_what_is_known_badly_is_no_difference():
+    wide = [row("a_net", shares=(0.2, 0.3, 0.5), sd=0.2), row("b_net", shares=(0.2, 0.6, 0.2), sd=0.2)]
+    assert not any(one.differs for one in share_differences(wide))
+    assert "No evidence of a difference in the share of depth by family" in differing(wide)[1]
+
+
+def test_the_atlas_in_python():
+    atlas = Atlas(rows())
+    frame = atlas.frame()
+    assert len(frame) == 12 and frame.loc[0, "verified"] == pytest.approx(0.8)
+    assert [r.name for r in atlas.nearest("resnet50", "2x", "cifar10")] == ["resnet_micro on cifar10 at 2x"]
+    with pytest.raises(BudgetError, match="no multiple of a baseline; allowed here: a multiple such as 2x"):
+        atlas.nearest("resnet50", "800M")
+    assert "resnet_micro" in atlas._repr_html_()
+
+
+def test_table_and_figure(tmp_path, call):
+    path = tmp_path / "rows.json"
+    path.write_text(rows_text(rows()), encoding="utf-8")
+    code, out, _ = call("atlas", "show", "--rows", path, "--json")
+    assert (code, len(json.loads(out)["rows"])) == (0, 12)
+    lines = markdown_atlas(rows()).splitlines()
+    assert lines[2].startswith("| resnet_micro | fashion-mnist | 0.5x | 20±5 / 20±5 / 60±5 |")
+    assert "+0.80 (+0.10 to +1.50)" in lines[2]
+    fig = draw_atlas(rows())
+    assert len(fig.axes) == 6
+    code, _, err = call("atlas", "show", "--rows", tmp_path / "none.json")
+    assert code == 1 and "cannot be read" in err
