@@ -193,7 +193,8 @@ def wrong_arguments(arguments: list[str], partly: bool) -> str | None:
     except Exception as error:
         said = getattr(error, "format_message", error.__str__)()
         return None if partly and ("Missing" in said or "requires an argument" in said) else said
-    return wrong_values(command.name, context.params)
+    named = " ".join(arguments[: len(arguments) - len(rest)])
+    return wrong_values(named, context.params)
 
 
 def _options(command: Any) -> set[str]:
