@@ -1,6 +1,7 @@
 """Is the answer of a study right, and do its intervals hold? Planted truths, and the default study on its real table.
 
     python benchmarks/answer.py planted [--studies 200]
+    python benchmarks/answer.py thresholds [--studies 150]
     python benchmarks/answer.py table [--studies 200]
 
 `planted`: eleven networks (the references and a part of a lattice) and a baseline, two or three seeds, noise of a
@@ -8,6 +9,8 @@ training 1, effects of a seed 0.4. Truths: `flat`; `bowl`, a quadratic with its 
 itself; `both`, a bowl and half as much of their own. Their spread is 0.7 or 2. A row says how often the 95 % interval
 of the best against a reference holds the difference, how wide it is beside Tukey's, how often a study calls better what
 is not, and how often it takes a network that is no better than uniform scaling.
+
+`thresholds`: what it costs and brings to leave uniform scaling at another probability than the answer does.
 
 `table`: 20 networks of the default study on the embedded images, 15 trainings each (`tables/default_2x.csv`); the truth
 of a network is its mean, drawn in by its reliability, and a training is that plus a residual of the table at random.
@@ -59,6 +62,22 @@ def summary(number: int, shares: Shares | None, roles: tuple[str, ...], values: 
     )
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What one study would take: the chance that its first network beats uniform, and what both are worth."""
+
+    chance: float
+    first: float
+    uniform: float
+    most: float
+
+    def at(self, threshold: float) -> tuple[float, bool]:
+        """Regret, and whether a network is taken that is worse than uniform scaling."""
+        left = self.chance >= threshold
+        taken = self.first if left else self.uniform
+        return self.most - taken, left and self.first < self.uniform - 1e-9
+
+
 @dataclass
 class Tally:
     """What studies of one truth showed."""
@@ -71,6 +90,7 @@ class Tally:
     wrongly: list[bool] = field(default_factory=list)
     regret: list[float] = field(default_factory=list)
     of_first: list[float] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
     depth: list[bool] = field(default_factory=list)
     baseline: list[bool] = field(default_factory=list)
 
@@ -92,6 +112,7 @@ class Tally:
         words = {one.against: one.words for one in found}
         uniform = next(one for one in found if one.against == "uniform")
         left = (uniform.chance or 0.0) >= PROBABLE
+        self.taken.append(Taken(uniform.chance or 0.0, best, true[uniform.number or 0], float(truth[:-1].max())))
         taken = best if left else true[uniform.number or 0]
         self.left.append(left)
         self.wrongly.append(left and best <= true[uniform.number or 0] + 1e-9)
@@ -166,6 +187,34 @@ PLANS = ((11, 2), (7, 3), (5, 4), (11, 3), (11, 4))
 """Networks and seeds: what the default study does, others of as many trainings, and longer ones."""
 
 
+THRESHOLDS = (0.9, 0.85, 0.8, 0.75, 0.667, 0.5)
+
+
+def thresholds(studies: int) -> None:
+    """Print mean regret, and how often uniform scaling is left for a worse network, by the probability asked for."""
+    shares, roles = networks()
+    points = plane(shares)
+    print(f"| truth | {' | '.join(f'{t:g}' for t in THRESHOLDS)} |\n|{'---|' * (1 + len(THRESHOLDS))}")
+    for kind, size in (("flat", 0.0), ("bowl", 0.7), ("own", 0.7), ("both", 0.7), ("bowl", 2.0), ("own", 2.0)):
+        tally = Tally()
+        for study in range(studies):
+            rng = np.random.default_rng(1000 + study)
+            true = np.append(size * TRUTHS[kind](points, rng), -2.0) / 100
+            common, noise = rng.normal(0, 0.4, 2) / 100, rng.normal(0, 1, (len(true), 2)) / 100
+            tally.look(shares, roles, true, true[:, None] + common + noise)
+        _by_threshold(f"{kind} {size:g}", tally, 0.0)
+    _by_threshold("real table", *replayed("accuracy", NETWORKS, 2, studies))
+
+
+def _by_threshold(name: str, tally: Tally, under: float) -> None:
+    cells = []
+    for threshold in THRESHOLDS:
+        regret, worse = zip(*(one.at(threshold) for one in tally.taken), strict=True)
+        left = np.mean([one.chance >= threshold for one in tally.taken])
+        cells.append(f"{100 * (np.mean(regret) + under):.2f}, {np.mean(worse):.1%}, left in {left:.0%}")
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
 def baseline_row(column: str) -> Floats:
     """Accuracies, or losses, of the baseline in the table."""
     with TABLE.open() as file:
@@ -190,6 +239,23 @@ TARGETS: dict[str, Callable[[Floats, Floats], Floats]] = {
 }
 
 
+def replayed(target: str, networks: int, seeds: int, studies: int) -> tuple[Tally, float]:
+    """Studies on the real table, and how far the best of their networks is under the best of the table."""
+    every, values = read(Path(TABLE))
+    _, losses = read(Path(TABLE), "loss")
+    true, true_loss, own, own_loss = shrunk(values)[0], shrunk(losses)[0], residuals(values), residuals(losses)
+    chosen = [trial - 1 for trial in DEFAULT][:networks]
+    roles = [DEFAULT[trial] for trial in DEFAULT][:networks]
+    accuracy = np.append(true[chosen], baseline_row("accuracy").mean())
+    loss = np.append(true_loss[chosen], baseline_row("loss").mean())
+    tally = Tally()
+    for study in range(studies):
+        pick = np.random.default_rng(study).integers(len(own), size=(len(accuracy), seeds))
+        drawn = TARGETS[target](accuracy[:, None] + own[pick], loss[:, None] + own_loss[pick])
+        tally.look([every[i] for i in chosen], roles, accuracy, drawn)
+    return tally, float(true.max() - accuracy[:-1].max())
+
+
 def table(studies: int) -> None:
     """Print what the default study answers on the real table, and what others of its kind would."""
     every, values = read(Path(TABLE))
@@ -204,32 +270,21 @@ def table(studies: int) -> None:
     print("| by | networks x seeds | trainings | the answer: regret | at most 0.3 | highest expected: regret", end="")
     print(" | at most 0.3 | leaves uniform | wrongly | depth ruled out | ahead of the baseline |")
     print("|" + "---|" * 11)
-    for name, target in TARGETS.items():
+    for name in TARGETS:
         for networks, seeds in PLANS:
-            chosen = [trial - 1 for trial in DEFAULT][:networks]
-            roles = [DEFAULT[trial] for trial in DEFAULT][:networks]
-            accuracy = np.append(true[chosen], baseline_row("accuracy").mean())
-            loss = np.append(true_loss[chosen], baseline_row("loss").mean())
-            tally = Tally()
-            for study in range(studies):
-                pick = np.random.default_rng(study).integers(len(own), size=(len(accuracy), seeds))
-                drawn = target(accuracy[:, None] + own[pick], loss[:, None] + own_loss[pick])
-                tally.look([every[i] for i in chosen], roles, accuracy, drawn)
-            best = true.max() - accuracy[:-1].max()
+            tally, under = replayed(name, networks, seeds, studies)
             told = []
             for found in (tally.regret, tally.of_first):
-                regret = 100 * (np.array(found) + best)
-                told += [
-                    f"{regret.mean():.2f} ± {regret.std() / np.sqrt(studies):.2f}",
-                    f"{np.mean(regret <= 0.3):.0%}",
-                ]
+                regret = 100 * (np.array(found) + under)
+                told.append(f"{regret.mean():.2f} ± {regret.std() / np.sqrt(studies):.2f}")
+                told.append(f"{np.mean(regret <= 0.3):.0%}")
             told += [f"{np.mean(x):.0%}" for x in (tally.left, tally.wrongly, tally.depth, tally.baseline)]
             print(f"| {name} | {networks} x {seeds} | {(networks + 1) * seeds} | {' | '.join(told)} |", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("planted", "table"))
+    parser.add_argument("what", choices=("planted", "thresholds", "table"))
     parser.add_argument("--studies", type=int, default=200)
     asked = parser.parse_args()
-    {"planted": planted, "table": table}[asked.what](asked.studies)
+    {"planted": planted, "thresholds": thresholds, "table": table}[asked.what](asked.studies)

@@ -1,8 +1,8 @@
-"""Samplers on a real table: 20 networks of the default study, 5 trainings each (`tables/default_2x.csv`).
+"""Samplers on a real table: 20 networks of the default study, 15 trainings each (`tables/default_2x.csv`).
 
     python benchmarks/replay.py [--repeats 200] [--only surface,tpe]
 
-The truth of a network is its mean, drawn in by its reliability, so that luck of five seeds is not taken for merit. A
+The truth of a network is its mean, drawn in by its reliability, so that luck of its seeds is not taken for merit. A
 training in the replay is that truth plus a residual of the table drawn at random: drawing the trainings themselves
 would let a sampler be judged by the very numbers it saw. Everything else is `simulated_truth.py`.
 """
