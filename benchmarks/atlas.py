@@ -66,7 +66,7 @@ def gains(budget: BudgetResult, noise: Noise | None, prior: SurfacePrior) -> dic
         (s for s in budget.networks if s.ranked and s.network.shares and len(s.level) > 1),
         key=lambda s: s.network.number,
     )
-    points, values = plane([s.network.shares for s in own]), np.array([s.level[:2] for s in own])
+    points, values = plane([s.network.shares for s in own if s.network.shares]), np.array([s.level[:2] for s in own])
     found = {}
     for k in TRAINED:
         if k >= len(own):

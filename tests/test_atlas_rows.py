@@ -10,11 +10,12 @@ import scalesearch
 from scalesearch.analysis.atlas.collect import row_of
 from scalesearch.analysis.atlas.differ import heterogeneity, share_differences
 from scalesearch.analysis.atlas.row import row_from_dict, row_to_dict
-from scalesearch.analysis.atlas.shipped import nearest, read_rows, rows_path, rows_text
+from scalesearch.analysis.atlas.shipped import joined, nearest, read_rows, rows_path, rows_text
 from scalesearch.api import Atlas
 from scalesearch.errors import BudgetError
 from scalesearch.report.atlas import differing, markdown_atlas
 from scalesearch.report.atlas.figure import draw_atlas
+from scalesearch.study.config.atlas import read_atlas
 
 
 def test_a_row_says_what_its_study_found():
@@ -118,3 +119,13 @@ def test_table_and_figure(tmp_path, call):
     assert len(fig.axes) == 6
     code, _, err = call("atlas", "show", "--rows", tmp_path / "none.json")
     assert code == 1 and "cannot be read" in err
+
+
+def test_rows_of_two_machines_are_one_atlas():
+    """The later rows win where both have a cell; the order is the definition's."""
+    definition = read_atlas("atlas")
+    here, there = row(budget="2x"), row(budget="2x", noise=0.5)
+    other, strange = row(family="efficientnet_micro", budget="4x"), row(family="mine", budget="2x")
+    found = joined([here], [strange, there, other], definition)
+    assert found == (other, here, strange)
+    assert joined((), [there], definition) == (there,)

@@ -12,6 +12,7 @@ from typing import Any
 
 from scalesearch.analysis.atlas.row import AtlasRow, kind_of, row_from_dict, row_to_dict
 from scalesearch.errors import StudyError
+from scalesearch.study.config.atlas import AtlasDefinition
 
 FILE = "rows.json"
 SCHEMA = 1
@@ -43,6 +44,14 @@ def rows_text(rows: Iterable[AtlasRow]) -> str:
     """The text of a file of rows: one row a line."""
     lines = ",\n".join(json.dumps(row_to_dict(row), allow_nan=False) for row in rows)
     return f'{{"schema": {SCHEMA}, "rows": [\n{lines}\n]}}\n'
+
+
+def joined(rows: Iterable[AtlasRow], others: Iterable[AtlasRow], definition: AtlasDefinition) -> tuple[AtlasRow, ...]:
+    """Rows, and others of cells that they lack, in the order of the atlas; cells that it does not have come last."""
+    known = {(row.family, row.data, row.budget): row for row in (*others, *rows)}
+    cells = [(study.base, study.data, text) for study in definition.studies for text in definition.budgets]
+    ordered = [cell for cell in cells if cell in known] + [cell for cell in known if cell not in cells]
+    return tuple(known[cell] for cell in ordered)
 
 
 def rows_path() -> Path:

@@ -57,17 +57,25 @@ def show_rows(
 @pages.command(group, MAKE, "scalesearch atlas collect --out atlas.json", "collect")
 def collect(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the rows go.")] = Path("atlas.json"),
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            "--beside", metavar="FILE", help="Rows made elsewhere, kept for cells that are not searched here."
+        ),
+    ] = None,
     definition: Definition = "atlas",
     studies_dir: StudiesDir = Path("studies"),
 ) -> None:
     """Write the rows of all cells that are searched, from their studies."""
     from scalesearch.analysis.atlas.collect import collected
-    from scalesearch.analysis.atlas.shipped import rows_text
+    from scalesearch.analysis.atlas.shipped import joined, rows_text
     from scalesearch.environment.files import write_atomic
     from scalesearch.study.config.atlas import read_atlas
 
     atlas = read_atlas(definition)
     found = collected(atlas, studies_dir)
+    if beside is not None:
+        found = joined(found, _read(beside), atlas)
     if not found:
         raise StudyError(
             f"no cell of {atlas.name} is searched in {str(studies_dir)!r}; begin with: scalesearch atlas run"
