@@ -170,6 +170,9 @@ def test_a_file_that_is_missing_is_not_toml_or_not_text_is_one_clear_line(tmp_pa
         load_definition(str(binary))
     with pytest.raises(StudyError, match=r"nowhere\.toml' cannot be read: No such file"):
         load_definition(str(tmp_path / "nowhere.toml"))
+    with pytest.raises(ConfigError, match=r"has 3 baselines \(.*\), one study each; allowed here: one baseline"):
+        load_definition("paper_table3")
+    assert load_definition("paper_table7").base == "efficientnet_micro"
     with pytest.raises(StudyError, match="cannot be read"):
         load_config(tmp_path)
 

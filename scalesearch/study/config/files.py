@@ -39,9 +39,18 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def load_config(path: Path) -> StudyConfig:
-    """Read a study definition from a TOML file; a finished study's own `study.toml` is one too."""
+    """Read a study definition from a TOML file; a finished study's own `study.toml` is one too.
+
+    Raises:
+        ConfigError: a value is wrong, or it has several baselines.
+    """
     values = read_toml(path)
     values.pop("made", None)
+    if isinstance(several := values.get("base"), list) and several:
+        if len(several) > 1:
+            told = f"{path} has {len(several)} baselines ({', '.join(map(str, several))}), one study each"
+            raise ConfigError(f"{told}; allowed here: one baseline")
+        values["base"] = several[0]
     return config_from_dict(values, source=str(path))
 
 
