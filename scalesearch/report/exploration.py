@@ -11,9 +11,9 @@ from rich.text import Text
 from scalesearch.analysis.told import span
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE, blocks, layer_heads
-from scalesearch.scaling.answers.exponents import DIMENSIONS, ExponentReport, Slope, Staircase
+from scalesearch.scaling.answers.exponents import ExponentReport, Slope, Staircase
 from scalesearch.scaling.answers.surface import BACKWARD, DepthRange, SpaceReport, Spread
-from scalesearch.scaling.units import CURRENCIES, amount, engineering, plural
+from scalesearch.scaling.units import CURRENCIES, DIMENSIONS, amount, engineering, plural
 
 LABELS = {"macs": "FLOPs", "params": "params", "activations": "activations", "latency": "latency"}
 MOST_CHANGES = 24

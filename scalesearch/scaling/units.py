@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+DIMENSIONS = ("depth", "width", "resolution")
+"""What a network is scaled in; the fields of `Shares`, in their order."""
+
 CurrencyName = Literal["macs", "params", "activations", "latency", "memory"]
 Kind = Literal["count", "seconds", "bytes"]
 

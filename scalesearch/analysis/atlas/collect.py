@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
+from scalesearch.analysis.answer.choice import verification_of
 from scalesearch.analysis.atlas.row import (
     COARSE,
     PART,
     AtlasGain,
     AtlasNetwork,
     AtlasRow,
-    Floats,
     Provenance,
     coarse,
 )
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.response.observations import plane
-from scalesearch.analysis.response.optimum import areas, chances, region_of
+from scalesearch.analysis.response.optimum import areas, chances, moments, region_of
 from scalesearch.analysis.response.posterior import SurfacePosterior
 from scalesearch.analysis.response.surface import ORDER
 from scalesearch.analysis.result import BudgetResult, StudyResult, searched
@@ -46,7 +46,7 @@ def row_of(result: StudyResult, budget: BudgetResult, atlas: str, data: str) -> 
     probabilities = chances(draws)
     expected = process.mean(plane(lattice))
     region = region_of(expected, probabilities, PART)
-    shares, covariance = _moments(lattice, probabilities)
+    shares, cover = moments(lattice, probabilities)
     surface, spread = _surface(process)
     return AtlasRow(
         family=result.manifest.config.base,
@@ -54,7 +54,7 @@ def row_of(result: StudyResult, budget: BudgetResult, atlas: str, data: str) -> 
         budget=budget.facts.text,
         resolution_px=result.manifest.baseline_px,
         shares=shares,
-        covariance=covariance,
+        covariance=tuple(tuple(float(x) for x in line) for line in cover),
         region=tuple(sorted(region)),
         region_area=float(areas(lattice)[region].sum()),
         network=_network(best, best.network.shares),
@@ -87,15 +87,6 @@ def collected(definition: AtlasDefinition, root: Path) -> tuple[AtlasRow, ...]:
         done = (own for own in result.budgets if searched(result, own.facts.text))
         rows += [row for own in done if (row := row_of(result, own, definition.name, study.data))]
     return tuple(rows)
-
-
-def _moments(lattice: tuple[Shares, ...], chance: Floats) -> tuple[Shares, tuple[tuple[float, ...], ...]]:
-    """Mean and covariance of shares that are where the optimum is with these probabilities."""
-    table = np.array([[s.depth, s.width, s.resolution] for s in lattice])
-    mean = chance @ table
-    gaps = table - mean
-    cover = (gaps * chance[:, None]).T @ gaps
-    return Shares(*map(float, mean)), tuple(tuple(float(x) for x in line) for line in cover)
 
 
 def _surface(process: SurfacePosterior) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -137,8 +128,8 @@ def _searched(budget: BudgetResult, best: NetworkSummary) -> AtlasGain | None:
 
 
 def _verified(budget: BudgetResult) -> AtlasGain | None:
-    found = budget.proof.verification
-    if found is None or budget.best is None or found.found != budget.best.network.number:
+    found = verification_of(budget)
+    if found is None:
         return None
     for verdict in found.verdicts:
         if "uniform" in verdict.against.split("+") and verdict.ci95:

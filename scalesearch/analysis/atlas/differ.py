@@ -24,8 +24,8 @@ from scipy import stats
 
 from scalesearch.analysis.atlas.row import AtlasRow, Floats
 from scalesearch.analysis.paired import holm
+from scalesearch.scaling.units import DIMENSIONS
 
-DIMENSIONS = ("depth", "width", "resolution")
 LEVEL = 0.05
 Z = 1.959963984540054
 """97.5 % point of the normal distribution."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from scalesearch.analysis.atlas.row import AtlasRow, kind_of, row_from_dict, row_to_dict
 from scalesearch.errors import StudyError
+from scalesearch.scaling.units import DIMENSIONS
 from scalesearch.study.config.atlas import AtlasDefinition
 
 FILE = "rows.json"
@@ -90,7 +91,7 @@ def rows_table(rows: Sequence[AtlasRow]) -> list[dict[str, Any]]:
 def _columns(row: AtlasRow) -> dict[str, Any]:
     best = row.network.coefficients
     found: dict[str, Any] = {"family": row.family, "data": row.data, "budget": row.budget, "px": row.resolution_px}
-    for name, sd in zip(("depth", "width", "resolution"), row.sd, strict=True):
+    for name, sd in zip(DIMENSIONS, row.sd, strict=True):
         found |= {name: getattr(row.shares, name), f"{name}_sd": sd}
     found |= {"region": row.region_area, "alpha": best.alpha, "beta": best.beta, "gamma": best.gamma}
     found |= {"best_px": row.network.resolution_px, "p_uniform": row.p_uniform}

@@ -119,11 +119,11 @@ def _budget(
     elif not one_currency or abs(targets[0] / targets[1] - 1) > EQUAL_TARGETS:
         words = "of another cost"
     else:
-        split = _verified_on(first, second)
-        if split:
-            mine_anew, yours_anew = (anew(own, own.networks) for own in (first, second))
-            rows = [*mine_anew.values(), *yours_anew.values()]
-            found = difference(mine_anew[a.network.number], yours_anew[b.network.number], rows)
+        one, other = anew(first, first.networks), anew(second, second.networks)
+        splits = {own.proof.verification.split for own in (first, second) if own.proof.verification}
+        if a.network.number in one and b.network.number in other and len(splits) == 1:
+            split = splits.pop()
+            found = difference(one[a.network.number], other[b.network.number], [*one.values(), *other.values()])
         else:
             found = difference(a, b, [*first.networks, *second.networks])
         words = word_of_interval(found[1])
@@ -134,17 +134,6 @@ def _budget(
         repeated=(len(pairs), sum(x == y for x, y in pairs)),
         apart=math.fsum(x - y for x, y in pairs) / len(pairs) if pairs else None,
     )  # fmt: skip
-
-
-def _verified_on(first: BudgetResult, second: BudgetResult) -> Split | None:
-    """The split whose images both answers were verified on; None where one of them was not, or on others."""
-    splits = set[Split]()
-    for own in (first, second):
-        found, best = own.proof.verification, own.best
-        if not found or not best or len(own.proof.verified.get(best.network.number, ())) != len(found.seeds):
-            return None
-        splits.add(found.split)
-    return splits.pop() if len(splits) == 1 else None
 
 
 def _by_spec(networks: Sequence[NetworkSummary]) -> dict[NetworkSpec, dict[int, float]]:

@@ -24,10 +24,10 @@ from scalesearch.analysis.paired import residuals
 from scalesearch.analysis.response.observations import plane
 from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.scaling.units import DIMENSIONS
 
 Floats = npt.NDArray[np.float64]
 
-DIMENSIONS = ("depth", "width", "resolution")
 LEAST_NETWORKS = 4
 POOLED = 0.25
 """Level of the F test under which the rest is more than the seeds explain."""

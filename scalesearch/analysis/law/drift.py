@@ -23,10 +23,10 @@ from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.surface import NoSurface
 from scalesearch.analysis.result import StudyResult
 from scalesearch.scaling.coefficients import Shares
+from scalesearch.scaling.units import DIMENSIONS
 
 Floats = npt.NDArray[np.float64]
 
-AXES = ("depth", "width", "resolution")
 LEAST_SPREAD = 0.02
 """Standard deviation of a share that is as good as known: half a step of the lattice that the optimum is read off."""
 SURE = 0.95
@@ -69,7 +69,7 @@ class DriftedShares:
         """The shares with their intervals, in percent."""
         parts = (
             f"{name} {100 * share:.0f} ({100 * low:.0f} to {100 * high:.0f})"
-            for name, share, (low, high) in zip(AXES, _values(self.shares), self.ci95, strict=True)
+            for name, share, (low, high) in zip(DIMENSIONS, _values(self.shares), self.ci95, strict=True)
         )
         return f"{', '.join(parts)} % of log-cost{', extrapolated' if self.extrapolated else ''}"
 
@@ -116,7 +116,7 @@ class Drift:
         """Whether the shares drift, and how much of it is open."""
         each = ", ".join(
             f"{name} {100 * slope:+.0f} ({100 * low:+.0f} to {100 * high:+.0f})"
-            for name, slope, (low, high) in zip(AXES, self.slopes, self.ci95, strict=True)
+            for name, slope, (low, high) in zip(DIMENSIONS, self.slopes, self.ci95, strict=True)
         )
         found = ", ".join(f"{percent(optimum.mean)} at {optimum.ratio:.3g}x" for optimum in self.optima)
         bent = ""
@@ -141,7 +141,7 @@ def fit_drift(optima: Sequence[BudgetOptimum]) -> Drift:
     logs, means, spreads = _table(ordered)
     slope, centre, weights = _line(logs, spreads)
     slopes, errors = slope @ means, np.sqrt(slope**2 @ spreads**2)
-    half = special.ndtri(1 - (1 - SURE) / (2 * len(AXES))) * errors
+    half = special.ndtri(1 - (1 - SURE) / (2 * len(DIMENSIONS))) * errors
     left = means - (weights @ means) - np.outer(logs - centre, slopes)
     # Of the three shares two are free: their squares are shared out over two degrees a budget.
     squares = float((left**2 / spreads**2).sum()) * 2 / 3

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from scalesearch.analysis.law.drift import AXES, Drift
+from scalesearch.analysis.law.drift import Drift
 from scalesearch.analysis.law.fit import StrategyLaw
 from scalesearch.analysis.law.read import CostReach, Forecast, trained_range
 from scalesearch.analysis.law.strategies import ScalingLaw, held_out_words
+from scalesearch.scaling.units import DIMENSIONS
 from scalesearch.study.plain import as_told
 
 _JSON_POINTS = 25
@@ -68,8 +69,8 @@ def _asked(forecasts: Sequence[Forecast]) -> list[float]:
 
 def _drift_to_dict(drift: Drift) -> dict[str, Any]:
     return {
-        "per_doubling": dict(zip(AXES, drift.slopes, strict=True)),
-        "ci95": dict(zip(AXES, drift.ci95, strict=True)),
+        "per_doubling": dict(zip(DIMENSIONS, drift.slopes, strict=True)),
+        "ci95": dict(zip(DIMENSIONS, drift.ci95, strict=True)),
         "seen": drift.seen,
         "p_line": drift.p_line,
         "optima": [dataclasses.asdict(optimum) for optimum in drift.optima],

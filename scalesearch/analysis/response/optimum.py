@@ -151,10 +151,17 @@ def chances(surfaces: Floats) -> Floats:
 
 def _spread(lattice: Sequence[Shares], probabilities: Floats) -> tuple[Shares, tuple[float, float, float]]:
     """Mean and standard deviations of the shares of the optimum."""
+    mean, cover = moments(lattice, probabilities)
+    depth, width, resolution = (float(sd) for sd in np.sqrt(np.diag(cover)))
+    return mean, (depth, width, resolution)
+
+
+def moments(lattice: Sequence[Shares], probabilities: Floats) -> tuple[Shares, Floats]:
+    """Mean and covariance, float64 [3, 3], of shares that are at points of a lattice with these probabilities."""
     table = np.array([(s.depth, s.width, s.resolution) for s in lattice])
     mean = probabilities @ table
-    depth, width, resolution = (float(sd) for sd in np.sqrt(probabilities @ (table - mean) ** 2))
-    return Shares(*(float(m) for m in mean)), (depth, width, resolution)
+    gaps = table - mean
+    return Shares(*(float(m) for m in mean)), np.asarray((gaps * probabilities[:, None]).T @ gaps)
 
 
 def region_of(expected: Floats, probabilities: Floats, part: float = 0.95) -> list[int]:

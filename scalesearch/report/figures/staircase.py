@@ -23,8 +23,8 @@ from scalesearch.report.figures.style import (
     reserve_headline,
     tidy,
 )
-from scalesearch.scaling.answers.exponents import DIMENSIONS, ExponentReport, Staircase, Sweep, ideal_macs
-from scalesearch.scaling.units import engineering
+from scalesearch.scaling.answers.exponents import ExponentReport, Staircase, Sweep, ideal_macs
+from scalesearch.scaling.units import DIMENSIONS, engineering
 
 LOOKS = {"depth": (BASELINE, "s"), "width": (BEST, "D"), "resolution": (NETWORK, "o")}
 MOST_NAMES = 14

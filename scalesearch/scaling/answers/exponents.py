@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from scalesearch.errors import UsageError
+from scalesearch.scaling.units import DIMENSIONS
 
 Curve = tuple[Fraction, Fraction, Fraction]
 """Coefficients of 1, px^2 and px^4."""
-
-DIMENSIONS = ("depth", "width", "resolution")
 
 FEWEST_SIZES = 5
 """Sizes that must agree before they are multiples of the total stride: three fix the curve, two confirm it."""

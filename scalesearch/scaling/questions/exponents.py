@@ -11,7 +11,6 @@ from scalesearch.errors import InfeasibleError
 from scalesearch.networks.base import QUANTITIES, Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.scaling.answers.exponents import (
-    DIMENSIONS,
     ExponentReport,
     Staircase,
     Sweep,
@@ -23,6 +22,7 @@ from scalesearch.scaling.coefficients import Coefficients, Exponents
 from scalesearch.scaling.cost.latency import Latency
 from scalesearch.scaling.cost.meter import Conditions, CostMeter
 from scalesearch.scaling.realize import round_spec
+from scalesearch.scaling.units import DIMENSIONS
 
 Cost = Callable[[NetworkSpec], float]
 Key = TypeVar("Key", int, float)

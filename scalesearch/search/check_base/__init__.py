@@ -11,6 +11,7 @@ from scalesearch.networks.native import native_baseline
 from scalesearch.networks.user.call import ARGUMENTS
 from scalesearch.networks.user.function import FunctionBaseline, UserBaseline
 from scalesearch.scaling.coefficients import parse_budget
+from scalesearch.scaling.units import DIMENSIONS
 from scalesearch.search.check_base.found import BaseCheck, BudgetFit, BudgetPoint, Finding, Level, looked_at, ran
 from scalesearch.search.check_base.task import task_findings
 from scalesearch.study.config import ProxyRecipe, config_from_dict
@@ -76,7 +77,7 @@ def _checked(
         reason = next(iter(sweeps.failed.values()))
         return BaseCheck(baseline.name, (_form(baseline), Finding("problem", "output", reason)))
     findings = [_form(baseline), *costs.output_findings(sweeps), *task_findings(baseline, task)]
-    for dimension in costs.DIMENSIONS:
+    for dimension in DIMENSIONS:
         findings += looked_at(dimension, partial(costs.dimension_findings, sweeps, dimension))
     fit = None
     if not any(finding.level == "problem" and finding.check == "width" for finding in findings):

@@ -17,9 +17,9 @@ from scalesearch.scaling.coefficients import REFERENCES, Coefficients, lattice_w
 from scalesearch.scaling.cost import count_agreement, uncounted_note
 from scalesearch.scaling.cost.agreement import listed_operators
 from scalesearch.scaling.realize import BudgetSurface, make_surface, realize, round_spec
+from scalesearch.scaling.units import DIMENSIONS
 from scalesearch.search.check_base.found import BudgetFit, BudgetPoint, Finding, Level, agreed
 
-DIMENSIONS = ("depth", "width", "resolution")
 MULTIPLIERS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 BUDGET, LATTICE_POINTS, TOLERANCE = "2x", 21, 0.02
 FEW_DEPTHS = 3
