@@ -3,6 +3,7 @@
     python benchmarks/answer.py planted [--studies 200]
     python benchmarks/answer.py thresholds [--studies 150]
     python benchmarks/answer.py table [--studies 200]
+    python benchmarks/answer.py loss [--studies 4000]
 
 `planted`: eleven networks (the references and a part of a lattice) and a baseline, two or three seeds, noise of a
 training 1, effects of a seed 0.4. Truths: `flat`; `bowl`, a quadratic with its top at random; `own`, each network by
@@ -16,6 +17,10 @@ is not, and how often it takes a network that is no better than uniform scaling.
 of a network is its mean, drawn in by its reliability, and a training is that plus a residual of the table at random.
 The eleven networks and two seeds of `scalesearch run --budget 2x`, and fewer or more of them; by accuracy, by the loss
 (read as accuracy along a line through the networks' means), and by the mean of both.
+
+`loss`: is what the loss brings its own, or the luck of this table? The networks' means are a little off their line,
+each to one side. The network of the highest mean is taken, by accuracy, by loss, and by a loss that is off to the other
+side or not at all; the noise is the table's each time.
 """
 
 from __future__ import annotations
@@ -282,9 +287,32 @@ def table(studies: int) -> None:
             print(f"| {name} | {networks} x {seeds} | {(networks + 1) * seeds} | {' | '.join(told)} |", flush=True)
 
 
+def loss(studies: int) -> None:
+    """Print the regret of the highest mean by accuracy, by loss, and by losses that are off their line otherwise."""
+    values, losses = read(Path(TABLE))[1], read(Path(TABLE), "loss")[1]
+    chosen = [trial - 1 for trial in DEFAULT][:NETWORKS]
+    true, true_loss = shrunk(values)[0][chosen], shrunk(losses)[0][chosen]
+    line = np.polyfit(true_loss, true, 1)
+    own, read_loss, on_line = residuals(values), line[0] * residuals(losses), np.polyval(line, true_loss)
+    misfit = 100 * float((true - on_line).std())
+    print(f"Noise {100 * own.std():.2f} points, {100 * read_loss.std():.2f} by loss; misfit {misfit:.2f}.\n")
+    truths = {"accuracy": true, "loss": on_line, "misfit reversed": 2 * true - on_line, "no misfit": true}
+    print(f"| seeds | {' | '.join(truths)} |\n|{'---|' * (1 + len(truths))}")
+    for seeds in (2, 3, 4):
+        pick = np.random.default_rng(1).integers(len(own), size=(studies, len(true), seeds))
+        cells = []
+        for name, means in truths.items():
+            first = (means + (own if name == "accuracy" else read_loss)[pick].mean(2)).argmax(1)
+            regret = 100 * (true.max() - true[first])
+            cells.append(f"{regret.mean():.2f}, {np.mean(regret <= 0.3):.0%}")
+        print(f"| {seeds} | {' | '.join(cells)} |")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("planted", "thresholds", "table"))
-    parser.add_argument("--studies", type=int, default=200)
+    ask = {"planted": (planted, 200), "thresholds": (thresholds, 150), "table": (table, 200), "loss": (loss, 4000)}
+    parser.add_argument("what", choices=tuple(ask))
+    parser.add_argument("--studies", type=int)
     asked = parser.parse_args()
-    {"planted": planted, "thresholds": thresholds, "table": table}[asked.what](asked.studies)
+    run, studies = ask[asked.what]
+    run(asked.studies or studies)
