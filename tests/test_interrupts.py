@@ -55,6 +55,22 @@ def test_other_errors_are_told_as_ever():
     assert "went on" in done.stdout and "ValueError: x" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_command_that_is_done_cannot_be_ended_any_more(name):
+    late = f"import os\nclass Last:\n    def __del__(self, kill=os.kill, me=os.getpid(), one=signal.{name}):\n"
+    late += "        kill(me, one)\nlast = Last()\nprint('done')"
+    assert run(late).returncode < 0  # by itself Python is deaf to its own handlers by then
+    done = run(f"{HEAR}{late}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_what_others_do_at_the_end_can_still_be_ended():
+    late = "import atexit, time\n@atexit.register\ndef last():\n    signal.raise_signal(signal.SIGINT)\n"
+    late += "    time.sleep(90)\n"
+    done = run(f"{HEAR}{late}print('done')")  # which waits for 60 seconds
+    assert (done.returncode, done.stdout) == (0, "done\n")
+
+
 SENT = """
 import os, signal, sys
 from importlib.abc import MetaPathFinder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import atexit
 import signal
 import sys
 import threading
@@ -21,7 +22,10 @@ def hear_interrupts() -> None:
 
     What is raised while the collector of garbage tells of a dead object (`__del__`, a weak reference's callback) is
     printed and forgotten, a KeyboardInterrupt too: a study would go on as if nobody had pressed a key.
+    Once all is done and Python takes itself apart there is nothing to end, and a signal no longer makes of a command
+    that succeeded one that was killed.
     """
+    atexit.register(_done)  # the first that is registered is the last that is called
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a closed terminal ends nothing
             signal.signal(number, signal.default_int_handler)
@@ -36,6 +40,11 @@ def hear_interrupts() -> None:
         again.start()
 
     sys.unraisablehook = hook
+
+
+def _done() -> None:
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt() -> None:
