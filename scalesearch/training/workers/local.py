@@ -12,6 +12,7 @@ import os
 import signal
 import statistics
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ from scalesearch.training.workers.seats import KILL_SECONDS, NOBODY, Context, Se
 
 HOLD_SECONDS = 2.0
 """So long what ends a study waits for the server's imports."""
+GONE_SECONDS = 10.0
+"""So long a server that was killed may take to be gone."""
 HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set[int]()
 
 
@@ -193,12 +196,18 @@ class LocalExecutor(Executor):
 
     def _begin(self, seat: Seat) -> None:
         """Have a process on a seat."""
-        if seat.process is None:
+        end = time.monotonic() + GONE_SECONDS
+        while seat.process is None:
             try:
                 with interrupts_held():
                     if isinstance(self._context, ForkServerContext):
                         _start_server()  # it may have been killed
                     seat.start()
+            except (ConnectionError, EOFError) as error:
+                # A server that is killed hears nobody from then on, and for a moment more is not gone.
+                if time.monotonic() > end:
+                    raise _cannot_start(error) from error
+                time.sleep(0.05)
             except OSError as error:
                 raise _cannot_start(error) from error
 
@@ -314,8 +323,9 @@ def _always_killed(spec: NetworkSpec) -> ScaleSearchError:
     )
 
 
-def _cannot_start(error: OSError) -> StorageError:
+def _cannot_start(error: OSError | EOFError) -> StorageError:
+    why = getattr(error, "strerror", None) or error or "no answer"
     return StorageError(
-        f"cannot start worker processes: {error.strerror or error}; they need a shared memory that can be written (on "
+        f"cannot start worker processes: {why}; they need a shared memory that can be written (on "
         "Linux /dev/shm), and room for more processes"
     )
