@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fake_executor import FakeExecutor, World, planted
+from optuna.trial import TrialState
 from test_rate_range import MANY, NETWORKS, QUICK, RatedExecutor
 
 from scalesearch.analysis.fidelity.chance import UNLEARNED, Chance, chance_of, study_learns
@@ -288,6 +289,32 @@ def test_at_a_rate_that_was_given_nothing_is_halved_and_all_the_same_said(tmp_pa
     assert [s.network.number for s in result.budgets[0].networks if s.unlearned] == [1]
     assert "did not learn" in result.budgets[0].headline
     assert not untrained(result)
+
+
+@pytest.mark.parametrize("sampler", ["surface", "tpe"])
+def test_what_learned_nothing_is_no_accuracy_to_a_sampler(tmp_path, sampler):
+    """One such value among the others would be taken for the noise of them all, and the search would give up."""
+    given = {**SMALL["proxy"], "learning_rate": 0.05, "optimizer": "sgd"}
+    config = config_from_dict({**SMALL, "sampler": sampler, "trials": 8, "proxy": given})
+
+    def make(setup, workers: int) -> FakeExecutor:
+        class Lost(FakeExecutor):
+            def events(self, timeout: float) -> list[Event]:
+                job = self.running[0]
+                lost = job.number == 2 and job.seed == 0
+                value, loss = (0.1, 2.4) if lost else (planted(job.spec, job.seed), 0.5)
+                return [self._done(job, TrainingOutcome(job.seed, "complete", value, loss, 0.5, (), "then", "", 0.05))]
+
+        return Lost(World(), workers)
+
+    paths = StudyPaths(tmp_path / "s")
+    result = run(config, paths, make_executor=make)
+    trials = StudyStore(paths).budget("2x").trials()
+    told = [trial.value for trial in trials if trial.value is not None]
+    assert told and min(told) > 0.2
+    assert TrialState.FAIL in [trial.state for trial in trials]
+    assert [s.network.number for s in result.budgets[0].networks if s.unlearned] == [2]
+    assert "no affordable number" not in result.budgets[0].ending
 
 
 @pytest.mark.slow

@@ -220,9 +220,17 @@ def test_override_checks_again_and_blames_the_arguments(changes):
         override(StudyConfig(), **changes)
 
 
-@pytest.mark.parametrize("name", ["a", "0", "b0-2x", "My_study.v2+3", "x" * 64, "CON"])
+@pytest.mark.parametrize("name", ["a", "0", "b0-2x", "My_study.v2+3", "x" * 64, "CONV", "com", "lpt10", "a.con"])
 def test_a_plain_study_name_is_taken_as_it_is(name):
     assert check_study_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["CON", "con", "nul", "NUL.txt", "aux.2x", "COM1", "lpt9", "mine.", "a.."])
+def test_a_study_name_is_one_on_every_system(name):
+    """Windows keeps these for devices, whatever comes after a dot, and drops a last dot."""
+    with pytest.raises(UsageError, match="on Windows; allowed: names that end with no dot") as caught:
+        check_study_name(name)
+    assert repr(name) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +260,26 @@ def test_durations_are_read_in_seconds(text, seconds):
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "0", "0s", "0h0m", "-5s", "5d", "m", "1m1h", "nan", "inf", "1e3", "1h 30m", "9" * 400]
+    "text",
+    [
+        "",
+        " ",
+        "0",
+        "0s",
+        "0h0m",
+        "-5s",
+        "5d",
+        "m",
+        "1m1h",
+        "nan",
+        "inf",
+        "1e3",
+        "1h 30m",
+        "9" * 400,
+        "1h30",
+        "1m30",
+        "2h1m5",
+    ],
 )
 def test_a_duration_that_makes_no_sense_is_refused(text):
     with pytest.raises(UsageError, match="allowed: for example 90s, 15m or 1h30m"):

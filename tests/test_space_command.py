@@ -13,6 +13,7 @@ from matplotlib.image import imread
 from network_checks import realized
 from shown import check_legible, flat, said
 
+from scalesearch.cli.progress import _tolerance_lines
 from scalesearch.data.mini import read_mini
 from scalesearch.errors import InfeasibleError, UsageError
 from scalesearch.networks.base import Task
@@ -23,10 +24,13 @@ from scalesearch.report.exploration import changes, render_space
 from scalesearch.report.figures import draw_space
 from scalesearch.report.figures.spaces import cells
 from scalesearch.scaling.answers.surface import SpaceReport, breakpoints, cost_spread, depth_ranges, study_cost
-from scalesearch.scaling.coefficients import lattice_with, parse_budget
+from scalesearch.scaling.coefficients import NOMINAL, lattice_with, parse_budget
+from scalesearch.scaling.cost.meter import CostMeter
 from scalesearch.scaling.questions.surface import EMBEDDED_IMAGES, LARGEST_ALPHA, StudySize, explore_space
 from scalesearch.scaling.realize import make_surface, round_spec
+from scalesearch.search.spaces import budget_space
 from scalesearch.study.config import StudyConfig
+from scalesearch.training.watch import BudgetPlan
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -207,6 +211,15 @@ def test_a_budget_of_1x_is_the_baseline_alone():
         assert {len(ranges) for ranges in found.rules.values()} == {1}
         assert (found.study.networks, found.study.trainings) == (0, 2)
         assert "the baseline is the only network, and there is nothing to share out" in flat(render_space(found))
+
+
+def test_a_budget_that_the_baseline_meets_is_said_to_be_no_other():
+    plan = BudgetPlan("1x", 1e6, 1, 0, (), 0, tolerance=0.3, asked="1.25x")
+    said = " ".join(_tolerance_lines(plan))
+    assert "1.25x is so near the baseline's own cost (within 30 %) that the baseline itself meets it" in said
+    assert not _tolerance_lines(replace(plan, asked=""))
+    meter = CostMeter(MICRO, MICRO.task)
+    assert [budget_space(StudyConfig(), meter, text, NOMINAL).asked for text in ("1x", "1.01x")] == ["", "1.01x"]
 
 
 def test_a_budget_under_1x_looks_down():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +33,24 @@ class Coarse(Counted):
         self.check(spec)
         width = max(500, round(spec.widths[0] / 500) * 500)
         return spec.depths[0] * width**2 * spec.resolution_px**2
+
+
+def test_points_where_a_users_code_does_not_run_have_no_cost_before_the_repair():
+    found = report(counted(), points=66)
+    point, network = found.references["width"]
+    first = found.networks[0]
+    lost = tuple(replace(p, before=math.nan) for p in first.points)
+    found = replace(
+        found,
+        networks=(replace(first, points=lost), *found.networks[1:]),
+        references={**found.references, "width": (replace(point, before=math.nan), network)},
+    )
+    told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert told["references"]["width"]["before"] is None
+    assert told["before"]["max"] == max(p.before for p in found.points if not math.isnan(p.before))
+    said = flat(render_space(found))
+    assert "–" in said and "nan" not in said.lower()
+    check_legible(draw_space(found))
 
 
 def coarse() -> Coarse:

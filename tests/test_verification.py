@@ -14,7 +14,7 @@ import pytest
 from scipy import special, stats
 from synthetic import Plan, networks_of
 
-from scalesearch.analysis.paired import DRAWS, OWN, PairedTable, degrees, detectable, holm, seeds_to_detect
+from scalesearch.analysis.paired import DRAWS, OWN, PairedTable, against, degrees, detectable, holm, seeds_to_detect
 from scalesearch.analysis.seed_table import SeedTable, layout
 from scalesearch.analysis.verified.verification import Verification, verification_to_dict, verify_budget
 from scalesearch.scaling.coefficients import REFERENCES
@@ -45,6 +45,24 @@ def verified(table: SeedTable, found: int, split: str = "test", **search_means: 
     result = verify_budget(table, budget="2x", split=split, found=found, search_means=means)  # type: ignore[arg-type]
     assert result is not None
     return result
+
+
+# Many networks.
+
+
+@pytest.mark.parametrize("networks", [127, 260])
+def test_however_many_are_compared_they_are_judged(networks):
+    """5,000 draws show no p that would be small after so many comparisons, nor the end of their joint interval."""
+    table = noise(networks, 3)
+    table[0] += 0.2
+    found = against(table, 0, range(1, networks))
+    assert all(one.p_holm < 0.05 and one.words == "better" for one in found)
+    assert all(one.joint_ci95[0] <= one.ci95[0] < one.difference < one.ci95[1] <= one.joint_ci95[1] for one in found)
+
+
+def test_few_are_judged_by_the_draws_they_always_were():
+    assert PairedTable(noise(26, 2)).difference(0, 1, among=25).p >= 25 / 5000
+    assert DRAWS == 4999
 
 
 # Differences of two rows.

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from fake_executor import World
 
-from scalesearch.errors import ScaleSearchError, StudyError, UnknownNameError, UsageError
+from scalesearch.errors import InfeasibleError, ScaleSearchError, StudyError, UnknownNameError, UsageError
 from scalesearch.scaling.cost import closed_form
 from scalesearch.search import records, run
 from scalesearch.search.verify.plans import VerifyRequest
@@ -179,12 +179,19 @@ def test_wrong_questions_are_one_line(study):
     for bad, words in (
         ({"seeds": 0}, "--seeds is 0"),
         ({"top": 0}, "--top is 0"),
+        ({"top": 201}, "--top is 201; allowed: 1 to 200"),
         ({"phis": (1.0,)}, "--phi 1 cannot be checked; allowed: above 1"),
         ({"longer": 1.0}, "--longer is 1; allowed: above 1"),
         ({"first_seed": -1}, "--first-seed is -1"),
     ):
         with pytest.raises(UsageError, match=words):
             VerifyRequest(**bad)
+
+
+def test_a_phi_whose_networks_cannot_be_counted_is_refused_before_anything_is_trained(study):
+    with pytest.raises(InfeasibleError, match=r"--phi 14 of 2x is 1.64e\+04x efficientnet_micro; allowed: 10,000x"):
+        asked(study, seeds=2, phis=(14.0,))
+    assert not study.evidence.exists() or not len(evidence(study))
 
 
 def test_the_result_file_is_whole_after_verification(study):

@@ -26,6 +26,8 @@ from scalesearch.analysis.verdict import word_of_p
 Floats = npt.NDArray[np.float64]
 
 DRAWS = 4999
+"""Of tables without a difference, to hold a table of up to `EACH` networks against; of larger ones as many more."""
+EACH, MOST_TIMES = 26, 10
 _CELLS = 200_000
 """Numbers of drawn tables that are held at once."""
 OWN = 0.9
@@ -111,6 +113,8 @@ class PairedTable:
         self._squares = _squares(self._residuals)
         self.sd = math.sqrt(float((self._residuals**2).sum()) / ((networks - 1) * (seeds - 1)))
         self._drawn: Floats | None = None
+        # The least p of many comparisons is their number over that of the draws; and time grows as its square.
+        self._draws = (DRAWS + 1) * min(MOST_TIMES, math.ceil(networks / EACH)) - 1
 
     def difference(self, first: int, second: int, among: int = 1, extra: float = 0.0) -> Difference:
         """Compare two rows.
@@ -121,13 +125,14 @@ class PairedTable:
             extra: standard error of what the two rows were corrected by, against each other.
         """
         value, seeds = float((self.table[first] - self.table[second]).mean()), self.table.shape[1]
+        draws = self._draws
         if self.sd < NOTHING:  # the seeds made no difference at all
-            return Difference(value, (value, value), 1.0 if abs(value) < NOTHING else among / (DRAWS + 1), 0.0)
+            return Difference(value, (value, value), 1.0 if abs(value) < NOTHING else among / (draws + 1), 0.0)
         error = math.sqrt(float(_variance(self._squares, seeds, first, second)) + extra**2)
         drawn = self._studentized()
-        half = float(drawn[DRAWS - (DRAWS + 1) // (20 * among) + 1]) * error
-        beyond = DRAWS - int(np.searchsorted(drawn, abs(value) / error))
-        return Difference(value, (value - half, value + half), min(1.0, among * (beyond + 1) / (DRAWS + 1)), error)
+        half = float(drawn[min(draws - 1, draws - (draws + 1) // (20 * among) + 1)]) * error
+        beyond = draws - int(np.searchsorted(drawn, abs(value) / error))
+        return Difference(value, (value - half, value + half), min(1.0, among * (beyond + 1) / (draws + 1)), error)
 
     def _studentized(self) -> Floats:
         """Absolute studentized differences of two rows when nothing but the noise differs, ascending."""
@@ -136,8 +141,8 @@ class PairedTable:
             pool, rng = np.sort(self._residuals, axis=None) / self.sd, np.random.default_rng(0)
             step = max(1, _CELLS // self.table.size)
             parts = []
-            for start in range(0, DRAWS, step):
-                tables = rng.choice(pool, size=(min(step, DRAWS - start), *self.table.shape))
+            for start in range(0, self._draws, step):
+                tables = rng.choice(pool, size=(min(step, self._draws - start), *self.table.shape))
                 gaps = (tables[:, 0] - tables[:, 1]).mean(1)
                 variances = _variance(_squares(residuals(tables)), tables.shape[-1], 0, 1)
                 parts.append(np.abs(gaps) / np.maximum(np.sqrt(variances), NOTHING))

@@ -47,6 +47,11 @@ def _budget_line(plan: BudgetPlan, currency: str) -> str:
 def _tolerance_lines(plan: BudgetPlan) -> list[str]:
     """How far off the budget networks may be, where that is not the usual, and which references cannot be met."""
     lines = []
+    if plan.asked:
+        lines.append(
+            f"  note: {plan.asked} is so near the baseline's own cost (within {100 * plan.tolerance:g} %) that the "
+            "baseline itself meets it: nothing is searched"
+        )
     if plan.within and plan.networks_on_surface:
         each = ", ".join(f"{count} within {100 * tolerance:g} %" for tolerance, count in plan.within)
         lines.append(f"  networks that can be built near {plan.text}: {each}; taken: within {100 * plan.tolerance:g} %")

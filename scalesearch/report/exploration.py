@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
@@ -174,8 +175,13 @@ def _costs_table(report: SpaceReport) -> Table:
         ("networks that there are" if report.enumerated else "channels repaired", report.after),
     )
     for label, cost in rows:
-        table.add_row(label, *(f"{value:.3f}" for value in (cost.least, cost.median, cost.most)))
+        table.add_row(label, *(_baselines(value) for value in (cost.least, cost.median, cost.most)))
     return table
+
+
+def _baselines(cost: float) -> str:
+    """A cost in baselines; a dash where a user's code does not run."""
+    return "–" if math.isnan(cost) else f"{cost:.3f}"
 
 
 def _references_table(report: SpaceReport) -> Table:
@@ -190,7 +196,7 @@ def _references_table(report: SpaceReport) -> Table:
     for name, (point, network) in report.references.items():
         c, spec = point.coefficients, network.spec
         numbers = (f"{value:.3f}" for value in (c.alpha, c.beta, c.gamma))
-        costs = (f"{point.before:.3f}", f"{network.after:.3f}")
+        costs = (_baselines(point.before), _baselines(network.after))
         called = f"near {name}" if name in report.near else name
         table.add_row(called, *numbers, blocks(spec), str(spec.resolution_px), *costs)
     return table

@@ -84,9 +84,9 @@ def regret_text(found: RankAgreement) -> str:
 
 def agreement_table(title: str, rows: Sequence[tuple[str, RankAgreement]]) -> Table:
     """How rankings agree, one row each."""
-    table = plain_table(leave_out=("most possible", "top-1 regret (points)"))
+    table = plain_table(leave_out=("one order shows", "top-1 regret (points)"))
     table.add_column(title)
-    for name in ("tau", "most possible", "without noise", "top-1 regret (points)"):
+    for name in ("tau", "one order shows", "without noise", "top-1 regret (points)"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, found in rows:
         most = NONE if found.ceiling is None else f"{found.ceiling:.2f}"

@@ -8,6 +8,17 @@ from typing import Literal
 DIMENSIONS = ("depth", "width", "resolution")
 """What a network is scaled in; the fields of `Shares`, in their order."""
 
+
+def meets(cost: float, target: float, tolerance: float) -> bool:
+    """Whether a cost is within a tolerance of its target, both ends included whatever floating point makes of them.
+
+    Example:
+        >>> meets(1020, 1000, 0.02), meets(980, 1000, 0.02), meets(1050, 1000, 0.05), meets(1021, 1000, 0.02)
+        (True, True, True, False)
+    """
+    return abs(cost / target - 1) <= tolerance + 1e-9
+
+
 CurrencyName = Literal["macs", "params", "activations", "latency", "memory"]
 Kind = Literal["count", "seconds", "bytes"]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from optuna.trial import Trial
 
-from scalesearch.study import BudgetStore, Interrupted
+from scalesearch.analysis.fidelity.chance import chance_of, study_learns
+from scalesearch.study import BudgetStore, Interrupted, StudyStore
 from scalesearch.study.config import ProxyRecipe
-from scalesearch.study.manifest import utc_now
+from scalesearch.study.manifest import DataFacts, utc_now
 from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome
 
 
@@ -24,6 +25,14 @@ class Judge(Protocol):
         """Whether a network is weak, seen from its finished trainings."""
 
 
+Unlearned = Callable[[TrainingOutcome], bool]
+
+
+def no_outcome(outcome: TrainingOutcome) -> bool:
+    """For whom every accuracy counts: what does not learn from it, or looks at it itself."""
+    return False
+
+
 @dataclass(eq=False)
 class OpenTrial:
     """A network that is being trained, with the store that its trainings go to.
@@ -32,6 +41,8 @@ class OpenTrial:
         seeds: the trainings it is owed.
         judge: None trains all of them to their end.
         recipe: by which it is trained; None takes the loop's.
+        unlearned: whether a training that went to its end learned nothing (see `fidelity.chance`): a sampler is told of
+            it as of one that failed, since one such value among the accuracies would drown them all.
     """
 
     budget: BudgetStore
@@ -41,6 +52,7 @@ class OpenTrial:
     outcomes: dict[int, TrainingOutcome] = field(default_factory=dict)
     judge: Judge | None = None
     recipe: ProxyRecipe | None = None
+    unlearned: Unlearned = no_outcome
 
     @property
     def missing(self) -> list[int]:
@@ -54,7 +66,8 @@ class OpenTrial:
 
     def value(self) -> float | None:
         """Mean accuracy over the seeds; None when a training failed or was stopped: that is never a score."""
-        accuracies = [o.accuracy for o in self.outcomes.values() if o.accuracy is not None]
+        done = (o for o in self.outcomes.values() if not self.unlearned(o))
+        accuracies = [o.accuracy for o in done if o.accuracy is not None]
         whole = bool(accuracies) and len(accuracies) == len(self.outcomes)
         return sum(accuracies) / len(accuracies) if whole else None
 
@@ -99,10 +112,27 @@ class TrialSource(Protocol):
         """The trial has been told."""
 
 
+def unlearned_of(store: StudyStore, data: DataFacts) -> Unlearned:
+    """What tells trainings that learned nothing, while most of a study learns."""
+    chance = chance_of(data)
+
+    def unlearned(outcome: TrainingOutcome) -> bool:
+        if not chance.ended_at(outcome):  # the table is read where one may have learned nothing, which is rare
+            return False
+        return study_learns((record.outcome for record in store.records() if record.outcome), chance)
+
+    return unlearned
+
+
 def taken_up(
-    budget: BudgetStore, found: Interrupted, seeds: tuple[int, ...], judge: Judge | None = None
+    budget: BudgetStore,
+    found: Interrupted,
+    seeds: tuple[int, ...],
+    judge: Judge | None = None,
+    unlearned: Unlearned = no_outcome,
 ) -> OpenTrial | None:
     """Go on with an interrupted trial; None when it was stopped before its network was stored."""
     if found.network is None:
         return None
-    return OpenTrial(budget, found.trial, found.network, seeds, {o.seed: o for o in found.outcomes}, judge)
+    done = {outcome.seed: outcome for outcome in found.outcomes}
+    return OpenTrial(budget, found.trial, found.network, seeds, done, judge, unlearned=unlearned)

@@ -201,6 +201,7 @@ def _plan(prepared: Prepared, space: BudgetSpace) -> BudgetPlan:
         tolerance=space.surface.tolerance,
         within=space.within,
         nearest=space.nearest(),
+        asked=space.asked,
     )
 
 

@@ -8,6 +8,7 @@ from scalesearch.analysis.result import BASELINE_BUDGET
 from scalesearch.scaling.coefficients import Coefficients, Shares
 from scalesearch.scaling.cost import count
 from scalesearch.scaling.realize import Candidate, coefficient_ranges
+from scalesearch.scaling.units import meets
 from scalesearch.search.prepare import Prepared
 from scalesearch.study.record import NetworkRecord
 
@@ -48,7 +49,7 @@ def network_record(prepared: Prepared, number: int, proposed: Proposed) -> Netwo
         currency=meter.currency,
         cost=cost,
         target=candidate.target,
-        within_tolerance=abs(cost / candidate.target - 1) <= proposed.tolerance,
+        within_tolerance=meets(cost, candidate.target, proposed.tolerance),
         excess=limits.excess(meter, spec),
         stands_for=proposed.stands_for,
         latency_seconds=latency.median if latency else None,

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from scalesearch.networks.spec import Excess, NetworkSpec
 from scalesearch.scaling.coefficients import shares_from_coefficients
-from scalesearch.search.opened import Judge, OpenTrial, TrialSource, taken_up
+from scalesearch.search.ingredients import data_facts
+from scalesearch.search.opened import Judge, OpenTrial, TrialSource, no_outcome, taken_up, unlearned_of
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.records import baseline_record
@@ -76,6 +77,7 @@ class BudgetSource(TrialSource):
         self.queue = BudgetQueue(prepared, store, space)
         self.budget = self.queue.budget
         self._told = self._known()
+        self._unlearned = unlearned_of(store, data_facts(prepared.dataset)) if self.learns else no_outcome
 
     def _sampler(self, trials: int) -> BaseSampler:
         return adaptive_sampler(self.config.sampler, self.config.seed, trials)
@@ -92,7 +94,10 @@ class BudgetSource(TrialSource):
     @override
     def interrupted(self) -> list[OpenTrial]:
         found = self.budget.interrupted(self._sampler)
-        opened = [taken_up(self.budget, one, self.seeds, self.judge) or self._open(one.trial) for one in found]
+        opened = [
+            taken_up(self.budget, one, self.seeds, self.judge, self._unlearned) or self._open(one.trial)
+            for one in found
+        ]
         return [one for one in opened if one]
 
     @override
@@ -134,4 +139,4 @@ class BudgetSource(TrialSource):
         if not network.trainable:
             self.budget.tell(trial, None, network.excess)
             return None
-        return OpenTrial(self.budget, trial, network, self.seeds, judge=self.judge)
+        return OpenTrial(self.budget, trial, network, self.seeds, judge=self.judge, unlearned=self._unlearned)

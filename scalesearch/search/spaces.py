@@ -30,6 +30,7 @@ from scalesearch.scaling.coefficients import (
 )
 from scalesearch.scaling.cost.meter import CostMeter
 from scalesearch.scaling.realize import BudgetSurface, Candidate, make_surface, realize, skeleton_map
+from scalesearch.scaling.units import meets
 from scalesearch.search.samplers import (
     ADAPTIVE,
     Proposal,
@@ -52,6 +53,7 @@ class BudgetSpace:
         within: how many networks each tolerance would leave, where that was looked for.
         refused: where a user's code did not run, and why.
         beyond: how far outside of the triangle networks were looked for.
+        asked: the budget that was asked for, where it is so near 1x that the baseline meets it.
     """
 
     text: str
@@ -61,6 +63,7 @@ class BudgetSpace:
     within: tuple[tuple[float, int], ...] = ()
     refused: tuple[str, ...] = ()
     beyond: float = NARROWER
+    asked: str = ""
 
     @property
     def is_baseline(self) -> bool:
@@ -135,13 +138,14 @@ def budget_space(config: StudyConfig, meter: CostMeter, text: str, exponents: Ex
     def surface_of(budget: Budget) -> BudgetSurface:
         return make_surface(meter.baseline, meter.task, budget, tolerance, meter=meter, exponents=exponents)
 
-    budget = parse_budget(text)
+    budget, asked = parse_budget(text), ""
     surface = surface_of(budget)
-    if abs(surface.ratio - 1) <= tolerance:  # the baseline itself meets the budget
+    if meets(surface.ratio, 1.0, tolerance):  # the baseline itself meets the budget
+        asked = "" if surface.ratio == 1.0 else budget.text
         budget = parse_budget("1x")
         surface = surface_of(budget)
     if surface.ratio == 1.0:
-        return BudgetSpace(budget.text, surface, skeleton_map(surface))
+        return BudgetSpace(budget.text, surface, skeleton_map(surface), asked=asked)
     if tells_no_steps(surface):
         return _of_members(config, budget.text, surface)
     space = _with_points(config, BudgetSpace(budget.text, surface, skeleton_map(surface)))

@@ -66,7 +66,7 @@ class PrunerJudge(Judge):
         weak = False
         for outcome in sorted(outcomes, key=lambda o: o.seed):
             if outcome.accuracy is not None:
-                weak = self.budget.weak(trial, outcome.seed, outcome.accuracy, self.pruner)
+                weak = self.budget.weak(trial, outcome.seed - self.first_seed, outcome.accuracy, self.pruner)
         return weak and not trial.user_attrs.get("roles")
 
     def _trusted(self) -> bool:

@@ -13,12 +13,14 @@ from optuna.trial import FrozenTrial, Trial
 from typing_extensions import override
 
 from scalesearch.analysis.equal_cost import EXACT, CostSlope
+from scalesearch.analysis.fidelity.chance import chance_of, without_unlearned
 from scalesearch.analysis.response.allocation import Goal
 from scalesearch.analysis.response.prior import SurfacePrior
 from scalesearch.analysis.result import noise_elsewhere
-from scalesearch.analysis.summary import cost_slopes, summarize
+from scalesearch.analysis.summary import NetworkSummary, cost_slopes, summarize
 from scalesearch.networks.spec import NetworkSpec
-from scalesearch.search.opened import OpenTrial, TrialSource, taken_up
+from scalesearch.search.ingredients import data_facts
+from scalesearch.search.opened import OpenTrial, TrialSource, taken_up, unlearned_of
 from scalesearch.search.prepare import Prepared
 from scalesearch.search.queued import BudgetQueue
 from scalesearch.search.spaces import BudgetSpace
@@ -40,7 +42,9 @@ class TrainingSource(TrialSource):
         self.queue = BudgetQueue(prepared, store, space)
         self.budget = self.queue.budget
         goal = Goal(self.config.delta, self.config.confidence)
-        noise = noise_elsewhere(summarize(store.records()), space.text)
+        self._data = data_facts(prepared.dataset)
+        self._unlearned = unlearned_of(store, self._data)
+        noise = noise_elsewhere(self._summaries(), space.text)
         prior = next((SurfacePrior(own.terms) for own in prepared.priors if own.budget == space.text), None)
         self._sampler = SurfaceSampler(space.contenders(MOST_CANDIDATES), goal, noise, self._off, prior)
         self._slope: CostSlope | None = None
@@ -66,7 +70,11 @@ class TrainingSource(TrialSource):
         own, tolerance = self.space.text, self.space.surface.tolerance
         if self._changed and tolerance > EXACT:  # or else the table is read for nothing
             self._changed = False
-            self._slope = cost_slopes(summarize(self.store.records()), {own: tolerance}).get(own)
+            self._slope = cost_slopes(self._summaries(), {own: tolerance}).get(own)
+
+    def _summaries(self) -> tuple[NetworkSummary, ...]:
+        """The whole table as the answer reads it: what learned nothing is no accuracy."""
+        return summarize(without_unlearned(self.store.records(), [], chance_of(self._data))[0])
 
     def _off(self, trials: Sequence[FrozenTrial]) -> list[tuple[float, float]]:
         """What each trial's accuracy is above that of a network which meets the budget, by the study so far."""
@@ -79,7 +87,7 @@ class TrainingSource(TrialSource):
         opened = []
         for found in self.budget.interrupted(lambda _: self._sampler):
             index = int(found.trial.user_attrs.get(SEED_INDEX, 0))  # it is stored before the network
-            again = taken_up(self.budget, found, (self.first_seed + index,))
+            again = taken_up(self.budget, found, (self.first_seed + index,), unlearned=self._unlearned)
             if again := again or self._open(found.trial):
                 opened.append(again)
         return opened
@@ -123,4 +131,4 @@ class TrainingSource(TrialSource):
         self._begun += SEED_INDEX not in trial.user_attrs  # one that was interrupted may have it
         self.budget.save_attribute(trial, SEED_INDEX, index)
         self.budget.save_network(trial, network)
-        return OpenTrial(self.budget, trial, network, (self.first_seed + index,))
+        return OpenTrial(self.budget, trial, network, (self.first_seed + index,), unlearned=self._unlearned)

@@ -31,6 +31,7 @@ class BudgetPlan:
         tolerance: allowed |cost / target - 1|.
         within: (tolerance, networks that it would leave), where networks were enumerated or the tolerance adapted.
         nearest: references that cannot be met, with the shares of the network that stands for each.
+        asked: the budget that was asked for, where the baseline meets it.
     """
 
     text: str
@@ -45,6 +46,7 @@ class BudgetPlan:
     tolerance: float = 0.02
     within: tuple[tuple[float, int], ...] = ()
     nearest: tuple[tuple[str, Shares], ...] = ()
+    asked: str = ""
 
     @property
     def trained(self) -> int:

@@ -148,7 +148,7 @@ def _map(ax: Axes, report: SpaceReport) -> None:
     reserve_headline(ax)
     costs = [network.after if report.enumerated else p.before for network in report.networks for p in network.points]
     misses = 100 * (np.asarray(costs) / report.ratio - 1)
-    most = max(1.0, float(np.abs(misses).max()))
+    most = float(np.nanmax([*np.abs(misses), 1.0]))  # NaN where a user's code does not run
     scale = Normalize(-most, most)
     radius = (_dots if report.enumerated else _cells)(ax, report, misses, scale)
     room = 1 + 2 * radius

@@ -5,6 +5,7 @@ Frozen results and arithmetic on whole numbers; the networks themselves come fro
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,15 +27,25 @@ class Spread:
     median: float
     most: float
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float | None]:
         """Plain values for JSON."""
-        return {"min": self.least, "median": self.median, "max": self.most}
+        return {"min": _plain(self.least), "median": _plain(self.median), "max": _plain(self.most)}
 
 
 def cost_spread(values: Iterable[float]) -> Spread:
-    """Smallest, middle and largest of one or more values."""
-    known = list(values)
+    """Smallest, middle and largest of values, those left out that are NaN; NaN where no value is known.
+
+    Example:
+        >>> cost_spread([1.0, math.nan, 3.0])
+        Spread(least=1.0, median=2.0, most=3.0)
+    """
+    known = [value for value in values if not math.isnan(value)] or [math.nan]
     return Spread(min(known), statistics.median(known), max(known))
+
+
+def _plain(cost: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(cost) else cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class SurfacePoint:
     """One point of the surface.
 
     Attributes:
-        before: its cost after plain rounding, in baselines.
+        before: its cost after plain rounding, in baselines; NaN where a user's code does not run there.
     """
 
     shares: Shares
@@ -202,7 +213,7 @@ def _rule_to_dict(ranges: Sequence[DepthRange]) -> dict[str, Any]:
 
 
 def _reference_to_dict(point: SurfacePoint, network: SurfaceNetwork) -> dict[str, Any]:
-    costs = {"before": point.before, "after": network.after}
+    costs = {"before": _plain(point.before), "after": network.after}
     return {**asdict(point.coefficients), **costs, "spec": spec_to_dict(network.spec)}
 
 

@@ -19,6 +19,7 @@ from scalesearch.scaling.candidates.dimensions import NARROWER, UNFELT, Axes, Di
 from scalesearch.scaling.candidates.tolerance import TOLERANCES
 from scalesearch.scaling.coefficients import Shares, distance
 from scalesearch.scaling.realize import GOAL, BudgetSurface, EnumeratedNetwork, fit_channels, skeleton_map
+from scalesearch.scaling.units import meets
 
 SKELETONS, FAR_SKELETONS = 40, 120
 """Pairs of depth and resolution whose widths are looked for; of more, the ones farthest apart. The second where too few
@@ -75,7 +76,7 @@ def apart(members: Sequence[EnumeratedNetwork]) -> Iterator[EnumeratedNetwork]:
 
 
 def _near(surface: BudgetSurface, cost: float | None) -> bool:
-    return cost is not None and abs(cost / surface.target - 1) <= max(TOLERANCES[-1], surface.tolerance)
+    return cost is not None and meets(cost, surface.target, max(TOLERANCES[-1], surface.tolerance))
 
 
 def own_shares(parts: Sequence[float], total: float, beyond: float = NARROWER) -> tuple[Shares, float] | None:

@@ -8,6 +8,7 @@ from scalesearch.scaling.candidates.dimensions import FAR, NARROWER
 from scalesearch.scaling.candidates.enumerated import enumerated
 from scalesearch.scaling.candidates.tolerance import ENOUGH, TOLERANCES, adapted, within_each
 from scalesearch.scaling.realize import BudgetSurface
+from scalesearch.scaling.units import meets
 
 
 @dataclass(frozen=True)
@@ -51,5 +52,5 @@ def near(surface: BudgetSurface, tolerance: float) -> Near:
 
 def within_limits(surface: BudgetSurface, tolerance: float) -> BudgetSurface:
     """The surface with the members within a tolerance."""
-    kept = tuple(m for m in surface.members if abs(m.cost / surface.target - 1) <= tolerance)
+    kept = tuple(m for m in surface.members if meets(m.cost, surface.target, tolerance))
     return replace(surface, members=kept, tolerance=tolerance)

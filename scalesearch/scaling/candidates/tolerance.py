@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from scalesearch.scaling.units import meets
+
 TOLERANCES = (0.02, 0.03, 0.05, 0.08, 0.10)
 """Tried in turn; the first is that of a baseline in fine steps."""
 
@@ -25,7 +27,7 @@ def within_each(misses: Iterable[float], tolerances: Sequence[float] = TOLERANCE
         ((0.02, 1), (0.05, 2))
     """
     found = list(misses)
-    return tuple((tolerance, sum(miss <= tolerance for miss in found)) for tolerance in tolerances)
+    return tuple((tolerance, sum(meets(1 + miss, 1.0, tolerance) for miss in found)) for tolerance in tolerances)
 
 
 def adapted(misses: Iterable[float], enough: int = ENOUGH) -> float:

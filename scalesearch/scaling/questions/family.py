@@ -17,6 +17,7 @@ from scalesearch.scaling.coefficients import EFFICIENTNET, NOMINAL, Budget, Coef
 from scalesearch.scaling.cost import closed_form
 from scalesearch.scaling.cost.meter import CostMeter
 from scalesearch.scaling.realize import MAX_RATIO, make_surface, realize
+from scalesearch.scaling.units import meets
 
 MAX_MEMBERS = 50
 """Largest family; more would be a curve, not a table."""
@@ -161,8 +162,7 @@ def _on_target(question: ScalingRequest, multipliers: Coefficients, searched: fl
         searched: the target at phi = 1, where the network may have been found already; None at every other phi.
     """
     if question.found is not None and searched is not None:
-        miss = question.meter.cost(question.found) / searched - 1
-        return question.found, abs(miss) <= question.tolerance
+        return question.found, meets(question.meter.cost(question.found), searched, question.tolerance)
     if multipliers == Coefficients(1.0, 1.0, 1.0):
         return question.baseline.spec, True
     ratio = question.product(multipliers)

@@ -31,6 +31,7 @@ from scalesearch.scaling.realize.surface import (
     MAX_RATIO,
     BudgetSurface,
     EnumeratedNetwork,
+    check_ratio,
     make_surface,
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "BudgetSurface",
     "Candidate",
     "EnumeratedNetwork",
+    "check_ratio",
     "coefficient_ranges",
     "crossing_multiplier",
     "distortion",

@@ -12,6 +12,7 @@ from scalesearch.scaling.coefficients import Coefficients, lattice_with
 from scalesearch.scaling.realize.candidate import Candidate
 from scalesearch.scaling.realize.channels import fit_channels
 from scalesearch.scaling.realize.surface import BudgetSurface
+from scalesearch.scaling.units import meets
 
 DENSE_POINTS = 496
 """Points of the lattice that tells which coefficients are one network (order 30)."""
@@ -32,7 +33,7 @@ def realize(surface: BudgetSurface, coefficients: Coefficients) -> Candidate:
         surface._widths[base] = fit_channels(surface, base)
     spec = surface._widths[base]
     cost = meter.settled(spec)
-    within = abs(cost / surface.target - 1) <= surface.tolerance
+    within = meets(cost, surface.target, surface.tolerance)
     plain = base.with_channels(round_widths(base, coefficients.beta, surface.baseline.rules))
     before = meter.cost(plain) if meter.unit.counted else math.nan
     return Candidate(spec, (coefficients,), cost, surface.target, before, within)
@@ -40,7 +41,7 @@ def realize(surface: BudgetSurface, coefficients: Coefficients) -> Candidate:
 
 def _member(surface: BudgetSurface, spec: NetworkSpec, asked: Coefficients) -> Candidate:
     member = next(member for member in surface.members if member.spec == spec)
-    within = abs(member.cost / surface.target - 1) <= surface.tolerance
+    within = meets(member.cost, surface.target, surface.tolerance)
     own = surface.coefficients(member.shares)
     return Candidate(spec, (own,), member.cost, surface.target, _plainly(surface, asked), within)
 

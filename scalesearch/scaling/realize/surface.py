@@ -145,11 +145,22 @@ def make_surface(
             f"allowed: {exact} ({least / own:.3g}x) or more"
         )
     ratio = budget.ratio(own)
+    check_ratio(baseline, ratio, f"budget {budget.text}")
+    return BudgetSurface(meter, target, ratio, tolerance, exponents)
+
+
+def check_ratio(baseline: Baseline, ratio: float, given: str) -> None:
+    """Refuse networks so many times the baseline's cost that they cannot be counted.
+
+    Args:
+        given: what asks for them, as a user wrote it.
+
+    Raises:
+        InfeasibleError: over `MAX_RATIO`, or over `MAX_COUNTED_RATIO` where each has to be built.
+    """
     most = MAX_RATIO if isinstance(baseline, ClosedFormBaseline) else MAX_COUNTED_RATIO
     if ratio > most:
-        given = f"budget {budget.text} is {ratio:.3g}x {baseline.name}"
-        raise InfeasibleError(f"{given}; allowed: {most:,.0f}x or less")
-    return BudgetSurface(meter, target, ratio, tolerance, exponents)
+        raise InfeasibleError(f"{given} is {ratio:.3g}x {baseline.name}; allowed: {most:,.0f}x or less")
 
 
 def _exact(value: float, unit: Currency) -> str:

@@ -9,7 +9,7 @@ from scalesearch.analysis.answer.next_step import SEEDS, TOP
 from scalesearch.analysis.response.surface import NoSurface
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.errors import StudyError, UsageError, choice_error
-from scalesearch.scaling.realize import BudgetSurface, realize
+from scalesearch.scaling.realize import BudgetSurface, check_ratio, realize
 from scalesearch.search.prepare import Prepared, first_seed
 from scalesearch.search.records import Proposed, network_record
 from scalesearch.search.spaces import BudgetSpace
@@ -25,7 +25,9 @@ RATES = (0.5, 2.0)
 
 
 MOST = 10_000
-"""Seeds, as a study's, or leaders."""
+"""Seeds, as a study's."""
+MOST_COMPARED = 200
+"""Leaders at once: of more, hardly one could be told from the others by a test that holds for all together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,9 @@ class VerifyRequest:
     longer: float = 4.0
 
     def __post_init__(self) -> None:
-        for name, value in (("top", self.top), ("seeds", self.seeds)):
-            if not 1 <= value <= MOST:
-                raise UsageError(f"--{name} is {value}; allowed: 1 to {MOST}")
+        for name, value, most in (("top", self.top, MOST_COMPARED), ("seeds", self.seeds, MOST)):
+            if not 1 <= value <= most:
+                raise UsageError(f"--{name} is {value}; allowed: 1 to {most}")
         if self.first_seed is not None and not 0 <= self.first_seed < 2**31:
             raise UsageError(f"--first-seed is {self.first_seed}; allowed: 0 to {2**31 - 1}")
         if not 1 < self.longer <= 1000:
@@ -157,6 +159,7 @@ def transfer_plan(
 
 def _larger(prepared: Prepared, space: BudgetSpace, phi: float) -> BudgetSurface:
     meter, ratio = prepared.meter, space.surface.ratio**phi
+    check_ratio(prepared.baseline, ratio, f"--phi {phi:g} of {space.text}")
     target = meter.settled(prepared.baseline.spec) * ratio
     return BudgetSurface(meter, target, ratio, space.surface.tolerance, space.surface.exponents)
 

@@ -13,19 +13,29 @@ from scalesearch.study.config.engine import Engine
 from scalesearch.study.config.recipe import MOST_RATE
 
 _STUDY_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
-_DURATION = re.compile(r"^(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?$")
+_NUMBER = r"\d+(?:\.\d+)?"
+_DURATION = re.compile(rf"^(?:(?P<h>{_NUMBER})h)?(?:(?P<m>{_NUMBER})m)?(?:(?P<s>{_NUMBER})s)?$|^(?P<bare>{_NUMBER})$")
+"""A number without a unit is seconds, alone: of `1h30` nobody knows which it would be."""
+_SECONDS = {"h": 3600, "m": 60, "s": 1, "bare": 1}
+_WINDOWS = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
+"""Names that Windows keeps for its devices, and those whose last dot it drops."""
 
 
 def check_study_name(name: str) -> str:
     """A study name that is safe as a folder name everywhere.
 
     Raises:
-        UsageError: empty, over 64 characters, or with anything but letters, digits and . _ + -
+        UsageError: empty, over 64 characters, with anything but letters, digits and . _ + -, or no file's on Windows.
     """
     if not _STUDY_NAME.fullmatch(name):
         raise UsageError(
             f"study name {name!r} cannot be used; "
             "allowed: 1 to 64 letters, digits and . _ + -, the first one a letter or digit"
+        )
+    if _WINDOWS.fullmatch(name):
+        raise UsageError(
+            f"study name {name!r} cannot be a folder's on Windows; allowed: names that end with no dot, and none of "
+            "its devices' (con, prn, aux, nul, com1, lpt1)"
         )
     return name
 
@@ -133,7 +143,7 @@ def parse_duration(text: str | None) -> float | None:
         return None
     match = _DURATION.match(text.strip().lower())
     parts = match.groupdict() if match else {}
-    seconds = sum(float(parts[unit] or 0) * size for unit, size in (("h", 3600), ("m", 60), ("s", 1))) if match else 0
+    seconds = sum(float(parts[unit] or 0) * size for unit, size in _SECONDS.items()) if match else 0
     if not 0 < seconds < math.inf:
         raise UsageError(f"duration {text!r} is not understood; allowed: for example 90s, 15m or 1h30m")
     return float(seconds)
