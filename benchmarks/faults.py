@@ -50,7 +50,7 @@ TINY = (
 SENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEFT_SECONDS = 10.0
 """After so long nothing of an interrupted command may be running."""
-HANG = 600.0
+HANG = 1800.0
 AT_ONCE = 2
 KEPT = (".lock",)
 """Hidden files that belong to a study; others are files that were never finished."""

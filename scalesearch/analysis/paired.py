@@ -26,7 +26,7 @@ from scalesearch.analysis.verdict import word_of_p
 Floats = npt.NDArray[np.float64]
 
 DRAWS = 4999
-"""Of tables without a difference, to hold a table of up to `EACH` networks against; of larger ones as many more."""
+"""Tables without a difference that one of up to `EACH` networks is held against; a larger one against as many more."""
 EACH, MOST_TIMES = 26, 10
 _CELLS = 200_000
 """Numbers of drawn tables that are held at once."""
