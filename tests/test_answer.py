@@ -13,12 +13,13 @@ import pytest
 from rich.console import Console
 from synthetic import Plan, manifest_of, records_of
 
-from scalesearch.analysis.answer.answer import Answer, answer, answer_to_dict
+from scalesearch.analysis.answer.answer import Answer, _taken, answer, answer_to_dict
 from scalesearch.analysis.answer.gains import Gain, said_chance
 from scalesearch.analysis.response.surface import ResponseSurface
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.analysis.verdict import AHEAD, BEHIND, CLAIMS, NO_EVIDENCE, PROBABLE
 from scalesearch.report import render_result
+from scalesearch.scaling.coefficients import Shares
 from scalesearch.study.record import TrialRecord
 from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
 
@@ -179,6 +180,54 @@ def test_differences_far_below_the_noise_scale_uniformly():
     found = planted(0.0, 0.05, sd=0.05, seeds=5)
     assert found.kind == "uniform"
     assert not found.ruled_out
+
+
+def test_what_is_kept_is_not_said_to_gain():
+    found = planted(0.0, -0.03)
+    (line,) = [text for label, text in found.lines if label == "gain"]
+    assert line.startswith("uniform scaling would gain -")
+    low, high = (-100 * bound for bound in reversed(found.gains[0].ci95))
+    assert f"({low:+.2f} to {high:+.2f})" in line
+
+
+def test_no_evidence_says_of_what_its_probability_is():
+    said = Gain("uniform scaling", 4, 0.001, (-0.01, 0.012), NO_EVIDENCE, 0.62).told
+    assert said.endswith("no evidence of a difference, better with a probability of 0.62")
+
+
+def test_a_smaller_budget_that_does_as_well_is_named():
+    """More compute that buys nothing is the first thing to know of a larger budget."""
+    worth = {"0.5x": 0.06, "4x": 0.05}
+    plan = Plan(seeds=3, budgets=tuple(worth))
+    records = [
+        replace(r, outcome=replace(r.outcome, accuracy=0.8 + worth.get(r.network.budget, 0) + _noise(r)))
+        for r in records_of(plan)
+        if r.outcome
+    ]
+    result = compute_result(manifest_of(plan), records)
+    cheap, dear = result.budgets
+    said = answer(result, dear)
+    assert said.kind != "baseline"
+    assert re.match(
+        rf"network {cheap.best.network.number} of 0.5x is expected to reach 86\.\d\d % at 0\.1", said.for_less
+    )
+    assert ("for less", said.for_less) in said.lines
+    assert answer(result, cheap).for_less == ""
+
+
+def _noise(record: TrialRecord) -> float:
+    return 1e-4 * random.Random(f"{record.network.number} {record.outcome.seed}").gauss(0, 1)
+
+
+@pytest.mark.parametrize(("shares", "near"), [((0.3, 0.3, 0.4), True), ((0.22, 0.17, 0.61), False)])
+def test_what_stands_for_uniform_far_from_it_is_not_called_uniform(shares, near):
+    plan = Plan(seeds=2)
+    result = compute_result(manifest_of(plan), list(records_of(plan)))
+    uniform = dict(result.budgets[0].references)["uniform"]
+    record = replace(uniform.network, shares=Shares(*shares), stands_for=("uniform",))
+    said = _taken(result, replace(uniform, network=record))
+    assert said.startswith("Scale uniformly, as nearly as this network allows") is near
+    assert ("22/17/61 % on depth/width/resolution" in said) is not near
 
 
 def test_the_card_is_plain_values_and_says_the_same():

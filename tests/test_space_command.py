@@ -24,7 +24,7 @@ from scalesearch.report.exploration import changes, render_space
 from scalesearch.report.figures import draw_space
 from scalesearch.report.figures.spaces import cells
 from scalesearch.scaling.answers.surface import SpaceReport, breakpoints, cost_spread, depth_ranges, study_cost
-from scalesearch.scaling.coefficients import NOMINAL, lattice_with, parse_budget
+from scalesearch.scaling.coefficients import NOMINAL, Shares, lattice_with, parse_budget
 from scalesearch.scaling.cost.meter import CostMeter
 from scalesearch.scaling.questions.surface import EMBEDDED_IMAGES, LARGEST_ALPHA, StudySize, explore_space
 from scalesearch.scaling.realize import make_surface, round_spec
@@ -220,6 +220,16 @@ def test_a_budget_that_the_baseline_meets_is_said_to_be_no_other():
     assert not _tolerance_lines(replace(plan, asked=""))
     meter = CostMeter(MICRO, MICRO.task)
     assert [budget_space(StudyConfig(), meter, text, NOMINAL).asked for text in ("1x", "1.01x")] == ["", "1.01x"]
+
+
+def test_a_stand_in_that_spends_nothing_on_a_dimension_says_so():
+    plan = BudgetPlan(
+        "2x", 1e6, 5, 5, (), 0, nearest=(("resolution", Shares(0.51, 0.49, 0.0)), ("width", Shares(0.2, 0.8, 0.0)))
+    )
+    none, near = _tolerance_lines(plan)
+    assert "no network spends much on resolution: the nearest to all of it, 51/49/0" in none
+    assert "which sizes run, and which do not: scalesearch check-base" in none
+    assert near.startswith("  no network is all on width: the nearest, 20/80/0 depth/width/resolution, stands for it")
 
 
 def test_a_budget_under_1x_looks_down():

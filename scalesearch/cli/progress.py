@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from scalesearch.report.layout import FittingTable
 from scalesearch.report.text import architecture, data_told, image_sides, told_network
-from scalesearch.scaling.units import amount, duration, engineering, plural
+from scalesearch.scaling.units import DIMENSIONS, amount, duration, engineering, plural
 from scalesearch.study.record import EpochPoint, NetworkRecord, TrainingOutcome, TrialRecord
 from scalesearch.training.watch import BudgetPlan, Listener, Preflight, StagesPlan, Watched
 from scalesearch.training.workers.base import Job
@@ -59,9 +59,15 @@ def _tolerance_lines(plan: BudgetPlan) -> list[str]:
         lines.append("  accuracies are compared at equal cost: what a network costs more is taken off")
     for name, place in plan.nearest:
         where = "/".join(f"{100 * share:.0f}" for share in (place.depth, place.width, place.resolution))
+        if name in DIMENSIONS and getattr(place, name) < 1 / 3:
+            lines.append(
+                f"  no network spends much on {name}: the nearest to all of it, {where} depth/width/resolution, stands "
+                f"for it and says little of {name}; which sizes run, and which do not: scalesearch check-base"
+            )
+            continue
         lines.append(
             f"  no network is all on {name}: the nearest, {where} depth/width/resolution, stands for it"
-            if name in ("depth", "width", "resolution")
+            if name in DIMENSIONS
             else f"  no network is at {name}: the nearest, {where} depth/width/resolution, stands for it"
         )
     return lines

@@ -15,6 +15,7 @@ from scalesearch.analysis.fidelity.summary import EpochAgreement, Fidelity, Rank
 from scalesearch.analysis.verified.transfer import Transfer
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
+from scalesearch.scaling.units import plural
 
 MOST_EPOCHS = 6
 """Epochs that a table shows, the first and the last of them included."""
@@ -76,17 +77,17 @@ def noiseless_text(found: RankAgreement) -> str:
 def regret_text(found: RankAgreement) -> str:
     """Top-1 regret in points with its interval."""
     text = f"{100 * found.regret:.2f}"
-    if found.regret_ci95 is None:
-        return text
-    low, high = (100 * bound for bound in found.regret_ci95)
+    if found.regret_told is None:
+        return f"{text} (of {plural(found.seeds, 'seed')})"
+    low, high = (100 * bound for bound in found.regret_told)
     return f"{text} ({low:.2f} to {high:.2f})"
 
 
 def agreement_table(title: str, rows: Sequence[tuple[str, RankAgreement]]) -> Table:
     """How rankings agree, one row each."""
-    table = plain_table(leave_out=("one order shows", "top-1 regret (points)"))
+    table = plain_table(leave_out=("if one order", "top-1 regret (points)"))
     table.add_column(title)
-    for name in ("tau", "one order shows", "without noise", "top-1 regret (points)"):
+    for name in ("tau", "if one order", "without noise", "top-1 regret (points)"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, found in rows:
         most = NONE if found.ceiling is None else f"{found.ceiling:.2f}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -117,11 +118,14 @@ def ahead(items: Iterator[T], most: int) -> Iterator[T]:
 
 
 def _shift(images: Tensor, draws: Tensor) -> Tensor:
-    """Move each image by up to an eighth of its side, zeros coming in. `draws` is `[N, 2]`, uniform in 0 to 1."""
+    """Move each image by up to an eighth of its side, zeros coming in. `draws` is `[N, 2]`, uniform in 0 to 1.
+
+    A draw is a part of the side and then a number of pixels, so that images of every size are moved as far on average.
+    """
     n, _, px, _ = images.shape
-    reach = max(1, round(px / 8))
+    reach = math.ceil(px / 8)
     padded = functional.pad(images, (reach,) * 4)
-    offsets = (draws * (2 * reach + 1)).long().clamp_(max=2 * reach)
+    offsets = reach + ((2 * draws - 1) * px / 8).round().long()
     grid = torch.arange(px, device=images.device)
     rows, columns = offsets[:, :1] + grid, offsets[:, 1:] + grid
     index = torch.arange(n, device=images.device)[:, None, None]

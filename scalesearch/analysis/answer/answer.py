@@ -22,6 +22,8 @@ from scalesearch.scaling.coefficients import Coefficients, Shares, coefficients_
 from scalesearch.scaling.units import plural
 
 Kind = Literal["take", "uniform", "baseline", "open"]
+FAR = 0.2
+"""A share of the cost that is so far from a third is no uniform scaling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Answer:
         where: where the best shares lie, as coefficients; empty where no surface tells.
         next: what would settle more; None where nothing would within reason.
         rests_on: networks, seeds, recipe and device.
+        for_less: a network of a smaller budget of the study that is expected to be as accurate; empty without one.
     """
 
     kind: Kind
@@ -58,6 +61,7 @@ class Answer:
     where: str
     next: NextStep | None
     rests_on: str
+    for_less: str = ""
 
     @property
     def network(self) -> NetworkSummary | None:
@@ -71,8 +75,9 @@ class Answer:
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         yield "answer", self.todo
-        whose = "the baseline: " if self.kind == "baseline" and self.gains else ""
-        yield "gain", whose + "; ".join(gain.told for gain in self.gains)
+        kept = self.kind == "baseline"
+        yield "gain", "; ".join(gain.told_of_the_other if kept else gain.told for gain in self.gains)
+        yield "for less", self.for_less
         yield "how sure", self.sure
         yield "ruled out", "; ".join(f"{gain.over}, worse by {_between(gain)}" for gain in self.ruled_out)
         yield "probably worse", ", ".join(gain.over for gain in self.doubtful)
@@ -117,6 +122,7 @@ def answer(result: StudyResult, budget: BudgetResult) -> Answer:
         where="" if choice.name == "baseline" else _where(result, budget),
         next=next_step(result, budget),
         rests_on=_rests_on(result, budget),
+        for_less=_for_less(result, budget, network) if network else "",
     )
 
 
@@ -157,6 +163,25 @@ def _todo(result: StudyResult, budget: BudgetResult, choice: Choice) -> str:
     return f"{_taken(result, network)} {reasons}".strip()
 
 
+def _for_less(result: StudyResult, budget: BudgetResult, network: NetworkSummary) -> str:
+    """The best network of a smaller budget, where it is expected to be as accurate: more compute buys nothing then."""
+    smaller = [other for other in result.budgets if other.facts.target < min(budget.facts.target, network.network.cost)]
+    found = [other.best for other in smaller if other.best and _expected(other.best) >= _expected(network)]
+    if not found:
+        return ""
+    first = max(found, key=_expected)
+    cost = first.network.cost / network.network.cost
+    return (
+        f"network {first.network.number} of {first.network.budget} is expected to reach {100 * _expected(first):.2f} % "
+        f"at {cost:.2f} of the cost; this one {100 * _expected(network):.2f} %"
+    )
+
+
+def _expected(network: NetworkSummary) -> float:
+    """By all trainings of its budget; its mean where they were not asked."""
+    return next((value for value in (network.shrunk, network.mean) if value is not None), 0.0)
+
+
 def _about(first: str, reason: str) -> str:
     """A reason with the network that it is about in the place of `it`.
 
@@ -179,6 +204,13 @@ def _taken(result: StudyResult, network: NetworkSummary) -> str:
     if "uniform" not in record.roles:
         return f"Take {found}."
     if "uniform" in record.stands_for:
+        shares = (record.shares.depth, record.shares.width, record.shares.resolution) if record.shares else ()
+        if any(abs(share - 1 / 3) > FAR for share in shares):
+            spent = "/".join(f"{100 * share:.0f}" for share in shares)
+            return (
+                f"Take {found}: no network is near uniform scaling, and this is the nearest that there is, with "
+                f"{spent} % on depth/width/resolution."
+            )
         return f"Scale uniformly, as nearly as this network allows: {found}."
     return f"Scale uniformly: {found}."
 
@@ -251,6 +283,7 @@ def answer_to_dict(found: Answer) -> dict[str, Any]:
         "left_open": [_gain_to_dict(gain) for gain in found.left_open],
         "next": dataclasses.asdict(found.next) if found.next else None,
         "rests_on": found.rests_on,
+        "for_less": found.for_less,
     }
 
 

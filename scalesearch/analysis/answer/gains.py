@@ -8,8 +8,20 @@ from scalesearch.analysis.answer.choice import verification_of
 from scalesearch.analysis.between.pairs import difference
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.verdict import BETTER, SAME, WORSE, Interval, word_of_chance, word_of_interval
+from scalesearch.analysis.verdict import (
+    BETTER,
+    NO_EVIDENCE,
+    PROBABLY_BETTER,
+    PROBABLY_WORSE,
+    SAME,
+    WORSE,
+    Interval,
+    word_of_chance,
+    word_of_interval,
+)
 from scalesearch.analysis.verified.anew import anew
+
+OPPOSITE = {BETTER: WORSE, WORSE: BETTER, PROBABLY_BETTER: PROBABLY_WORSE, PROBABLY_WORSE: PROBABLY_BETTER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +55,27 @@ class Gain:
             '+0.62 points over uniform scaling (-0.10 to +1.31): probably better, with a probability of 0.94'
         """
         low, high = (100 * bound for bound in self.ci95)
-        chance = "" if self.chance is None else f", with a probability of {said_chance(self.chance)}"
-        seeds = " on new seeds" if self.on_new_seeds else ""
+        chance = "" if self.chance is None else f" with a probability of {said_chance(self.chance)}"
+        if chance:
+            chance = f", better{chance}" if self.words == NO_EVIDENCE else f",{chance}"
         found = f"{100 * self.difference:+.2f} points over {self.over} ({low:+.2f} to {high:+.2f})"
-        return f"{found}{seeds}: {self.words}{chance}"
+        return f"{found}{self._seeds}: {self.words}{chance}"
+
+    @property
+    def told_of_the_other(self) -> str:
+        """The same as what the other network would gain.
+
+        Example:
+            >>> Gain("uniform scaling", 4, -0.0062, (-0.0131, 0.001), "probably worse", 0.06).told_of_the_other
+            'uniform scaling would gain +0.62 points (-0.10 to +1.31): probably better'
+        """
+        low, high = (100 * bound for bound in self.ci95)
+        words, interval = OPPOSITE.get(self.words, self.words), f"({-high:+.2f} to {-low:+.2f})"
+        return f"{self.over} would gain {-100 * self.difference:+.2f} points {interval}{self._seeds}: {words}"
+
+    @property
+    def _seeds(self) -> str:
+        return " on new seeds" if self.on_new_seeds else ""
 
 
 def said_chance(chance: float) -> str:
@@ -101,7 +130,7 @@ def _on_new_seeds(budget: BudgetResult, choice: int, other: int, called: str) ->
     if first:
         return Gain(called, other, found.difference, found.ci95, found.words, None, on_new_seeds=True)
     low, high = found.ci95
-    words = {BETTER: WORSE, WORSE: BETTER}.get(found.words, found.words)
+    words = OPPOSITE.get(found.words, found.words)
     return Gain(called, other, -found.difference, (-high, -low), words, None, on_new_seeds=True)
 
 

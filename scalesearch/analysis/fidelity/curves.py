@@ -17,6 +17,7 @@ from scipy import special
 
 from scalesearch.analysis.fidelity.ranks import DIGITS, RankAgreement, agreement
 from scalesearch.analysis.paired import PairedTable
+from scalesearch.scaling.units import plural
 from scalesearch.study.record import TrialRecord
 
 Floats = npt.NDArray[np.float64]
@@ -150,7 +151,9 @@ def epoch_words(epochs: Sequence[EpochAgreement]) -> str:
     near = _first_near(epochs)
     if near is None:
         return f"Before the last epoch the order of the end is not there: at epoch {last.epoch} {_tau_words(last)}."
-    regret = f"{100 * near.agreement.regret:.2f} points{between(near.agreement.regret_ci95, 100)}"
+    seeds = plural(near.agreement.seeds, "seed")
+    known = between(near.agreement.regret_told, 100) or f", which {seeds} cannot tell from more or none"
+    regret = f"{100 * near.agreement.regret:.2f} points{known}"
     return (
         f"From epoch {near.epoch} on the order is much like that of the end ({_tau_words(near)}); choosing at epoch "
         f"{near.epoch} would cost {regret}."

@@ -28,6 +28,8 @@ Interval = tuple[float, float]
 
 DRAWS, LEAST_DRAWS = 2000, 250
 DIGITS = 12
+LEAST_DEGREES = 3.0
+"""Degrees of freedom from which a regret's interval is told: two seeds leave two of them, and Student's t is 14."""
 """Means that are alike to so many digits are the same: they differ by rounding."""
 MANY = 64
 """Networks beyond which pairs are counted by sorting."""
@@ -58,6 +60,12 @@ class RankAgreement:
     ceiling: float | None
     regret: float
     regret_ci95: Interval | None
+
+    @property
+    def regret_told(self) -> Interval | None:
+        """The interval of the regret where it is no wider for want of seeds than networks can differ; None else."""
+        enough = self.networks > 1 and self.seeds > 1 and degrees(self.networks, self.seeds) >= LEAST_DEGREES
+        return self.regret_ci95 if enough else None
 
 
 def name_of(network: NetworkRecord) -> str:

@@ -130,13 +130,13 @@ def _cost(ax: Axes, rows: Sequence[tuple[str, RankAgreement]]) -> None:
     tidy(ax)
     ax.axvline(0.0, color=QUIET, linewidth=1)
     for position, (_, found) in enumerate(rows):
-        if found.regret_ci95:
-            ends = [100 * bound for bound in found.regret_ci95]
+        if found.regret_told:
+            ends = [100 * bound for bound in found.regret_told]
             ax.plot(ends, [position, position], color=BEST, linewidth=2.5, solid_capstyle="round")
         ax.plot(100 * found.regret, position, "D", color=BEST, markersize=7, markeredgecolor="white")
     ax.set_yticks(range(len(rows)), [""] * len(rows))
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    most = max((100 * (found.regret_ci95 or (0.0, found.regret))[1] for _, found in rows), default=0.0)
+    most = max((100 * (found.regret_told or (0.0, found.regret))[1] for _, found in rows), default=0.0)
     ax.set_xlim(-0.04 * max(most, 1.0), 1.06 * max(most, 1.0))
     ax.set_xlabel(LOST, fontsize=9.5)
 
@@ -152,5 +152,5 @@ def _legend() -> list[Line2D]:
         mark("o", "measured: agreement with the search's own ranking", NETWORK),
         Line2D([], [], color=NETWORK, linewidth=2.5, label="95 % interval, without the luck of the seeds"),
         mark("D", "measured: lost; line: 95 % interval", BEST),
-        mark("|", "the most that these seeds could show, if both orders were the same", INK, 13.0),
+        mark("|", "what these seeds would show on average, if both orders were the same", INK, 13.0),
     ]
