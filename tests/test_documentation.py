@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import COMMAND, ROOT
+from conftest import ROOT
 from documented import PAGES, PROGRAM, Block, inline, lines_of, of_page, problems, words_of
-from PIL import Image
 from planted_study import plant
 
 from scalesearch.study import StudyPaths
@@ -144,7 +140,7 @@ def test_an_output_that_differs_is_found():
 NOT_RUN = {
     "docs/how-to/export.md": "what an export wrote, and trained weights: tests/test_export_*.py have both",
     "docs/how-to/your_network.md": "tests/test_networks_user.py runs both",
-    "docs/tutorial/own_network.md": "the slow test of the tutorial runs it",
+    "docs/tutorial/own_network.md": "tests/test_tutorial.py runs it",
 }
 """Pages whose Python needs more than a study, and who runs it."""
 WITH_PYTHON = [n for n in NAMES if n not in NOT_RUN and any(b.kind == "python" for b in of_page(ROOT / n))]
@@ -290,42 +286,3 @@ def test_every_error_has_its_exit_code(generated):
 def test_every_notebook_is_in_the_contents(generated):
     text = generated.notebooks()
     assert [p.name for p in (ROOT / "notebooks").glob("*.ipynb") if f"notebooks/{p.name}" not in text] == []
-
-
-# ------------------------------------------------------------------ the tutorial
-
-
-@pytest.mark.slow
-def test_the_tutorial_goes_through_in_an_empty_folder(tmp_path):
-    """Its files and its commands, as they stand; the images are noise, and few, so the numbers are others."""
-    pytest.importorskip("timm")
-    tutorial = of_page(ROOT / "docs/tutorial/own_network.md")
-    network, _, use = (block.text for block in tutorial if block.kind == "python")
-    (tmp_path / "my_net.py").write_text(network)
-    (tmp_path / "use.py").write_text(use)
-    rng = np.random.default_rng(0)
-    for split, number in (("train", 30), ("test", 6)):
-        for name in "abcdefghij":
-            (tmp_path / "images" / split / name).mkdir(parents=True)
-            for k in range(number):
-                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "images" / split / name / f"{k}.jpg")
-    for block in tutorial:
-        for line in lines_of(block) if block.kind == "console" else ():
-            said = _follow(line, tmp_path)
-    assert said == "torch.Size([1, 10])\n"
-
-
-FEWER = {"--train-images 8000": "--train-images 100 --epochs 1 --seeds 1 --trials 5", "4000": "50"}
-
-
-def _follow(line: str, folder: Path) -> str:
-    """What a line of the tutorial prints, on fewer images and trainings."""
-    for printed, instead in FEWER.items():
-        line = line.replace(printed, instead)
-    ((program, *arguments),) = words_of(line)
-    command = [*COMMAND, *arguments] if program == "scalesearch" else [sys.executable, *arguments]
-    more = ["--seeds", "2", "--top", "1", "--no-rates"] if "verify" in arguments else []
-    done = subprocess.run([*command, *more], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (line, done.stderr[-2000:])
-    return done.stdout
