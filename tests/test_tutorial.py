@@ -1,7 +1,7 @@
 """The tutorial, followed: its files and commands as they stand print what its page shows.
 
-What a page shows is compared word by word, numbers within a tolerance, times not at all; a difference is told with the line
-of the page, so that it is quickly mended. `...` on a page stands for what was left out.
+What a page shows is compared word by word, numbers within a tolerance, times not at all. A difference is told with the
+line of the page, so that it is quickly mended. `...` on a page stands for what was left out.
 """
 
 from __future__ import annotations
