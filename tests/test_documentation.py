@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -283,6 +284,44 @@ def test_every_error_has_its_exit_code(generated):
     )
 
 
-def test_every_notebook_is_in_the_contents(generated):
+def test_every_notebook_has_a_page_of_its_name(generated):
     text = generated.notebooks()
-    assert [p.name for p in (ROOT / "notebooks").glob("*.ipynb") if f"notebooks/{p.name}" not in text] == []
+    found = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert [path.stem for path in sorted((ROOT / "docs/tutorial/notebooks").glob("*.md"))] == [path.stem for path in found]
+    for path in found:
+        first = "".join(generated.cells_of(path)[0]["source"]).splitlines()[0]
+        page = (ROOT / f"docs/tutorial/notebooks/{path.stem}.md").read_text(encoding="utf-8")
+        assert first.startswith("# ") and f"\n{first}\n" in page and f'{{{{ notebook("{path.stem}") }}}}' in page
+        assert f"(notebooks/{path.stem}.md)" in text
+
+
+def written(folder, name, *cells):
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
+
+
+def test_a_notebook_is_a_page_with_what_its_cells_gave_when_it_was_run(generated, monkeypatch, tmp_path):
+    monkeypatch.setattr(generated, "ROOT", tmp_path)
+    monkeypatch.setattr(generated, "EXECUTED", tmp_path / "run")
+    head = {"cell_type": "markdown", "source": ["# A name\n", "\n", "Why."]}
+    code = {"cell_type": "code", "source": ["%%writefile a.py\n", "x = '```'"], "outputs": []}
+    shell = {"cell_type": "code", "source": "!scalesearch list", "outputs": []}
+    written(tmp_path / "notebooks", "one", head, code, shell)
+    plain = generated.notebook("one")
+    assert "# A name" not in plain and "\nWhy.\n" in plain and "not shown here" in plain
+    assert "````python title=\"a.py\"\nx = '```'\n````" in plain and "````bash\nscalesearch list\n````" in plain
+    outputs = [
+        {"output_type": "stream", "text": ["a \x1b[1mstudy\x1b[0m\n"]},
+        {"output_type": "display_data", "data": {"image/png": "iVBORw0KGgo=\n", "text/plain": "<Figure>"}},
+        {"output_type": "execute_result", "data": {
+            "text/html": ["<style>a {}</style>\n", '<table border="1" class="dataframe">\n', "</table>"],
+            "text/plain": "a table",
+        }},
+    ]  # fmt: skip
+    written(tmp_path / "run", "one", head, code, {**shell, "source": ["!scalesearch list"], "outputs": outputs})
+    page = generated.notebook("one")
+    assert "not shown here" not in page and "````text\na study\n````" in page
+    assert "(data:image/png;base64,iVBORw0KGgo=)" in page and '<div class="output"><table></table></div>' in page
+    assert "<Figure>" not in page and "a table" not in page
+    written(tmp_path / "run", "one", head, code, {**shell, "source": ["!scalesearch show"], "outputs": outputs})
+    assert generated.notebook("one") == plain  # that run was of another notebook
