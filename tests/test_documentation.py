@@ -287,7 +287,9 @@ def test_every_error_has_its_exit_code(generated):
 def test_every_notebook_has_a_page_of_its_name(generated):
     text = generated.notebooks()
     found = sorted((ROOT / "notebooks").glob("*.ipynb"))
-    assert [path.stem for path in sorted((ROOT / "docs/tutorial/notebooks").glob("*.md"))] == [path.stem for path in found]
+    assert [path.stem for path in sorted((ROOT / "docs/tutorial/notebooks").glob("*.md"))] == [
+        path.stem for path in found
+    ]
     for path in found:
         first = "".join(generated.cells_of(path)[0]["source"]).splitlines()[0]
         page = (ROOT / f"docs/tutorial/notebooks/{path.stem}.md").read_text(encoding="utf-8")
@@ -311,7 +313,8 @@ def test_a_notebook_is_a_page_with_what_its_cells_gave_when_it_was_run(generated
     assert "# A name" not in plain and "\nWhy.\n" in plain and "not shown here" in plain
     assert "````python title=\"a.py\"\nx = '```'\n````" in plain and "````bash\nscalesearch list\n````" in plain
     outputs = [
-        {"output_type": "stream", "text": ["a \x1b[1mstudy\x1b[0m\n"]},
+        {"output_type": "stream", "text": ["a \x1b[1mstudy\x1b[0m  \n"]},
+        {"output_type": "stream", "text": "and more\n"},
         {"output_type": "display_data", "data": {"image/png": "iVBORw0KGgo=\n", "text/plain": "<Figure>"}},
         {"output_type": "execute_result", "data": {
             "text/html": ["<style>a {}</style>\n", '<table border="1" class="dataframe">\n', "</table>"],
@@ -320,7 +323,7 @@ def test_a_notebook_is_a_page_with_what_its_cells_gave_when_it_was_run(generated
     ]  # fmt: skip
     written(tmp_path / "run", "one", head, code, {**shell, "source": ["!scalesearch list"], "outputs": outputs})
     page = generated.notebook("one")
-    assert "not shown here" not in page and "````text\na study\n````" in page
+    assert "not shown here" not in page and "````text\na study\nand more\n````" in page
     assert "(data:image/png;base64,iVBORw0KGgo=)" in page and '<div class="output"><table></table></div>' in page
     assert "<Figure>" not in page and "a table" not in page
     written(tmp_path / "run", "one", head, code, {**shell, "source": ["!scalesearch show"], "outputs": outputs})

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from html import escape
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +221,7 @@ def notebook(name: str) -> str:
         if one["cell_type"] == "markdown":
             lines += [re.sub(r"\A# .+\n?", "", source), ""]
         else:
-            lines += [*_source(source), *(line for output in one["outputs"] for line in _output(output))]
+            lines += [*_source(source), *(line for output in _together(one["outputs"]) for line in _output(output))]
     return "\n".join(lines)
 
 
@@ -239,6 +239,15 @@ def _source(source: str) -> Iterator[str]:
     yield from (f"````{kind}" + (f' title="{file[1]}"' if file else ""), body.removeprefix("!"), "````", "")
 
 
+def _together(outputs: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What a cell prints piece by piece as one text."""
+    for streamed, pieces in groupby(outputs, lambda one: one["output_type"] == "stream"):
+        if streamed:
+            yield {"text": "".join("".join(one["text"]) for one in pieces)}
+        else:
+            yield from pieces
+
+
 def _output(output: dict[str, Any]) -> Iterator[str]:
     """What a cell gave: a picture, a table or a card as a notebook shows it, or else its text."""
     data = output.get("data", {})
@@ -250,4 +259,5 @@ def _output(output: dict[str, Any]) -> Iterator[str]:
         yield from (f'<div class="output">{"".join(re.sub(own, "", markup, flags=re.S).splitlines())}</div>', "")
     else:
         text = "".join(output.get("text", "")) or "".join(data.get("text/plain", ""))
-        yield from ("````text", re.sub(r"\x1b\[[0-9;]*m", "", text).rstrip(), "````", "")
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        yield from ("````text", "\n".join(line.rstrip() for line in shown.splitlines()).strip("\n"), "````", "")
