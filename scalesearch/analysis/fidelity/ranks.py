@@ -48,7 +48,7 @@ class RankAgreement:
         tau_ci95: 95 % interval of tau without the noise of the seeds; None with one seed. It may lie above `tau`.
         ceiling: mean tau that these seeds would show if the true orders were one; None with one seed.
         regret: accuracy lost at the second by taking the network that leads the first.
-        regret_ci95: its 95 % interval, from 0 to 1; None with one seed.
+        regret_ci95: its 95 % interval, never below 0; None with one seed.
     """
 
     networks: int
@@ -162,13 +162,8 @@ def agreement(
         tau_ci95=model.interval() if model and known else None,
         ceiling=model.ceiling() if model and known else None,
         regret=float(theirs.max() - theirs[leader]),
-        regret_ci95=_possible(regret_interval(pairs or second, leader, chosen_on_it=one_training)),
+        regret_ci95=regret_interval(pairs or second, leader, chosen_on_it=one_training),
     )
-
-
-def _possible(ci95: Interval | None) -> Interval | None:
-    """No more accuracy is lost than there is."""
-    return ci95 and (min(ci95[0], 1.0), min(ci95[1], 1.0))
 
 
 def regret_interval(table: Floats | PairedTable, chosen: int, *, chosen_on_it: bool = False) -> Interval | None:
