@@ -108,6 +108,13 @@ def test_a_notebook_shows_an_answer_as_the_card_of_the_page():
     assert [text for _, text in found.lines if " ".join(text.split()) not in page] == []
 
 
+def test_no_study_tells_of_more_points_than_there_are():
+    """Two seeds, and noise that leaves nothing to be told: what a choice may lose is told up to 100 points."""
+    result = synthetic.study(networks=6, seeds=2, sd_seed=0.9)
+    agreements = [one.agreement for one in result.budgets[0].proof.fidelity.epochs]
+    assert agreements and all(one.regret_ci95[1] == 1.0 for one in agreements)
+
+
 def test_names_of_users_are_no_markup():
     assert "<script>" not in study_html(synthetic.study(data="<script>alert(1)</script>", name="<b>"))
 
