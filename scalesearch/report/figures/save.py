@@ -19,8 +19,6 @@ _FONTS = ["DejaVu Sans", "Verdana", "sans-serif"]
 """Text stays text in an svg: small and searchable. The fonts after the first one are no wider, so labels still fit."""
 _LINKS = re.compile(rb'<a xlink:href="#[^>]*>|</a>')
 """Marks lead to rows of the page, which a file of its own does not have."""
-_ENCODING = {"svg.hashsalt": "scalesearch", "svg.fonttype": "none", "font.sans-serif": _FONTS, "pdf.fonttype": 42}
-"""A pdf has its fonts as TrueType: publishers refuse matplotlib's own choice, Type 3."""
 _NO_DATE: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -30,7 +28,11 @@ _NO_DATE: dict[str, dict[str, str | None]] = {
 
 def _encode(fig: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
-    with own_settings(), rc_context(_ENCODING):
+    # Fonts of a pdf are TrueType: publishers refuse matplotlib's own choice, Type 3.
+    own = rc_context(
+        {"svg.hashsalt": "scalesearch", "svg.fonttype": "none", "font.sans-serif": _FONTS, "pdf.fonttype": 42}
+    )
+    with own_settings(), own:
         fig.savefig(buffer, format=suffix, metadata=_NO_DATE[suffix])
     return buffer.getvalue()
 
