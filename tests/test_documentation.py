@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import COMMAND, ROOT
+from conftest import ROOT
 from documented import PAGES, PROGRAM, Block, inline, lines_of, of_page, problems, words_of
-from PIL import Image
 from planted_study import plant
 
 from scalesearch.study import StudyPaths
@@ -144,7 +141,7 @@ def test_an_output_that_differs_is_found():
 NOT_RUN = {
     "docs/how-to/export.md": "what an export wrote, and trained weights: tests/test_export_*.py have both",
     "docs/how-to/your_network.md": "tests/test_networks_user.py runs both",
-    "docs/tutorial/own_network.md": "the slow test of the tutorial runs it",
+    "docs/tutorial/own_network.md": "tests/test_tutorial.py runs it",
 }
 """Pages whose Python needs more than a study, and who runs it."""
 WITH_PYTHON = [n for n in NAMES if n not in NOT_RUN and any(b.kind == "python" for b in of_page(ROOT / n))]
@@ -287,45 +284,47 @@ def test_every_error_has_its_exit_code(generated):
     )
 
 
-def test_every_notebook_is_in_the_contents(generated):
+def test_every_notebook_has_a_page_of_its_name(generated):
     text = generated.notebooks()
-    assert [p.name for p in (ROOT / "notebooks").glob("*.ipynb") if f"notebooks/{p.name}" not in text] == []
+    found = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert [path.stem for path in sorted((ROOT / "docs/tutorial/notebooks").glob("*.md"))] == [
+        path.stem for path in found
+    ]
+    for path in found:
+        first = "".join(generated.cells_of(path)[0]["source"]).splitlines()[0]
+        page = (ROOT / f"docs/tutorial/notebooks/{path.stem}.md").read_text(encoding="utf-8")
+        assert first.startswith("# ") and f"\n{first}\n" in page and f'{{{{ notebook("{path.stem}") }}}}' in page
+        assert f"(notebooks/{path.stem}.md)" in text
 
 
-# ------------------------------------------------------------------ the tutorial
+def written(folder, name, *cells):
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
 
 
-@pytest.mark.slow
-def test_the_tutorial_goes_through_in_an_empty_folder(tmp_path):
-    """Its files and its commands, as they stand; the images are noise, and few, so the numbers are others."""
-    pytest.importorskip("timm")
-    tutorial = of_page(ROOT / "docs/tutorial/own_network.md")
-    network, _, use = (block.text for block in tutorial if block.kind == "python")
-    (tmp_path / "my_net.py").write_text(network)
-    (tmp_path / "use.py").write_text(use)
-    rng = np.random.default_rng(0)
-    for split, number in (("train", 30), ("test", 6)):
-        for name in "abcdefghij":
-            (tmp_path / "images" / split / name).mkdir(parents=True)
-            for k in range(number):
-                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "images" / split / name / f"{k}.jpg")
-    for block in tutorial:
-        for line in lines_of(block) if block.kind == "console" else ():
-            said = _follow(line, tmp_path)
-    assert said == "torch.Size([1, 10])\n"
-
-
-FEWER = {"--train-images 8000": "--train-images 100 --epochs 1 --seeds 1 --trials 5", "4000": "50"}
-
-
-def _follow(line: str, folder: Path) -> str:
-    """What a line of the tutorial prints, on fewer images and trainings."""
-    for printed, instead in FEWER.items():
-        line = line.replace(printed, instead)
-    ((program, *arguments),) = words_of(line)
-    command = [*COMMAND, *arguments] if program == "scalesearch" else [sys.executable, *arguments]
-    more = ["--seeds", "2", "--top", "1", "--no-rates"] if "verify" in arguments else []
-    done = subprocess.run([*command, *more], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (line, done.stderr[-2000:])
-    return done.stdout
+def test_a_notebook_is_a_page_with_what_its_cells_gave_when_it_was_run(generated, monkeypatch, tmp_path):
+    monkeypatch.setattr(generated, "ROOT", tmp_path)
+    monkeypatch.setattr(generated, "EXECUTED", tmp_path / "run")
+    head = {"cell_type": "markdown", "source": ["# A name\n", "\n", "Why."]}
+    code = {"cell_type": "code", "source": ["%%writefile a.py\n", "x = '```'"], "outputs": []}
+    shell = {"cell_type": "code", "source": "!scalesearch list", "outputs": []}
+    written(tmp_path / "notebooks", "one", head, code, shell)
+    plain = generated.notebook("one")
+    assert "# A name" not in plain and "\nWhy.\n" in plain and "not shown here" in plain
+    assert "````python title=\"a.py\"\nx = '```'\n````" in plain and "````bash\nscalesearch list\n````" in plain
+    outputs = [
+        {"output_type": "stream", "text": ["a \x1b[1mstudy\x1b[0m  \n"]},
+        {"output_type": "stream", "text": "and more\n"},
+        {"output_type": "display_data", "data": {"image/png": "iVBORw0KGgo=\n", "text/plain": "<Figure>"}},
+        {"output_type": "execute_result", "data": {
+            "text/html": ["<style>a {}</style>\n", '<table border="1" class="dataframe">\n', "</table>"],
+            "text/plain": "a table",
+        }},
+    ]  # fmt: skip
+    written(tmp_path / "run", "one", head, code, {**shell, "source": ["!scalesearch list"], "outputs": outputs})
+    page = generated.notebook("one")
+    assert "not shown here" not in page and "````text\na study\nand more\n````" in page
+    assert "(data:image/png;base64,iVBORw0KGgo=)" in page and '<div class="output"><table></table></div>' in page
+    assert "<Figure>" not in page and "a table" not in page
+    written(tmp_path / "run", "one", head, code, {**shell, "source": ["!scalesearch show"], "outputs": outputs})
+    assert generated.notebook("one") == plain  # that run was of another notebook

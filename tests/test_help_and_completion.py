@@ -208,6 +208,7 @@ def asked(line: str, studies, shell: str = "bash", more: str = "") -> list[str]:
         "bash": {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)},
         "zsh": {"_TYPER_COMPLETE_ARGS": line},
         "fish": {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+        "powershell": {"_TYPER_COMPLETE_ARGS": line.rstrip(), "_TYPER_COMPLETE_WORD_TO_COMPLETE": words[-1]},
     }[shell] | {"_SCALESEARCH_COMPLETE": f"complete_{shell}"}
     done = subprocess.run(
         [*COMMAND] if not more else [sys.executable, "-c", more],
@@ -250,6 +251,25 @@ def test_other_shells_are_told_too(studies, shell):
     assert any("mine" in line for line in asked("scalesearch show mi", studies, shell))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("scalesearch show mi", ["mild", "mine"]),
+        ("scalesearch show ", ["mended", "mild", "mine", "served"]),
+        ("scalesearch run --base efficientnet_mi", ["efficientnet_micro"]),
+        ("scalesearch run photo", ["photos"]),
+        ("scalesearch plot mine par", ["pareto"]),
+        ("scalesearch run --max-p", ["--max-params", "--max-pixels"]),
+    ],
+)
+def test_powershell_is_told_what_may_come_next(studies, line, told):
+    """What its script asks for, and how it takes an answer apart: a name, three colons, a help that is not empty."""
+    answers = [one.split(":::") for one in asked(line, studies, "powershell")]
+    assert [name for name, _ in answers] == told
+    assert all(helps for _, helps in answers)  # PowerShell refuses a completion with an empty tool tip
+
+
 def test_completion_loads_nothing_heavy(studies):
     """In the very process that a shell starts."""
     code = (
@@ -264,9 +284,19 @@ def test_completion_loads_nothing_heavy(studies):
     assert (told, loaded) == (["efficientnet_micro"], "")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "shell", ["bash", "zsh", "fish", *(pytest.param(name, marks=pytest.mark.slow) for name in ("powershell", "pwsh"))]
+)
 def test_completion_is_installed_where_the_shell_reads_it(tmp_path, shell):
-    own = {"HOME": str(tmp_path), "ZDOTDIR": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    if shell in ("powershell", "pwsh"):  # it is asked where its profile is
+        (tmp_path / shell).write_text(f"#!/bin/sh\ncase $* in *echo*) echo {tmp_path}/documents/profile.ps1;; esac\n")
+        (tmp_path / shell).chmod(0o755)
+    own = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "ZDOTDIR": str(tmp_path),
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+    }
     done = subprocess.run(
         [*COMMAND, "--install-completion", shell], env={**os.environ, **own},
         capture_output=True, text=True, check=False, timeout=60,

@@ -358,7 +358,7 @@ def test_the_figure_shows_both_predictions_and_all_strategies():
     law = planted_law()
     fig = draw_law(law)
     ax = fig.axes[0]
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    labels = [text.get_text() for text in fig.legends[0].get_texts()]
     assert labels[0] == f"found: {held_out_words(law.strategy('found').held_out)}"
     assert labels[1] == f"uniform: {held_out_words(law.strategy('uniform').held_out)}"
     assert labels[2:] == ["efficientnet", "width", "resolution", "depth"]

@@ -56,7 +56,10 @@ class Executed:
 
 @pytest.fixture
 def execute(tmp_path, monkeypatch):
-    """Runs one in an empty folder; `!scalesearch` is that of this Python."""
+    """Runs one in an empty folder; `!scalesearch` is that of this Python.
+
+    With SCALESEARCH_NOTEBOOKS, a folder of the repository, what ran is kept there for the pages of the site.
+    """
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
@@ -65,6 +68,11 @@ def execute(tmp_path, monkeypatch):
         notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
         client = nbclient.NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}})
         done = Executed(client.execute().cells, tmp_path)
+        if kept := os.environ.get("SCALESEARCH_NOTEBOOKS"):
+            folder = FOLDER.parent / kept
+            folder.mkdir(parents=True, exist_ok=True)
+            written = nbformat.writes(notebook).replace(f"{tmp_path}/", "")  # nobody's machine
+            (folder / f"{name}.ipynb").write_text(written, encoding="utf-8")
         assert "Traceback" not in done.text
         return done
 

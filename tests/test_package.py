@@ -52,6 +52,22 @@ def python_of(minor: int) -> str | None:
     return next((p for p in found if subprocess.run([p, "-c", "import venv"], check=False).returncode == 0), None)
 
 
+COMPILE = "import sys, pathlib; [compile(p.read_bytes(), p, 'exec') for p in pathlib.Path(sys.argv[1]).rglob('*.py')]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("minor", MINORS)
+def test_every_python_between_compiles_it_without_a_warning(minor):
+    """Those that it is not run on as well: a run takes gigabytes of torch."""
+    python = python_of(minor)
+    if python is None:
+        pytest.skip(f"no Python 3.{minor} on this machine")
+    done = subprocess.run(
+        [python, "-W", "error", "-c", COMPILE, str(ROOT / "scalesearch")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Both files."""

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -23,6 +24,7 @@ from scalesearch.analysis.result import StudyResult
 from scalesearch.errors import StorageError, StudyError, UnknownNameError, UsageError
 from scalesearch.report.figures import FIGURES, figure, figures_of, pareto_info, save_figure, simplex_info, svg_text
 from scalesearch.report.figures.curves import curves_info, spread
+from scalesearch.report.figures.rates import draw_rates, rates_info
 from scalesearch.report.figures.simplex import HEIGHT, at
 from scalesearch.report.figures.style import literal_text
 from scalesearch.scaling.coefficients import REFERENCES, Shares
@@ -47,7 +49,8 @@ REFUSED = {("one network", "surface"), ("one network", "fidelity"), *(("nothing 
 DRAWN = [
     *((name, kind) for name in CASES for kind in KINDS if (name, kind) not in REFUSED),
     *((name, kind) for name in VERIFIED for kind in ("curves", "rates", "verdict", "fidelity", "compare")),
-    ("three budgets", "curves"), ("one seed", "compare"), ("typical", "budget"), ("typical", "staircase"),
+    ("three budgets", "curves"), ("three budgets", "law"), ("one seed", "compare"), ("typical", "budget"),
+    ("typical", "staircase"),
 ]  # fmt: skip
 
 
@@ -99,6 +102,35 @@ def test_a_figure_is_about_1200_pixels_wide_at_100_dots_per_inch(kind, tmp_path)
     height, width = imread(tmp_path / "a.png").shape[:2]
     assert width == 1200
     assert 400 < height < 1000
+
+
+def test_a_pdf_has_fonts_that_publishers_take(tmp_path):
+    """TrueType, embedded: many refuse Type 3."""
+    save_figure(drawn("typical", "simplex"), tmp_path / "a.pdf")
+    content = (tmp_path / "a.pdf").read_bytes()
+    assert b"/Subtype /Type0" in content and b"/FontFile2" in content and b"/Type3" not in content
+
+
+@pytest.mark.parametrize("kind", ["law", "curves", "rates", "verdict", "fidelity", "compare", "pareto", "budget"])
+def test_panels_are_named_in_the_house_style(kind):
+    """A bold name over a quiet line, and no title of matplotlib's own."""
+    fig = drawn("verified" if kind != "law" else "three budgets", kind)
+    bold = [t for t in texts(fig) if t.get_fontweight() == "bold" and t.get_fontsize() == 11]
+    assert bold and not any(ax.get_title(at).strip() for ax in fig.axes for at in ("left", "center", "right"))
+
+
+def test_every_failed_training_of_a_rate_is_seen():
+    """Marks of trainings that failed at one rate don't cover each other."""
+    info = rates_info(case("verified"))
+    tried = [
+        replace(t, accuracy=None) if t.step == max(t.step for t in info.found.tried) else t for t in info.found.tried
+    ]
+    fig = draw_rates(replace(info, found=replace(info.found, tried=tuple(tried))))
+    crosses = [xy for line in fig.axes[0].lines if line.get_marker() == "x" for xy in line.get_xydata().tolist()]
+    (rate,) = {x for x, _ in crosses}
+    assert rate > 0 and len(crosses) == 3
+    places = sorted(fig.axes[0].transData.transform((x, y))[1] for x, y in crosses)
+    assert all(b - a > 11 for a, b in itertools.pairwise(places))
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
@@ -248,16 +280,24 @@ def test_names_are_moved_apart_in_their_order_about_their_middle(places):
     ]
 
 
-def test_a_figure_leaves_the_users_settings_alone(tmp_path):
+LOUD = {
+    "font.size": 31.0, "axes.facecolor": "red", "savefig.facecolor": "black", "savefig.bbox": "tight",
+    "savefig.dpi": 30, "svg.hashsalt": "mine", "svg.fonttype": "path", "pdf.fonttype": 3, "pdf.compression": 0,
+}  # fmt: skip
+"""Settings of a user's that would change every format."""
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_figure_leaves_the_users_settings_alone(tmp_path, suffix):
     before = dict(rcParams)
-    with rc_context({"font.size": 31.0, "axes.facecolor": "red", "svg.hashsalt": "mine"}):
+    with rc_context(LOUD):
         inside = dict(rcParams)
         loud = figure(study(), "curves")
-        save_figure(loud, tmp_path / "a.svg")
+        save_figure(loud, tmp_path / f"a.{suffix}")
         assert dict(rcParams) == inside
-    save_figure(figure(study(), "curves"), tmp_path / "b.svg")
+    save_figure(figure(study(), "curves"), tmp_path / f"b.{suffix}")
     assert dict(rcParams) == before
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
 
 
 def test_an_unfinished_study_says_so_in_the_title():

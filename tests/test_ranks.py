@@ -104,6 +104,14 @@ def test_a_leader_chosen_on_the_same_trainings_gets_a_wider_interval():
     assert regret_interval(table, leader, chosen_on_it=True)[1] > regret_interval(table, leader)[1]
 
 
+def test_no_more_accuracy_is_lost_than_there_is():
+    """Two seeds of three networks that are far apart: the interval alone reaches 340 points."""
+    table = np.array([[0.1, 0.6], [0.55, 0.2], [0.3, 0.9]])
+    assert regret_interval(table, 1)[1] > 3
+    found = agreement(table, table, paired=True, choice=1, most=1.0)
+    assert found.regret_ci95 == (0.0, 1.0) and found.regret == pytest.approx(0.225)
+
+
 @pytest.mark.parametrize("networks", [65, 66, 127, 300])
 @pytest.mark.parametrize("digits", [15, 1])
 def test_tau_of_many_is_that_of_all_pairs(monkeypatch, networks, digits):

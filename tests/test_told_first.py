@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -19,6 +20,7 @@ from scalesearch.analysis.result import compute_result
 from scalesearch.analysis.serialize import result_to_dict
 from scalesearch.api.shown import study_html
 from scalesearch.environment.waiting import STATE
+from scalesearch.report import html_report
 from scalesearch.report.evidence import render_verified
 from scalesearch.study import StudyPaths
 from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
@@ -94,6 +96,23 @@ def test_a_notebook_shows_the_answer_and_the_best_networks(plan):
             assert label in shown and text in shown
         for summary in budget.networks[:3]:
             assert summary.mean is None or not summary.ranked or f"{100 * summary.mean:.2f}" in shown
+
+
+def test_a_notebook_shows_an_answer_as_the_card_of_the_page():
+    """The same lines, and what a user named is text in both."""
+    result = synthetic.study(base="my.module:net<b>", data="folder:<script>alert(1)</script>")
+    found = answer(result, result.budgets[0])
+    checked = Checked(found._repr_html_())
+    assert [text for line in found.lines for text in line] == checked.said
+    page = " ".join(unescape(html_report(result, {})).split())
+    assert [text for _, text in found.lines if " ".join(text.split()) not in page] == []
+
+
+def test_no_study_tells_of_more_points_than_there_are():
+    """Two seeds, and noise that leaves nothing to be told: what a choice may lose is told up to 100 points."""
+    result = synthetic.study(networks=6, seeds=2, sd_seed=0.9)
+    agreements = [one.agreement for one in result.budgets[0].proof.fidelity.epochs]
+    assert agreements and all(one.regret_ci95[1] == 1.0 for one in agreements)
 
 
 def test_names_of_users_are_no_markup():

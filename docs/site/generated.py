@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from html import escape
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def define_env(env: Any) -> None:
     """Give pages their macros."""
-    for macro in (commands, definition, exits, notebooks):
+    for macro in (commands, definition, exits, notebooks, notebook):
         env.macro(macro)
 
 
@@ -190,12 +190,74 @@ def notebooks() -> str:
     """Every notebook of the repository, by its first heading, with the paragraph below it."""
     rows = []
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        cells = cells_of(path)
         text = "\n".join("".join(one["source"]) for one in cells if one["cell_type"] == "markdown")
         heading = re.search(r"^# (.+)$", text, re.M)
         paragraph = re.search(r"^(?!#)\S.*(?:\n\S.*)*", text[heading.end() :], re.M) if heading else None
         words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(paragraph[0].split())) if paragraph else ""
         rows.append(
-            (code(f"notebooks/{path.name}"), cell(heading[1] if heading else path.stem), words.replace("|", "&#124;"))
+            (
+                f"[{path.stem}](notebooks/{path.stem}.md)",
+                cell(heading[1] if heading else path.stem),
+                words.replace("|", "&#124;"),
+            )
         )
     return "\n".join(table(("notebook", "", "about"), rows))
+
+
+EXECUTED = ROOT / "build" / "notebooks"
+"""Notebooks as the tests ran them (`tests/test_notebooks.py`), with what their cells gave."""
+
+
+def notebook(name: str) -> str:
+    """A notebook as a page, below the page's own heading: text, code, and what the cells gave where it was run."""
+    clean, run = cells_of(ROOT / "notebooks" / f"{name}.ipynb"), EXECUTED / f"{name}.ipynb"
+    shown = cells_of(run) if run.exists() else clean
+    outputs = [one["source"] for one in shown] == [one["source"] for one in clean] and shown is not clean
+    about = "" if outputs else " What its cells print and draw is not shown here: run it."
+    lines = [f"The notebook `notebooks/{name}.ipynb` of the repository.{about}", ""]
+    for one in shown if outputs else clean:
+        source = "".join(one["source"])
+        if one["cell_type"] == "markdown":
+            lines += [re.sub(r"\A# .+\n?", "", source), ""]
+        else:
+            lines += [*_source(source), *(line for output in _together(one["outputs"]) for line in _output(output))]
+    return "\n".join(lines)
+
+
+def cells_of(path: Path) -> list[dict[str, Any]]:
+    """The cells of a notebook, each source as a list of lines."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [{**one, "source": "".join(one["source"]).splitlines(keepends=True)} for one in cells]
+
+
+def _source(source: str) -> Iterator[str]:
+    """Code of a cell: a file that it writes is named, and commands are those of a shell."""
+    file = re.match(r"%%writefile (\S+)\n", source)
+    body = source[file.end() :] if file else source
+    kind = "bash" if body.startswith("!") else "python"
+    yield from (f"````{kind}" + (f' title="{file[1]}"' if file else ""), body.removeprefix("!"), "````", "")
+
+
+def _together(outputs: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What a cell prints piece by piece as one text."""
+    for streamed, pieces in groupby(outputs, lambda one: one["output_type"] == "stream"):
+        if streamed:
+            yield {"text": "".join("".join(one["text"]) for one in pieces)}
+        else:
+            yield from pieces
+
+
+def _output(output: dict[str, Any]) -> Iterator[str]:
+    """What a cell gave: a picture, a table or a card as a notebook shows it, or else its text."""
+    data = output.get("data", {})
+    picture, markup = ("".join(data.get(kind, "")) for kind in ("image/png", "text/html"))
+    if picture:
+        yield from (f"![what the cell draws](data:image/png;base64,{picture.strip()})", "")
+    elif markup and "<script" not in markup:
+        own = r'<style[^>]*>.*?</style>| border="1"| class="dataframe"'  # the site has a look for tables
+        yield from (f'<div class="output">{"".join(re.sub(own, "", markup, flags=re.S).splitlines())}</div>', "")
+    else:
+        text = "".join(output.get("text", "")) or "".join(data.get("text/plain", ""))
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        yield from ("````text", "\n".join(line.rstrip() for line in shown.splitlines()).strip("\n"), "````", "")

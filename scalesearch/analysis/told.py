@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from html import escape
+
 from scalesearch.networks.spec import Range
 from scalesearch.study.record import NetworkRecord
 
@@ -20,3 +23,14 @@ def span(bounds: Range) -> str:
 def coefficients(network: NetworkRecord) -> str:
     """The set of coefficients that round to the network."""
     return f"alpha {span(network.alpha_range)}, beta {span(network.beta_range)}, gamma {span(network.gamma_range)}"
+
+
+def told_html(lines: Iterable[tuple[str, str]]) -> str:
+    """Labels and texts as a list for a notebook, in its own colours; text of a user's is no markup.
+
+    Example:
+        >>> told_html([("gain", "<3 points")])
+        '<dl><dt><b>gain</b></dt><dd>&lt;3 points</dd></dl>'
+    """
+    rows = "".join(f"<dt><b>{escape(label)}</b></dt><dd>{escape(text)}</dd>" for label, text in lines)
+    return f"<dl>{rows}</dl>" if rows else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from scalesearch.analysis.answer.answer import answer
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.told import span
+from scalesearch.analysis.told import span, told_html
 from scalesearch.report.text import accuracy, note
 from scalesearch.scaling.units import engineering, plural
 
@@ -24,7 +24,7 @@ def study_html(result: StudyResult) -> str:
     about = f"{config.base} at {', '.join(b.facts.text for b in result.budgets)} on {config.data}, {state}"
     parts = [f"<p><b>Study {escape(result.manifest.study)}</b>: {escape(about)}</p>"]
     for budget in result.budgets:
-        parts += [_terms(_lines(result, budget)), _table(budget.networks)]
+        parts += [told_html(_lines(result, budget)), _table(budget.networks)]
     return f"<div>{''.join(parts)}</div>"
 
 
@@ -34,17 +34,12 @@ def network_html(summary: NetworkSummary, study: str, lines: Sequence[tuple[str,
     Args:
         lines: label and text of what else is known of it.
     """
-    return f"<div><p><b>A network of study {escape(study)}</b></p>{_table([summary])}{_terms(lines)}</div>"
+    return f"<div><p><b>A network of study {escape(study)}</b></p>{_table([summary])}{told_html(lines)}</div>"
 
 
 def _lines(result: StudyResult, budget: BudgetResult) -> Iterator[tuple[str, str]]:
     yield "budget", budget.facts.text
     yield from answer(result, budget).lines
-
-
-def _terms(lines: Iterable[tuple[str, str]]) -> str:
-    rows = "".join(f"<dt><b>{escape(label)}</b></dt><dd>{escape(text)}</dd>" for label, text in lines)
-    return f"<dl>{rows}</dl>" if rows else ""
 
 
 def _table(networks: Sequence[NetworkSummary]) -> str:

@@ -14,7 +14,7 @@ from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.response.surface import ResponseSurface
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.told import coefficients, span
+from scalesearch.analysis.told import coefficients, span, told_html
 from scalesearch.analysis.verdict import BETTER, NO_EVIDENCE, PROBABLY_BETTER
 from scalesearch.analysis.verified.anew import anew, within_of_best
 from scalesearch.networks.user.line import is_user_reference
@@ -72,6 +72,10 @@ class Answer:
     def lines(self) -> tuple[tuple[str, str], ...]:
         """The card: label and text of each line."""
         return tuple((label, text) for label, text in self._lines() if text)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the card."""
+        return f"<div>{told_html(self.lines)}</div>"
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         yield "answer", self.todo

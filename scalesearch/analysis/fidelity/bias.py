@@ -84,7 +84,7 @@ def rank_change(short: SeedTable, long: SeedTable, longer: float) -> RankChange 
         slopes=slopes,
         intervals=intervals,
         bias=tuple(name for name, (low, high) in intervals.items() if low > 0 or high < 0),
-        agreement=agreement(a, b, paired=short.seeds == long.seeds),
+        agreement=agreement(a, b, paired=short.seeds == long.seeds, most=1.0),
     )
 
 

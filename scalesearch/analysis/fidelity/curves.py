@@ -111,7 +111,7 @@ def rank_agreement(budget: str, records: Iterable[TrialRecord]) -> tuple[EpochAg
     before = len(epochs) - 1
     shown = range(before) if before <= MOST_EPOCHS else _spaced(before)
     return tuple(
-        EpochAgreement(epochs[i], agreement(table[:, :, i], end, paired=True, one_training=True, pairs=pairs))
+        EpochAgreement(epochs[i], agreement(table[:, :, i], end, paired=True, one_training=True, pairs=pairs, most=1.0))
         for i in shown
     )
 

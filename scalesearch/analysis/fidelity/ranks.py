@@ -146,6 +146,7 @@ def agreement(
     choice: int | None = None,
     one_training: bool = False,
     pairs: PairedTable | None = None,
+    most: float = math.inf,
 ) -> RankAgreement:
     """How the second table ranks the networks of the first.
 
@@ -157,12 +158,14 @@ def agreement(
         one_training: whether a cell of both is even one training (at two epochs): then the first's leader was chosen
             with the noise that the second shows, and the interval of the regret allows for that.
         pairs: of the second, where many are compared with it.
+        most: the most that can be lost, where the tables have a scale: 1 of accuracies.
     """
     ours, theirs = first.mean(1).round(DIGITS), second.mean(1).round(DIGITS)
     tau = float(kendall(ours, theirs))
     leader = int(ours.argmax()) if choice is None else choice
     model = _model(first, second, paired=paired)
     known = model is not None and math.isfinite(tau)
+    lost = regret_interval(pairs or second, leader, chosen_on_it=one_training)
     return RankAgreement(
         networks=len(ours),
         seeds=min(first.shape[1], second.shape[1]),
@@ -170,7 +173,7 @@ def agreement(
         tau_ci95=model.interval() if model and known else None,
         ceiling=model.ceiling() if model and known else None,
         regret=float(theirs.max() - theirs[leader]),
-        regret_ci95=regret_interval(pairs or second, leader, chosen_on_it=one_training),
+        regret_ci95=lost and (min(lost[0], most), min(lost[1], most)),
     )
 
 

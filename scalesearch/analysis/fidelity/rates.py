@@ -107,7 +107,7 @@ def rate_check(layouts: Mapping[float, SeedTable]) -> RateCheck | None:
     return RateCheck(
         leaders=leaders,
         agreements={
-            rate: agreement(tables[1.0], table, paired=layouts[rate].seeds == own.seeds)
+            rate: agreement(tables[1.0], table, paired=layouts[rate].seeds == own.seeds, most=1.0)
             for rate, table in tables.items()
             if rate != 1.0
         },

@@ -107,7 +107,7 @@ def _at(phi: float, found: int, at_one: SeedTable, larger: SeedTable) -> Transfe
     mine = next((i for i, group in enumerate(tables.groups) if found in group), None)
     best = int(means.argmax()) if mine is None or means.max() > means[mine] else mine
     leader = found if best == mine else tables.groups[best][0]
-    measured = agreement(tables.here, tables.there, paired=tables.paired, choice=mine)
+    measured = agreement(tables.here, tables.there, paired=tables.paired, choice=mine, most=1.0)
     return TransferAt(
         phi=phi,
         cost=larger.networks[0].budget,

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from scalesearch.analysis.compare import COMPOUND, ScalingComparison, compare_scaling
 from scalesearch.analysis.result import StudyResult
-from scalesearch.report.figures.evidence import ROW_IN, difference_rows
+from scalesearch.report.figures.evidence import ROW_IN, difference_rows, headlines
 from scalesearch.report.figures.info import figure_title
 from scalesearch.report.figures.settings import in_own_settings
-from scalesearch.report.figures.style import INK, QUIET, canvas, tidy
+from scalesearch.report.figures.style import QUIET, canvas, reserve_headline, tidy
 from scalesearch.scaling.units import plural
 
 NOTE = (
@@ -45,19 +45,22 @@ def compare_info(result: StudyResult, budget: str | None = None) -> CompareInfo:
 def draw_compare(info: CompareInfo) -> Figure:
     """Draw `info`: compound minus every other network, one panel a budget."""
     heights = [sum(row.difference is not None for row in panel.rows) + 1 for panel in info.panels]
-    fig = canvas(max(4.2, 1.4 + ROW_IN * (sum(heights) + len(heights))), info.title, "compound against the others")
+    fig = canvas(
+        max(4.2, 1.4 + ROW_IN * (sum(heights) + 1.6 * len(heights))), info.title, "compound against the others"
+    )
     axes = fig.subplots(len(info.panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for ax, panel in zip(axes, info.panels, strict=True):
         _panel(ax, panel)
     axes[-1].set_xlabel("difference in accuracy: compound scaling minus the other (points)", fontsize=10)
     fig.supxlabel(NOTE, x=0.012, ha="left", fontsize=9, color=QUIET)
+    seeds = [plural(len(panel.seeds), "seed") for panel in info.panels]
+    headlines(fig, [(ax, p.budget, f"{n} of each") for ax, p, n in zip(axes, info.panels, seeds, strict=True)])
     return fig
 
 
 def _panel(ax: Axes, panel: ScalingComparison) -> None:
     tidy(ax)
-    seeds = plural(len(panel.seeds), "seed")
-    ax.set_title(f"At {panel.budget}: {seeds} of each", loc="left", fontsize=11, color=INK)
+    reserve_headline(ax)
     shown = [row for row in panel.rows if row.difference is not None]
     names = [" + ".join(name.replace(COMPOUND, "compound") for name in row.called) for row in shown]
     difference_rows(ax, [(n, r.difference or 0.0, r.ci95, r.words) for n, r in zip(names, shown, strict=True)])

@@ -20,7 +20,20 @@ from scalesearch.analysis.fidelity.summary import EpochAgreement, Fidelity
 from scalesearch.analysis.result import StudyResult
 from scalesearch.report.figures.info import figure_title, shown_budgets
 from scalesearch.report.figures.settings import in_own_settings
-from scalesearch.report.figures.style import BEST, FAINT, INK, NETWORK, QUIET, canvas, literal_text, tidy
+from scalesearch.report.figures.style import (
+    BEST,
+    FAINT,
+    INK,
+    NETWORK,
+    QUIET,
+    canvas,
+    freeze_layout,
+    headline,
+    left_edge,
+    literal_text,
+    reserve_headline,
+    tidy,
+)
 
 ROW_IN = 0.4
 MOST_EPOCHS = 6
@@ -94,14 +107,19 @@ def _thinned(epochs: Sequence[EpochAgreement]) -> list[EpochAgreement]:
 def draw_fidelity(info: FidelityInfo) -> Figure:
     """Draw `info`: on the left how much of the order is the same, on the right what that costs."""
     heights = [len(panel.rows) + 1 for panel in info.panels]
-    fig = canvas(1.9 + sum(ROW_IN * height + 0.75 for height in heights), info.title, "does the ranking hold?")
+    fig = canvas(1.9 + sum(ROW_IN * height + 1.0 for height in heights), info.title, "does the ranking hold?")
     axes = fig.subplots(len(heights), 2, squeeze=False, height_ratios=heights, width_ratios=[3, 2])
     for (left, right), panel in zip(axes, info.panels, strict=True):
-        left.set_title(f"At {panel.budget}: is the order the same?", loc="left", fontsize=11, color=INK)
-        right.set_title("What does a wrong order cost?", loc="left", fontsize=11, color=INK)
         _order(left, panel.rows)
         _cost(right, panel.rows)
+        reserve_headline(left)
+        reserve_headline(right)
     fig.legend(handles=_legend(), loc="outside lower left", ncols=3, fontsize=9, frameon=False)
+    renderer = freeze_layout(fig)
+    edge = min(left_edge(left, renderer) for left, _ in axes)
+    for (left, right), panel in zip(axes, info.panels, strict=True):
+        headline(left, f"At {panel.budget}", "is the order the same?", edge)
+        headline(right, "", "what does a wrong order cost?", left_edge(right, renderer))
     return fig
 
 

@@ -19,7 +19,6 @@ from scalesearch.report.figures.style import (
     BEST,
     INK,
     NETWORK,
-    QUIET,
     REFERENCE,
     axis_limits,
     canvas,
@@ -50,7 +49,6 @@ _NOTE = "Dashed: beyond what was trained. Open marks: what the other budgets alo
 def draw_law(law: ScalingLaw) -> Figure:
     """Draw the laws of a study."""
     fig = canvas(7.0, f"{law.study}: accuracy against {CURRENCIES[law.currency].short}, and what it predicts")
-    fig.supxlabel(f"{_BANDS if law.noise else ''}{_NOTE}", x=0.012, ha="left", fontsize=9, color=QUIET)
     ax = fig.add_subplot()
     tidy(ax)
     reserve_headline(ax)
@@ -60,7 +58,9 @@ def draw_law(law: ScalingLaw) -> Figure:
     _axes(ax, law)
     handles, labels = ax.get_legend_handles_labels()
     ranked = sorted(zip(handles, labels, strict=True), key=lambda pair: _place(law, pair[1]))
-    ax.legend(*zip(*ranked, strict=True), loc="upper left", fontsize=9.5, edgecolor="none", framealpha=0.5)
+    looks = {"frameon": False, "fontsize": 9, "title_fontsize": 9, "alignment": "left"}
+    note = f"{_BANDS if law.noise else ''}{_NOTE}"
+    fig.legend(*zip(*ranked, strict=True), loc="outside lower left", ncols=3, title=note, **looks)
     renderer = freeze_layout(fig)
     caption = law.comparison.short if law.comparison else ""
     headline(ax, "Fitted laws: accuracy = a - b * x^-c", caption, left_edge(ax, renderer))
@@ -83,7 +83,9 @@ def _strategy(ax: Axes, own: StrategyLaw, noise: SeedNoise | None) -> None:
         ax.plot(ratios, curve, linestyle=style, color=colour, linewidth=width, zorder=order)
         band = own.band(ratios, own.points[-1].seeds) if main else None
         if band is not None:
-            ax.fill_between(ratios, 100 * band[0], 100 * band[1], color=colour, alpha=0.13, linewidth=0, zorder=1)
+            ax.fill_between(ratios, 100 * band[0], 100 * band[1], color=colour, alpha=0.08, linewidth=0, zorder=1)
+            for edge in band:  # two bands that cover each other are still two
+                ax.plot(ratios, 100 * edge, color=colour, linewidth=0.8, alpha=0.5, zorder=1.1)
     _dots(ax, own, noise)
     if main:
         _prediction(ax, own)

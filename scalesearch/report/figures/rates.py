@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -30,6 +31,8 @@ from scalesearch.report.figures.style import (
 )
 
 LOOKS = {"baseline": (BASELINE, "^"), "deepest": (BEST, "s"), "widest": (NETWORK, "o")}
+LOWEST, APART = 0.03, 0.04
+"""Where the first failed training of a rate stands, as a part of the axis, and the next one above it."""
 WORDS = {"baseline": "baseline", "deepest": "deepest network of the largest budget", "widest": "widest network of it"}
 
 
@@ -72,18 +75,21 @@ def draw_rates(info: RatesInfo) -> Figure:
     reserve_headline(ax)
     found = info.found
     heights = [100 * t.accuracy for t in found.tried if t.accuracy is not None] or [0.0]
-    low, high = axis_limits(heights, 2.0, 0.14)
+    low, high = axis_limits(heights, 2.0, 0.18)
+    lost: Counter[float] = Counter()
     for role in ROLES:
         own = sorted((t for t in found.tried if t.role == role), key=lambda t: t.step)
         colour, marker = LOOKS[role]
         learned = [(rate_at(found.optimizer, t.step), 100 * t.accuracy) for t in own if t.accuracy is not None]
-        lost = [rate_at(found.optimizer, t.step) for t in own if t.accuracy is None]
+        failed = [rate_at(found.optimizer, t.step) for t in own if t.accuracy is None]
+        places = [low + (LOWEST + APART * lost[rate]) * (high - low) for rate in failed]
+        lost.update(failed)
         if learned:
             x, y = zip(*learned, strict=True)
             ax.plot(x, y, marker=marker, color=colour, linewidth=1.6, markersize=7, label=WORDS[role])
-        ax.plot(lost, [low + 0.05 * (high - low)] * len(lost), "x", color=colour, markersize=8, markeredgewidth=1.8,
-                label=None if learned or not lost else WORDS[role])  # fmt: skip
-    if any(t.accuracy is None for t in found.tried):
+        ax.plot(failed, places, "x", color=colour, markersize=8, markeredgewidth=1.8,
+                label=None if learned or not failed else WORDS[role])  # fmt: skip
+    if lost:
         ax.plot([], [], "x", color=QUIET, markersize=8, markeredgewidth=1.8, label="diverged or did not learn")
     ax.axvline(info.chosen, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="taken", zorder=1)
     ax.set_ylim(low, high)

@@ -28,7 +28,11 @@ _NO_DATE: dict[str, dict[str, str | None]] = {
 
 def _encode(fig: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
-    with own_settings(), rc_context({"svg.hashsalt": "scalesearch", "svg.fonttype": "none", "font.sans-serif": _FONTS}):
+    # Fonts of a pdf are TrueType: publishers refuse matplotlib's own choice, Type 3.
+    own = rc_context(
+        {"svg.hashsalt": "scalesearch", "svg.fonttype": "none", "font.sans-serif": _FONTS, "pdf.fonttype": 42}
+    )
+    with own_settings(), own:
         fig.savefig(buffer, format=suffix, metadata=_NO_DATE[suffix])
     return buffer.getvalue()
 
