@@ -22,6 +22,9 @@ from scalesearch.report import render_result
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.study.record import TrialRecord
 from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
+from scalesearch.training.full.recipe import TrainRecipe
+from scalesearch.training.full.request import TrainRequest
+from scalesearch.training.full.told import not_taken
 
 
 def simulated(number: int) -> StudyResult:
@@ -151,10 +154,14 @@ def test_nothing_that_any_of_200_studies_says_contradicts_its_answer(first):
 
 def planted(tilt: float, worth: float, sd: float = 0.002, seeds: int = 3) -> Answer:
     """All that is spent on resolution helps by `tilt`, and the budget is worth so much over the baseline."""
+    result = planted_study(tilt, worth, sd, seeds)
+    return answer(result, result.budgets[0])
+
+
+def planted_study(tilt: float, worth: float, sd: float = 0.002, seeds: int = 3) -> StudyResult:
     plan = Plan(seeds=seeds, sd_seed=sd)
     effect = {"depth": -tilt, "width": 0.0, "resolution": tilt}
-    result = compute_result(manifest_of(plan), [_moved(r, effect, 0.0, worth, 0) for r in records_of(plan)])
-    return answer(result, result.budgets[0])
+    return compute_result(manifest_of(plan), [_moved(r, effect, 0.0, worth, 0) for r in records_of(plan)])
 
 
 def test_a_planted_optimum_is_taken_with_what_it_gains():
@@ -180,6 +187,17 @@ def test_differences_far_below_the_noise_scale_uniformly():
     found = planted(0.0, 0.05, sd=0.05, seeds=5)
     assert found.kind == "uniform"
     assert not found.ruled_out
+
+
+def test_training_what_the_answer_does_not_take_says_so():
+    result = planted_study(0.0, -0.03)
+    ask = TrainRequest(TrainRecipe())
+    said = not_taken(result, ask)
+    first = result.budgets[0].best.network.number
+    assert said.startswith(f"phi 1 is network {first}, first in the search and not what the answer takes (--against ")
+    assert said.endswith(answer(result, result.budgets[0]).todo)
+    assert not_taken(planted_study(0.06, 0.0), replace(ask, budget="2x")) == ""
+    assert not_taken(result, replace(ask, phis=(2.0,))) == ""
 
 
 def test_what_is_kept_is_not_said_to_gain():

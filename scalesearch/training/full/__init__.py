@@ -37,7 +37,7 @@ from scalesearch.training.full.planned import Planned
 from scalesearch.training.full.recipe import recipe_to_toml
 from scalesearch.training.full.request import Means, TrainRequest
 from scalesearch.training.full.shared import check_parts, together_words
-from scalesearch.training.full.told import Said, said_of
+from scalesearch.training.full.told import Said, not_taken, said_of
 from scalesearch.training.full.worker import TrainSetup
 from scalesearch.training.logs import check_logs
 from scalesearch.training.pixels import stored
@@ -98,7 +98,7 @@ def train(
                 dataset = stored(dataset, _pixels(result.manifest.pixels, planned), listener or Silent())
                 setup = _setup(result.manifest, dataset, planned, means, places, seats, site)
                 found = study_proxy(result, ask.budget)
-                said = said_of(ask, result.manifest, found, planned, len(dataset.train))
+                said = said_of(ask, result.manifest, found, planned, len(dataset.train)).after(not_taken(result, ask))
                 _run(setup, jobs, places.workers, means, said, listener or Silent(), site)
         finally:
             write_table(paths.trainings)

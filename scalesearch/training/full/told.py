@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from scalesearch.analysis.answer.answer import answer
+from scalesearch.analysis.found import best_of, chosen_budget
+from scalesearch.analysis.result import StudyResult
 from scalesearch.scaling.units import plural
 from scalesearch.study.config import ProxyRecipe
 from scalesearch.study.manifest import Manifest
@@ -22,6 +25,10 @@ class Said:
     lines: tuple[str, ...]
     notes: tuple[str, ...]
 
+    def after(self, note: str) -> Said:
+        """The same with a note before all others; an empty one changes nothing."""
+        return replace(self, notes=(note, *self.notes)) if note else self
+
 
 def said_of(
     ask: TrainRequest, manifest: Manifest, found: ProxyRecipe, planned: Sequence[Planned], train_images: int
@@ -35,6 +42,18 @@ def said_of(
     """
     rates = differing_rates([(one.label, one.recipe) for one in planned])
     return Said((*recipe_lines(ask, manifest, found, train_images), *rates), recipe_notes(ask, manifest.config.base))
+
+
+def not_taken(result: StudyResult, ask: TrainRequest) -> str:
+    """That the network at phi 1 is not what the answer takes, and what it takes; empty where it is."""
+    if 1.0 not in ask.phis:
+        return ""
+    own = chosen_budget(result, ask.budget)
+    found, first = answer(result, own), best_of(result, own).network.number
+    if found.network is not None and found.network.network.number == first:
+        return ""
+    also = " (--against uniform,baseline trains those too)" if found.network else ""
+    return f"phi 1 is network {first}, first in the search and not what the answer takes{also}: {found.todo}"
 
 
 def recipe_lines(ask: TrainRequest, manifest: Manifest, found: ProxyRecipe, train_images: int) -> tuple[str, ...]:
