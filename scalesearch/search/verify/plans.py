@@ -184,9 +184,7 @@ def longer_plan(
     return StagePlan(stage, tuple(_contenders(budget, ask.top)), tuple(seeds), longer)
 
 
-def rate_plans(
-    prepared: Prepared, budget: BudgetResult, top: int, have: frozenset[tuple[int, int]]
-) -> list[StagePlan]:
+def rate_plans(prepared: Prepared, budget: BudgetResult, top: int, have: frozenset[tuple[int, int]]) -> list[StagePlan]:
     """Leaders and references at their own rates, as far as the search has them not, and at half and twice.
 
     All on the search's seeds. With one leader these are the networks of a claim.
