@@ -79,7 +79,8 @@ def _parts(law: ScalingLaw, reaches: Sequence[CostReach], forecasts: Sequence[Fo
         yield Text.assemble((f"{forecast.strategy} at {times(forecast.ratio)}: ", "dim"), forecast_words(forecast))
     if law.drift:
         for ratio in dict.fromkeys(forecast.ratio for forecast in forecasts):
-            yield Text.assemble((f"best shares at {times(ratio)}: ", "dim"), law.drift.at(ratio).words)
+            if shares := law.drift.at(ratio):
+                yield Text.assemble((f"best shares at {times(ratio)}: ", "dim"), shares.words)
 
 
 def forecast_words(forecast: Forecast) -> str:
