@@ -75,6 +75,8 @@ def _parts(law: ScalingLaw, reaches: Sequence[CostReach], forecasts: Sequence[Fo
     for reach in reaches:
         cost = "" if reach.ratio is None else f"{amount(reach.ratio * law.baseline_cost, law.currency)}, "
         yield Text.assemble((f"{reach.strategy} reaches {100 * reach.accuracy:.4g} %: ", "dim"), cost, reach.words)
+    for check in law.checks:
+        yield Text.assemble((f"{check.name}: ", "dim"), (check.words, "bold red" if check.inside is False else ""))
     for forecast in forecasts:
         yield Text.assemble((f"{forecast.strategy} at {times(forecast.ratio)}: ", "dim"), forecast_words(forecast))
     if law.drift:

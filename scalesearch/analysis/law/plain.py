@@ -33,6 +33,7 @@ def law_to_dict(
         "strategies": [_strategy_to_dict(own) for own in law.strategies],
         "comparison": dataclasses.asdict(law.comparison) if law.comparison else None,
         "drift": _drift_to_dict(law.drift) if law.drift else None,
+        "checks": [{**dataclasses.asdict(item), "inside": item.inside, "words": item.words} for item in law.checks],
         "notes": law.notes,
         "reach": [dataclasses.asdict(item) for item in reaches],
         "forecast": [dataclasses.asdict(item) for item in forecasts],

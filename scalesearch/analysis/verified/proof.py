@@ -16,17 +16,35 @@ from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage, Pur
 
 
 @dataclass(frozen=True, slots=True)
+class LargerNetwork:
+    """What a network's coefficients give at a larger phi, trained on new seeds.
+
+    Attributes:
+        number: of the study's network that the coefficients are from.
+        cost: of the larger one, in the study's currency.
+        accuracies: by seed, 0 to 1.
+    """
+
+    phi: float
+    number: int
+    cost: float
+    accuracies: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetVerification:
     """Evidence beside the search, for one budget; what was not run is None.
 
     Attributes:
         verified: network number -> accuracies on new seeds, 0 to 1.
+        larger: every network of a larger phi, on the seeds that all of one phi have.
     """
 
     verification: Verification | None
     transfer: Transfer | None
     fidelity: Fidelity | None
     verified: Mapping[int, tuple[float, ...]]
+    larger: tuple[LargerNetwork, ...] = ()
 
 
 def prove(
@@ -71,6 +89,7 @@ def prove(
         transfer=transfer(budget, found, table, larger) if table else None,
         fidelity=fidelity(budget, records, _longer(stages, records), check),
         verified=_verified(table),
+        larger=_larger(larger),
     )
 
 
@@ -88,6 +107,15 @@ def _verified(table: SeedTable | None) -> dict[int, tuple[float, ...]]:
     if table is None or not table.seeds:
         return {}
     return {n.number: tuple(float(a) for a in row) for n, row in zip(table.networks, table.accuracy, strict=True)}
+
+
+def _larger(tables: Mapping[float, SeedTable]) -> tuple[LargerNetwork, ...]:
+    return tuple(
+        LargerNetwork(phi, network.number, network.cost, tuple(float(a) for a in row))
+        for phi, table in sorted(tables.items())
+        if table.seeds
+        for network, row in zip(table.networks, table.accuracy, strict=True)
+    )
 
 
 def _stages(budget: str, evidence: Sequence[EvidenceRecord]) -> dict[EvidenceStage, list[EvidenceRecord]]:
