@@ -141,12 +141,12 @@ def test_what_a_longer_training_does_is_a_part_of_a_row():
     assert frame["depth_16_times"].isna().tolist() == [False, True]
     lines = markdown_atlas(found).splitlines()
     assert (
-        "| resnet_micro | cifar10 | 2x | 16 | 8 x 3 | +1.50 (+0.60 to +2.40)* | -0.90 (-1.70 to -0.10)* "
-        "| -0.60 (-1.50 to +0.30) |"
+        "| resnet_micro | cifar10 | 2x | 16x | 8 x 3 | +1.5 (+0.6 to +2.4)* | -0.9 (-1.7 to -0.1)* "
+        "| -0.6 (-1.5 to +0.3) |"
     ) in lines
-    assert lines[-1].endswith("Not measured in the other 1 row.")
+    assert lines[-1].endswith("Not measured in 1 other row.")
     for text in (flat(render_atlas(found)), Atlas(found)._repr_html_()):
-        assert "+1.50 (+0.60 to +2.40)*" in text and "Not measured in the other 1 row." in text
+        assert "+1.5 (+0.6 to +2.4)*" in text and "Not measured in 1 other row." in text
 
 
 def test_rows_without_longer_trainings_stay_valid_and_say_so():

@@ -27,12 +27,12 @@ LEGEND = (
 
 
 LONGER_HEADS = (
-    "family", "data", "budget", "times the epochs", "networks x seeds", *DIMENSIONS,
+    "family", "data", "budget", "longer", "networks x seeds", *DIMENSIONS,
 )  # fmt: skip
 LONGER_LEGEND = (
-    "What a longer training adds to the standing of a network with all of its cost on depth, width or resolution, over "
-    "uniform shares, in spreads of the networks, with intervals that hold the three together with 95 %. Above 0 the "
-    "atlas's short training thinks too little of it; * where the interval leaves out 0. {rest}"
+    "What a training of so many times the epochs adds to the standing of a network with all of its cost on depth, "
+    "width or resolution, over uniform shares, in spreads of the networks, with intervals that hold the three together "
+    "with 95 %. Above 0 the atlas's short training thinks too little of it; * where the interval leaves out 0. {rest}"
 )
 
 
@@ -85,9 +85,9 @@ def longer_cells(rows: Sequence[AtlasRow]) -> list[tuple[str, ...]]:
     """One line a row and length, where longer trainings were made."""
     return [
         (
-            *(row.family, row.data, row.budget, f"{one.times:g}", f"{one.networks} x {one.seeds}"),
+            *(row.family, row.data, row.budget, f"{one.times:g}x", f"{one.networks} x {one.seeds}"),
             *(
-                f"{slope:+.2f} ({low:+.2f} to {high:+.2f}){'*' if name in one.seen else ''}"
+                f"{slope:+.1f} ({low:+.1f} to {high:+.1f}){'*' if name in one.seen else ''}"
                 for name, slope, (low, high) in zip(DIMENSIONS, one.slopes, one.ci95, strict=True)
             ),
         )
@@ -101,7 +101,7 @@ def longer_legend(rows: Sequence[AtlasRow]) -> str:
     lack = sum(not row.longer for row in rows)
     if lack == len(rows):
         return "Whether a longer training would move these optima was not measured in any row."
-    rest = f"Not measured in the other {plural(lack, 'row')}." if lack else ""
+    rest = f"Not measured in {plural(lack, 'other row')}." if lack else ""
     return LONGER_LEGEND.format(rest=rest).rstrip()
 
 
