@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from shown import check_legible, flat
-from synthetic import Plan, networks_of
+from synthetic import Plan, networks_of, records_of
 
 from scalesearch.analysis.fidelity.summary import (
     fidelity,
@@ -20,10 +20,13 @@ from scalesearch.analysis.fidelity.summary import (
 )
 from scalesearch.analysis.response.observations import plane
 from scalesearch.analysis.seed_table import SeedTable
+from scalesearch.analysis.summary import summarize
+from scalesearch.analysis.verified.proof import prove
 from scalesearch.report.fidelity import render_fidelity
 from scalesearch.report.figures.fidelity import FidelityInfo, FidelityPanel, draw_fidelity
 from scalesearch.scaling.coefficients import REFERENCES, lattice_with
 from scalesearch.study.record import EpochPoint, TrainingOutcome, TrialRecord
+from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
 
 TEN = networks_of(Plan(networks=10))[1:]
 ALL_2X_4X = networks_of(Plan(budgets=("2x", "4x"), networks=8))
@@ -251,6 +254,26 @@ def test_every_length_is_told_and_what_it_turns_comes_first():
         low, high = sorted(-bound for bound in change.intervals["depth"])
         assert f"depth {-change.slopes['depth']:+.2f} {low:+.2f} to {high:+.2f} {change.longer:g}" in shown[2]
     assert "4 times the epochs" in shown[1] and "16 times the epochs" in shown[1]
+
+
+def test_a_length_is_held_against_trainings_on_its_own_seeds_and_images():
+    """As studies had it before: on the search's seeds and the validation images; and now on those of `verify`."""
+    records = [r for r in records_of(Plan(networks=6, seeds=2)) if r.network.budget == "2x"]
+    new = [replace(r, outcome=replace(r.outcome, seed=5000 + r.outcome.seed)) for r in records]
+    evidence = [
+        EvidenceRecord(EvidenceStage(*stage), r.network, r.outcome)
+        for stage, rows in (
+            (("longer", "2x", 4.0, "validation"), records),
+            (("verify", "2x", 1.0, "test"), new),
+            (("longer", "2x", 16.0, "test"), new),
+            (("longer", "2x", 8.0, "validation"), new),  # of images on which the short ones were not scored
+        )
+        for r in rows
+    ]
+    summaries = summarize(records)
+    best = next(s for s in summaries if s.rank == 1)
+    found = prove("2x", best, records, evidence, summaries).fidelity
+    assert [(one.longer, one.networks, one.seeds) for one in found.rank_changes] == [(4.0, 6, 2), (16.0, 6, 2)]
 
 
 # Other learning rates
