@@ -11,7 +11,7 @@ from scipy import stats
 from shown import flat
 from synthetic import Plan, manifest_of, records_of
 
-from scalesearch.analysis.law.drift import LEAST_SPREAD, BudgetOptimum, drift_of, fit_drift, nearest
+from scalesearch.analysis.law.drift import LEAST_SPREAD, BudgetOptimum, drift_of, drift_through, fit_drift, nearest
 from scalesearch.analysis.law.plain import law_to_dict
 from scalesearch.analysis.law.strategies import compute_law, forecasts_at
 from scalesearch.analysis.result import compute_result
@@ -101,6 +101,23 @@ def test_budgets_off_a_line_are_told():
     drift = fit_drift([optimum(2.0, 0.1, 0.3, known), optimum(4.0, 0.6, 0.3, known), optimum(8.0, 0.1, 0.3, known)])
     assert drift.p_line < 1e-6
     assert drift.words.endswith("do not lie on a straight line.")
+
+
+def test_budgets_under_1x_that_are_on_no_line_with_the_others_are_left_out():
+    """As the atlas found it: depth alone is saved, and none of it spent. A share cannot say that it should shrink."""
+    optima = [
+        optimum(0.5, 0.90, 0.08, (0.16, 0.13, 0.08)),
+        optimum(2.0, 0.02, 0.41, (0.06, 0.1, 0.1)),
+        optimum(4.0, 0.01, 0.50, (0.03, 0.1, 0.1)),
+    ]
+    assert fit_drift(optima).bent
+    drift = drift_through(optima)
+    assert ([one.ratio for one in drift.optima], [one.ratio for one in drift.left_out]) == ([2.0, 4.0], [0.5])
+    assert drift.taken[0] == pytest.approx(2 * 0.01 - 0.02) and not drift.seen
+    assert drift.words.endswith("What is saved under 1x (90/8/2 % at 0.5x) is on no line with that, and is left out.")
+    assert drift_through(optima[:2]).left_out == ()  # two points are always on a line
+    above = drift_through([optimum(r, d, 0.3, (0.02,) * 3) for r, d in ((2.0, 0.1), (4.0, 0.6), (8.0, 0.1))])
+    assert above.bent and above.left_out == ()
 
 
 def test_what_is_extrapolated_stays_in_the_triangle():

@@ -6,7 +6,8 @@
 line through it says what each further doubling takes of it (`taken`; the three sum to 1), and what the baseline itself
 lacks of it (`lack`; they sum to 0): where a baseline is out of balance, its first doubling mends that. The shares are
 `taken + lack / L`: they stay only where nothing is lacking, and drift towards `taken` where something is. Under 1x both
-L and y are below 0, so budgets on both sides of 1x, whose shares mean saving and spending, lie on one line.
+L and y are below 0, so budgets on both sides of 1x, whose shares mean saving and spending, lie on one line: unless the
+best networks would have to shrink somewhere to grow elsewhere, which no share can say. Then those above 1x are taken.
 
 Each budget's optimum is known only as far as its surface is (see `response.optimum`): as a mean over surfaces drawn
 from the posterior, and their spread. The weights of a budget are the same for all three dimensions, so that the shares
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +97,7 @@ class Drift:
         lack: what the baseline has too little of, in doublings of cost; they sum to 0. The shares drift where one of
             them is not 0.
         p_line: probability of budgets as far from a straight line by chance; None with two budgets.
+        left_out: budgets under 1x that do not lie on one line with the others.
     """
 
     optima: tuple[BudgetOptimum, ...]
@@ -104,11 +106,17 @@ class Drift:
     lack: tuple[float, ...]
     lack_ci95: tuple[Interval, ...]
     p_line: float | None
+    left_out: tuple[BudgetOptimum, ...] = ()
 
     @property
     def seen(self) -> bool:
         """Whether the shares move by more than what is open of them."""
         return any(low > 0 or high < 0 for low, high in self.lack_ci95)
+
+    @property
+    def bent(self) -> bool:
+        """Whether the budgets lie off a straight line by more than what is open of them."""
+        return self.p_line is not None and self.p_line < BENT
 
     def at(self, ratio: float) -> DriftedShares | None:
         """The shares of a budget by the line; None at the baseline's own cost, where nothing is shared out."""
@@ -132,17 +140,20 @@ class Drift:
     @property
     def words(self) -> str:
         """Whether the shares drift, and how much of it is open."""
-        found = ", ".join(f"{percent(optimum.mean)} at {optimum.ratio:.3g}x" for optimum in self.optima)
-        bent = ""
-        if self.p_line is not None and self.p_line < BENT:
-            bent = " The budgets do not lie on a straight line."
+        bent = " The budgets do not lie on a straight line." if self.bent else ""
+        if self.left_out:
+            bent = f" What is saved under 1x ({_places(self.left_out)}) is on no line with that, and is left out."
         what = "The best shares drift with the budget" if self.seen else "No drift of the best shares is seen"
         taken = _told(self.taken, self.taken_ci95, 100, "{:.0f}")
         lack = _told(self.lack, self.lack_ci95, 1, "{:+.1f}")
         return (
             f"{what}: of each further doubling the best network spends {taken} % of log-cost, and the baseline lacks "
-            f"{lack} doublings of it; the optimum on average {found}.{bent}"
+            f"{lack} doublings of it; the optimum on average {_places(self.optima)}.{bent}"
         )
+
+
+def _places(optima: Sequence[BudgetOptimum]) -> str:
+    return ", ".join(f"{percent(optimum.mean)} at {optimum.ratio:.3g}x" for optimum in optima)
 
 
 def _told(values: Sequence[float], bounds: Sequence[Interval], scale: float, form: str) -> str:
@@ -197,7 +208,15 @@ def drift_of(result: StudyResult) -> Drift | None:
         if not isinstance(budget.surface, NoSurface) and abs(math.log2(ratio)) >= NO_BUDGET:
             optimum = budget.surface.optimum
             optima[ratio] = BudgetOptimum(ratio, optimum.average, optimum.spread)
-    return fit_drift(list(optima.values())) if len(optima) > 1 else None
+    return drift_through(list(optima.values())) if len(optima) > 1 else None
+
+
+def drift_through(optima: Sequence[BudgetOptimum]) -> Drift:
+    """The line through all budgets; where they lie on none, that through those above 1x, if there are two."""
+    whole, above = fit_drift(optima), [optimum for optimum in optima if optimum.ratio > 1]
+    if not whole.bent or not 1 < len(above) < len(optima):
+        return whole
+    return replace(fit_drift(above), left_out=tuple(optimum for optimum in whole.optima if optimum.ratio < 1))
 
 
 def nearest(shares: Floats) -> Shares:

@@ -78,5 +78,6 @@ def _drift_to_dict(drift: Drift) -> dict[str, Any]:
         "seen": drift.seen,
         "p_line": drift.p_line,
         "optima": [dataclasses.asdict(optimum) for optimum in drift.optima],
+        "left_out": [dataclasses.asdict(optimum) for optimum in drift.left_out],
         "words": drift.words,
     }
