@@ -195,7 +195,7 @@ def fit_drift(optima: Sequence[BudgetOptimum]) -> Drift:
 
 
 def _intervals(values: Floats, parts: Floats, spreads: Floats) -> tuple[Interval, ...]:
-    """Of three sums over the budgets of what each is known to, times its part."""
+    """Intervals of three sums over the budgets, of what each spends times its part."""
     half = special.ndtri(1 - (1 - SURE) / (2 * len(DIMENSIONS))) * np.sqrt(parts**2 @ spreads**2)
     return tuple((float(value - h), float(value + h)) for value, h in zip(values, half, strict=True))
 
