@@ -5,7 +5,7 @@ import json
 
 import pytest
 from atlas_rows import row, rows
-from shown import flat
+from shown import check_legible, flat
 from synthetic import study
 
 import scalesearch
@@ -121,6 +121,7 @@ def test_table_and_figure(tmp_path, call):
     assert "+0.80 (+0.10 to +1.50)" in lines[2]
     fig = draw_atlas(rows())
     assert len(fig.axes) == 6
+    check_legible(fig)
     code, _, err = call("atlas", "show", "--rows", tmp_path / "none.json")
     assert code == 1 and "cannot be read" in err
 
