@@ -2,6 +2,7 @@
 
     scalesearch atlas collect --studies-dir DIR --out scalesearch/analysis/atlas/rows.json
     python benchmarks/atlas.py docs                      # table and figure of docs/atlas.md, from the rows that ship
+    python benchmarks/atlas.py law --studies-dir DIR     # docs/atlas.md: do the shares drift with the budget, and phi 3
     python benchmarks/atlas.py gain --studies-dir DIR    # leave one row out: with and without the nearest other row
 
 `gain`: of each cell, the first k networks are trained on one seed; the network of the highest expected accuracy among
@@ -13,7 +14,7 @@ places, the interval is a bootstrap over studies. `near` has the family's other 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,33 +23,61 @@ from scalesearch.analysis.atlas.collect import collected
 from scalesearch.analysis.atlas.expected import surface_of
 from scalesearch.analysis.atlas.row import AtlasRow
 from scalesearch.analysis.atlas.shipped import nearest, shipped_rows
+from scalesearch.analysis.law.strategies import ScalingLaw, forecasts_at, law_of
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.response.observations import Noise, Observations, plane
 from scalesearch.analysis.response.posterior import SurfacePosterior
 from scalesearch.analysis.response.prior import SurfacePrior
-from scalesearch.analysis.result import BudgetResult, noise_elsewhere
+from scalesearch.analysis.result import BudgetResult, noise_elsewhere, searched
 from scalesearch.report.atlas import markdown_atlas
 from scalesearch.report.atlas.figure import draw_atlas
 from scalesearch.report.figures.save import save_figure
-from scalesearch.scaling.coefficients import REFERENCES
+from scalesearch.report.law import forecast_words
+from scalesearch.scaling.coefficients import REFERENCES, parse_budget
 from scalesearch.study import StudyPaths
 from scalesearch.study.config.atlas import read_atlas
 
 DOCS = Path(__file__).parents[1] / "docs"
-BEGIN, END = "<!-- rows -->\n", "<!-- end of rows -->\n"
+ROWS, LAWS = ("<!-- rows -->\n", "<!-- end of rows -->\n"), ("<!-- law -->\n", "<!-- end of law -->\n")
+BEYOND = "8x"
 TRAINED = (0, 3, 5, 8)
 
 
 def docs() -> None:
     rows = shipped_rows()
-    page = DOCS / "atlas.md"
-    text = page.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
     picture = "![Optimum regions](img/atlas.png)\n\n" if rows else ""
-    page.write_text(f"{before}{BEGIN}{picture}{markdown_atlas(rows)}\n{END}{after}", encoding="utf-8")
+    write_between(ROWS, f"{picture}{markdown_atlas(rows)}\n")
     if rows:
         save_figure(draw_atlas(rows), DOCS / "img" / "atlas.png")
+
+
+def write_between(marks: tuple[str, str], content: str) -> None:
+    page = DOCS / "atlas.md"
+    before, rest = page.read_text(encoding="utf-8").split(marks[0])
+    after = rest.split(marks[1])[1]
+    page.write_text(f"{before}{marks[0]}{content}{marks[1]}{after}", encoding="utf-8")
+
+
+def law(root: Path, name: str) -> None:
+    """What `scalesearch law` says of every study that has all its budgets, and of networks of a larger phi."""
+    lines = []
+    for study in read_atlas(name).studies:
+        if StudyPaths(root / study.name).there:
+            result = load_result(StudyPaths(root / study.name))
+            if all(searched(result, budget.facts.text) for budget in result.budgets):
+                lines += [f"**{study.base} on {study.data}.** ", *law_lines(law_of(result)), "\n"]
+    write_between(LAWS, "".join(lines) or "No study has all of its budgets yet.\n")
+
+
+def law_lines(found: ScalingLaw) -> Iterator[str]:
+    yield f"{found.drift.words if found.drift else ''}\n\n"
+    rests = "new seeds and the test images" if found.verified else "the search's own trainings"
+    yield f"| at {BEYOND}, by the laws on {rests} | |\n|---|---|\n"
+    for one in forecasts_at(found, BEYOND):
+        yield f"| {one.strategy} | {forecast_words(one)} |\n"
+    if found.drift and (shares := found.drift.at(parse_budget(BEYOND).multiple or 1.0)):
+        yield f"| best shares | {shares.words} |\n"
+    yield from (f"| trained: {check.name} | {check.words} |\n" for check in found.checks)
 
 
 def chosen(points: np.ndarray, process: SurfacePosterior | None, prior: SurfacePrior | None) -> int:
@@ -122,12 +151,14 @@ def gain(root: Path, name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("docs", "gain"))
+    parser.add_argument("what", choices=("docs", "law", "gain"))
     parser.add_argument("--studies-dir", type=Path, default=Path("studies"))
     parser.add_argument("--definition", default="atlas")
     asked = parser.parse_args()
     if asked.what == "docs":
         docs()
+    elif asked.what == "law":
+        law(asked.studies_dir, asked.definition)
     else:
         gain(asked.studies_dir, asked.definition)
 

@@ -132,7 +132,7 @@ def test_a_learning_rate_that_changes_the_order_overrides_everything():
     from scalesearch.analysis.fidelity.summary import Fidelity
 
     values = dict.fromkeys(RateCheck.__dataclass_fields__) | {"changed": True, "words": "Half the rate is better."}
-    fidelity = Fidelity("2x", (), None, RateCheck(**values))
+    fidelity = Fidelity("2x", (), (), RateCheck(**values))
     better = verified(verdict("uniform", "better", 0.01))
     found = of(planted(uniform("better"), BASELINE_BEATEN, verification=better, fidelity=fidelity))
     assert (found.network, found.name) == (None, "none")

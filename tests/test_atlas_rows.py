@@ -1,20 +1,24 @@
 """The atlas: rows from studies and from files, which of them is nearest, what differs between them."""
 
+import dataclasses
 import json
 
 import pytest
 from atlas_rows import row, rows
+from shown import check_legible, flat
 from synthetic import study
 
 import scalesearch
 from scalesearch.analysis.atlas.collect import row_of
 from scalesearch.analysis.atlas.differ import heterogeneity, share_differences
-from scalesearch.analysis.atlas.row import row_from_dict, row_to_dict
+from scalesearch.analysis.atlas.row import LongerSlopes, row_from_dict, row_to_dict
 from scalesearch.analysis.atlas.shipped import joined, nearest, read_rows, rows_path, rows_text
+from scalesearch.analysis.fidelity.summary import Fidelity, RankChange
 from scalesearch.api import Atlas
 from scalesearch.errors import BudgetError
-from scalesearch.report.atlas import differing, markdown_atlas
+from scalesearch.report.atlas import differing, markdown_atlas, render_atlas
 from scalesearch.report.atlas.figure import draw_atlas
+from scalesearch.scaling.units import DIMENSIONS
 from scalesearch.study.config.atlas import read_atlas
 
 
@@ -117,8 +121,57 @@ def test_table_and_figure(tmp_path, call):
     assert "+0.80 (+0.10 to +1.50)" in lines[2]
     fig = draw_atlas(rows())
     assert len(fig.axes) == 6
+    check_legible(fig)
     code, _, err = call("atlas", "show", "--rows", tmp_path / "none.json")
     assert code == 1 and "cannot be read" in err
+
+
+LONGER = (
+    LongerSlopes(4.0, 8, 3, (0.8, -0.3, -0.5), ((-0.1, 1.7), (-1.2, 0.6), (-1.4, 0.4))),
+    LongerSlopes(16.0, 8, 3, (1.5, -0.9, -0.6), ((0.6, 2.4), (-1.7, -0.1), (-1.5, 0.3))),
+)
+
+
+def test_what_a_longer_training_does_is_a_part_of_a_row():
+    found = (row("resnet_micro", longer=LONGER), row("vit_micro"))
+    assert [one.seen for one in LONGER] == [(), ("depth", "width")]
+    again = read_rows(rows_text(found))
+    assert [r.longer for r in again] == [LONGER, ()]
+    frame = Atlas(found).frame()
+    assert frame.loc[0, "depth_16_times"] == 1.5 and frame.loc[0, "width_4_times_low"] == -1.2
+    assert frame["depth_16_times"].isna().tolist() == [False, True]
+    lines = markdown_atlas(found).splitlines()
+    assert (
+        "| resnet_micro | cifar10 | 2x | 16x | 8 x 3 | +1.5 (+0.6 to +2.4)* | -0.9 (-1.7 to -0.1)* "
+        "| -0.6 (-1.5 to +0.3) |"
+    ) in lines
+    assert lines[-1].endswith("Not measured in 1 other row.")
+    for text in (flat(render_atlas(found)), Atlas(found)._repr_html_()):
+        assert "+1.5 (+0.6 to +2.4)*" in text and "Not measured in 1 other row." in text
+
+
+def test_rows_without_longer_trainings_stay_valid_and_say_so():
+    values = row_to_dict(row())
+    del values["longer"]
+    old = row_from_dict(values)
+    assert old.longer == ()
+    assert markdown_atlas([old]).splitlines()[-1] == (
+        "Whether a longer training would move these optima was not measured in any row."
+    )
+    assert "was not measured in any row" in flat(render_atlas([old]))
+
+
+def test_a_row_has_what_verify_found_by_longer_trainings():
+    result = study(networks=12, seeds=3)
+    budget = result.budgets[0]
+    slopes, intervals = dict.fromkeys(DIMENSIONS, 0.5), dict.fromkeys(DIMENSIONS, (0.1, 0.9))
+    changes = (
+        RankChange(4.0, 12, 3, slopes, intervals, (), None),
+        RankChange(16.0, 3, 3, {}, {}, (), None),  # too few networks: nothing is told
+    )
+    proof = dataclasses.replace(budget.proof, fidelity=Fidelity("2x", (), changes, None))
+    found = row_of(result, dataclasses.replace(budget, proof=proof), "atlas", "fashion-mnist")
+    assert found.longer == (LongerSlopes(4.0, 12, 3, (0.5,) * 3, ((0.1, 0.9),) * 3),)
 
 
 def test_rows_of_two_machines_are_one_atlas():

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from shown import check_legible, flat
-from synthetic import Plan, networks_of
+from synthetic import Plan, networks_of, records_of
 
 from scalesearch.analysis.fidelity.summary import (
     fidelity,
@@ -20,10 +20,13 @@ from scalesearch.analysis.fidelity.summary import (
 )
 from scalesearch.analysis.response.observations import plane
 from scalesearch.analysis.seed_table import SeedTable
+from scalesearch.analysis.summary import summarize
+from scalesearch.analysis.verified.proof import prove
 from scalesearch.report.fidelity import render_fidelity
 from scalesearch.report.figures.fidelity import FidelityInfo, FidelityPanel, draw_fidelity
 from scalesearch.scaling.coefficients import REFERENCES, lattice_with
 from scalesearch.study.record import EpochPoint, TrainingOutcome, TrialRecord
+from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
 
 TEN = networks_of(Plan(networks=10))[1:]
 ALL_2X_4X = networks_of(Plan(budgets=("2x", "4x"), networks=8))
@@ -70,29 +73,29 @@ def test_the_order_of_the_end_is_found_where_it_begins():
     assert [one.epoch for one in found] == [1, 2, 3, 4]
     assert [one.agreement.tau for one in found] == [-1.0, -1.0, None, 1.0]
     assert found[0].agreement.regret == pytest.approx(0.1)
-    known = fidelity("2x", curves(TEN[:8], truth, truth[::-1], epochs=5), None, None)
+    known = fidelity("2x", curves(TEN[:8], truth, truth[::-1], epochs=5), (), None)
     assert known.words.startswith("From epoch 4 on the order is much like that of the end")
 
 
 def test_an_order_that_comes_last_is_said():
     truth = np.linspace(0.8, 0.9, 8)
-    known = fidelity("2x", curves(TEN[:8], truth, truth[::-1], epochs=3), None, None)
+    known = fidelity("2x", curves(TEN[:8], truth, truth[::-1], epochs=3), (), None)
     assert known.words == (
         "Before the last epoch the order of the end is not there: at epoch 2 Kendall's tau is not defined."
     )
 
 
 def test_networks_that_seeds_do_not_tell_apart_have_no_order_to_find():
-    known = fidelity("2x", curves(TEN, np.full(len(TEN), 0.9), np.full(len(TEN), 0.7), seeds=3, sd=0.01), None, None)
+    known = fidelity("2x", curves(TEN, np.full(len(TEN), 0.9), np.full(len(TEN), 0.7), seeds=3, sd=0.01), (), None)
     assert "cannot be told: the seeds hardly tell these networks apart" in known.words
 
 
 def test_curves_of_one_epoch_say_nothing():
     records = curves(TEN, np.linspace(0.8, 0.9, len(TEN)), np.zeros(len(TEN)), epochs=1)
     assert rank_agreement("2x", records) == ()
-    assert fidelity("2x", records, None, None) is None
+    assert fidelity("2x", records, (), None) is None
     change = rank_change(table(LATTICE, 0.9 + 0 * DEPTH), table(LATTICE, 0.9 + 0 * DEPTH), 4.0)
-    assert "The proxy's curves say nothing: they have one epoch" in fidelity("2x", records, change, None).words
+    assert "The proxy's curves say nothing: they have one epoch" in fidelity("2x", records, (change,), None).words
 
 
 def test_a_training_that_lacks_or_diverged_costs_no_others():
@@ -183,7 +186,7 @@ def test_a_proxy_that_punishes_depth_is_told_as_such():
     assert found.intervals["depth"][0] > 0
     assert "punishes depth" in found.words
     assert "against one of 70 times the epochs" in found.words
-    assert fidelity("2x", [], found, None).words.startswith("This proxy punishes depth")
+    assert fidelity("2x", [], (found,), None).words.startswith("This proxy punishes depth")
 
 
 def test_a_proxy_that_favours_a_dimension_is_told_as_such():
@@ -241,6 +244,38 @@ def test_too_few_networks_or_seeds_are_said():
     assert rank_change(table(LATTICE[:1], [0.8]), table(LATTICE, DEPTH), 4.0) is None
 
 
+def test_every_length_is_told_and_what_it_turns_comes_first():
+    tied = rank_change(table(LATTICE, 0 * DEPTH, sd=0.004), table(LATTICE, 0 * DEPTH, sd=0.004, draw=1), 4.0)
+    turned = rank_change(table(LATTICE, 0.7 - 0.03 * DEPTH, sd=0.006), table(LATTICE, 0 * DEPTH, sd=0.004), 16.0)
+    found = fidelity("2x", [], (tied, turned), None)
+    assert found.words.index("punishes depth") < found.words.index("against one of 4 times the epochs")
+    shown = [flat(part) for part in render_fidelity(found)]
+    for change in (tied, turned):
+        low, high = sorted(-bound for bound in change.intervals["depth"])
+        assert f"depth {-change.slopes['depth']:+.2f} {low:+.2f} to {high:+.2f} {change.longer:g}" in shown[2]
+    assert "4 times the epochs" in shown[1] and "16 times the epochs" in shown[1]
+
+
+def test_a_length_is_held_against_trainings_on_its_own_seeds_and_images():
+    """As studies had it before: on the search's seeds and the validation images; and now on those of `verify`."""
+    records = [r for r in records_of(Plan(networks=6, seeds=2)) if r.network.budget == "2x"]
+    new = [replace(r, outcome=replace(r.outcome, seed=5000 + r.outcome.seed)) for r in records]
+    evidence = [
+        EvidenceRecord(EvidenceStage(*stage), r.network, r.outcome)
+        for stage, rows in (
+            (("longer", "2x", 4.0, "validation"), records),
+            (("verify", "2x", 1.0, "test"), new),
+            (("longer", "2x", 16.0, "test"), new),
+            (("longer", "2x", 8.0, "validation"), new),  # of images on which the short ones were not scored
+        )
+        for r in rows
+    ]
+    summaries = summarize(records)
+    best = next(s for s in summaries if s.rank == 1)
+    found = prove("2x", best, records, evidence, summaries).fidelity
+    assert [(one.longer, one.networks, one.seeds) for one in found.rank_changes] == [(4.0, 6, 2), (16.0, 6, 2)]
+
+
 # Other learning rates
 
 WIDTH, FIVE = TEN[1], TEN[:5]
@@ -266,7 +301,7 @@ def test_another_leader_at_another_rate_is_the_headline():
     assert found.best_rates[WIDTH.number] == 2.0
     assert [u.number for u in found.untuned] == [WIDTH.number]
     change = rank_change(table(LATTICE, 0.7 - 0.03 * DEPTH, sd=0.006), table(LATTICE, 0 * DEPTH, sd=0.004), 70.0)
-    words = fidelity("2x", [], change, found).words
+    words = fidelity("2x", [], (change,), found).words
     assert words.index("depends on the learning rate") < words.index("punishes depth")
 
 
@@ -319,10 +354,10 @@ def test_without_another_rate_there_is_nothing_to_check():
 def test_everything_fits_into_json():
     truth = np.linspace(0.8, 0.9, 8)
     change = rank_change(table(LATTICE, 0.7 - 0.03 * DEPTH, sd=0.006), table(LATTICE, 0 * DEPTH, sd=0.004), 70.0)
-    found = fidelity("2x", curves(TEN[:8], truth, truth), change, rate_check(rates(BASE, BASE, BASE[::-1])))
+    found = fidelity("2x", curves(TEN[:8], truth, truth), (change,), rate_check(rates(BASE, BASE, BASE[::-1])))
     content = json.loads(json.dumps(fidelity_to_dict(found), allow_nan=False))
     assert content["rate"]["leaders"]["2"] == FIVE[4].number
-    assert "depth" in content["rank_change"]["bias"]
+    assert "depth" in content["rank_changes"][0]["bias"]
     assert content["epochs"][0]["agreement"]["tau"] == 1.0
 
 
@@ -343,7 +378,7 @@ def test_the_terminal_shows_the_headline_first_and_the_tables_behind_it():
     truth = np.linspace(0.8, 0.9, 8)
     change = rank_change(table(LATTICE, 0.7 - 0.03 * DEPTH, sd=0.006), table(LATTICE, 0 * DEPTH, sd=0.004), 70.0)
     rate = rate_check(rates(BASE, BASE, [0.90, 0.92, 0.87, 0.86, 0.85]))
-    found = fidelity("2x", curves(TEN[:8], truth, truth, epochs=20), change, rate)
+    found = fidelity("2x", curves(TEN[:8], truth, truth, epochs=20), (change,), rate)
     shown = [flat(part) for part in render_fidelity(found)]
     assert shown[0].startswith("proxy: The order of the networks depends on the learning rate")
     assert "epoch 1 " in shown[1]
@@ -351,5 +386,5 @@ def test_the_terminal_shows_the_headline_first_and_the_tables_behind_it():
     assert "epoch 2 " not in shown[1]
     assert "70 times the epochs" in shown[1]
     assert "twice the rate" in shown[1]
-    assert f"depth {-found.rank_change.slopes['depth']:+.2f}" in shown[2]
+    assert f"depth {-found.rank_changes[0].slopes['depth']:+.2f}" in shown[2]
     assert shown[3].startswith("highest mean at: ")

@@ -397,7 +397,7 @@ def test_new_seeds_are_trained_at_the_rates_of_the_search(tmp_path):
     verified = verify(paths, VerifyRequest(seeds=2, top=1), make_executor=rated(world))
     assert relative_rates(world.done[before:], result) >= {0.5, 2.0}  # unasked, because the rate was measured
     assert verified.budgets[0].proof.fidelity.rate is not None
-    assert verified.budgets[0].proof.fidelity.rank_change is None
+    assert verified.budgets[0].proof.fidelity.rank_changes == ()
     before = len(world.done)
     verify(paths, VerifyRequest(seeds=2, top=1, fidelity=True), make_executor=rated(world))
     assert relative_rates(world.done[before:], result) == {1.0}  # the longer proxy; the rates are there

@@ -151,9 +151,37 @@ def test_fidelity_changes_the_recipe_and_takes_what_the_search_has(study):
     assert recipes == [(2, 0.2), (6, 0.2), (2, 0.1), (2, 0.4)]
     rows = evidence(study)
     assert set(rows.purpose) == {"verify", "longer", "rate"}
-    assert set(rows[rows.purpose != "verify"].split) == {"validation"}
-    assert set(rows[rows.purpose != "verify"].seed) == {0, 1}
+    assert set(rows[rows.purpose == "rate"].split) == {"validation"}
+    assert set(rows[rows.purpose == "rate"].seed) == {0, 1}
     assert not ((rows.purpose == "rate") & (rows.factor == 1)).any()
+
+
+def test_a_longer_proxy_is_held_against_new_seeds_of_the_same_networks(study):
+    """The leaders of the search were lucky on its seeds: there a longer training would only take that from them."""
+    _, result = asked(study, seeds=3, fidelity=True, rates=False)
+    rows = evidence(study)
+    assert set(rows.purpose) == {"verify", "longer"}
+    longer, verified = rows[rows.purpose == "longer"], rows[rows.purpose == "verify"]
+    assert (set(longer.seed), set(longer.split), set(longer.factor)) == ({5000, 5001, 5002}, {"test"}, {4.0})
+    assert set(longer.trial) == set(verified.trial) - {0}
+    told = {name for roles in longer.roles for name in str(roles).split("+")}
+    assert told >= {"depth", "width", "resolution", "uniform", "efficientnet"}
+    (change,) = result.budgets[0].proof.fidelity.rank_changes
+    assert (change.networks, change.seeds) == (longer.trial.nunique(), 3)
+    means = verified.groupby("trial").accuracy.mean()
+    assert change.agreement.tau == 1.0 and means.nunique() > 4
+
+
+def test_two_lengths_are_kept_and_told_beside_each_other(study):
+    asked(study, seeds=2, fidelity=True, rates=False, longer=16)
+    world, result = asked(study, seeds=2, fidelity=True, rates=False, longer=4)
+    assert {setup.recipe.epochs for setup in world.setups} == {8}
+    found = result.budgets[0].proof.fidelity
+    assert [change.longer for change in found.rank_changes] == [4.0, 16.0]
+    assert "4 times the epochs" in found.words and "16 times the epochs" in found.words
+    stored = json.loads(study.result.read_text())["budgets"][0]["fidelity"]["rank_changes"]
+    assert [one["longer"] for one in stored] == [4.0, 16.0]
+    assert all(one["words"].endswith("spreads of the networks).") for one in stored)
 
 
 def test_a_study_without_a_finished_training_is_told_what_to_run(tmp_path):

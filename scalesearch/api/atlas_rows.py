@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from scalesearch.analysis.atlas.row import AtlasRow
 from scalesearch.analysis.atlas.shipped import nearest, rows_table, shipped_rows
 from scalesearch.errors import BudgetError
-from scalesearch.report.atlas import HEADS, cells, differing, legend
+from scalesearch.report.atlas import HEADS, LONGER_HEADS, cells, differing, legend, longer_cells, longer_legend
 from scalesearch.scaling.coefficients import parse_budget
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ class Atlas:
     rows: tuple[AtlasRow, ...]
 
     def frame(self) -> pd.DataFrame:
-        """A table of the rows: shares and areas 0 to 1, gains over uniform scaling in points."""
+        """A table of the rows: shares and areas 0 to 1, gains over uniform scaling in points.
+
+        Slopes of longer trainings (`depth_4_times`, ...) are in spreads of the networks; NaN where not measured.
+        """
         import pandas as pd
 
         return pd.DataFrame(rows_table(self.rows))
@@ -60,11 +64,20 @@ class Atlas:
     def _repr_html_(self) -> str:
         if not self.rows:
             return "<p>The atlas has no row yet.</p>"
-        head = "".join(f"<th>{escape(name)}</th>" for name in HEADS)
-        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row))}</tr>" for row in self.rows)
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        told = "".join(f"<p>{escape(text)}</p>" for text in (legend(self.rows), *self.differences))
-        return f"<div>{table}{told}</div>"
+        longer = longer_cells(self.rows)
+        parts = [_table(HEADS, map(cells, self.rows)), *_told((legend(self.rows), *self.differences))]
+        parts += [_table(LONGER_HEADS, longer)] if longer else []
+        return f"<div>{''.join((*parts, *_told([longer_legend(self.rows)])))}</div>"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _told(texts: Iterable[str]) -> list[str]:
+    return [f"<p>{escape(text)}</p>" for text in texts]
 
 
 def atlas() -> Atlas:

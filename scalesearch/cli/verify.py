@@ -48,7 +48,7 @@ def verify(
         bool | None,
         typer.Option(
             "--rates/--no-rates",
-            help="The networks compared at half and twice their learning rate too [where it was measured].",
+            help="Networks at half and twice their learning rate too [with --fidelity, and where it was measured].",
         ),
     ] = None,
     longer: Annotated[float, typer.Option(help="Epochs of the longer proxy over the study's.")] = 4.0,

@@ -53,7 +53,7 @@ def render_verified(result: StudyResult, before: Mapping[str, str], study: str) 
 
 def _is_new(proof: BudgetVerification) -> bool:
     """Whether it holds more than the search's own trainings say."""
-    checked = proof.fidelity and (proof.fidelity.rank_change or proof.fidelity.rate)
+    checked = proof.fidelity and (proof.fidelity.rank_changes or proof.fidelity.rate)
     return bool(proof.verification or proof.transfer or checked)
 
 

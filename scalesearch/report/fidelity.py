@@ -34,14 +34,13 @@ def render_fidelity(found: Fidelity) -> Iterator[RenderableType]:
     style = "bold red" if found.rate and found.rate.changed else "bold"
     yield Text.assemble(("proxy: ", "dim"), (found.words, style))
     rows = [(f"epoch {one.epoch}", one.agreement) for one in _thinned(found.epochs)]
-    if found.rank_change:
-        rows.append((f"{found.rank_change.longer:g} times the epochs", found.rank_change.agreement))
+    rows += [(f"{change.longer:g} times the epochs", change.agreement) for change in found.rank_changes]
     if found.rate:
         rows += [(said_rate(rate), one) for rate, one in found.rate.agreements.items()]
     if rows:
         yield agreement_table("against the proxy's own ranking", rows)
-    if found.rank_change and found.rank_change.slopes:
-        yield bias_table(found.rank_change)
+    if any(change.slopes for change in found.rank_changes):
+        yield bias_table(found.rank_changes)
     if found.rate:
         yield Text.assemble(("highest mean at: ", "dim"), best_rates(found.rate))
 
@@ -95,14 +94,16 @@ def agreement_table(title: str, rows: Sequence[tuple[str, RankAgreement]]) -> Ta
     return table
 
 
-def bias_table(found: RankChange) -> Table:
-    """What the proxy adds to the standing of networks on each dimension; above 0 it favours it."""
+def bias_table(changes: Sequence[RankChange]) -> Table:
+    """What the proxy adds to the standing of networks on each dimension, by length; above 0 it favours it."""
     table = plain_table()
     table.add_column("all of the cost on", no_wrap=True)
     table.add_column("the proxy adds (spreads of the networks)", justify="right")
     table.add_column("95 % interval", justify="right", no_wrap=True)
-    for name, slope in found.slopes.items():
-        low, high = sorted(-bound for bound in found.intervals[name])
-        style = "bold red" if name in found.bias else ""
-        table.add_row(name, f"{-slope:+.2f}", f"{low:+.2f} to {high:+.2f}", style=style)
+    table.add_column("against, times the epochs", justify="right")
+    for change in changes:
+        for name, slope in change.slopes.items():
+            low, high = sorted(-bound for bound in change.intervals[name])
+            style = "bold red" if name in change.bias else ""
+            table.add_row(name, f"{-slope:+.2f}", f"{low:+.2f} to {high:+.2f}", f"{change.longer:g}", style=style)
     return table

@@ -75,11 +75,14 @@ def _parts(law: ScalingLaw, reaches: Sequence[CostReach], forecasts: Sequence[Fo
     for reach in reaches:
         cost = "" if reach.ratio is None else f"{amount(reach.ratio * law.baseline_cost, law.currency)}, "
         yield Text.assemble((f"{reach.strategy} reaches {100 * reach.accuracy:.4g} %: ", "dim"), cost, reach.words)
+    for check in law.checks:
+        yield Text.assemble((f"{check.name}: ", "dim"), (check.words, "bold red" if check.inside is False else ""))
     for forecast in forecasts:
         yield Text.assemble((f"{forecast.strategy} at {times(forecast.ratio)}: ", "dim"), forecast_words(forecast))
     if law.drift:
         for ratio in dict.fromkeys(forecast.ratio for forecast in forecasts):
-            yield Text.assemble((f"best shares at {times(ratio)}: ", "dim"), law.drift.at(ratio).words)
+            if shares := law.drift.at(ratio):
+                yield Text.assemble((f"best shares at {times(ratio)}: ", "dim"), shares.words)
 
 
 def forecast_words(forecast: Forecast) -> str:

@@ -13,6 +13,7 @@ from scalesearch.analysis.atlas.row import (
     AtlasGain,
     AtlasNetwork,
     AtlasRow,
+    LongerSlopes,
     Provenance,
     coarse,
 )
@@ -24,6 +25,7 @@ from scalesearch.analysis.response.surface import ORDER
 from scalesearch.analysis.result import BudgetResult, StudyResult, searched
 from scalesearch.analysis.summary import NetworkSummary, with_role
 from scalesearch.scaling.coefficients import Shares, simplex_lattice
+from scalesearch.scaling.units import DIMENSIONS
 from scalesearch.study import StudyPaths
 from scalesearch.study.config.atlas import AtlasDefinition
 
@@ -66,6 +68,7 @@ def row_of(result: StudyResult, budget: BudgetResult, atlas: str, data: str) -> 
         gain=_searched(budget, best),
         verified=_verified(budget),
         provenance=_provenance(result, budget, atlas),
+        longer=_longer(budget),
     )
 
 
@@ -135,6 +138,21 @@ def _verified(budget: BudgetResult) -> AtlasGain | None:
         if "uniform" in verdict.against.split("+") and verdict.ci95:
             return AtlasGain(verdict.difference, verdict.ci95)
     return None
+
+
+def _longer(budget: BudgetResult) -> tuple[LongerSlopes, ...]:
+    fidelity = budget.proof.fidelity
+    return tuple(
+        LongerSlopes(
+            times=change.longer,
+            networks=change.networks,
+            seeds=change.seeds,
+            slopes=tuple(change.slopes[name] for name in DIMENSIONS),
+            ci95=tuple(change.intervals[name] for name in DIMENSIONS),
+        )
+        for change in (fidelity.rank_changes if fidelity else ())
+        if change.slopes
+    )
 
 
 def _provenance(result: StudyResult, budget: BudgetResult, atlas: str) -> Provenance:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scalesearch.analysis.response.observations import plane
 from scalesearch.analysis.response.surface import ORDER
 from scalesearch.scaling.coefficients import Coefficients, Shares, parse_budget, simplex_lattice
+from scalesearch.scaling.units import DIMENSIONS
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,6 +49,30 @@ class AtlasNetwork:
     coefficients: Coefficients
     shares: Shares
     uniform: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LongerSlopes:
+    """What a longer training does to the standing of networks, by where their cost went; see `fidelity.bias`.
+
+    Attributes:
+        times: epochs over the row's.
+        networks: that were trained at both lengths, on so many `seeds` each.
+        slopes: of depth, width and resolution: what it adds to the standing, in spreads of the networks, of a network
+            with all of its cost there over one with uniform shares.
+        ci95: their intervals, which hold all three together with 95 % (Bonferroni).
+    """
+
+    times: float
+    networks: int
+    seeds: int
+    slopes: tuple[float, ...]
+    ci95: tuple[tuple[float, float], ...]
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Dimensions that the longer training thinks more or less of, beyond chance."""
+        return tuple(name for name, (low, high) in zip(DIMENSIONS, self.ci95, strict=True) if low > 0 or high < 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +123,7 @@ class AtlasRow:
             not trained.
         gain: of the network over uniform scaling in the search; None where it is that itself.
         verified: the same on new seeds and the test images; None where it was not verified.
+        longer: by length; empty where no longer training was made.
     """
 
     family: str
@@ -117,6 +143,7 @@ class AtlasRow:
     gain: AtlasGain | None
     verified: AtlasGain | None
     provenance: Provenance
+    longer: tuple[LongerSlopes, ...] = ()
 
     @property
     def name(self) -> str:
@@ -222,8 +249,14 @@ def row_from_dict(values: Mapping[str, Any]) -> AtlasRow:
             "gain": _gain(values["gain"]),
             "verified": _gain(values["verified"]),
             "provenance": Provenance(**{**made, "learning_rate": tuple(made["learning_rate"])}),
+            "longer": tuple(map(_longer, values.get("longer", ()))),
         }
     )
+
+
+def _longer(values: Mapping[str, Any]) -> LongerSlopes:
+    bounds = tuple((low, high) for low, high in values["ci95"])
+    return LongerSlopes(**{**values, "slopes": tuple(values["slopes"]), "ci95": bounds})
 
 
 def _gain(values: Mapping[str, Any] | None) -> AtlasGain | None:

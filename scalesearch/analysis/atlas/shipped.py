@@ -98,4 +98,8 @@ def _columns(row: AtlasRow) -> dict[str, Any]:
     for name, gain in (("gain", row.gain), ("verified", row.verified)):
         low, high = (100 * x for x in gain.ci95) if gain else (math.nan, math.nan)
         found |= {name: 100 * gain.value if gain else math.nan, f"{name}_low": low, f"{name}_high": high}
+    for longer in row.longer:
+        for name, slope, (low, high) in zip(DIMENSIONS, longer.slopes, longer.ci95, strict=True):
+            column = f"{name}_{longer.times:g}_times"
+            found |= {column: slope, f"{column}_low": low, f"{column}_high": high}
     return found | {"trainings": row.provenance.trainings, "made": row.provenance.made}

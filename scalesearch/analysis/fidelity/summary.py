@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,47 +34,47 @@ class Fidelity:
 
     Attributes:
         epochs: of the search's own trainings; empty for proxies of one epoch.
+        rank_changes: by longer proxies, the shortest first.
     """
 
     budget: str
     epochs: tuple[EpochAgreement, ...]
-    rank_change: RankChange | None
+    rank_changes: tuple[RankChange, ...]
     rate: RateCheck | None
 
     @property
     def words(self) -> str:
         """What is known, the most important sentence first."""
-        rate, change = self.rate, self.rank_change
-        biased = change is not None and bool(change.bias)
+        rate = self.rate
         sentences = [
             (0, rate.words) if rate and rate.changed else (2, rate.words if rate else ""),
-            (1 if biased else 3, change.words if change else ""),
+            *((1 if change.bias else 3, change.words) for change in self.rank_changes),
             (4, epoch_words(self.epochs)),
         ]
-        return " ".join(words for _, words in sorted(sentences) if words)
+        return " ".join(words for _, words in sorted(sentences, key=lambda one: one[0]) if words)
 
 
 def fidelity(
-    budget: str, records: Iterable[TrialRecord], change: RankChange | None, rate: RateCheck | None
+    budget: str, records: Iterable[TrialRecord], changes: Sequence[RankChange], rate: RateCheck | None
 ) -> Fidelity | None:
     """Join what is known; None when nothing is.
 
     Args:
         records: of the search; those of other budgets are passed over.
-        change: by a longer proxy.
+        changes: by longer proxies, the shortest first.
         rate: by other learning rates.
     """
     epochs = rank_agreement(budget, records)
-    if not epochs and change is None and rate is None:
+    if not epochs and not changes and rate is None:
         return None
-    return Fidelity(budget, epochs, change, rate)
+    return Fidelity(budget, epochs, tuple(changes), rate)
 
 
 def fidelity_to_dict(found: Fidelity) -> dict[str, Any]:
     """`fidelity` in `result.json`; keys that are numbers become text."""
     content = {**dataclasses.asdict(found), "words": found.words}
-    if found.rank_change:
-        content["rank_change"]["words"] = found.rank_change.words
+    for told, change in zip(content["rank_changes"], found.rank_changes, strict=True):
+        told["words"] = change.words
     if found.rate:
         for name in ("overtaking", "untuned"):
             content["rate"][name] = tuple(as_told(one) for one in getattr(found.rate, name))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalesearch.analysis.law.drift import Drift
+from scalesearch.analysis.law.drift import Drift, DriftedShares
 from scalesearch.analysis.law.fit import StrategyLaw
 from scalesearch.analysis.law.read import CostReach, Forecast, trained_range
 from scalesearch.analysis.law.strategies import ScalingLaw, held_out_words
@@ -33,10 +33,11 @@ def law_to_dict(
         "strategies": [_strategy_to_dict(own) for own in law.strategies],
         "comparison": dataclasses.asdict(law.comparison) if law.comparison else None,
         "drift": _drift_to_dict(law.drift) if law.drift else None,
+        "checks": [{**dataclasses.asdict(item), "inside": item.inside, "words": item.words} for item in law.checks],
         "notes": law.notes,
         "reach": [dataclasses.asdict(item) for item in reaches],
         "forecast": [dataclasses.asdict(item) for item in forecasts],
-        "shares_at": [dataclasses.asdict(law.drift.at(item)) for item in _asked(forecasts)] if law.drift else [],
+        "shares_at": [dataclasses.asdict(item) for item in _shares_at(law.drift, forecasts)],
     }
 
 
@@ -62,17 +63,21 @@ def _strategy_to_dict(own: StrategyLaw) -> dict[str, Any]:
     }
 
 
-def _asked(forecasts: Sequence[Forecast]) -> list[float]:
-    """The budgets that were asked for, each once, as ratios to the baseline's cost."""
-    return list(dict.fromkeys(item.ratio for item in forecasts))
+def _shares_at(drift: Drift | None, forecasts: Sequence[Forecast]) -> list[DriftedShares]:
+    """The best shares at the budgets that were asked for, each once."""
+    ratios = dict.fromkeys(item.ratio for item in forecasts)
+    return [shares for ratio in ratios if drift and (shares := drift.at(ratio))]
 
 
 def _drift_to_dict(drift: Drift) -> dict[str, Any]:
     return {
-        "per_doubling": dict(zip(DIMENSIONS, drift.slopes, strict=True)),
-        "ci95": dict(zip(DIMENSIONS, drift.ci95, strict=True)),
+        "taken": dict(zip(DIMENSIONS, drift.taken, strict=True)),
+        "taken_ci95": dict(zip(DIMENSIONS, drift.taken_ci95, strict=True)),
+        "lack": dict(zip(DIMENSIONS, drift.lack, strict=True)),
+        "lack_ci95": dict(zip(DIMENSIONS, drift.lack_ci95, strict=True)),
         "seen": drift.seen,
         "p_line": drift.p_line,
         "optima": [dataclasses.asdict(optimum) for optimum in drift.optima],
+        "left_out": [dataclasses.asdict(optimum) for optimum in drift.left_out],
         "words": drift.words,
     }

@@ -245,6 +245,12 @@ def _span(ends: tuple[float | None, float | None], smallest: float, farthest: fl
     return f"95 % interval: {text}"
 
 
+def farthest_range(law: StrategyLaw) -> Interval:
+    """Smallest and largest cost over the baseline's that a law is read at."""
+    smallest, largest = trained_range(law.points)
+    return smallest / FARTHEST / _SLACK, FARTHEST * largest * _SLACK
+
+
 def forecast(law: StrategyLaw, ratio: float) -> Forecast:
     """The accuracy that a law gives at a cost (over the baseline's).
 
@@ -252,7 +258,8 @@ def forecast(law: StrategyLaw, ratio: float) -> Forecast:
         UsageError: more than `FARTHEST` times above or below the costs that were trained.
     """
     smallest, largest = trained_range(law.points)
-    if not smallest / FARTHEST / _SLACK <= ratio <= FARTHEST * largest * _SLACK:
+    low, high = farthest_range(law)
+    if not low <= ratio <= high:
         raise UsageError(
             f"the law of {law.name} is not read at {times(ratio)}: networks from {times(smallest)} to {times(largest)} "
             f"were trained; allowed: {times(smallest / FARTHEST)} to {times(FARTHEST * largest)}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from scalesearch.analysis.law.curve import C_BOUNDS, TYPICAL_C
 from scalesearch.analysis.law.drift import Drift, drift_of
 from scalesearch.analysis.law.fit import HeldOut, LawFits, LawPoint, Misfit, SeedNoise, StrategyLaw, fit_strategies
+from scalesearch.analysis.law.further import LawCheck, checks_of
 from scalesearch.analysis.law.read import Forecast, LawComparison, compare_laws, forecast
 from scalesearch.analysis.noise import Anova, one_way_anova
 from scalesearch.analysis.result import BudgetResult, StudyResult
@@ -38,6 +39,7 @@ class ScalingLaw:
         strategies: in the order of `STRATEGIES`; those with too few networks are left out.
         comparison: of `found` with `uniform`; None where one of them is missing.
         drift: of the best shares with the budget; None where they are not known at two.
+        checks: larger networks that were trained beside the study, against the laws; none where `verified` is false.
         notes: what must be known to read this, one sentence each.
     """
 
@@ -51,6 +53,7 @@ class ScalingLaw:
     strategies: tuple[StrategyLaw, ...]
     comparison: LawComparison | None
     drift: Drift | None
+    checks: tuple[LawCheck, ...]
     notes: tuple[str, ...]
 
     def strategy(self, name: str) -> StrategyLaw | None:
@@ -91,6 +94,7 @@ def compute_law(result: StudyResult, verified: Verified | None = None) -> Scalin
         strategies=fits.strategies,
         comparison=_comparison(alike),
         drift=drift_of(result),
+        checks=() if new is None else checks_of(result, fits.strategies),
         notes=_notes(fits, chosen, noise, verified, new),
     )
 

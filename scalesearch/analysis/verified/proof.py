@@ -16,17 +16,35 @@ from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage, Pur
 
 
 @dataclass(frozen=True, slots=True)
+class LargerNetwork:
+    """What a network's coefficients give at a larger phi, trained on new seeds.
+
+    Attributes:
+        number: of the study's network that the coefficients are from.
+        cost: of the larger one, in the study's currency.
+        accuracies: by seed, 0 to 1.
+    """
+
+    phi: float
+    number: int
+    cost: float
+    accuracies: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetVerification:
     """Evidence beside the search, for one budget; what was not run is None.
 
     Attributes:
         verified: network number -> accuracies on new seeds, 0 to 1.
+        larger: every network of a larger phi, on the seeds that all of one phi have.
     """
 
     verification: Verification | None
     transfer: Transfer | None
     fidelity: Fidelity | None
     verified: Mapping[int, tuple[float, ...]]
+    larger: tuple[LargerNetwork, ...] = ()
 
 
 def prove(
@@ -48,7 +66,7 @@ def prove(
     """
     stages = _stages(budget, evidence)
     if best is None:
-        return BudgetVerification(None, None, fidelity(budget, records, None, None), {})
+        return BudgetVerification(None, None, fidelity(budget, records, (), None), {})
     check = _rates(stages, records)
     at_one = next((stage for stage in stages if stage.purpose == "verify"), None)
     table = stage_layout(stages[at_one]) if at_one else None
@@ -71,6 +89,7 @@ def prove(
         transfer=transfer(budget, found, table, larger) if table else None,
         fidelity=fidelity(budget, records, _longer(stages, records), check),
         verified=_verified(table),
+        larger=_larger(larger),
     )
 
 
@@ -90,6 +109,15 @@ def _verified(table: SeedTable | None) -> dict[int, tuple[float, ...]]:
     return {n.number: tuple(float(a) for a in row) for n, row in zip(table.networks, table.accuracy, strict=True)}
 
 
+def _larger(tables: Mapping[float, SeedTable]) -> tuple[LargerNetwork, ...]:
+    return tuple(
+        LargerNetwork(phi, network.number, network.cost, tuple(float(a) for a in row))
+        for phi, table in sorted(tables.items())
+        if table.seeds
+        for network, row in zip(table.networks, table.accuracy, strict=True)
+    )
+
+
 def _stages(budget: str, evidence: Sequence[EvidenceRecord]) -> dict[EvidenceStage, list[EvidenceRecord]]:
     found: dict[EvidenceStage, list[EvidenceRecord]] = {}
     for record in evidence:
@@ -101,7 +129,9 @@ def _stages(budget: str, evidence: Sequence[EvidenceRecord]) -> dict[EvidenceSta
 def _of(
     stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]], purpose: Purpose
 ) -> dict[float, Sequence[EvidenceRecord]]:
-    return {stage.factor: rows for stage, rows in stages.items() if stage.purpose == purpose and stage.factor != 1}
+    """Factor -> trainings: those on the test images where a factor has been trained on both splits."""
+    own = [(stage, rows) for stage, rows in stages.items() if stage.purpose == purpose and stage.factor != 1]
+    return {stage.factor: rows for stage, rows in sorted(own, key=lambda one: one[0].split == "test")}
 
 
 def _own(
@@ -109,26 +139,27 @@ def _own(
     records: Sequence[TrialRecord],
     other: Sequence[EvidenceRecord],
 ) -> SeedTable:
-    """The study's own recipe on the networks and seeds of another stage: from the search, and what it lacked."""
-    wanted = {(r.network.number, r.outcome.seed) for r in other}
-    searched = [(r.network, r.outcome) for r in records if r.outcome]
+    """The study's own recipe on the networks, seeds and images of others: from the search, and from `verify`."""
+    wanted = {(r.stage.split, r.network.number, r.outcome.seed) for r in other}
+    searched = [("validation", r.network, r.outcome) for r in records if r.outcome]
     added = [
-        (r.network, r.outcome)
+        (stage.split, r.network, r.outcome)
         for stage, rows in stages.items()
-        if stage.purpose == "rate" and stage.factor == 1
+        if stage.purpose in ("verify", "rate") and stage.factor == 1
         for r in rows
     ]
-    return layout((n, o) for n, o in (*searched, *added) if (n.number, o.seed) in wanted)
+    return layout((n, o) for split, n, o in (*searched, *added) if (split, n.number, o.seed) in wanted)
 
 
 def _longer(
     stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord]
-) -> RankChange | None:
-    longer = _of(stages, "longer")
-    if not longer:
-        return None
-    factor = max(longer)
-    return rank_change(_own(stages, records, longer[factor]), stage_layout(longer[factor]), factor)
+) -> tuple[RankChange, ...]:
+    """Every length that was trained, the shortest first."""
+    found = []
+    for factor, rows in sorted(_of(stages, "longer").items()):
+        change = rank_change(_own(stages, records, rows), stage_layout(rows), factor)
+        found += [change] if change else []
+    return tuple(found)
 
 
 def _rates(

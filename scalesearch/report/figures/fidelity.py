@@ -90,8 +90,7 @@ def fidelity_info(result: StudyResult, budget: str | None = None) -> FidelityInf
 
 def _of_trainings(found: Fidelity) -> list[tuple[str, RankAgreement]]:
     rows = [(f"already after epoch {one.epoch}", one.agreement) for one in _thinned(found.epochs)]
-    if found.rank_change:
-        rows.append((f"trained {found.rank_change.longer:g} times as long", found.rank_change.agreement))
+    rows += [(f"trained {change.longer:g} times as long", change.agreement) for change in found.rank_changes]
     if found.rate:
         rows += [(f"trained at {said_rate(rate)}", agreement) for rate, agreement in found.rate.agreements.items()]
     return rows

@@ -83,14 +83,14 @@ def limit(ax: Axes, points: Sequence[Point], below: float = 0.12) -> None:
     ax.set_ylim(min(ys) - below, max(ys) + 0.1)
 
 
-def name_corners(ax: Axes, below: float = 18) -> list[Annotation]:
+def name_corners(ax: Axes, below: float = 18, words: str = "all on {}") -> list[Annotation]:
     """`all on depth` and so on, outside each corner; `below` in points."""
     found = []
     for name, shares in CORNERS.items():
         above = name == "depth"
         found.append(
             ax.annotate(
-                f"all on {name}", at(shares), (0, 16 if above else -below), textcoords="offset points", ha="center",
+                words.format(name), at(shares), (0, 16 if above else -below), textcoords="offset points", ha="center",
                 va="bottom" if above else "top", fontsize=10.5, color=INK, in_layout=False,
             )
         )  # fmt: skip

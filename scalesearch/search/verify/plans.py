@@ -42,7 +42,7 @@ class VerifyRequest:
         phis: compound coefficients at which the transfer is checked.
         fidelity: whether the proxy itself is checked.
         rates: whether what is compared is trained at half and twice its learning rate too; None: where the study
-            measured its rate. Part of `fidelity` in any case.
+            measured its rate, and with `fidelity`.
         longer: epochs of the longer proxy over the study's.
     """
 
@@ -170,26 +170,26 @@ def _member(prepared: Prepared, surface: BudgetSurface, network: NetworkRecord, 
     return network_record(prepared, network.number, proposed)
 
 
-def fidelity_plans(
-    prepared: Prepared, budget: BudgetResult, ask: VerifyRequest, have: frozenset[tuple[int, int]]
-) -> list[StagePlan]:
-    """A longer proxy, and two other learning rates, on the seeds of the search."""
+def longer_plan(
+    prepared: Prepared, budget: BudgetResult, ask: VerifyRequest, seeds: Sequence[int], split: Split
+) -> StagePlan:
+    """The networks of `verify_plan` by a longer proxy, on the same seeds and images.
+
+    On the seeds of the search its leaders were lucky: a longer training would take that luck from them, and would seem
+    to think less of whatever they spend their cost on.
+    """
     recipe = prepared.recipe
-    own, *others = rate_plans(prepared, budget, _contenders(budget, ask.top), have)
     longer = replace(recipe, epochs=max(recipe.epochs + 1, round(recipe.epochs * ask.longer)))
-    stage = EvidenceStage("longer", budget.facts.text, longer.epochs / recipe.epochs, "validation")
-    return [own, StagePlan(stage, own.networks, own.seeds, longer), *others]
+    stage = EvidenceStage("longer", budget.facts.text, longer.epochs / recipe.epochs, split)
+    return StagePlan(stage, tuple(_contenders(budget, ask.top)), tuple(seeds), longer)
 
 
-def networks_of_the_claim(budget: BudgetResult) -> list[NetworkRecord]:
-    """The network that a claim would be about, and the references it is compared with."""
-    return _contenders(budget, 1)
+def rate_plans(prepared: Prepared, budget: BudgetResult, top: int, have: frozenset[tuple[int, int]]) -> list[StagePlan]:
+    """Leaders and references at their own rates, as far as the search has them not, and at half and twice.
 
-
-def rate_plans(
-    prepared: Prepared, budget: BudgetResult, networks: Sequence[NetworkRecord], have: frozenset[tuple[int, int]]
-) -> list[StagePlan]:
-    """Networks at their own rates, as far as the search has them not, and at half and twice, on the search's seeds."""
+    All on the search's seeds. With one leader these are the networks of a claim.
+    """
+    networks = _contenders(budget, top)
     recipe, first, text = prepared.recipe, first_seed(prepared.config), budget.facts.text
     seeds = tuple(range(first, first + max(2, prepared.config.seeds)))
     plans = [StagePlan(EvidenceStage("rate", text, 1.0, "validation"), tuple(networks), seeds, recipe, have)]

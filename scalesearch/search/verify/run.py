@@ -22,8 +22,7 @@ from scalesearch.search.so_far import computed, save
 from scalesearch.search.verify.plans import (
     VerifyRequest,
     chosen_budgets,
-    fidelity_plans,
-    networks_of_the_claim,
+    longer_plan,
     new_seeds,
     rate_plans,
     transfer_plan,
@@ -135,9 +134,9 @@ def make_plans(
         plans.append(verify_plan(result, budget, ask, seeds, split, prepared))
         plans += [transfer_plan(prepared, budget, ask, phi, seeds, split) for phi in ask.phis]
         if ask.fidelity:
-            plans += fidelity_plans(prepared, budget, ask, have)
-        elif ask.rates or (ask.rates is None and result.rates is not None):
-            plans += rate_plans(prepared, budget, networks_of_the_claim(budget), have)
+            plans.append(longer_plan(prepared, budget, ask, seeds, split))
+        if ask.rates or (ask.rates is None and (ask.fidelity or result.rates is not None)):
+            plans += rate_plans(prepared, budget, ask.top if ask.fidelity else 1, have)
     return tuple(plans)
 
 

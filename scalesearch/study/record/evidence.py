@@ -35,9 +35,9 @@ class EvidenceStage:
         budget: of the study, whose networks are looked at.
         factor: phi of `transfer`, epochs over the study's for `longer`, learning rate over the study's for `rate`,
             the rate itself for `range`; 1
-            for `verify`, and for `longer` and `rate` 1 is the study's own recipe on the same seeds.
-        split: images that accuracy was measured on: the test split, or validation where there is none and where the
-            proxy itself is the question.
+            for `verify`, and for `rate` 1 is the study's own recipe on the same seeds.
+        split: images that accuracy was measured on: the test split, or validation where there is none and for `rate`
+            and `range`. Studies before version 0.1 was released have `longer` on it too, on the search's seeds.
         optimizer: of `range`, where it is not the one that the layers say; empty is the study's own.
     """
 
