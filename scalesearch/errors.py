@@ -50,6 +50,14 @@ class DataError(ScaleSearchError):
     """A dataset that is missing, empty, corrupt or of the wrong shape."""
 
 
+class UnknownBaseError(UnknownNameError, BaseError):
+    """A user's network whose module, or function in it, does not exist."""
+
+
+class UnknownDataError(UnknownNameError, DataError):
+    """A user's data whose module, or function in it, does not exist."""
+
+
 class StudyError(ScaleSearchError):
     """A study folder that exists already, is missing, is in use, or does not match what was asked."""
 

@@ -124,7 +124,7 @@ BAD = [
     (1, ("--data", "npz:minus.npz"), ("-1 to 0", "allowed: 0, 1, 2")),
     (1, ("--data", "npz:seven.npz"), ("class 7", "y ends at 1")),
     (1, ("--data", "npz:gap.npz"), ("no image of 1",)),
-    (1, ("--data", "no_such_module:f"), ("'no_such_module:f'", "no module")),
+    (2, ("--data", "no_such_module:f"), ("'no_such_module:f'", "no module")),
     (2, ("--trials", "0"), ("trials is 0", "greater than or equal to 1")),
     (2, ("--trials", "many"), ("--trials",)),
     (2, ("--seeds", "0"), ("seeds is 0", "greater than or equal to 1")),

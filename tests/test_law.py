@@ -326,7 +326,8 @@ def test_too_few_budgets_are_refused_with_what_to_run():
     result = study(budgets=("2x", "4x"))
     expected = (
         "study 'synthetic' has 2 budgets with a finished network (2x, 4x), and a law of accuracy against cost takes 3 "
-        "or more; run next: scalesearch run --budget 0.5x,2x,4x --base efficientnet_micro --data fashion-mnist-mini"
+        "or more; run next: scalesearch run --budget 0.5x,2x,4x --base efficientnet_micro --data fashion-mnist-mini "
+        "--epochs 4"
     )
     assert law_refusal(result) == expected
     with pytest.raises(StudyError) as caught:

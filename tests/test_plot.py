@@ -236,15 +236,19 @@ def test_a_study_without_a_training_is_refused_by_a_line_with_a_command(kind):
     assert "\n" not in line
 
 
+AGAIN = "scalesearch run --budget 2x --base efficientnet_micro --data fashion-mnist-mini"
+HOSTILE = "'my.module:net$a$' --classes 10 --in-channels 1"
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "command"),
     [
         ("typical", "verdict", "scalesearch verify synthetic"),
-        ("typical", "rates", "scalesearch run --lr auto"),
-        ("one network", "surface", "scalesearch run --trials 8"),
+        ("typical", "rates", f"{AGAIN} --epochs 4 --lr auto"),
+        ("one network", "surface", f"{AGAIN} --trials 8 --epochs 4"),
         ("typical", "law", "scalesearch run --budget 0.5x,2x,4x"),
-        ("hostile text", "staircase", "scalesearch exponents my.module:net$a$ --out staircase.png"),
-        ("hostile text", "budget", "scalesearch space my.module:net$a$ -b 2x --out budget.png"),
+        ("hostile text", "staircase", f"scalesearch exponents {HOSTILE} --out staircase.png"),
+        ("hostile text", "budget", f"scalesearch space {HOSTILE.replace(' ', ' -b 2x ', 1)} --out budget.png"),
     ],
 )
 def test_what_would_make_a_figure_is_said(name, kind, command):

@@ -228,6 +228,14 @@ DECODING_LINES_SECONDS = 10.0
 """Between two lines about decoding."""
 
 
+def called(job: Job, network: Watched) -> str:
+    """A network by its number and names; one of a full training by its name alone, as it is none of the search's."""
+    names = ", ".join(network.names)
+    if not isinstance(network, NetworkRecord):
+        return names
+    return f"network {job.number} ({names})" if names else f"network {job.number}"
+
+
 class PlainProgress(Progress):
     """One line a finished training, and now and then one of a long training's epoch, for files and pipes."""
 
@@ -256,9 +264,8 @@ class PlainProgress(Progress):
             return
         self._told[job] = time.monotonic()
         network = self._networks[job.number]
-        names = f" ({', '.join(network.names)})" if network.names else ""
         self.console.print(
-            f"network {job.number}{names}, seed {job.seed}: epoch {point.epoch}, loss {point.train_loss:.3f}, "
+            f"{called(job, network)}, seed {job.seed}: epoch {point.epoch}, loss {point.train_loss:.3f}, "
             f"validation accuracy {100 * point.accuracy:.2f} %",
             markup=False,
             highlight=False,
@@ -269,9 +276,8 @@ class PlainProgress(Progress):
     def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         super().finished(job, network, outcome)
         score = outcome.note if outcome.accuracy is None else f"accuracy {100 * outcome.accuracy:.2f} %"
-        names = f" ({', '.join(network.names)})" if network.names else ""
         self.console.print(
-            f"[{self.done}/{self.total}] network {job.number}{names} at {network.budget}, seed {job.seed}: {score}, "
+            f"[{self.done}/{self.total}] {called(job, network)} at {network.budget}, seed {job.seed}: {score}, "
             f"{outcome.seconds:.1f} s; {self.time_left()}",
             markup=False,
             highlight=False,
@@ -338,7 +344,6 @@ class LiveProgress(Progress):
         for job, point in self._running.items():
             network = self._networks[job.number]
             state = f"epoch {point.epoch}, accuracy {100 * point.accuracy:.2f} %" if point else "first epoch"
-            names = f" ({', '.join(network.names)})" if network.names else ""
-            rows.add_row(f"network {job.number}{names}", Text(architecture(network.spec)), f"seed {job.seed}", state)
+            rows.add_row(called(job, network), Text(architecture(network.spec)), f"seed {job.seed}", state)
         short = [Text(self.short)] if self.short else []
         return Group(bar, head, *short, rows, Text(self.best(), style="green"))

@@ -20,6 +20,8 @@ from scalesearch.user_code.importing import one_line
 
 KEYS = ("x", "y", "x_val", "y_val", "x_test", "y_test")
 SHAPES = "[N, H, W], [N, H, W, C] or [N, C, H, W] with C = 1 or 3"
+NAMED_GAPS = 5
+"""So many classes without an image are named."""
 AnyArray = npt.NDArray[Any]
 
 
@@ -153,11 +155,20 @@ def _labels(value: Any, key: str, what: str) -> Labels:
     raw = _array(value, key, what)
     if raw.ndim == 2 and raw.shape[1] == 1:  # as Keras hands out CIFAR-10
         raw = raw[:, 0]
+    if raw.ndim == 2:
+        hint = f"; one-hot labels become numbers by {key}.argmax(1)" if _is_one_hot(raw) else ""
+        raise DataError(
+            f"{what}: {key} has type {raw.dtype}, shape {list(raw.shape)}; allowed: whole numbers, [N]{hint}"
+        )
     if raw.dtype.kind not in "ui" or raw.ndim != 1:
         raise DataError(f"{what}: {key} has type {raw.dtype}, shape {list(raw.shape)}; allowed: whole numbers, [N]")
     if raw.size and (raw.min() < 0 or raw.max() >= 2**31):
         raise DataError(f"{what}: {key} has labels from {raw.min()} to {raw.max()}; allowed: 0, 1, 2, ...")
     return raw.astype(np.int64)
+
+
+def _is_one_hot(raw: AnyArray) -> bool:
+    return bool(raw.ndim == 2 and raw.size and np.isin(raw, (0, 1)).all() and (raw.sum(1) == 1).all())
 
 
 def _check_sizes(images: ArrayImages, suffix: str, what: str) -> None:
@@ -171,5 +182,12 @@ def _check_contiguous(labels: Labels, where: str) -> None:
     if len(present) == 1:
         raise DataError(f"{where} has one class only ({present[0]}); two or more are needed")
     if len(present) <= present[-1]:
-        gaps = np.setdiff1d(np.arange(min(present[-1], len(present) + 5)), present)[:5]
-        raise DataError(f"{where} has the classes 0 to {present[-1]}, but no image of {', '.join(map(str, gaps))}")
+        gaps = np.setdiff1d(np.arange(min(int(present[-1]), len(present) + NAMED_GAPS)), present)
+        missing = int(present[-1]) + 1 - len(present)
+        more = f", ... ({missing} in all)" if missing > NAMED_GAPS else ""
+        named = ", ".join(map(str, gaps[:NAMED_GAPS]))
+        if present[0] > 0 and present[-1] - present[0] + 1 == len(present):
+            hint = f"; subtract {present[0]} from y, so that the first class is 0"
+        else:
+            hint = "; allowed: 0, 1, 2, ... without a gap: np.unique(y, return_inverse=True)[1] numbers them so"
+        raise DataError(f"{where} has the classes 0 to {present[-1]}, but no image of {named}{more}{hint}")

@@ -160,6 +160,10 @@ class ImageProbe:
     large: bool = False
 
 
+NAMED = 4
+"""So many more of the files that cannot be decoded are named."""
+
+
 @dataclass(frozen=True, eq=False)
 class CheckedFiles:
     """The readable files of one split, one probe for each, and the others.
@@ -167,12 +171,14 @@ class CheckedFiles:
     Attributes:
         bad: names of the files that cannot be decoded.
         large: names of those over the limit of pixels.
+        problems: (name, why) of both.
     """
 
     images: FileImages
     probes: tuple[ImageProbe, ...]
     bad: tuple[str, ...]
     large: tuple[str, ...] = ()
+    problems: tuple[tuple[str, str], ...] = ()
 
     def in_memory(self, channels: int, tones: Tones) -> ArrayImages:
         """The decoded pixels of a split whose files are all small and of one size."""
@@ -185,17 +191,10 @@ class CheckedFiles:
         return [tones.seen(probe.look, probe.deep) for probe in self.probes if probe.look is not None]
 
 
-def checked(images: FileImages, skip_bad: bool, max_pixels: int | None) -> CheckedFiles:
-    """Decode every file once.
-
-    Raises:
-        DataError: a file cannot be decoded or is over the limit of pixels (and not `skip_bad`).
-    """
+def checked(images: FileImages, max_pixels: int | None) -> CheckedFiles:
+    """Decode every file once."""
     probes = _probes([images.root / name for name in images.names], max_pixels)
     bad = [index for index, probe in enumerate(probes) if probe.problem]
-    if bad and not skip_bad:
-        more = f" (and {len(bad) - 1} more such files)" if len(bad) > 1 else ""
-        raise undecodable(images.root / images.names[bad[0]], f"{probes[bad[0]].problem}{more}")
     good = np.setdiff1d(np.arange(len(images)), bad)
     large = [index for index in bad if probes[index].large]
     digests = tuple(look.digest for i in good if (look := probes[i].look))
@@ -204,7 +203,24 @@ def checked(images: FileImages, skip_bad: bool, max_pixels: int | None) -> Check
         tuple(probes[i] for i in good),
         tuple(images.names[i] for i in bad if not probes[i].large),
         tuple(images.names[i] for i in large),
+        tuple((images.names[i], probes[i].problem or "") for i in bad),
     )
+
+
+def refuse_bad(splits: Sequence[CheckedFiles]) -> None:
+    """Refuse the files of all splits together, so that whoever mends them has seen them all.
+
+    Raises:
+        DataError: a file cannot be decoded or is over the limit of pixels.
+    """
+    bad = [(split.images.root / name, name, why) for split in splits for name, why in split.problems]
+    if not bad:
+        return
+    path, _, why = bad[0]
+    others = [repr(name) for _, name, _ in bad[1:]]
+    named = ", ".join(others[:NAMED]) + (", ..." if len(others) > NAMED else "")
+    more = f" (and {len(others)} more such file{'s' if len(others) > 1 else ''}: {named})" if others else ""
+    raise undecodable(path, f"{why}{more}")
 
 
 def _probes(paths: Sequence[Path], max_pixels: int | None) -> list[ImageProbe]:

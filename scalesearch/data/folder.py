@@ -11,7 +11,7 @@ from statistics import median_low
 import numpy as np
 
 from scalesearch.data.decode import suffixes
-from scalesearch.data.files import CheckedFiles, FileImages, ImageProbe, Tones, checked, file_fingerprint
+from scalesearch.data.files import CheckedFiles, FileImages, ImageProbe, Tones, checked, file_fingerprint, refuse_bad
 from scalesearch.data.images import Dataset, ImageSet
 from scalesearch.data.layout import LAYOUT, layout_of
 from scalesearch.data.looks import SplitLook, findings
@@ -58,7 +58,9 @@ def folder_dataset(name: str, parts: Parts[FileImages], skip_bad: bool, max_pixe
         DataError: a file cannot be decoded, or (with skip_bad) a class has none left.
     """
     wanted = [parts.train, parts.validation, *([parts.test] if parts.test else [])]
-    splits = [checked(split, skip_bad, max_pixels) for split in wanted]
+    splits = [checked(split, max_pixels) for split in wanted]
+    if not skip_bad:
+        refuse_bad(splits)
     train, val = splits[:2]
     _check_left(train, val, parts.classes)
     probes = train.probes + val.probes  # not of test: the data must not change when the test split is asked for

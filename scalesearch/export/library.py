@@ -15,7 +15,7 @@ from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.configured import ConfiguredBaseline
 from scalesearch.networks.spec import NetworkSpec
 from scalesearch.networks.timm.adapter import TimmBaseline
-from scalesearch.networks.user.function import UserBaseline
+from scalesearch.networks.user.function import FunctionBaseline, UserBaseline
 from scalesearch.training.weights import Weights, save_weights
 
 if TYPE_CHECKING:
@@ -30,16 +30,19 @@ class InexpressibleError(ScaleSearchError):
     Args:
         library: as `--to` names it.
         network: name of the member.
-        stage: that is the reason.
-        why: the rest of the sentence about the stage.
+        stage: that is the reason; empty where it is the whole network.
+        why: the rest of the sentence about the stage, or all of it.
         written: whether the network can be written as Python source.
+        timm: whether timm can build it.
     """
 
-    def __init__(self, library: str, network: str, stage: str, why: str, *, written: bool = True) -> None:
-        others = "python, onnx, torch-export or json" if written else "onnx, torch-export or json"
+    def __init__(
+        self, library: str, network: str, stage: str, why: str, *, written: bool = True, timm: bool = False
+    ) -> None:
+        others = [*(["python"] if written else []), *(["timm"] if timm else []), "onnx", "torch-export"]
         super().__init__(
-            f"{library} cannot build {network}: stage {stage} {why}; allowed: --to {others}, which have every network "
-            "of this baseline"
+            f"{library} cannot build {network}: {f'stage {stage} ' if stage else ''}{why}; allowed: "
+            f"--to {', '.join(others)} or json, which have every network of this baseline"
         )
 
 
@@ -175,7 +178,7 @@ def member_parts(
         library: as `--to` names it.
         family: whose config chooses the row of the table.
         families: class of a family's config -> what it makes of config and spec, or refuses.
-        lacks: what to say of a network that is in no row.
+        lacks: what to say of the first stage of a network of scalesearch's own that is in no row.
 
     Raises:
         InexpressibleError: a network that the library cannot build.
@@ -184,14 +187,29 @@ def member_parts(
     config = baseline.config if isinstance(baseline, ConfiguredBaseline) else None
     row = families.get(type(config).__name__)
     if row is None:
-        written = isinstance(baseline, ConfiguredBaseline | TimmBaseline | UserBaseline)
-        raise InexpressibleError(library, family.members[0].name, "stem", lacks, written=written)
+        raise _foreign(library, family, lacks)
     for member in family.members:
         try:
             parts[member.name] = row(config, member.spec)
         except RefusedError as refusal:
             raise InexpressibleError(library, member.name, refusal.stage, refusal.why) from None
     return parts
+
+
+def _foreign(library: str, family: Family, lacks: str) -> InexpressibleError:
+    """The error for a network that is in no row of a library's table."""
+    baseline, network = family.baseline, family.members[0].name
+    if isinstance(baseline, ConfiguredBaseline):
+        return InexpressibleError(library, network, "stem", lacks)
+    own = isinstance(baseline, UserBaseline)
+    whose = f"a {_kind(baseline)} of your own" if isinstance(baseline, UserBaseline) else "a network of another library"
+    why = f"{whose} cannot be written in {library}'s layers"
+    known = own or isinstance(baseline, TimmBaseline)
+    return InexpressibleError(library, network, "", why, written=known, timm=known and library != "timm")
+
+
+def _kind(baseline: UserBaseline) -> str:
+    return "function" if isinstance(baseline, FunctionBaseline) else "class"
 
 
 class Library(ABC):

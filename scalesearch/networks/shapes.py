@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from scalesearch.errors import InfeasibleError, ScaleSearchError
+from scalesearch.networks.outputs import no_tensor
 from scalesearch.networks.products import recurrent_products
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Amounts:
 
     Attributes:
         output: shape of what the network gives for one image; None where that is not a tensor.
+        gives: what it gives that is not a tensor, and how to give one, in words; empty where it gives a tensor.
         left_out: (operator, times) of what is in neither, such as `aten::_fft_r2c`; views are among them.
     """
 
@@ -36,6 +38,7 @@ class Amounts:
     activations: int
     output: tuple[int, ...] | None = None
     left_out: tuple[tuple[str, int], ...] = ()
+    gives: str = ""
 
 
 class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -194,4 +197,5 @@ def run_counted(module: nn.Module, image: Tensor) -> Amounts:
         torch.backends.mha.set_fastpath_enabled(fast_attention)
     params = sum(p.numel() for p in module.parameters())
     shape = tuple(output.shape) if isinstance(output, Tensor) else None
-    return Amounts(tally.macs, params, tally.activations, shape, tuple(sorted(tally.left_out.items())))
+    gives = "" if isinstance(output, Tensor) else no_tensor(output)
+    return Amounts(tally.macs, params, tally.activations, shape, tuple(sorted(tally.left_out.items())), gives)

@@ -16,14 +16,10 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 
 from scalesearch.errors import BudgetError, UsageError
-from scalesearch.scaling.units import UNITS, Kind
+from scalesearch.scaling.units import ALLOWED_BUDGET, UNITS, Kind, check_commas, meant_budget
 
 _BUDGET = re.compile(
     r"^\s*(?P<number>[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(?P<unit>x|us|ms|s|[kmg]?b|[kmgt])?\s*$", re.IGNORECASE
-)
-_ALLOWED_BUDGET = (
-    "a multiple of the baseline such as 2x or 0.5x, or an amount: 800M, 1.2G or 4e8 (multiply-adds, parameters, "
-    "activations), 5ms (latency), 2GB (memory)"
 )
 _LARGEST = 1e12
 """What remains finite when it is multiplied by the cost of any network."""
@@ -146,7 +142,7 @@ def parse_budget(text: str) -> Budget:
     if kind is None:
         return Budget(f"{number!r}".removesuffix(".0") + "x", number, None)
     if kind == "count" and amount < _FEWEST:
-        raise BudgetError(f"budget {text!r} is {amount:g} operations or weights; allowed: {_ALLOWED_BUDGET}")
+        raise BudgetError(f"budget {text!r} is {amount:g} operations or weights{meant_budget(text)}")
     return Budget(text.strip(), None, float(round(amount)) if kind == "count" else amount, kind)
 
 
@@ -154,12 +150,12 @@ def _amount(text: str) -> tuple[float, Kind | None, float]:
     """The number, the kind of its unit (None for `x`), and the number in the kind's own unit."""
     match = _BUDGET.match(text)
     if match is None:
-        raise BudgetError(f"budget {text!r} is not understood; allowed: {_ALLOWED_BUDGET}")
+        raise BudgetError(f"budget {text!r} is not understood{meant_budget(text)}")
     number, unit = float(match["number"]), (match["unit"] or "").lower()
     kind, size = UNITS.get(unit, (None, 1.0))
     amount = number * size
     if not (amount > 0 and math.isfinite(amount * _LARGEST)):
-        raise BudgetError(f"budget {text!r} is not a finite number above zero; allowed: {_ALLOWED_BUDGET}")
+        raise BudgetError(f"budget {text!r} is not a finite number above zero; allowed: {ALLOWED_BUDGET}")
     return number, kind, amount
 
 
@@ -194,6 +190,7 @@ def parse_budgets(text: str) -> tuple[Budget, ...]:
         >>> [b.text for b in parse_budgets("1x,2x,2.0x,1x")]
         ['1x', '2x']
     """
+    check_commas(text)
     unique: dict[tuple[float | None, float | None], Budget] = {}
     for budget in map(parse_budget, text.split(",")):
         unique.setdefault((budget.multiple, budget.amount), budget)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
+
+from scalesearch.errors import BudgetError
 
 DIMENSIONS = ("depth", "width", "resolution")
 """What a network is scaled in; the fields of `Shares`, in their order."""
@@ -153,3 +156,45 @@ def amount(value: float, currency: str) -> str:
         ('1.14M multiply-adds', '5.12 ms a batch', '1.30 GB of training memory')
     """
     return f"{short_amount(value, currency)} {CURRENCIES[currency].unit}"
+
+
+ALLOWED_BUDGET = (
+    "a multiple of the baseline such as 2x or 0.5x, or an amount: 800M, 1.2G or 4e8 (multiply-adds, parameters, "
+    "activations), 5ms (latency), 2GB (memory)"
+)
+
+
+def meant_budget(text: str) -> str:
+    """The end of a message on a budget that is none: the multiple that may be meant, and what is allowed.
+
+    Example:
+        >>> [meant_budget(text).partition("?")[0] for text in ("2.5", "200%", "x2", "2 times")]
+        ["; did you mean '2.5x'", "; did you mean '2x'", "; did you mean '2x'", "; did you mean '2x'"]
+        >>> meant_budget("two").startswith("; allowed: a multiple of the baseline")
+        True
+    """
+    number = r"(\d*\.?\d+)"
+    found = re.fullmatch(rf"\s*(?:{number}\s*(%|times|\*|\u00d7|fold)?|[x*\u00d7]\s*{number})\s*", text.lower())
+    if found is None:
+        return f"; allowed: {ALLOWED_BUDGET}"
+    value = float(found[1] or found[3]) / (100 if found[2] == "%" else 1)
+    return f"; did you mean '{value:.6g}x'? Allowed: {ALLOWED_BUDGET}" if value else f"; allowed: {ALLOWED_BUDGET}"
+
+
+def check_commas(text: str) -> None:
+    """Refuse a list of budgets whose comma is meant as a decimal point.
+
+    Raises:
+        BudgetError: two numbers at a comma, the first of them without a unit and smaller than any network.
+
+    Example:
+        >>> check_commas("2x,5x"), check_commas("2000000,3000000")
+        (None, None)
+    """
+    found = re.fullmatch(r"\s*(\d{1,3}),(\d+)\s*([a-z]*)\s*", text.lower())
+    if found:
+        whole, part, unit = found[1], found[2], text.strip()[len(text.strip()) - len(found[3]) :] or "x"
+        raise BudgetError(
+            f"budget {text!r} has a comma, which parts budgets; did you mean '{whole}.{part}{unit}', or "
+            f"'{whole}{unit},{part}{unit}'? Allowed: {ALLOWED_BUDGET}"
+        )

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from scalesearch.errors import ScaleSearchError, nearest
+from scalesearch.errors import BaseError, ScaleSearchError, UnknownBaseError, UnknownDataError, nearest
 from scalesearch.user_code.guard import guard
 from scalesearch.user_code.hidden import hidden_library, is_here, own_file
 from scalesearch.user_code.searchpath import behind_python
@@ -44,12 +44,14 @@ def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -
         error: raised for everything that goes wrong.
 
     Raises:
-        ScaleSearchError: of the class `error`: no such module or attribute, or the module cannot be imported.
+        UnknownBaseError, UnknownDataError: no such module or attribute.
+        ScaleSearchError: of the class `error`: the module cannot be imported, or only this process has the name.
     """
     module_name, _, attribute = reference.partition(":")
+    unknown = UnknownBaseError if error is BaseError else UnknownDataError
     with current_folder_importable():
         if not _importable(module_name):
-            raise error(f"{what}: {_no_module(module_name, attribute)}")
+            raise unknown(f"{what}: {_no_module(module_name, attribute)}")
         raised = f"{what}: importing {module_name!r} raised"
         module = guarded(lambda: _imported(module_name, what, error), raised, error)
         try:
@@ -57,7 +59,7 @@ def import_attribute(reference: str, what: str, error: type[ScaleSearchError]) -
         except AttributeError:
             if told := only_here(reference):
                 raise error(f"{what}: {told}") from None
-            raise error(f"{what}: module {module_name!r} has no {attribute!r}{_has(module, attribute)}") from None
+            raise unknown(f"{what}: module {module_name!r} has no {attribute!r}{_has(module, attribute)}") from None
 
 
 def only_here(reference: str) -> str:

@@ -24,6 +24,7 @@ from scalesearch.analysis.verdict import (
     WORSE,
 )
 from scalesearch.analysis.verified.verification import Verdict, Verification
+from scalesearch.study.config import run_command
 
 BEST = "the best network"
 NONE = "none"
@@ -155,7 +156,8 @@ def _against_uniform(result: StudyResult, budget: BudgetResult, comparison: Comp
     if comparison.words in AHEAD or comparison.words == SAME:
         return
     if comparison.words == DEPENDS:
-        reason = f"Whether it beats {comparison.called} depends on the learning rate; scalesearch run --lr auto asks."
+        again = run_command(result.manifest.config, result.manifest.study, proxy_learning_rate=0.0)
+        reason = f"Whether it beats {comparison.called} depends on the learning rate; {again} asks."
         yield _Objection(reason, comparison.label, uniform)
     elif comparison.ci95 is None:
         yield _Objection(

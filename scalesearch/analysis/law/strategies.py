@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from scalesearch.analysis.summary import NetworkSummary, pooled_anova, with_role
 from scalesearch.errors import BudgetError, StudyError
 from scalesearch.scaling.coefficients import parse_budget, parse_budgets
 from scalesearch.scaling.units import CURRENCIES
+from scalesearch.study.config import run_command
 
 STRATEGIES = ("found", "uniform", "efficientnet", "width", "resolution", "depth")
 """Ways to spend compute: the best network of each budget, and the network with each role."""
@@ -133,8 +133,7 @@ def law_refusal(result: StudyResult) -> str | None:
     needs = f"a law of accuracy against cost takes {LEAST_BUDGETS} or more"
     if len({budget.facts.target for budget in result.budgets}) >= LEAST_BUDGETS:
         return f"{has}, and {needs}; go on with: scalesearch resume {study}"
-    options = f"--base {shlex.quote(config.base)} --data {shlex.quote(config.data)}"
-    return f"{has}, and {needs}; run next: scalesearch run --budget {','.join(_suggested(result))} {options}"
+    return f"{has}, and {needs}; run next: {run_command(config, study, budgets=tuple(_suggested(result)))}"
 
 
 def _finished(result: StudyResult) -> list[BudgetResult]:

@@ -42,7 +42,7 @@ class TimmLibrary(Library):
             from scalesearch.export.timm.adapted import written
 
             return written(family)
-        lacks = "is of a network whose source is not scalesearch's own"
+        lacks = f"begins a network like {family.baseline.name}, which timm does not have"
         models = member_parts(self.name, family, FAMILIES, lacks)
         table = Source().entries({name: model.arguments for name, model in models.items()}, 4)
         return Written(

@@ -53,7 +53,7 @@ class TorchvisionLibrary(Library):
 
     def files(self, family: Family) -> dict[str, str]:
         """The module of builders; see `Library.files`."""
-        lacks = "is of a network whose source is not scalesearch's own"
+        lacks = f"begins a network like {family.baseline.name}, which torchvision does not have"
         parts, task, main = member_parts(self.name, family, FAMILIES, lacks), family.task, family.main
         file, _ = parts[main.name]
         baseline: Any = family.baseline

@@ -215,12 +215,13 @@ def check_output(baseline: UserBaseline, spec: NetworkSpec, task: Task) -> None:
         BaseError: the output of one image is not `[1, num_classes]`.
         InfeasibleError: the network does not run.
     """
-    output = baseline.shapes(spec, task).output
+    amounts = baseline.shapes(spec, task)
+    output = amounts.output
     if output != (1, task.num_classes):
-        gives = "something other than one tensor" if output is None else f"a tensor of shape {list(output)}"
+        gives = amounts.gives if output is None else f"a tensor of shape {list(output)} for one image"
         call: UserCall = baseline.call
         raise BaseError(
-            f"{call.what} {call.where(spec)} gives {gives} for one image; "
+            f"{call.what} {call.where(spec)} gives {gives}; "
             f"allowed: logits of shape [N, num_classes], here [1, {task.num_classes}]"
         )
 

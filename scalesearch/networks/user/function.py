@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError
 from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.spec import NetworkSpec, round_half_up
-from scalesearch.networks.user.call import UserCall
+from scalesearch.networks.user.call import ARGUMENTS, FUNCTION, UserCall
 from scalesearch.user_code.importing import code_hash, code_hashes, current_folder_importable, guarded, one_line
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ GRID = 10
 
 LEAST = (100, 250, 500)
 """The multipliers that are tried for the smallest network, in thousandths."""
+
+_UNEXPECTED = re.compile(rf"got an unexpected keyword argument '(?:{'|'.join(ARGUMENTS)})'")
+"""What Python says where a function hands the arguments on to a config object of its own."""
 
 
 @dataclass(frozen=True)
@@ -194,8 +198,16 @@ def _least(call: UserCall, spec: NetworkSpec, task: Task) -> int:
 
 
 def _guarded(action: Any, raised: str) -> Any:
-    with current_folder_importable():
-        return guarded(action, raised, BaseError)
+    try:
+        with current_folder_importable():
+            return guarded(action, raised, BaseError)
+    except BaseError as error:
+        if not _UNEXPECTED.search(str(error)):
+            raise
+        raise BaseError(
+            f"{error}; wrap it: {FUNCTION}, which makes its own config of them; a file to start from: "
+            "scalesearch new-base my_net.py"
+        ) from error
 
 
 def _module(call: UserCall, spec: NetworkSpec, task: Task, options: Mapping[str, float]) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from scalesearch.analysis.law.strategies import law_refusal
 from scalesearch.analysis.response.surface import ResponseSurface
@@ -14,6 +15,7 @@ from scalesearch.report.figures.evidence import verdict_info
 from scalesearch.report.figures.fidelity import fidelity_info
 from scalesearch.report.figures.info import pareto_info, shown_budgets
 from scalesearch.scaling.units import CURRENCIES
+from scalesearch.study.config import counting_command, run_command
 
 
 def figure_refusal(result: StudyResult, kind: str, budget: str | None = None) -> str:
@@ -36,7 +38,12 @@ def _untrained(result: StudyResult, budget: str | None) -> str:
 def _surface(result: StudyResult, budget: str | None) -> str:
     if any(isinstance(one.surface, ResponseSurface) for one in shown_budgets(result, budget)):
         return ""
-    more = f"scalesearch resume {result.manifest.study}" if not result.complete else "scalesearch run --trials 8"
+    trials = result.manifest.config.trials
+    more = (
+        _run(result, trials=8 if trials < 8 else 2 * trials)
+        if result.complete
+        else f"scalesearch resume {result.manifest.study}"
+    )
     return f"a response surface takes 3 networks and 4 trainings on one budget; more are trained by: {more}"
 
 
@@ -49,7 +56,8 @@ def _curves(result: StudyResult, budget: str | None) -> str:
         return ""
     if _untrained(result, budget):
         return _untrained(result, budget)
-    return f"a curve takes {LEAST_EPOCHS} epochs, and its trainings had one; longer ones: scalesearch run --epochs 4"
+    longer = _run(result, proxy_epochs=4)
+    return f"a curve takes {LEAST_EPOCHS} epochs, and its trainings had one; longer ones: {longer}"
 
 
 def _rates(result: StudyResult, budget: str | None) -> str:
@@ -57,7 +65,8 @@ def _rates(result: StudyResult, budget: str | None) -> str:
         return ""
     given = result.manifest.config.proxy.learning_rate
     if given:
-        return f"its learning rate, {given:g}, was known before; one is measured by: scalesearch run --lr auto"
+        measured = _run(result, proxy_learning_rate=0.0)
+        return f"its learning rate, {given:g}, was known before; one is measured by: {measured}"
     return f"its learning rate is not measured yet; go on with: scalesearch resume {result.manifest.study}"
 
 
@@ -77,7 +86,7 @@ def _staircase(result: StudyResult, budget: str | None) -> str:
     if arithmetic_baseline(result):
         return ""
     base = result.manifest.config.base
-    return f"counting {base} means building it: scalesearch exponents {base} --out staircase.png"
+    return f"counting {base} means building it: {_counting(result, 'exponents', 'staircase.png')}"
 
 
 def _budget(result: StudyResult, budget: str | None) -> str:
@@ -87,7 +96,7 @@ def _budget(result: StudyResult, budget: str | None) -> str:
     if not CURRENCIES[config.cost].counted:
         return f"its cost, {config.cost}, is measured network by network: scalesearch show {result.manifest.study}"
     text = shown_budgets(result, budget)[-1].facts.text
-    return f"counting {config.base} means building it: scalesearch space {config.base} -b {text} --out budget.png"
+    return f"counting {config.base} means building it: {_counting(result, 'space', 'budget.png', text)}"
 
 
 def _compare(result: StudyResult, budget: str | None) -> str:
@@ -97,6 +106,15 @@ def _compare(result: StudyResult, budget: str | None) -> str:
     if not result.complete:
         return f"compound scaling is not trained beside another yet: scalesearch resume {result.manifest.study}"
     return "it trained no compound scaling to compare with: scalesearch run studies/paper_table3.toml"
+
+
+def _run(result: StudyResult, **changes: Any) -> str:
+    return run_command(result.manifest.config, result.manifest.study, **changes)
+
+
+def _counting(result: StudyResult, command: str, out: str, budget: str = "") -> str:
+    made = result.manifest
+    return counting_command(command, made.config, made.baseline_px, made.data.classes, made.data.channels, out, budget)
 
 
 _REASONS: dict[str, Callable[[StudyResult, str | None], str]] = {

@@ -14,6 +14,7 @@ from scalesearch.search.prepare import Prepared, first_seed
 from scalesearch.search.records import Proposed, network_record
 from scalesearch.search.spaces import BudgetSpace
 from scalesearch.search.verify.stages import StagePlan
+from scalesearch.study.config import run_command
 from scalesearch.study.record import NetworkRecord
 from scalesearch.study.record.evidence import EvidenceStage, Split
 
@@ -87,9 +88,11 @@ def chosen_budgets(result: StudyResult, budget: str | None) -> list[BudgetResult
         )
     found = [b for b in asked if sum(s.ranked for s in b.networks) > 1]
     if not found:
+        config = result.manifest.config
+        more = run_command(config, name, trials=max(8, config.trials))
         raise StudyError(
             f"study {name!r} has one network on each budget, and nothing to compare it with; "
-            "allowed: a study of two networks or more, such as scalesearch run --budget 2x --trials 8"
+            f"allowed: a study of two networks or more, such as {more}"
         )
     return found
 

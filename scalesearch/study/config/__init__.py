@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scalesearch.study.config.cluster import OPEN, UNSAID, ClusterOptions, parse_cluster
+from scalesearch.study.config.commands import counting_command, run_command
 from scalesearch.study.config.definition import (
     PER_TRAINING,
     SAMPLERS,
@@ -52,6 +53,7 @@ __all__ = [
     "check_workers",
     "config_from_dict",
     "config_to_dict",
+    "counting_command",
     "definition_path",
     "definitions",
     "dump_toml",
@@ -68,5 +70,6 @@ __all__ = [
     "parse_rate",
     "placed",
     "read_toml",
+    "run_command",
     "unknown_key",
 ]

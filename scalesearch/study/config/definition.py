@@ -249,6 +249,8 @@ def _as_error(error: ValidationError, source: str, spelled: Spelling) -> UsageEr
         what, names = _CHOICES[where[0]]
         return choice_error(what, str(value), names)
     allowed = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    if allowed == "a valid tuple" and isinstance(value, str | int):
+        allowed = f"a tuple or list, such as {(value,)!r}"
     place = f" in {source}" if source else ""
     return ConfigError(f"{spelled('.'.join(where))} is {value!r}{place}; allowed: {allowed}")
 

@@ -113,9 +113,11 @@ def _length_words(recipe: TrainRecipe, manifest: Manifest, train_images: int) ->
     times = images_times(recipe, proxy, train_images, manifest.data.train_images)
     longer = recipe.epochs / proxy.epochs
     said = f"{longer:g} times the study's {plural(proxy.epochs, 'epoch')}"
-    if recipe.epochs == TIMES_LONGER * proxy.epochs:
-        said += ", which rank networks and are too short to be a last word"
-    return f"{said}; one training sees {times:.3g} times their images; another length: --epochs"
+    seen = f"one training sees {times:.3g} times their images"
+    if recipe.epochs != TIMES_LONGER * proxy.epochs:  # it was asked for
+        return f"{said}; {seen}"
+    short = "which rank networks and are too short to be a last word"
+    return f"{said}, {short}; {seen}; another length: --epochs"
 
 
 def images_times(recipe: TrainRecipe, proxy: ProxyRecipe, train_images: int, proxy_images: int) -> float:
