@@ -59,6 +59,18 @@ OTHERS = {
 }
 
 
+def test_a_study_from_before_contents_were_seen_has_the_same_images(mine):
+    facts = dataclasses.replace(mine.manifest.data, fingerprint="c" * 64, earlier_fingerprint="e" * 64)
+    new, old = (
+        changed(mine, data=one)
+        for one in (facts, dataclasses.replace(facts, fingerprint="e" * 64, earlier_fingerprint=""))
+    )
+    touched = changed(mine, data=dataclasses.replace(facts, fingerprint="d" * 64))
+    assert between(new, old).obstacles == between(old, new).obstacles == ()
+    (told,) = between(new, touched).obstacles
+    assert told.what == "data"
+
+
 @pytest.mark.parametrize("what", OTHERS)
 def test_what_measures_otherwise_may_not_be_compared(mine, what):
     other, why = OTHERS[what]

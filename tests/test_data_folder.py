@@ -1,5 +1,6 @@
 """Image folders: layouts, image kinds, hostile names and damage."""
 
+import hashlib
 import os
 import shutil
 import tarfile
@@ -245,6 +246,48 @@ def test_fingerprint_is_of_content_not_of_place(tmp_path):
     picture((20, 20)).save(tmp_path / "there" / "cat" / "0.png")
     picture((20, 20)).save(tmp_path / "there" / "cat" / "1.png")
     assert load(tmp_path / "there").fingerprint != first
+
+
+@pytest.mark.parametrize("px", [16, 80])
+def test_other_pixels_in_files_of_the_same_names_and_sizes_are_other_data(tmp_path, px):
+    two_classes(tmp_path / "a", suffix=".bmp", px=(px, px))
+    first, files = load(tmp_path / "a"), sorted((tmp_path / "a").rglob("*.bmp"))
+    sizes = [file.stat().st_size for file in files]
+    for file in files:
+        os.utime(file, (1, 1))
+    touched = load(tmp_path / "a")
+    assert (touched.fingerprint, touched.train.labels.tolist()) == (first.fingerprint, first.train.labels.tolist())
+    image = Image.open(files[3])
+    image.putpixel((0, 0), (1, 2, 3))
+    image.save(files[3])
+    other = load(tmp_path / "a")
+    assert [file.stat().st_size for file in files] == sizes
+    assert other.fingerprint != first.fingerprint
+    assert other.earlier_fingerprint == first.earlier_fingerprint
+
+
+def test_swapped_files_are_other_data(tmp_path):
+    two_classes(tmp_path, suffix=".bmp")
+    first = load(tmp_path).fingerprint
+    cat, dog = tmp_path / "cat" / "0.bmp", tmp_path / "dog" / "1.bmp"
+    one, two = cat.read_bytes(), dog.read_bytes()
+    cat.write_bytes(two)
+    dog.write_bytes(one)
+    assert load(tmp_path).fingerprint != first
+
+
+def test_what_earlier_versions_called_the_same_folder_is_known(tmp_path):
+    two_classes(tmp_path / "train", 3)
+    two_classes(tmp_path / "val", 2)
+    digest = hashlib.sha256()
+    for number, (split, count) in enumerate((("train", 3), ("val", 2))):
+        for label, name in enumerate(("cat", "dog")):
+            for index in range(count):
+                file = f"{split}/{name}/{index}.png"
+                size = (tmp_path / file).stat().st_size
+                digest.update(f"{number}\0{file}\0{size}\0{label}\n".encode())
+    data = load(tmp_path)
+    assert data.earlier_fingerprint == digest.hexdigest() != data.fingerprint
 
 
 def test_corrupt_images_stop_or_are_counted(tmp_path):

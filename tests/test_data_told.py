@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import made_before
 from fake_executor import World
 from PIL import Image
 from rich.console import Console
@@ -253,6 +254,48 @@ def test_a_class_less_in_the_training_images_is_not_skipped_in_verify(tmp_path):
     (root / "train" / "glioma" / "0.png").write_bytes(b"x")
     with pytest.raises(StudyError, match=r"has changed since study 's' began \(20\+20 images then, 19\+20 now"):
         verify(paths, VerifyRequest(seeds=2), skip_bad=True, make_executor=World().executor)
+
+
+def other_pixels(root) -> None:
+    """Every image negated, in a file of the same name and size."""
+    for file in root.rglob("*.bmp"):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+
+
+def interrupted(tmp_path, root) -> StudyPaths:
+    paths = StudyPaths(tmp_path / "s")
+    with pytest.raises(KeyboardInterrupt):
+        run(definition(f"folder:{root}"), paths, make_executor=World(stop_after=2).executor)
+    return paths
+
+
+def as_bitmaps(root):
+    for file in sorted(root.rglob("*.png")):
+        Image.open(file).save(file.with_suffix(".bmp"))
+        file.unlink()
+    return root
+
+
+def test_a_study_does_not_go_on_with_other_pixels_in_files_of_the_same_size(tmp_path):
+    root = as_bitmaps(folder_of(tmp_path / "set", ("train", "val")))
+    paths = interrupted(tmp_path, root)
+    other_pixels(root)
+    with pytest.raises(StudyError, match=r"the data .* has changed since study 's' began"):
+        resume(paths, make_executor=World().executor)
+    other_pixels(root)
+    assert resume(paths, make_executor=World().executor).complete
+
+
+def test_a_study_from_before_contents_were_seen_goes_on(tmp_path):
+    root = as_bitmaps(folder_of(tmp_path / "set", ("train", "val")))
+    paths = interrupted(tmp_path, root)
+    made_before(paths)
+    text, facts = paths.definition.read_text(), load_manifest(paths).data
+    old = text.replace(facts.fingerprint, facts.earlier_fingerprint, 1)
+    paths.definition.write_text("".join(line for line in old.splitlines(True) if "earlier_fingerprint" not in line))
+    then = load_manifest(paths).data
+    assert (then.fingerprint, then.earlier_fingerprint) == (facts.earlier_fingerprint, "")
+    assert resume(paths, make_executor=World().executor).complete
 
 
 def test_the_seed_of_splits_is_kept_and_holds(tmp_path):

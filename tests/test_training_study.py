@@ -236,7 +236,7 @@ def test_trainings_of_before_are_found_again(mine):
     """Their folder's name has a hash of the recipe, which had fewer keys."""
     recipe = dataclasses.replace(QUICK, epochs=1)
     result = load_result(mine)
-    one = plan(result, ask(recipe), "images", mine.trainings)[0]
+    one = plan(result, ask(recipe), ["images"], mine.trainings)[0]
     values = {
         name: value
         for name, value in dataclasses.asdict(recipe).items()
@@ -245,7 +245,11 @@ def test_trainings_of_before_are_found_again(mine):
     base = one.baseline
     key = [base.name, base.identity(), spec_to_dict(one.spec), 1.0, values, "images"]
     assert one.folder.name == "phi-1-" + hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
-    other = plan(result, ask(dataclasses.replace(recipe, schedule="cosine")), "images", mine.trainings)[0]
+    one.folder.mkdir(parents=True)
+    assert plan(result, ask(recipe), ["contents", "images"], mine.trainings)[0].folder == one.folder
+    one.folder.rmdir()
+    assert plan(result, ask(recipe), ["contents", "images"], mine.trainings)[0].folder != one.folder
+    other = plan(result, ask(dataclasses.replace(recipe, schedule="cosine")), ["images"], mine.trainings)[0]
     assert other.folder != one.folder
 
 

@@ -77,7 +77,7 @@ class FileImages:
         labels: int64 [N].
         channels: 1 or 3.
         tones: how values become bytes.
-        digests: of every file's content, as the check saw it; empty before the check.
+        digests: of every file's bytes, as the check saw them; empty before the check.
     """
 
     root: Path
@@ -147,6 +147,7 @@ class ImageProbe:
         deep: whether it has more than 8 bits a value.
         look: its values as they are in the file; None where it cannot be decoded.
         pixels: the centre square [C, S, S] as it is in the file, kept when both sides are at most SMALL_PX.
+        digest: of the file's bytes.
         problem: why it cannot be decoded, or None.
         large: whether that is because it is over the limit of pixels.
     """
@@ -156,6 +157,7 @@ class ImageProbe:
     deep: bool = False
     look: Look | None = None
     pixels: Kept | None = None
+    digest: bytes = b""
     problem: str | None = None
     large: bool = False
 
@@ -197,7 +199,7 @@ def checked(images: FileImages, max_pixels: int | None) -> CheckedFiles:
     bad = [index for index, probe in enumerate(probes) if probe.problem]
     good = np.setdiff1d(np.arange(len(images)), bad)
     large = [index for index in bad if probes[index].large]
-    digests = tuple(look.digest for i in good if (look := probes[i].look))
+    digests = tuple(probes[i].digest for i in good)
     return CheckedFiles(
         replace(images.subset(good), digests=digests),
         tuple(probes[i] for i in good),
@@ -265,7 +267,7 @@ def _recalled(text: str) -> ImageProbe | None:
     try:
         (width, height), grey, deep, (low, high, levels, digest) = json.loads(text)
         look = Look(low, high, levels and frozenset(levels), bytes.fromhex(digest))
-        return ImageProbe((width, height), grey, deep, look)
+        return ImageProbe((width, height), grey, deep, look, digest=look.digest)
     except (ValueError, TypeError):
         return None
 
@@ -273,7 +275,8 @@ def _recalled(text: str) -> ImageProbe | None:
 def _probe(path: Path, max_pixels: int | None) -> ImageProbe:
     try:
         found = decoded(path, max_pixels)
-        return _deep_probe(path, found) if isinstance(found, np.ndarray) else _flat_probe(path, found)
+        probe = _deep_probe(path, found) if isinstance(found, np.ndarray) else _flat_probe(path, found)
+        return replace(probe, digest=_bytes_digest(path, probe))
     except Exception as error:  # damaged files make PIL raise nearly anything
         return ImageProbe(problem=reason(error), large=isinstance(error, TooManyPixels))
 
@@ -320,6 +323,11 @@ def _digest(path: Path, content: bytes | None, *facts: object) -> bytes:
     return digest_of(content, *facts) if content is not None else digest_of_file(path, "file")
 
 
+def _bytes_digest(path: Path, probe: ImageProbe) -> bytes:
+    """Of the file, whatever its size: pixels of a small one may come out otherwise under another Pillow."""
+    return probe.look.digest if probe.look and probe.pixels is None else digest_of_file(path, "file")
+
+
 def undecodable(path: Path, why: str) -> DataError:
     """The error for a file that is no readable image."""
     if unread_heif(path):
@@ -334,18 +342,3 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image, or damaged at its start"
     return (error.strerror or one_line(error)) if isinstance(error, OSError) else one_line(error)
-
-
-def file_fingerprint(splits: Sequence[FileImages], tones: Tones = Tones()) -> str:
-    """SHA-256 hex digest of the sorted relative paths, file sizes and labels of the splits, in order.
-
-    How values become bytes is part of it where that is not the plain way.
-    """
-    digest = hashlib.sha256()
-    for number, split in enumerate(splits):
-        for name, label in sorted(zip(split.names, split.labels.tolist(), strict=True)):
-            size = (split.root / name).stat().st_size
-            digest.update(b"%d\0%s\0%d\0%d\n" % (number, os.fsencode(name), size, label))
-    if tones != Tones():
-        digest.update(repr(tones).encode())
-    return digest.hexdigest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +13,7 @@ from statistics import median_low
 import numpy as np
 
 from scalesearch.data.decode import suffixes
-from scalesearch.data.files import CheckedFiles, FileImages, ImageProbe, Tones, checked, file_fingerprint, refuse_bad
+from scalesearch.data.files import CheckedFiles, FileImages, ImageProbe, Tones, checked, refuse_bad
 from scalesearch.data.images import Dataset, ImageSet
 from scalesearch.data.layout import LAYOUT, layout_of
 from scalesearch.data.looks import SplitLook, findings
@@ -82,6 +84,7 @@ def folder_dataset(name: str, parts: Parts[FileImages], skip_bad: bool, max_pixe
         val=sets[1],
         test=sets[2] if parts.test else None,
         fingerprint=file_fingerprint([train.images, val.images], tones),
+        earlier_fingerprint=earlier_fingerprint([train.images, val.images], tones),
         notes=(*parts.notes, *tone_notes, *_bad_note(splits)),
         splits=parts.splits,
         warnings=findings(seen),
@@ -202,3 +205,32 @@ def _image_sets(splits: list[CheckedFiles], channels: int, tones: Tones) -> list
 
 def _some(names: list[str] | tuple[str, ...]) -> str:
     return ", ".join(names[:10]) + (f", ... ({len(names)} in all)" if len(names) > 10 else "")
+
+
+def file_fingerprint(splits: Sequence[FileImages], tones: Tones) -> str:
+    """SHA-256 hex digest of the sorted relative paths, labels and contents of checked splits, in order.
+
+    The contents are the digests that the check made, so nothing is read for it, however many files there are.
+    How values become bytes is part of it where that is not the plain way.
+    """
+    digest = hashlib.sha256(b"contents\n")
+    for number, split in enumerate(splits):
+        for name, label, content in sorted(zip(split.names, split.labels.tolist(), split.digests, strict=True)):
+            digest.update(b"%d\0%s\0%d\0%s\n" % (number, os.fsencode(name), label, content.hex().encode()))
+    return _with_tones(digest, tones)
+
+
+def earlier_fingerprint(splits: Sequence[FileImages], tones: Tones) -> str:
+    """The same as studies have it from before contents were seen: of paths, file sizes and labels."""
+    digest = hashlib.sha256()
+    for number, split in enumerate(splits):
+        for name, label in sorted(zip(split.names, split.labels.tolist(), strict=True)):
+            size = (split.root / name).stat().st_size
+            digest.update(b"%d\0%s\0%d\0%d\n" % (number, os.fsencode(name), size, label))
+    return _with_tones(digest, tones)
+
+
+def _with_tones(digest: hashlib._Hash, tones: Tones) -> str:
+    if tones != Tones():
+        digest.update(repr(tones).encode())
+    return digest.hexdigest()

@@ -63,6 +63,7 @@ class Dataset:
         splits: where each split comes from, and why.
         warnings: plain sentences about what the images show that a user should know.
         sides: least and largest of the shorter sides of a folder's images; (0, 0) for arrays, all of one size.
+        earlier_fingerprint: of a folder, as studies have it that were made before contents were seen; empty for arrays.
     """
 
     name: str
@@ -77,6 +78,12 @@ class Dataset:
     splits: str = ""
     warnings: tuple[str, ...] = ()
     sides: tuple[int, int] = (0, 0)
+    earlier_fingerprint: str = ""
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """`fingerprint`, and what earlier versions of this package called the same data."""
+        return (self.fingerprint, *([self.earlier_fingerprint] if self.earlier_fingerprint else []))
 
     @property
     def majority_share(self) -> float:

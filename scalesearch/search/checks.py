@@ -254,7 +254,7 @@ def check_data(manifest: Manifest, prepared: Prepared | Ingredients) -> None:
         ChangedError: naming what differs.
     """
     then, now = manifest.data, data_facts(prepared.dataset)
-    if then.fingerprint == now.fingerprint:
+    if then.same_images(now):
         return
     counts = f"{then.train_images}+{then.val_images} images then, {now.train_images}+{now.val_images} now"
     raise ChangedError(

@@ -78,4 +78,5 @@ def data_facts(dataset: Dataset) -> DataFacts:
         chance_loss=dataset.chance_loss,
         warnings=dataset.warnings,
         sides=dataset.sides,
+        earlier_fingerprint=dataset.earlier_fingerprint,
     )

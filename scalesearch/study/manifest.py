@@ -30,7 +30,8 @@ class DataFacts:
     """What the search saw of the dataset.
 
     Attributes:
-        fingerprint: SHA-256 of the train and validation images and labels.
+        fingerprint: SHA-256 of the train and validation images and labels; in studies of a folder that were made before
+            contents were seen, of the files' names and sizes.
         notes: what was done to the data on the way in, in sentences.
         class_names: the first CLASSES_KEPT of them.
         splits: where each split comes from, and why.
@@ -38,6 +39,7 @@ class DataFacts:
         chance_loss: validation loss (nats) of always answering with the shares of the classes; 0 where not known.
         warnings: what the images show that a user should know, in sentences.
         sides: least and largest of the shorter sides of a folder's images; (0, 0) where all are of one size.
+        earlier_fingerprint: what such a study would have as its own; empty in them, and for images that are no files.
     """
 
     spec: str
@@ -54,6 +56,12 @@ class DataFacts:
     warnings: tuple[str, ...] = ()
     sides: tuple[int, int] = (0, 0)
     chance_loss: float = 0.0
+    earlier_fingerprint: str = ""
+
+    def same_images(self, other: DataFacts) -> bool:
+        """Whether both are of the same images and labels, as far as the older of them can tell."""
+        a, b = self.fingerprint, other.fingerprint
+        return a in (b, other.earlier_fingerprint) or b == self.earlier_fingerprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def obstacles(first: StudyResult, second: StudyResult) -> tuple[Differing, ...]:
 
 
 def _data(a: Manifest, b: Manifest) -> Iterator[Differing]:
-    if a.data.fingerprint != b.data.fingerprint:
+    if not a.data.same_images(b.data):
         told = [
             f"{facts.spec} ({facts.train_images}+{facts.val_images} images, {facts.fingerprint[:8]})"
             for facts in (a.data, b.data)

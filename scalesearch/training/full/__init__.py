@@ -83,7 +83,7 @@ def train(
     result = load_result(paths)
     config = _placed(result.manifest, means)
     dataset = _dataset(result, ask, means.skip_bad)
-    planned = plan(result, ask, dataset.fingerprint, paths.trainings)
+    planned = plan(result, ask, dataset.fingerprints, paths.trainings)
     jobs = _missing(planned, ask)
     config = replace(config, workers=means.workers or (len(jobs) if config.executor == "ray" else 0))
     place = site_of(config, insecure=means.cluster.insecure, make_executor=make_executor)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from scalesearch.analysis.found import best_of, chosen_budget, studied_baseline, studied_question
 from scalesearch.analysis.result import BudgetResult, StudyResult
@@ -41,11 +42,12 @@ class _Network:
     near: bool = False
 
 
-def plan(result: StudyResult, ask: TrainRequest, fingerprint: str, trainings: Path) -> tuple[Planned, ...]:
+def plan(result: StudyResult, ask: TrainRequest, fingerprints: Sequence[str], trainings: Path) -> tuple[Planned, ...]:
     """Every network of a question, the found one first; a network that has two names is trained once.
 
     Args:
-        fingerprint: of the training and validation images.
+        fingerprints: of the training and validation images, then those that earlier versions of this package gave
+            them: a training that was begun under one of these goes on.
         trainings: the study's folder of trainings.
 
     Raises:
@@ -66,7 +68,7 @@ def plan(result: StudyResult, ask: TrainRequest, fingerprint: str, trainings: Pa
     own = ask.source == STUDY and ask.recipe.learning_rate == found_at  # another rate was asked for: it is for all
     full = [(n, "", at_rate(ask.recipe, n.rate) if own and n.rate else ask.recipe) for n in networks]
     ablated = [(networks[0], part, without(ask.recipe, part)) for part in dict.fromkeys(ask.ablate)]
-    return tuple(_planned(known, chosen, given, fingerprint, trainings) for given in (*full, *ablated))
+    return tuple(_planned(known, chosen, given, fingerprints, trainings) for given in (*full, *ablated))
 
 
 def _rate(result: StudyResult, network: NetworkRecord | None) -> float | None:
@@ -121,7 +123,7 @@ def _planned(
     known: tuple[Baseline, Task],
     chosen: BudgetResult,
     given: tuple[_Network, str, TrainRecipe],
-    fingerprint: str,
+    fingerprints: Sequence[str],
     trainings: Path,
 ) -> Planned:
     (whole, task), (network, part, recipe) = known, given
@@ -129,11 +131,17 @@ def _planned(
     baseline = ablated(whole, recipe)
     label = f"{network.label} without {part}" if part else network.label
     macs, params = (baseline.amount(name, network.spec, task) for name in ("macs", "params"))
-    key = [whole.name, whole.identity(), spec_to_dict(network.spec), network.phi, recipe_key(recipe), fingerprint]
-    short = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
-    folder = trainings / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', label)}-{short}"
+    made_by = [whole.name, whole.identity(), spec_to_dict(network.spec), network.phi, recipe_key(recipe)]
+    folders = [trainings / _folder_name(label, [*made_by, fingerprint]) for fingerprint in fingerprints]
+    folder = next((folder for folder in folders if folder.is_dir()), folders[0])
     told = f"near {label}" if network.near else label
     return Planned(
         told, part, network.phi, network.roles, chosen.facts.text, baseline, task, network.spec, macs, params, recipe,
         folder,
     )  # fmt: skip
+
+
+def _folder_name(label: str, key: Sequence[Any]) -> str:
+    """The label and ten digits of everything that the training is made by."""
+    short = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
+    return f"{re.sub(r'[^A-Za-z0-9.-]+', '-', label)}-{short}"
