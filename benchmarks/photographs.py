@@ -2,10 +2,12 @@
 
     python benchmarks/photographs.py rates [--images 5000]      # images/s by way of reading; memory of four readers
     python benchmarks/photographs.py loop [--images 1500]       # two trainings at 96 px on two cores, both ways
+    python benchmarks/photographs.py sharpness [--images 16]    # the store's images against one direct resize
     sudo python benchmarks/photographs.py limit [--images 25000]  # `run` in a control group a quarter of its store
 
 The photographs are CIFAR-10's (JPEG, `../shared/data`) enlarged to 500 x 375 with a little noise: what decoding costs
-depends on sides and quality, not on what is to be seen. Ratios are of one run on one machine.
+depends on sides and quality, not on what is to be seen. Ratios are of one run on one machine. `sharpness` makes images
+of its own, sharp to the last pixel, whose amplitudes fall with 1/frequency as those of photographs do.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ from plain_loop import train_plainly
 
 from scalesearch.data import Dataset, load_dataset
 from scalesearch.data.device import ReadSplit, to_device
-from scalesearch.data.store import Shelf, stored_side
+from scalesearch.data.files import BILINEAR, LANCZOS, RESAMPLING
+from scalesearch.data.resize import centre, crop, random_boxes, resize
+from scalesearch.data.store import CROPPED, Shelf, stored_side
 from scalesearch.networks.base import Task
 from scalesearch.networks.registry import get_baseline
 from scalesearch.study.config import ProxyRecipe
@@ -259,13 +263,80 @@ def limit(count: int) -> None:
         group.rmdir()
 
 
+LARGEST, ORIGINAL = 128, 400
+"""Side of the images of the largest network, and of the originals, in pixels."""
+PARTS = (0.5, 0.75, 0.875, 0.9375, 1.0)
+"""Sides of networks, as parts of the largest."""
+
+
+def natural(count: int) -> list[Image.Image]:
+    """Grey images whose amplitude falls with 1/frequency."""
+    draw = np.random.default_rng(0)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(ORIGINAL), np.fft.fftfreq(ORIGINAL)))
+    frequency[0, 0] = 1
+    found = []
+    for _ in range(count):
+        spectrum = np.fft.fft2(draw.standard_normal((ORIGINAL, ORIGINAL))) / frequency
+        values = np.fft.ifft2(spectrum).real
+        values = (values - values.mean()) / values.std() * 50 + 128
+        found.append(Image.fromarray(values.clip(0, 255).astype(np.uint8)))
+    return found
+
+
+def energy(images: torch.Tensor) -> float:
+    """Mean square of the differences between neighbours."""
+    values = images.float()
+    return float(values.diff(dim=-1).square().mean() + values.diff(dim=-2).square().mean())
+
+
+def direct(images: list[Image.Image], boxes: list[list[float]], px: int) -> torch.Tensor:
+    """One antialiased bilinear resize of a part of every original, `[N, 1, px, px]`; boxes as of `random_boxes`."""
+    way = Image.Resampling.BILINEAR
+    cut = [
+        one.resize((px, px), way, box=(left, top, left + width, top + height))
+        for one, (top, left, height, width) in zip(images, boxes, strict=True)
+    ]
+    return torch.from_numpy(np.stack([np.asarray(one) for one in cut]))[:, None]
+
+
+def sharpness(count: int) -> None:
+    """How sharp images from a store are, and how far off, for networks of several sides."""
+    images, draws = natural(count), torch.rand(count, 4, generator=torch.Generator().manual_seed(0))
+    sides = [round(LARGEST * part) for part in PARTS]
+    print(f"{count} images of {ORIGINAL} px; gradient energy in % of one direct resize (RMS of grey levels)\n")
+    print("| judged by | store | " + " | ".join(f"{px} px" for px in sides) + " |\n|---|---|" + "---|" * len(sides))
+    for judged in ("whole image", "centre", "random crop"):
+        whole = LARGEST / (1 if judged == "whole image" else CROPPED)
+        before, now = (stored_side(LARGEST, judged != "whole image", way) for way in (BILINEAR, LANCZOS))
+        tried = [
+            (before, BILINEAR, ", until now"), (round(1.15 * whole), BILINEAR, ""), (round(1.15 * whole), LANCZOS, ""),
+            (now - 1, LANCZOS, ", even"), (now, LANCZOS, ", **chosen**"),
+            (round(1.5 * whole), BILINEAR, ""), (round(1.5 * whole), LANCZOS, ""),
+        ]  # fmt: skip
+        for side, way, remark in tried:
+            kept = [np.asarray(one.resize((side, side), RESAMPLING[way])) for one in images]
+            store = torch.from_numpy(np.stack(kept))[:, None]
+            centred = centre(store, 1 if judged == "whole image" else CROPPED)
+            start = (side - centred.shape[-1]) // 2
+            boxes = torch.tensor([[start, start, *centred.shape[-2:]]] * count)
+            if judged == "random crop":
+                boxes = random_boxes(draws, side)
+            cells = []
+            for px in sides:
+                found = crop(store, boxes, px) if judged == "random crop" else resize(centred, px)
+                right = direct(images, (boxes * (ORIGINAL / side)).tolist(), px)
+                off = float((found.float() - right.float()).square().mean().sqrt())
+                cells.append(f"{100 * energy(found) / energy(right):.0f} ({off:.1f})")
+            print(f"| {judged} | {side} px, {way}{remark} | {' | '.join(cells)} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("rates", "loop", "limit"))
+    parser.add_argument("what", choices=("rates", "loop", "sharpness", "limit"))
     parser.add_argument("--images", type=int)
     asked = parser.parse_args()
-    usual = {"rates": 5_000, "loop": 1_500, "limit": 25_000}[asked.what]
-    {"rates": rates, "loop": loop, "limit": limit}[asked.what](asked.images or usual)
+    usual = {"rates": 5_000, "loop": 1_500, "sharpness": 16, "limit": 25_000}[asked.what]
+    {"rates": rates, "loop": loop, "sharpness": sharpness, "limit": limit}[asked.what](asked.images or usual)
 
 
 if __name__ == "__main__":

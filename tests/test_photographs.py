@@ -70,8 +70,8 @@ def test_a_second_study_of_the_same_photographs_decodes_nothing_and_gives_the_sa
     monkeypatch.setattr(FileImages, "square", lambda *_: pytest.fail("decoded again"))
     two = run(definition(folder), StudyPaths(tmp_path / "s" / "two"), listener=again)
     assert first.decoded[-1] == (15, 15) and again.decoded == []
-    assert [note for note in first.notes if note.startswith("decoding 85 images once, to 64 px")]
-    assert one.manifest.pixels == two.manifest.pixels == PixelFacts(64)
+    assert [note for note in first.notes if note.startswith("decoding 85 images once, to 65 px")]
+    assert one.manifest.pixels == two.manifest.pixels == PixelFacts(65, resampling="lanczos")
     means = [[summary.mean for summary in result.budgets[0].networks] for result in (one, two)]
     assert means[0] == means[1] and None not in means[0]
 
@@ -91,7 +91,7 @@ def test_workers_get_a_store_that_every_candidate_fits_in(folder, tmp_path):
     assert isinstance(images, StoredImages) and isinstance(world.setups[0].dataset.val, StoredImages)
     assert images.side >= max(job.spec.resolution_px for job in world.done)
     told = " ".join(preflight_lines(heard.plans[0]))
-    assert "pixels: decoded once to 64 px (1 MB, one copy in memory for all workers), in " in told
+    assert "pixels: decoded once to 65 px (1 MB, one copy in memory for all workers), in " in told
     assert load_manifest(paths).pixels.side == images.side
 
 
@@ -162,6 +162,18 @@ def test_a_study_from_before_there_was_a_store_goes_on_as_it_began(folder, tmp_p
     assert isinstance(world.setups[-1].dataset.train, FileImages)
 
 
+def test_a_study_from_before_stores_had_a_margin_goes_on_by_its_own(folder, tmp_path):
+    world, _, paths = world_of(folder, tmp_path)
+    text = paths.definition.read_text()
+    made_before(paths)
+    old = text.replace('resampling = "lanczos"\n', "").replace("side = 65\n", "side = 64\n")
+    paths.definition.write_text(old)
+    assert load_manifest(paths).pixels == PixelFacts(64)
+    verify(paths, VerifyRequest(seeds=1, rates=False), make_executor=world.executor)
+    facts = world.setups[-1].dataset.train.facts
+    assert (facts.side, facts.resampling) == (64, "bilinear")
+
+
 def test_more_than_memory_holds_is_read_block_by_block_and_said(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("scalesearch.search.pixels.free_bytes", lambda _: 500_000)
     world, heard, paths = world_of(folder, tmp_path)
@@ -175,7 +187,7 @@ def test_more_than_memory_holds_is_read_block_by_block_and_said(folder, tmp_path
 def test_a_plan_decodes_a_few_images_and_writes_nothing(folder, tmp_path, own_cache, monkeypatch):
     decoded = []
     own = FileImages.square
-    monkeypatch.setattr(FileImages, "square", lambda self, index, px: decoded.append(index) or own(self, index, px))
+    monkeypatch.setattr(FileImages, "square", lambda self, index, *way: decoded.append(index) or own(self, index, *way))
     monkeypatch.setattr("scalesearch.search.pixels.SAMPLE", 10)
     world = World()
     plan = plan_ahead(definition(folder), "x", world.executor)

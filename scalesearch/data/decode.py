@@ -175,14 +175,16 @@ def _flat(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def centre_square(image: Image.Image, px: int | None = None) -> Image.Image:
-    """The centre square at side `px` (antialiased bilinear); without `px` at its own side, pixels unchanged."""
+def centre_square(
+    image: Image.Image, px: int | None = None, resampling: Image.Resampling = Image.Resampling.BILINEAR
+) -> Image.Image:
+    """The centre square at side `px` (antialiased); without `px` at its own side, pixels unchanged."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     box = (left, top, left + side, top + side)
     if px is None or px == side:
         return image.crop(box)
-    return image.resize((px, px), Image.Resampling.BILINEAR, box=box)
+    return image.resize((px, px), resampling, box=box)
 
 
 def channels_first(image: Image.Image) -> Pixels:

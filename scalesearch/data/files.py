@@ -30,6 +30,10 @@ CHECK = 1
 SMALL_PX = 64
 """Images up to this side are looked at in full, and kept where all are of one size; larger ones are sampled."""
 
+BILINEAR, LANCZOS = "bilinear", "lanczos"
+RESAMPLING = {BILINEAR: Image.Resampling.BILINEAR, LANCZOS: Image.Resampling.LANCZOS}
+"""Ways to another side, all antialiased."""
+
 
 @dataclass(frozen=True)
 class Tones:
@@ -90,8 +94,12 @@ class FileImages:
     def __len__(self) -> int:
         return len(self.names)
 
-    def at(self, px: int) -> Pixels:
-        """The shorter side is resized to px (antialiased bilinear), the centre is kept.
+    def at(self, px: int, resampling: str = BILINEAR) -> Pixels:
+        """The shorter side is resized to px (antialiased), the centre is kept.
+
+        Args:
+            px: the new side.
+            resampling: one of RESAMPLING.
 
         Raises:
             DataError: a file vanished or changed since it was checked.
@@ -99,7 +107,7 @@ class FileImages:
         if px < 1:
             raise UsageError(f"resolution {px} px: at least 1 px is needed")
         out = np.empty((len(self), self.channels, px, px), np.uint8)
-        in_threads(lambda index: self._fill(out, index), list(range(len(self))))
+        in_threads(lambda index: self._fill(out, index, resampling), list(range(len(self))))
         return out
 
     def subset(self, indices: Indices) -> FileImages:
@@ -119,7 +127,7 @@ class FileImages:
         digest.update(b"".join(self.digests))
         return digest.hexdigest()
 
-    def square(self, index: int, px: int) -> Pixels:
+    def square(self, index: int, px: int, resampling: str = BILINEAR) -> Pixels:
         """One image, decoded anew: its centre square at the side px, bytes `[px, px, C]`.
 
         Raises:
@@ -130,11 +138,11 @@ class FileImages:
             image = self.tones.image(decoded(path)).convert("L" if self.channels == 1 else "RGB")
         except Exception as error:
             raise undecodable(path, reason(error)) from error
-        pixels = np.asarray(centre_square(image, px), np.uint8)
+        pixels = np.asarray(centre_square(image, px, RESAMPLING[resampling]), np.uint8)
         return pixels[..., None] if pixels.ndim == 2 else pixels
 
-    def _fill(self, out: Pixels, index: int) -> None:
-        out[index] = self.square(index, out.shape[-1]).transpose(2, 0, 1)
+    def _fill(self, out: Pixels, index: int, resampling: str) -> None:
+        out[index] = self.square(index, out.shape[-1], resampling).transpose(2, 0, 1)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

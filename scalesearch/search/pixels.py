@@ -10,7 +10,7 @@ import numpy as np
 
 from scalesearch.data import Dataset
 from scalesearch.data.device import fits
-from scalesearch.data.files import FileImages
+from scalesearch.data.files import LANCZOS, FileImages
 from scalesearch.data.store import Shelf, stored_side
 from scalesearch.environment.memory import free_bytes, memory_facts
 from scalesearch.search.prepare import Prepared
@@ -37,15 +37,15 @@ def largest_px(prepared: Prepared) -> int:
     return max(spec.resolution_px for spec in specs)
 
 
-def pixel_facts(prepared: Prepared) -> PixelFacts:
+def pixel_facts(prepared: Prepared, resampling: str = LANCZOS) -> PixelFacts:
     """How a new study reads its images; images in memory need no store."""
     data = prepared.dataset
     if not isinstance(data.train, FileImages):
         return PixelFacts()
-    side = stored_side(largest_px(prepared), cropped(prepared.recipe.augmentation))
+    side = stored_side(largest_px(prepared), cropped(prepared.recipe.augmentation), resampling)
     needed = (len(data.train) + len(data.val)) * data.channels * side * side
     free = free_bytes(memory_facts())
-    return PixelFacts(side, by_blocks=free is not None and needed > IN_MEMORY * free)
+    return PixelFacts(side, by_blocks=free is not None and needed > IN_MEMORY * free, resampling=resampling)
 
 
 def with_store(prepared: Prepared, pixels: PixelFacts, listener: Listener) -> Prepared:
@@ -99,9 +99,9 @@ def decoding_seconds(dataset: Dataset, pixels: PixelFacts) -> float:
     """How long making the stores that are not there will take, from decoding a few images."""
     shelf, left, measured = Shelf(), 0, 0.0
     for images in (dataset.train, dataset.val):
-        if isinstance(images, FileImages) and not shelf.has(images, pixels.side):
+        if isinstance(images, FileImages) and not shelf.has(images, pixels.side, pixels.resampling):
             few = images.subset(np.arange(0, len(images), math.ceil(len(images) / SAMPLE)))
             started = time.perf_counter()
-            few.at(pixels.side)
+            few.at(pixels.side, pixels.resampling)
             measured, left = (time.perf_counter() - started) / len(few), left + len(images)
     return measured * left

@@ -72,10 +72,13 @@ class PixelFacts:
         side: that they are stored at, in pixels; 0 where images are in memory, and in studies from before there was a
             store.
         by_blocks: whether the store is larger than memory, so that the order of images goes block by block.
+        resampling: that they are stored by (see `data.store.stored_side`); `bilinear` in studies from before there was
+            another, which go on by it.
     """
 
     side: int = 0
     by_blocks: bool = False
+    resampling: str = "bilinear"
 
 
 @dataclass(frozen=True, slots=True)

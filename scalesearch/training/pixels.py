@@ -19,7 +19,7 @@ def stored(dataset: Dataset, pixels: PixelFacts, listener: Listener) -> Dataset:
     missing = [
         images
         for images in (dataset.train, dataset.val, dataset.test)
-        if isinstance(images, FileImages) and not shelf.has(images, pixels.side)
+        if isinstance(images, FileImages) and not shelf.has(images, pixels.side, pixels.resampling)
     ]
     if missing:
         total = sum(len(images) for images in missing)
@@ -32,7 +32,8 @@ def stored(dataset: Dataset, pixels: PixelFacts, listener: Listener) -> Dataset:
     def kept(images: ImageSet, split: str) -> ImageSet:
         if not isinstance(images, FileImages):
             return images
-        return shelf.stored(images, pixels.side, f"{dataset.name} ({split})", listener.decoding, pixels.by_blocks)
+        source = f"{dataset.name} ({split})"
+        return shelf.stored(images, pixels.side, source, listener.decoding, pixels.by_blocks, pixels.resampling)
 
     train, val = kept(dataset.train, "training"), kept(dataset.val, "validation")
     test = kept(dataset.test, "test") if dataset.test is not None else None
@@ -49,4 +50,4 @@ def larger(pixels: PixelFacts, px: int, augmentation: str) -> PixelFacts:
     """The same for networks of up to `px` that the study did not have."""
     if not pixels.side:
         return pixels
-    return replace(pixels, side=max(pixels.side, stored_side(px, cropped(augmentation))))
+    return replace(pixels, side=max(pixels.side, stored_side(px, cropped(augmentation), pixels.resampling)))

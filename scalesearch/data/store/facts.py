@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from scalesearch.data.files import BILINEAR, LANCZOS
 from scalesearch.data.images import Indices
 
 FORMAT = 1
@@ -24,22 +25,35 @@ STEP = 32
 """Sides are multiples of this, so that studies whose largest networks differ a little share a store."""
 CROPPED = 0.875
 """Side of the centre that is judged, as a part of the image's, where training crops at random (224 of 256 px)."""
+MARGIN = 1.25
+"""A store's side is at least this many times the largest that any network takes: the second resize alone then decides
+how sharp images are, and for every network alike. Measured: `benchmarks/photographs.py sharpness`."""
 Histograms = npt.NDArray[np.int64]
 """How often each of the 256 values occurs, `[C, 256]`."""
 
 
-def stored_side(largest_px: int, cropped: bool) -> int:
-    """Side that images are stored at: no network's images are enlarged from it.
+def stored_side(largest_px: int, cropped: bool, resampling: str = LANCZOS) -> int:
+    """Side that images are stored at: every network's images are made smaller from it.
+
+    It is odd: from twice a network's side, or half as much again, every pixel would be made alike and the image come
+    out up to a tenth softer than from the sides beside it.
 
     Args:
         largest_px: of any network that will be trained.
         cropped: whether a centre of the part CROPPED of the side is what networks are judged by.
+        resampling: that the store is made by; BILINEAR is that of studies from before there was another, whose stores
+            have no margin.
 
     Example:
-        >>> stored_side(90, cropped=False), stored_side(96, cropped=False), stored_side(224, cropped=True)
-        (96, 96, 256)
+        >>> stored_side(90, cropped=False), stored_side(128, cropped=False), stored_side(224, cropped=True)
+        (129, 161, 321)
+        >>> stored_side(96, cropped=False, resampling="bilinear")
+        96
     """
-    return STEP * math.ceil(largest_px / (CROPPED if cropped else 1) / STEP)
+    needed = largest_px / (CROPPED if cropped else 1)
+    if resampling == BILINEAR:
+        return STEP * math.ceil(needed / STEP)
+    return STEP * math.ceil(needed * MARGIN / STEP) + 1
 
 
 def row_order(images: int) -> Indices:
@@ -68,15 +82,16 @@ def block_order(rows: Indices, seed: int) -> Indices:
     return np.lexsort((state.permutation(len(rows)), window)).astype(np.int64)
 
 
-def store_key(content: str, decoder: str, side: int, channels: int) -> str:
+def store_key(content: str, decoder: str, side: int, channels: int, resampling: str) -> str:
     """The name of a store: 32 hex digits that tell everything its bytes depend on.
 
     Args:
         content: digest of the images in their order, and of how their values become bytes.
         decoder: library and version that reads the files.
+        resampling: as in `stored_side`; the names of BILINEAR stores are from before there was another.
     """
-    facts = json.dumps([FORMAT, content, decoder, side, channels])
-    return hashlib.sha256(facts.encode()).hexdigest()[:32]
+    facts = [FORMAT, content, decoder, side, channels, *([] if resampling == BILINEAR else [resampling])]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,7 @@ class StoreFacts:
         decoder: library and version that read the files.
         blocks: SHA-256 hex digest of each BLOCK images.
         histograms: how often each value occurs, a list of 256 for each channel.
+        resampling: that images were resized by.
     """
 
     source: str
@@ -99,6 +115,7 @@ class StoreFacts:
     decoder: str
     blocks: tuple[str, ...]
     histograms: tuple[tuple[int, ...], ...]
+    resampling: str = BILINEAR
 
     @property
     def image_bytes(self) -> int:

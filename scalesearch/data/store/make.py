@@ -28,7 +28,9 @@ Watch = Callable[[int, int], None]
 """Called with how many images are done, and how many there are."""
 
 
-def make(images: FileImages, side: int, decoder: str, source: str, folder: Path, watch: Watch) -> StoreFacts:
+def make(
+    images: FileImages, side: int, resampling: str, decoder: str, source: str, folder: Path, watch: Watch
+) -> StoreFacts:
     """Write a store into a folder that nobody else works in; blocks that an earlier process left there stay.
 
     Raises:
@@ -46,7 +48,7 @@ def make(images: FileImages, side: int, decoder: str, source: str, folder: Path,
             pixels.seek(len(blocks) * BLOCK * size)
             pixels.truncate()
             watch(min(len(blocks) * BLOCK, count), count)
-            for block in _decoded(images, side, len(blocks)):
+            for block in _decoded(images, side, resampling, len(blocks)):
                 pixels.write(block.data)
                 blocks.append(hashlib.sha256(block.data).hexdigest())
                 _count(block, histograms)
@@ -56,18 +58,18 @@ def make(images: FileImages, side: int, decoder: str, source: str, folder: Path,
                 watch(min(len(blocks) * BLOCK, count), count)
             os.fsync(pixels.fileno())
         facts = StoreFacts(
-            source, count, side, channels, decoder, tuple(blocks), tuple(tuple(row) for row in histograms.tolist())
+            source, count, side, channels, decoder, tuple(blocks), tuple(map(tuple, histograms.tolist())), resampling
         )
         write_atomic(folder / FACTS, facts.text())
         (folder / JOURNAL).unlink()
     return facts
 
 
-def _decoded(images: FileImages, side: int, done: int) -> Iterator[Pixels]:
+def _decoded(images: FileImages, side: int, resampling: str, done: int) -> Iterator[Pixels]:
     """The blocks that are not there yet, `[n, S, S, C]`."""
     rows = row_order(len(images))[done * BLOCK :].tolist()
     found: list[Pixels] = []
-    for image in in_threads_ahead(lambda index: images.square(index, side), rows, AHEAD):
+    for image in in_threads_ahead(lambda index: images.square(index, side, resampling), rows, AHEAD):
         found.append(image)
         if len(found) == BLOCK:
             yield np.stack(found)

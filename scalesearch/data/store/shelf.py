@@ -15,7 +15,7 @@ import PIL
 from filelock import FileLock, Timeout
 
 from scalesearch.data.decode import in_threads
-from scalesearch.data.files import FileImages
+from scalesearch.data.files import LANCZOS, FileImages
 from scalesearch.data.images import Labels
 from scalesearch.data.store.facts import BLOCK, StoreFacts, facts_of, row_order, store_key
 from scalesearch.data.store.make import FACTS, PIXELS, Watch, make
@@ -66,7 +66,15 @@ class Shelf:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or cache_folder()) / "pixels"
 
-    def stored(self, images: FileImages, side: int, source: str, watch: Watch, by_blocks: bool = False) -> StoredImages:
+    def stored(
+        self,
+        images: FileImages,
+        side: int,
+        source: str,
+        watch: Watch,
+        by_blocks: bool = False,
+        resampling: str = LANCZOS,
+    ) -> StoredImages:
         """The images of a split at a side, from the store that is there, or from one that is made now.
 
         A store is read whole once before it is trusted: a block that is not what was written makes it anew.
@@ -79,20 +87,20 @@ class Shelf:
             StorageError: it cannot be written.
             DataError: a file vanished or changed since it was checked.
         """
-        key = self.key(images, side)
+        key = self.key(images, side, resampling)
         facts = self._whole(key)
         if facts is None:
             with self._locked(key):
-                facts = self._whole(key) or self._made(key, images, side, source, watch)
+                facts = self._whole(key) or self._made(key, images, side, resampling, source, watch)
         return opened(self.folder / key / PIXELS, facts, images.labels, by_blocks)
 
-    def key(self, images: FileImages, side: int) -> str:
+    def key(self, images: FileImages, side: int, resampling: str = LANCZOS) -> str:
         """The name of the store of a split at a side."""
-        return store_key(images.content(), decoder(), side, images.channels)
+        return store_key(images.content(), decoder(), side, images.channels, resampling)
 
-    def has(self, images: FileImages, side: int) -> bool:
+    def has(self, images: FileImages, side: int, resampling: str = LANCZOS) -> bool:
         """Whether it is there, as far as its size tells."""
-        return self._sized(self.key(images, side)) is not None
+        return self._sized(self.key(images, side, resampling)) is not None
 
     def kept(self) -> list[StoreFolder]:
         """Everything that lies there, the newest first."""
@@ -141,9 +149,9 @@ class Shelf:
             os.utime(self.folder / key)
         return facts
 
-    def _made(self, key: str, images: FileImages, side: int, source: str, watch: Watch) -> StoreFacts:
+    def _made(self, key: str, images: FileImages, side: int, resampling: str, source: str, watch: Watch) -> StoreFacts:
         part, place = self.folder / f"{key}{PART}", self.folder / key
-        facts = make(images, side, decoder(), source, part, watch)
+        facts = make(images, side, resampling, decoder(), source, part, watch)
         if place.exists():
             shutil.rmtree(place)
         part.rename(place)

@@ -104,7 +104,7 @@ def _trainings(store: StudyStore) -> int:
 def _manifest(prepared: Prepared, made: Manifest, config: StudyConfig, change: AcceptedChange) -> Manifest:
     """The study from here on: what it has been since it began stays."""
     facts = make_manifest(prepared, made.study, made.command)
-    pixels = replace(pixel_facts(prepared), by_blocks=made.pixels.by_blocks)
+    pixels = replace(pixel_facts(prepared, made.pixels.resampling), by_blocks=made.pixels.by_blocks)
     return dataclasses.replace(
         facts,
         config=config,

@@ -210,7 +210,7 @@ def _engine(manifest: Manifest, planned: Sequence[Planned], device: str, workers
 
 def _pixels(own: PixelFacts, planned: Sequence[Planned]) -> PixelFacts:
     """How photographs are read: from the study's store, or one at a larger side where a network needs it."""
-    sides = [stored_side(one.spec.resolution_px, cropped(one.recipe.geometry)) for one in planned]
+    sides = [stored_side(one.spec.resolution_px, cropped(one.recipe.geometry), own.resampling) for one in planned]
     return replace(own, side=max(own.side, *sides))
 
 
