@@ -33,8 +33,8 @@ from PIL import Image
 from plain_loop import train_plainly
 
 from scalesearch.data import Dataset, load_dataset
+from scalesearch.data.decode import BILINEAR, LANCZOS, RESAMPLING
 from scalesearch.data.device import ReadSplit, to_device
-from scalesearch.data.files import BILINEAR, LANCZOS, RESAMPLING
 from scalesearch.data.resize import centre, crop, random_boxes, resize
 from scalesearch.data.store import CROPPED, Shelf, stored_side
 from scalesearch.networks.base import Task

@@ -18,8 +18,9 @@ from conftest import wait_until
 from PIL import Image
 
 from scalesearch.data import load_dataset
+from scalesearch.data.decode import BILINEAR, LANCZOS
 from scalesearch.data.device import normalization, normalization_of, to_device
-from scalesearch.data.files import BILINEAR, LANCZOS, FileImages
+from scalesearch.data.files import FileImages
 from scalesearch.data.resize import centre, crop, random_boxes, resize
 from scalesearch.data.store import BLOCK, CROPPED, Shelf, StoredImages, block_order, stored_side
 from scalesearch.data.store import make as making

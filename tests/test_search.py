@@ -26,7 +26,7 @@ from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.cost import closed_form, count, meter
 from scalesearch.scaling.cost.latency import Latency
 from scalesearch.search import Silent, records, resume, run
-from scalesearch.study import StudyPaths, StudyStore
+from scalesearch.study import StudyPaths, StudyStore, load_manifest
 from scalesearch.study.config import StudyConfig, config_from_dict, load_config
 from scalesearch.study.manifest import manifest_from_dict, manifest_to_dict
 from scalesearch.study.plain import to_plain
@@ -551,6 +551,39 @@ def test_a_budget_of_latency_is_the_same_one_after_a_restart_on_a_slower_machine
     clock.calls = 0
     assert resume(paths, make_executor=World().executor) == result
     assert clock.calls <= 2  # the cautions look at a wide baseline; nothing of the study is timed again
+
+
+def test_a_file_that_the_baseline_imports_is_named_where_it_was_edited(tmp_path, monkeypatch):
+    net = """
+from torch import nn
+
+def build(depth, width, resolution, num_classes, in_channels):
+    from my_pkg.parts.act import ACT
+    c = round(24 * width)
+    block = (lambda: nn.Conv2d(c, c, 3, 1, 1, bias=False), lambda: nn.BatchNorm2d(c), ACT)
+    layers = [make() for _ in range(round(4 * depth)) for make in block]
+    return nn.Sequential(nn.Conv2d(in_channels, c, 3, 2, 1), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(c, num_classes))
+"""
+    files = {"my_pkg/__init__.py": "from .net import build\n", "my_pkg/net.py": net, "unused.py": "",
+             "my_pkg/parts/act.py": "from torch import nn\n\nACT = nn.ReLU\n"}  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(records, "count", count)
+    paths = StudyPaths(tmp_path / "s")
+    with pytest.raises(KeyboardInterrupt):
+        config = definition(base="my_pkg:build", trials=5, seeds=1, tolerance=0.1)
+        run(config, paths, make_executor=World(stop_after=2).executor)
+    assert sorted(load_manifest(paths).baseline_imports) == ["my_pkg/net.py", "my_pkg/parts/act.py"]
+    (tmp_path / "unused.py").write_text("EDITED = 1\n")
+    for file in ("my_pkg/net.py", "my_pkg/parts/act.py"):
+        (tmp_path / file).write_text(files[file] + "\nEDITED = 1\n")
+        with pytest.raises(StudyError, match=rf"began \(it imports '{file}', which is not what it was\)"):
+            resume(paths, make_executor=World().executor)
+        (tmp_path / file).write_text("# a comment changes nothing\n" + files[file])
+    assert resume(paths, make_executor=World().executor).complete
 
 
 def test_a_users_file_that_has_changed_at_the_same_cost_is_not_resumed(tmp_path, monkeypatch):

@@ -244,11 +244,13 @@ def test_trainings_of_before_are_found_again(mine):
     }
     base = one.baseline
     key = [base.name, base.identity(), spec_to_dict(one.spec), 1.0, values, "images"]
-    assert one.folder.name == "phi-1-" + hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
-    one.folder.mkdir(parents=True)
-    assert plan(result, ask(recipe), ["contents", "images"], mine.trainings)[0].folder == one.folder
-    one.folder.rmdir()
-    assert plan(result, ask(recipe), ["contents", "images"], mine.trainings)[0].folder != one.folder
+    name = "phi-1-" + hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
+    seen = plan(result, ask(recipe), ["contents", "images"], mine.trainings)[0].folder
+    assert base.imported() and len({name, one.folder.name, seen.name}) == 3
+    (mine.trainings / name).mkdir(parents=True)
+    for fingerprints in (["images"], ["contents", "images"]):  # from before imports, or contents of files, were seen
+        assert plan(result, ask(recipe), fingerprints, mine.trainings)[0].folder.name == name
+    (mine.trainings / name).rmdir()
     other = plan(result, ask(dataclasses.replace(recipe, schedule="cosine")), ["images"], mine.trainings)[0]
     assert other.folder != one.folder
 

@@ -27,6 +27,9 @@ HEIF = frozenset({".heic", ".heif", ".heics", ".heifs", ".hif"})
 """Endings of the photographs of telephones, which PIL reads with the extra `heic`."""
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 """What such a file says of itself behind `ftyp`, in its bytes 8 to 11."""
+BILINEAR, LANCZOS = "bilinear", "lanczos"
+RESAMPLING = {BILINEAR: Image.Resampling.BILINEAR, LANCZOS: Image.Resampling.LANCZOS}
+"""Ways to another side, all antialiased."""
 THREADS = 8
 LARGE_PIXELS = 50_000_000
 """Images with more are decoded one at a time, so that a folder of scans needs the memory of one."""

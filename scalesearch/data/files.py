@@ -13,7 +13,17 @@ import numpy as np
 import PIL
 from PIL import Image, UnidentifiedImageError
 
-from scalesearch.data.decode import Deep, TooManyPixels, centre_square, channels_first, decoded, in_threads, unread_heif
+from scalesearch.data.decode import (
+    BILINEAR,
+    RESAMPLING,
+    Deep,
+    TooManyPixels,
+    centre_square,
+    channels_first,
+    decoded,
+    in_threads,
+    unread_heif,
+)
 from scalesearch.data.images import ArrayImages, Indices, Labels, Pixels
 from scalesearch.data.looks import Look, digest_of, digest_of_file, look_at
 from scalesearch.data.tone import FEW, PLAIN, Tone
@@ -29,10 +39,6 @@ CHECK = 1
 """Raised when the check looks at something else: what earlier ones saw is then forgotten."""
 SMALL_PX = 64
 """Images up to this side are looked at in full, and kept where all are of one size; larger ones are sampled."""
-
-BILINEAR, LANCZOS = "bilinear", "lanczos"
-RESAMPLING = {BILINEAR: Image.Resampling.BILINEAR, LANCZOS: Image.Resampling.LANCZOS}
-"""Ways to another side, all antialiased."""
 
 
 @dataclass(frozen=True)
@@ -332,7 +338,7 @@ def _digest(path: Path, content: bytes | None, *facts: object) -> bytes:
 
 
 def _bytes_digest(path: Path, probe: ImageProbe) -> bytes:
-    """Of the file, whatever its size: pixels of a small one may come out otherwise under another Pillow."""
+    """A digest of the file, whatever its size: pixels of a small one may come out otherwise under another Pillow."""
     return probe.look.digest if probe.look and probe.pixels is None else digest_of_file(path, "file")
 
 

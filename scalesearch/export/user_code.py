@@ -9,19 +9,21 @@ from scalesearch.errors import StudyError
 from scalesearch.export.library import Member
 from scalesearch.networks.base import Baseline, Task
 from scalesearch.networks.user.function import UserBaseline
+from scalesearch.user_code.imported import changed_files
 
 
 def user_code(result: StudyResult, baseline: Baseline) -> dict[str, Any] | None:
     """What the card says of a user's code; None for every other baseline.
 
     No path is in it. `code` and `code_in_study` are hashes of the module's syntax tree, comments and layout aside;
-    what it imports is not in them. `changed` is None where one of the two is not known.
+    `changed` is None where one of the two is not known, and true where a file that it imports is another.
     """
     if not isinstance(baseline, UserBaseline):
         return None
     module, _, attribute = baseline.call.reference.partition(":")
     now, then = baseline.identity(), result.manifest.baseline_identity
-    changed = then not in baseline.identities() if now and then else None
+    files = changed_files(result.manifest.baseline_imports, baseline.imported())
+    changed = then not in baseline.identities() or bool(files) if now and then else None
     return {"module": module, "attribute": attribute, "code": now, "code_in_study": then, "changed": changed}
 
 

@@ -6,7 +6,7 @@ A `Baseline` is plain frozen data that can be sent to another process; torch is 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -156,6 +156,10 @@ class Baseline(ABC):
     def identities(self) -> tuple[str, ...]:
         """`identity`, and what earlier versions of this package called the same."""
         return (self.identity(),)
+
+    def imported(self) -> Mapping[str, str]:
+        """The user's files that this baseline's code imports, each with a hash; empty for every other baseline."""
+        return {}
 
     def call_form(self) -> str:
         """How a user's code is called, one of the forms of `networks.user.line`; empty for every other baseline."""

@@ -16,7 +16,7 @@ from scalesearch.networks.user.function import UserBaseline
 from scalesearch.scaling.candidates import FEWEST, TOLERANCES, instead
 from scalesearch.scaling.cost import count_agreement, refuse_disagreement, uncounted_note
 from scalesearch.scaling.realize import Candidate
-from scalesearch.scaling.units import CURRENCIES, over_limit, plural
+from scalesearch.scaling.units import CURRENCIES, is_or_are, over_limit, plural
 from scalesearch.search.check_base.costs import ignored_words
 from scalesearch.search.ingredients import Ingredients, data_facts, ingredients
 from scalesearch.search.prepare import Prepared
@@ -25,7 +25,10 @@ from scalesearch.search.spaces import BudgetSpace
 from scalesearch.study.config import option
 from scalesearch.study.config.engine import Switch
 from scalesearch.study.manifest import Manifest
+from scalesearch.user_code.imported import changed_files
 
+FILES_NAMED = 3
+"""So many files that have changed are named."""
 DEFAULT_BUDGET = "2x"
 """What check-base looks at by itself."""
 
@@ -234,13 +237,20 @@ def check_baseline(manifest: Manifest, prepared: Prepared | Ingredients) -> None
     """Refuse to resume with a baseline that has changed since the study began: a user's file may have been edited.
 
     Raises:
-        ChangedError: with both costs.
+        ChangedError: with both costs, or naming the files that it imports.
     """
     now, then = prepared.baseline.macs(prepared.baseline.spec, prepared.task), manifest.baseline_macs
     costs = f"{then:,} multiply-adds then, {now:,} now"
-    if now == then and manifest.baseline_identity in ("", *prepared.baseline.identities()):
+    files = changed_files(manifest.baseline_imports, prepared.baseline.imported())
+    same = manifest.baseline_identity in ("", *prepared.baseline.identities())
+    if now == then and same and not files:
         return
-    if now == then:
+    if files:
+        shown = ", ".join(map(repr, files[:FILES_NAMED])) + (" and more" if len(files) > FILES_NAMED else "")
+        costs = (
+            f"it imports {shown}, which {is_or_are(len(files))} not what {'it was' if len(files) == 1 else 'they were'}"
+        )
+    elif now == then:
         costs = f"{manifest.baseline_identity} then, {prepared.baseline.identity()} now"
     raise ChangedError(
         f"baseline {manifest.config.base!r} has changed since study {manifest.study!r} began ({costs})", "the old one"

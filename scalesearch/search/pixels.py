@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from scalesearch.data import Dataset
+from scalesearch.data.decode import LANCZOS
 from scalesearch.data.device import fits
-from scalesearch.data.files import LANCZOS, FileImages
+from scalesearch.data.files import FileImages
 from scalesearch.data.store import Shelf, stored_side
 from scalesearch.environment.memory import free_bytes, memory_facts
 from scalesearch.search.prepare import Prepared

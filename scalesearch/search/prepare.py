@@ -289,6 +289,7 @@ def make_manifest(prepared: Prepared, name: str, command: str) -> Manifest:
         baseline_cost=prepared.meter.settled(prepared.baseline.spec),
         exponents=prepared.budgets[0].surface.exponents,
         baseline_identity=prepared.baseline.identity(),
+        baseline_imports=prepared.baseline.imported(),
         optimizer=prepared.recipe.optimizer,
         rival_optimizer=prepared.rival,
         baseline_call=prepared.baseline.call_form(),

@@ -6,7 +6,7 @@ import datetime
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from scalesearch import __version__
@@ -180,6 +180,8 @@ class Manifest:
         baseline_cost: of the unscaled network in the study's currency.
         baseline_px: native resolution of the baseline as it was searched; 0 in studies made before it was kept.
         baseline_identity: of code that is not scalesearch's own (see `Baseline.identity`); empty for its own.
+        baseline_imports: the user's files that its code imports, each with a hash (see `user_code.imported`); empty for
+            other baselines, and in studies made before they were kept.
         exponents: of cost in depth, width and resolution, which lay out the surface.
         baseline_call: how a user's code is called (see `networks.user.line`); empty for others, and where it was
             not recorded.
@@ -208,6 +210,7 @@ class Manifest:
     baseline_cost: Number
     exponents: Exponents = NOMINAL
     baseline_identity: str = ""
+    baseline_imports: Mapping[str, str] = field(default_factory=dict)
     baseline_px: int = 0
     optimizer: str = ""
     baseline_call: str = ""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scalesearch.analysis.between.alike import Differing, definition_differences, obstacles
+from scalesearch.analysis.between.alike import Differing, definition_differences, obstacles, same_code
 from scalesearch.analysis.between.pairs import difference
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
@@ -91,7 +91,7 @@ def between(first: StudyResult, second: StudyResult, budget: str | None = None) 
     """
     a, b = first.manifest, second.manifest
     hindered = obstacles(first, second)
-    same_base = (a.config.base, a.baseline_identity) == (b.config.base, b.baseline_identity)
+    same_base = a.config.base == b.config.base and same_code(a, b)
     theirs = {own.facts.text: own for own in second.budgets}
     both = [(own, theirs[own.facts.text]) for own in first.budgets if own.facts.text in theirs]
     chosen = [pair for pair in both if budget in (None, pair[0].facts.text)]

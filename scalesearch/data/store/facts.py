@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scalesearch.data.files import BILINEAR, LANCZOS
+from scalesearch.data.decode import BILINEAR, LANCZOS
 from scalesearch.data.images import Indices
 
 FORMAT = 1

@@ -14,8 +14,8 @@ import numpy as np
 import PIL
 from filelock import FileLock, Timeout
 
-from scalesearch.data.decode import in_threads
-from scalesearch.data.files import LANCZOS, FileImages
+from scalesearch.data.decode import LANCZOS, in_threads
+from scalesearch.data.files import FileImages
 from scalesearch.data.images import Labels
 from scalesearch.data.store.facts import BLOCK, StoreFacts, facts_of, row_order, store_key
 from scalesearch.data.store.make import FACTS, PIXELS, Watch, make

@@ -17,6 +17,7 @@ from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
 from scalesearch.networks.spec import NetworkSpec, round_half_up
 from scalesearch.networks.user.call import ARGUMENTS, FUNCTION, UserCall
+from scalesearch.user_code.imported import imported_files
 from scalesearch.user_code.importing import code_hash, code_hashes, current_folder_importable, guarded, one_line
 
 if TYPE_CHECKING:
@@ -71,12 +72,16 @@ class UserBaseline(CountedBaseline):
 
     @override
     def identity(self) -> str:
-        """A hash of the module's code, comments and layout aside; not of what it imports."""
+        """A hash of the module's code, comments and layout aside; not of what it imports, which `imported` has."""
         return code_hash(self.call.reference)
 
     @override
     def identities(self) -> tuple[str, ...]:
         return code_hashes(self.call.reference)
+
+    @override
+    def imported(self) -> Mapping[str, str]:
+        return imported_files(self.call.reference.partition(":")[0])
 
     @override
     def call_form(self) -> str:

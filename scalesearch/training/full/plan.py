@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,8 @@ def _planned(
     label = f"{network.label} without {part}" if part else network.label
     macs, params = (baseline.amount(name, network.spec, task) for name in ("macs", "params"))
     made_by = [whole.name, whole.identity(), spec_to_dict(network.spec), network.phi, recipe_key(recipe)]
-    folders = [trainings / _folder_name(label, [*made_by, fingerprint]) for fingerprint in fingerprints]
+    keys = [[*made_by, *told, fingerprint] for told in _imports(whole) for fingerprint in fingerprints]
+    folders = [trainings / _folder_name(label, key) for key in keys]
     folder = next((folder for folder in folders if folder.is_dir()), folders[0])
     told = f"near {label}" if network.near else label
     return Planned(
@@ -145,3 +146,10 @@ def _folder_name(label: str, key: Sequence[Any]) -> str:
     """The label and ten digits of everything that the training is made by."""
     short = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
     return f"{re.sub(r'[^A-Za-z0-9.-]+', '-', label)}-{short}"
+
+
+def _imports(baseline: Baseline) -> Iterator[list[Mapping[str, str]]]:
+    """What a user's code imports, as part of a key; then nothing, as in trainings from before it was seen."""
+    if imported := baseline.imported():
+        yield [imported]
+    yield []
