@@ -230,13 +230,11 @@ def refuse_bad(splits: Sequence[CheckedFiles]) -> None:
         DataError: a file cannot be decoded or is over the limit of pixels.
     """
     bad = [(split.images.root / name, name, why) for split in splits for name, why in split.problems]
-    if not bad:
-        return
-    path, _, why = bad[0]
-    others = [repr(name) for _, name, _ in bad[1:]]
-    named = ", ".join(others[:NAMED]) + (", ..." if len(others) > NAMED else "")
-    more = f" (and {len(others)} more such file{'s' if len(others) > 1 else ''}: {named})" if others else ""
-    raise undecodable(path, f"{why}{more}")
+    if bad:
+        (path, _, why), *others = bad
+        named = ", ".join(repr(name) for _, name, _ in others[:NAMED]) + (", ..." if len(others) > NAMED else "")
+        more = f" (and {len(others)} more such file{'s' if len(others) > 1 else ''}: {named})" if others else ""
+        raise undecodable(path, f"{why}{more}")
 
 
 def _probes(paths: Sequence[Path], max_pixels: int | None) -> list[ImageProbe]:

@@ -202,14 +202,11 @@ def _foreign(library: str, family: Family, lacks: str) -> InexpressibleError:
     if isinstance(baseline, ConfiguredBaseline):
         return InexpressibleError(library, network, "stem", lacks)
     own = isinstance(baseline, UserBaseline)
-    whose = f"a {_kind(baseline)} of your own" if isinstance(baseline, UserBaseline) else "a network of another library"
+    kind = "function" if isinstance(baseline, FunctionBaseline) else "class"
+    whose = f"a {kind} of your own" if own else "a network of another library"
     why = f"{whose} cannot be written in {library}'s layers"
     known = own or isinstance(baseline, TimmBaseline)
     return InexpressibleError(library, network, "", why, written=known, timm=known and library != "timm")
-
-
-def _kind(baseline: UserBaseline) -> str:
-    return "function" if isinstance(baseline, FunctionBaseline) else "class"
 
 
 class Library(ABC):
