@@ -234,3 +234,12 @@ def _undisturbed(max_pixels: int | None = None) -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def deep_square(values: Deep) -> Deep:
+    """The centre square of [H, W] or [H, W, 3], as [C, S, S]."""
+    height, width = values.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    cut = values[top : top + side, left : left + side]
+    return cut[None] if cut.ndim == 2 else cut.transpose(2, 0, 1)

@@ -21,11 +21,12 @@ from scalesearch.data.decode import (
     centre_square,
     channels_first,
     decoded,
+    deep_square,
     in_threads,
     unread_heif,
 )
 from scalesearch.data.images import ArrayImages, Indices, Labels, Pixels
-from scalesearch.data.looks import Look, digest_of, digest_of_file, look_at
+from scalesearch.data.looks import Look, digest_of_file, image_digest, look_at
 from scalesearch.data.tone import FEW, PLAIN, Tone
 from scalesearch.environment.cache import cache_folder
 from scalesearch.environment.memo import Memo
@@ -297,7 +298,9 @@ def _flat_probe(path: Path, image: Image.Image) -> ImageProbe:
     small = max(image.size) <= SMALL_PX
     sample = image if small else image.resize((SMALL_PX, SMALL_PX), Image.Resampling.NEAREST)
     content = sample.tobytes()
-    look = look_at(np.frombuffer(content, np.uint8), _digest(path, content if small else None, image.size, image.mode))
+    look = look_at(
+        np.frombuffer(content, np.uint8), image_digest(path, content if small else None, image.size, image.mode)
+    )
     if not small and (look.high <= FEW or look.low == look.high):
         look = _exact(image, look)
     kept = channels_first(centre_square(image)) if small else None
@@ -316,23 +319,9 @@ def _deep_probe(path: Path, values: Deep) -> ImageProbe:
     height, width = values.shape[:2]
     small = max(height, width) <= SMALL_PX
     sample = values if small else values[:: max(1, height // SMALL_PX), :: max(1, width // SMALL_PX)]
-    digest = _digest(path, values.tobytes() if small else None, values.shape, "deep")
+    digest = image_digest(path, values.tobytes() if small else None, values.shape, "deep")
     look = replace(look_at(sample, digest), low=int(values.min()), high=int(values.max()))
-    return ImageProbe((width, height), values.ndim == 2, True, look, _square(values) if small else None)
-
-
-def _square(values: Deep) -> Deep:
-    """The centre square of [H, W] or [H, W, 3], as [C, S, S]."""
-    height, width = values.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    cut = values[top : top + side, left : left + side]
-    return cut[None] if cut.ndim == 2 else cut.transpose(2, 0, 1)
-
-
-def _digest(path: Path, content: bytes | None, *facts: object) -> bytes:
-    """What tells an image from others: a digest of the pixels where they are few, else of the file."""
-    return digest_of(content, *facts) if content is not None else digest_of_file(path, "file")
+    return ImageProbe((width, height), values.ndim == 2, True, look, deep_square(values) if small else None)
 
 
 def _bytes_digest(path: Path, probe: ImageProbe) -> bytes:

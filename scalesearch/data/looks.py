@@ -94,6 +94,11 @@ def digest_of_file(path: Path, *facts: object) -> bytes:
     return found.digest()
 
 
+def image_digest(path: Path, content: bytes | None, *facts: object) -> bytes:
+    """What tells an image from others: a digest of the pixels where they are few, else of the file."""
+    return digest_of(content, *facts) if content is not None else digest_of_file(path, "file")
+
+
 def array_look(name: str, images: ArrayImages) -> SplitLook:
     """What a split of arrays shows."""
     factor = 255 / images.white
