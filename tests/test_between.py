@@ -19,6 +19,7 @@ from scalesearch.analysis.between.answers import between, between_to_dict
 from scalesearch.analysis.between.pairs import difference
 from scalesearch.report.comparison import comparison_table, render_between
 from scalesearch.study import StudyPaths
+from scalesearch.study.manifest import PixelFacts
 
 
 def changed(result, study="other", **manifest):
@@ -84,6 +85,17 @@ def test_what_measures_otherwise_may_not_be_compared(mine, what):
     (one,) = found.budgets
     assert (one.difference, one.ci95, one.apart, one.words) == (None, None, None, "may not be compared")
     assert not re.search(r"[+-]\d+\.\d\d points", " ".join(found.words))
+
+
+def test_photographs_that_one_study_stores_softer_may_not_be_compared(mine):
+    sharp = changed(mine, "sharp", pixels=PixelFacts(161, resampling="lanczos"))
+    soft = changed(mine, "soft", pixels=PixelFacts(128))
+    (told,) = between(sharp, soft).obstacles
+    assert told.told("sharp", "soft") == (
+        "the filter that photographs are stored by is lanczos in sharp and bilinear in soft"
+    )
+    assert not between(sharp, changed(mine, "larger", pixels=PixelFacts(193, resampling="lanczos"))).obstacles
+    assert not between(sharp, changed(mine, "in_memory")).obstacles
 
 
 def test_another_number_of_the_gpu_or_of_seeds_is_no_obstacle(mine):

@@ -48,6 +48,9 @@ def _data(a: Manifest, b: Manifest) -> Iterator[Differing]:
             for facts in (a.data, b.data)
         ]
         yield Differing("data", *told)
+    ways = [manifest.pixels.resampling for manifest in (a, b)]
+    if a.pixels.side and b.pixels.side and ways[0] != ways[1]:
+        yield Differing("the filter that photographs are stored by", *ways)
 
 
 def _recipe(first: StudyResult, second: StudyResult) -> Iterator[Differing]:
