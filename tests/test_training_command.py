@@ -164,12 +164,12 @@ def test_all_is_every_reference_that_the_study_has(study):
     )
     fewer = dataclasses.replace(result, budgets=(one_less,))
     for given, missing in ((result, set()), (fewer, {"depth"})):
-        planned = plan(given, ask(against=("all",)), "", study.trainings)
+        planned = plan(given, ask(against=("all",)), ("",), study.trainings)
         roles = {role for one in planned for role in one.roles}
         assert {"baseline", "depth", "width", "resolution", "uniform", "efficientnet"} - roles == missing
         assert len({one.spec for one in planned}) == len(planned)
     with pytest.raises(StudyError, match="has no network 'depth' on budget 2x; allowed there: baseline, width"):
-        plan(fewer, ask(against=("depth",)), "", study.trainings)
+        plan(fewer, ask(against=("depth",)), ("",), study.trainings)
 
 
 def test_a_network_that_stands_for_a_reference_is_called_near_it_and_keeps_its_folder(study):
@@ -185,8 +185,8 @@ def test_a_network_that_stands_for_a_reference_is_called_near_it_and_keeps_its_f
         ),
     )
     asked = ask(against=("uniform", "depth"))
-    there = plan(result, asked, "", study.trainings)
-    stood = plan(dataclasses.replace(result, budgets=(near,)), asked, "", study.trainings)
+    there = plan(result, asked, ("",), study.trainings)
+    stood = plan(dataclasses.replace(result, budgets=(near,)), asked, ("",), study.trainings)
     assert "uniform" in [one.label for one in there]
     assert [one.label.replace("near uniform", "uniform") for one in stood] == [one.label for one in there]
     assert "near uniform" in [one.label for one in stood] and "near depth" not in [one.label for one in stood]
@@ -194,7 +194,7 @@ def test_a_network_that_stands_for_a_reference_is_called_near_it_and_keeps_its_f
 
 
 def test_another_phi_is_the_scaled_network(study):
-    half, two = plan(load_result(study), ask(phis=(0.5, 2.0)), "", study.trainings)
+    half, two = plan(load_result(study), ask(phis=(0.5, 2.0)), ("",), study.trainings)
     assert (half.label, two.label) == ("phi 0.5", "phi 2")
     assert half.macs == pytest.approx(2**0.5 * 569_376, rel=0.03)
     assert two.macs == pytest.approx(4 * 569_376, rel=0.03)
