@@ -11,6 +11,7 @@ from scalesearch.analysis.answer.choice import Choice, choose, verification_of
 from scalesearch.analysis.answer.gains import Gain, over_single_dimensions, over_the_obvious, said_chance
 from scalesearch.analysis.answer.next_step import NextStep, next_step
 from scalesearch.analysis.calls import network_line
+from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.surface import ResponseSurface
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
@@ -19,7 +20,7 @@ from scalesearch.analysis.verdict import BETTER, NO_EVIDENCE, PROBABLY_BETTER
 from scalesearch.analysis.verified.anew import anew, within_of_best
 from scalesearch.networks.user.line import is_user_reference
 from scalesearch.scaling.coefficients import Coefficients, Shares, coefficients_from_shares
-from scalesearch.scaling.units import plural
+from scalesearch.scaling.units import DIMENSIONS, plural
 
 Kind = Literal["take", "uniform", "baseline", "open"]
 FAR = 0.2
@@ -208,12 +209,11 @@ def _taken(result: StudyResult, network: NetworkSummary) -> str:
     if "uniform" not in record.roles:
         return f"Take {found}."
     if "uniform" in record.stands_for:
-        shares = (record.shares.depth, record.shares.width, record.shares.resolution) if record.shares else ()
-        if any(abs(share - 1 / 3) > FAR for share in shares):
-            spent = "/".join(f"{100 * share:.0f}" for share in shares)
+        shares = record.shares
+        if shares and any(abs(getattr(shares, name) - 1 / 3) > FAR for name in DIMENSIONS):
             return (
                 f"Take {found}: no network is near uniform scaling, and this is the nearest that there is, with "
-                f"{spent} % on depth/width/resolution."
+                f"{percent(shares)} on depth/width/resolution."
             )
         return f"Scale uniformly, as nearly as this network allows: {found}."
     return f"Scale uniformly: {found}."
