@@ -214,6 +214,49 @@ def test_what_is_strange_is_one_warning(write, quick, capsys, source, name, chec
     assert capsys.readouterr().out == ""
 
 
+SKIPPED = """
+def tiled(depth, width, resolution=20, num_classes=10, in_channels=1):
+    if resolution % 4:
+        raise RuntimeError(f"{resolution} is no multiple of 4")
+    if resolution in (24, 28):
+        raise ValueError("no window fits")
+    return build(depth, width, resolution, num_classes, in_channels)
+
+def patched(depth, width, resolution=20, num_classes=10, in_channels=1):
+    if resolution % 4:
+        raise RuntimeError(f"{resolution} is no multiple of 4")
+    return build(depth, width, resolution, num_classes, in_channels)
+"""
+
+
+@pytest.mark.parametrize(
+    "name, budget, said",
+    [
+        (
+            "tiled",
+            "2x",
+            "the next size over 20 px is 36 px, which alone costs 3.2x: at 2x nothing is spent on resolution. It "
+            "does not run at 22, 26, 30, 34 px (RuntimeError: 22 is no multiple of 4); 24, 28 px (ValueError: no "
+            "window fits)",
+        ),
+        ("tiled", "4x", ""),
+        ("tiled", "0.5x", ""),
+        ("patched", "2x", ""),
+        (
+            "patched",
+            "1.2x",
+            "the next size over 20 px is 24 px, which alone costs 1.4x: at 1.2x nothing is spent on resolution. It "
+            "does not run at 22 px (RuntimeError: 22 is no multiple of 4)",
+        ),
+    ],
+)
+def test_sizes_that_are_stepped_over_are_named_where_none_is_left(write, quick, name, budget, said):
+    """A size that raises used to be stepped over without a word, and nothing was spent on resolution."""
+    found = check_base(f"{write(PLAIN + SKIPPED)}:{name}", budget=budget)
+    told = [f.text for f in found.findings if (f.level, f.check) == ("warning", "resolution") and "next size" in f.text]
+    assert told == ([said] if said else [])
+
+
 def test_problems_leave_with_1_after_all_findings(write, call, quick):
     ref = f"{write(changed('6 * depth', '6'))}:build"
     code, out, err = call("check-base", ref)

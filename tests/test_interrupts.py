@@ -64,6 +64,25 @@ def test_a_command_that_is_done_cannot_be_ended_any_more(name):
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
+def slow_to_end(seconds: float) -> str:
+    return f"import signal, time\ntry:\n    signal.raise_signal(signal.SIGINT)\nfinally:\n    time.sleep({seconds})\n"
+
+
+def test_a_command_that_is_slow_to_end_says_that_it_was_heard():
+    """Nothing was said, for as long as it took, and people pressed the key again."""
+    said = "scalesearch: stopping; what is finished is kept ..."
+    slow, quick = run(f"{HEAR}{slow_to_end(3.0)}"), run(f"{HEAR}{slow_to_end(0.1)}")
+    assert slow.stderr.splitlines()[0] == said and slow.stderr.splitlines()[-1] == "KeyboardInterrupt"
+    assert said not in quick.stderr and quick.returncode == slow.returncode
+
+
+def test_an_alarm_of_somebody_else_is_left_alone():
+    mine = "signal.signal(signal.SIGALRM, lambda *_: print('mine', flush=True))\n"
+    mine += "signal.setitimer(signal.ITIMER_REAL, 1.0)\n"
+    done = run(f"{HEAR}{mine}{slow_to_end(3.0)}")
+    assert done.stdout == "mine\n" and "stopping" not in done.stderr
+
+
 def test_what_others_do_at_the_end_can_still_be_ended():
     late = "import atexit, time\n@atexit.register\ndef last():\n    signal.raise_signal(signal.SIGINT)\n"
     late += "    time.sleep(90)\n"

@@ -42,6 +42,7 @@ from scalesearch.report.page.colours import DARK, LIGHT, READ, UNDER, contrast, 
 from scalesearch.report.page.inline import inline_figure
 from scalesearch.report.page.pictures import example_pictures
 from scalesearch.report.page.stages import stage_rows
+from scalesearch.report.tables import ORDERED
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.scaling.units import duration, engineering
 from scalesearch.study.config import config_from_dict
@@ -143,7 +144,7 @@ def test_the_table_fits_and_loses_no_network(width):
 
 def test_at_120_columns_a_network_is_one_line():
     lines = shown(result_table(case().budgets[0])).strip().splitlines()
-    assert len(lines) == 2 + len(case().budgets[0].networks)
+    assert len([line for line in lines if line.strip() and ORDERED not in line]) == 2 + len(case().budgets[0].networks)
 
 
 def test_a_network_that_failed_or_missed_the_budget_has_no_rank_and_no_score():
@@ -154,6 +155,19 @@ def test_a_network_that_failed_or_missed_the_budget_has_no_rank_and_no_score():
     assert "%" not in failed
     assert not re.search(r"8\d\.\d\d", failed)
     assert "113.0" in missed
+
+
+def test_the_order_is_by_what_is_expected_and_says_so_where_means_are_in_another():
+    """A network with a better mean of its own stands below: without a reason that is a fault of the table."""
+    budget = case().budgets[0]
+    best_first = sorted(budget.networks, key=lambda s: -(s.level_mean or 0.0))
+    for given, said in ((best_first, False), (best_first[::-1], True)):
+        own = replace(budget, networks=tuple(replace(s, rank=i, shrunk=0.9 - 0.01 * i) for i, s in enumerate(given, 1)))
+        text = shown(result_table(own), 200)
+        assert (ORDERED in text) == said
+        assert all(f"{100 * (s.shrunk or 0):.2f}" in text for s in own.networks) and "expected %" in text
+    unknown = replace(budget, networks=tuple(replace(s, shrunk=None) for s in budget.networks))
+    assert "expected %" not in shown(result_table(unknown), 200)
 
 
 def test_a_limit_keeps_the_references_and_counts_what_is_hidden():
@@ -334,7 +348,8 @@ def test_numbers_on_the_page_are_those_of_the_result_file():
         for network in budget["networks"]:
             (row,) = re.findall(rf'<tr id="network-{network["trial"]}".*?</tr>', page, re.DOTALL)
             values = re.findall(r'data-value="([^"]*)"', row)
-            assert float(values[-2]) == network["accuracy_mean"] and int(values[-1]) == network["seeds"]
+            assert float(values[-3]) == network["accuracy_mean"] and int(values[-1]) == network["seeds"]
+            assert float(values[-2]) == network["accuracy_shrunk"]
             assert f"{100 * network['accuracy_mean']:.2f}" in row and int(values[2]) == network["macs"]
         assert html.escape(budget["verification"]["words"], quote=False) in page.replace("&#39;", "'")
 

@@ -151,6 +151,13 @@ def test_the_time_left_is_that_of_this_run(monkeypatch):
         clock[0] += 4.0
         view.finished(job, last.network, last.outcome)
     assert (view.done, view.time_left()) == (12, "32 s left")
+    lefts = []
+    for _ in range(3):
+        clock[0] += 3.0
+        lefts.append(view.time_left())
+    assert lefts == ["29 s left", "26 s left", "23 s left"]  # it counts down between two trainings
+    clock[0] += 60.0
+    assert view.time_left() == "2 s left"  # a training that takes too long: half of one's time stays
     assert view.best().startswith("best so far")
 
 

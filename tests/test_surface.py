@@ -28,6 +28,7 @@ from scalesearch.analysis.response.posterior import GRID, SurfacePosterior
 from scalesearch.analysis.response.surface import (
     NoSurface,
     ResponseSurface,
+    SurfaceFit,
     optimum_to_dict,
     response_surface,
     surface_to_dict,
@@ -295,6 +296,21 @@ def test_too_few_for_any_surface(points, seeds):
     assert f"has {points} and {points * seeds}: run with --trials 8 --seeds 2 or more." in found.words
     assert optimum_to_dict(found) is None
     assert surface_to_dict(found) == {"words": found.words}
+
+
+@pytest.mark.parametrize(
+    ("mean", "plane", "noise", "said"),
+    [
+        (0.03, 0.013, 0.015, "; it is no more than the noise of the seeds (1.50 points), which hides the rest."),
+        (0.014, 0.01, 0.015, "; both are no more than the noise of the seeds (1.50 points), which hides the rest."),
+        (0.03, 0.016, 0.015, " by the plain mean of the others."),
+        (0.03, 0.016, None, " by the plain mean of the others."),
+    ],
+)
+def test_a_best_surface_under_the_noise_is_called_that(mean, plane, noise, said):
+    errors = (("mean", mean), ("plane", plane), ("quadratic", None), ("process", None))
+    words = SurfaceFit("accuracy", errors, noise, "plane", None).words
+    assert words.startswith("A plane predicts") and words.endswith(said)
 
 
 @pytest.mark.parametrize(

@@ -347,9 +347,10 @@ def test_the_winners_curse_is_measured_as_a_lead():
     found = verified(planted(-5, 0, -1, -2, 1.5, 2.1), 5, n5=0.859, n4=0.841)
     assert found.search_mean == 0.859
     assert (found.search_lead, found.lead) == (pytest.approx(0.018), pytest.approx(0.006))
-    assert (
-        "In the search it led uniform scaling by +1.80 points, on new seeds and other images by +0.60." in found.words
-    )
+    told = "it was 1.80 points ahead in the search, on new seeds and other images 0.60 points ahead."
+    assert f"Against uniform scaling {told}" in found.words
+    behind = verified(planted(-5, 0, -1, -2, 2.1, 1.5), 5, n5=0.859, n4=0.841)
+    assert "it was 1.80 points ahead in the search, on new seeds and other images 0.60 points behind." in behind.words
     assert "85.9" not in found.words
 
 
@@ -385,7 +386,8 @@ def test_one_seed_has_no_interval_and_says_what_to_run():
     assert [v.difference for v in found.verdicts] == pytest.approx([0.01, 0.11])
     assert found.smallest_detectable_difference is None and found.seeds_for_half is None
     assert found.words == (
-        "In the search it led uniform scaling by +2.00 points, on new seeds and other images by +1.00. "
+        "Against uniform scaling it was 2.00 points ahead in the search, on new seeds and other images 1.00 points "
+        "ahead. "
         "One seed shows no interval: run it again with --seeds 5 or more."
     )
 
@@ -474,7 +476,7 @@ def test_a_network_that_stands_for_uniform_is_not_called_uniform():
     assert "The search's choice beats the network nearest to uniform scaling on new seeds (+" in found.words
     assert "; better than width, near uniform+depth." in found.words
     assert (
-        "In the search it led the network nearest to uniform scaling by +5.00 points, on new seeds and other "
+        "Against the network nearest to uniform scaling it was 5.00 points ahead in the search, on new seeds and other "
         in found.words
     )
     own = verified(layout, 1, n0=0.85, n1=0.8)

@@ -136,7 +136,7 @@ class Progress(Listener):
         self._estimate: float | None = None
         self._accuracies: dict[int, list[float]] = defaultdict(list)
         self._networks: dict[int, Watched] = {}
-        self.short = ""
+        self.short, self._ended = "", 0.0
         self._decoding: tuple[int, float] | None = None
 
     @override
@@ -166,6 +166,7 @@ class Progress(Listener):
     @override
     def finished(self, job: Job, network: Watched, outcome: TrainingOutcome) -> None:
         self.done += 1
+        self._ended = time.monotonic()
         if outcome.accuracy is not None:
             self._accuracies[job.number].append(outcome.accuracy)
 
@@ -199,12 +200,14 @@ class Progress(Listener):
         return f"decoded {done:,} of {total:,} images{left}"
 
     def time_left(self) -> str:
-        """From what this run has trained; before its first training ends, from the estimate."""
-        elapsed = time.monotonic() - (self._started or time.monotonic())
-        ran = self.done - self.earlier
-        if ran:
-            return f"{duration(elapsed / ran * max(0, self.total - self.done))} left"
-        return f"about {duration(max(0.0, self._estimate - elapsed))} left" if self._estimate else ""
+        """By the trainings of this run, less what has passed since the last; before its first ends, by the estimate."""
+        now = time.monotonic()
+        started = now if self._started is None else self._started
+        if ran := self.done - self.earlier:
+            each = (self._ended - started) / ran
+            all_left = each * max(0, self.total - self.done)
+            return f"{duration(max(all_left - (now - self._ended), min(all_left, each / 2)))} left"
+        return f"about {duration(max(0.0, self._estimate - (now - started)))} left" if self._estimate else ""
 
     def best(self) -> str:
         """The network with the best mean so far, among those trained on all seeds."""
@@ -220,12 +223,8 @@ class Progress(Listener):
         return f"best so far {100 * means[trial]:.2f} %: {told}"
 
 
-EPOCH_LINES_SECONDS = 60.0
-"""A long training tells of its epochs, but not more often than this."""
-
-
-DECODING_LINES_SECONDS = 10.0
-"""Between two lines about decoding."""
+EPOCH_LINES_SECONDS, DECODING_LINES_SECONDS = 60.0, 10.0
+"""The least time between two lines about the epochs of one training, and between two about decoding."""
 
 
 def called(job: Job, network: Watched) -> str:

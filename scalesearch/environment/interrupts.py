@@ -7,11 +7,15 @@ import atexit
 import signal
 import sys
 import threading
+from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 AGAIN_SECONDS = 0.05
 """After so long an interrupt that was lost comes again; by then the place that lost it has been left."""
 
+SILENCE = 2.0
+"""Seconds after which a command that has been asked to end and has not says that it was heard."""
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a command in order."""
@@ -28,7 +32,7 @@ def hear_interrupts() -> None:
     atexit.register(_done)  # the first that is registered is the last that is called
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a closed terminal ends nothing
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, _end)
     before = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:
@@ -42,7 +46,28 @@ def hear_interrupts() -> None:
     sys.unraisablehook = hook
 
 
+def _end(number: int, frame: FrameType | None) -> None:
+    _say_later()
+    signal.default_int_handler(number, frame)
+
+
+def _say_later() -> None:
+    """Have the system ask for a word after a while: a thread cannot be started here, whose locks may be held."""
+    if not hasattr(signal, "SIGALRM") or signal.getsignal(signal.SIGALRM) not in (signal.SIG_DFL, _say):
+        return  # not there, or in other hands
+    signal.signal(signal.SIGALRM, _say)
+    signal.setitimer(signal.ITIMER_REAL, SILENCE)
+
+
+def _say(*_: object) -> None:
+    with suppress(OSError, ValueError, RuntimeError):  # nobody reads it, or it came amid another line
+        sys.stderr.write("scalesearch: stopping; what is finished is kept ...\n")
+        sys.stderr.flush()
+
+
 def _done() -> None:
+    if hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) == _say:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
 

@@ -24,6 +24,7 @@ from scalesearch.report.text import (
     blocks,
     channels,
     cost,
+    expected,
     is_function,
     layer_heads,
     note,
@@ -31,11 +32,13 @@ from scalesearch.report.text import (
     points_interval,
     residual,
 )
-from scalesearch.scaling.units import CURRENCIES, engineering
+from scalesearch.scaling.units import CURRENCIES, engineering, plural
 from scalesearch.study.summaries import NOTHING, Summary
 
 MOST_ROWS = 20
 """Networks that a result table shows beside the references."""
+ORDERED = "in the order of what all trainings together let expect"
+"""Why a network may stand above one with a better mean."""
 VERDICT_STYLES = {
     BETTER: "bold green",
     PROBABLY_BETTER: "green",
@@ -68,7 +71,8 @@ def result_table(budget: BudgetResult, limit: int | None = None) -> Table:
     """
     table = plain_table(leave_out=_LEAVE_OUT if _columns(budget) is _COLUMNS else _LEAVE_OUT_PASSED)
     plain = all(s.network.currency == "macs" for s in budget.networks)
-    columns = [c for c in _columns(budget) if not (plain and c is _COST)]
+    unknown = all(s.shrunk is None for s in budget.networks)
+    columns = [c for c in _columns(budget) if not (plain and c is _COST) and not (unknown and c is _EXPECTED)]
     short = CURRENCIES[budget.networks[0].network.currency].short if budget.networks else ""
     for column in columns:
         justify: Literal["left", "right"] = "right" if column.number else "left"
@@ -78,9 +82,17 @@ def result_table(budget: BudgetResult, limit: int | None = None) -> Table:
     for summary in _shown(budget, limit):
         table.add_row(*(column.cell(summary) for column in columns), style=_row_style(summary))
     hidden = len(budget.networks) - table.row_count
-    if hidden:
-        table.caption = f"{hidden} more networks not shown"
+    table.caption_justify = "left"
+    said = [f"{plural(hidden, 'more network')} not shown"] if hidden else []
+    said += [ORDERED] if out_of_order(budget) else []
+    table.caption = f"{'; '.join(said)}\n" if said else None
     return table
+
+
+def out_of_order(budget: BudgetResult) -> bool:
+    """Whether the networks are in another order than their own means are."""
+    means = [s.level_mean for s in budget.networks if s.rank is not None and s.level_mean is not None]
+    return means != sorted(means, reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +104,12 @@ class _ResultColumn:
 
 _WRAPPED = {"channels": 20, "note": None}
 """Columns that may be wrapped, and the least characters of them."""
-_LEAVE_OUT = ("target %", "channels", "blocks", "seeds", "FLOPs", "px")
-_LEAVE_OUT_PASSED = ("target %", "gamma", "beta", "alpha", "seeds", "FLOPs")
+_LEAVE_OUT = ("target %", "channels", "expected %", "blocks", "seeds", "FLOPs", "px")
+_LEAVE_OUT_PASSED = ("target %", "expected %", "gamma", "beta", "alpha", "seeds", "FLOPs")
 """Where the columns are what is passed to a function."""
 _COST = _ResultColumn("cost", lambda s: cost(s.network))
 """Shown where the budget is not in multiply-adds, which have a column anyway."""
+_EXPECTED = _ResultColumn("expected %", expected)
 _COEFFICIENTS = (
     _ResultColumn("alpha", lambda s: span(s.network.alpha_range), number=False),
     _ResultColumn("beta", lambda s: span(s.network.beta_range), number=False),
@@ -113,6 +126,7 @@ _MEASURED = (
     _COST,
     _ResultColumn("target %", lambda s: residual(s.network)),
     _ResultColumn("accuracy %", accuracy),
+    _EXPECTED,
     _ResultColumn("seeds", lambda s: str(len(s.accuracies))),
     _ResultColumn("note", lambda s: escape(note(s)), number=False),
 )

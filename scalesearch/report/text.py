@@ -125,6 +125,11 @@ def accuracy(summary: NetworkSummary) -> str:
     return mean if summary.sd is None else f"{mean} ± {100 * summary.sd:.2f}"
 
 
+def expected(summary: NetworkSummary) -> str:
+    """Accuracy that all trainings together let expect, in percent; nothing for a network that is not ranked."""
+    return NONE if summary.shrunk is None or not summary.ranked else f"{100 * summary.shrunk:.2f}"
+
+
 def percent_interval(summary: NetworkSummary) -> str:
     """How sure the mean is, in percent: its 95 % interval, else its spread over seeds."""
     if summary.ci95 is not None:

@@ -67,7 +67,7 @@ class SurfaceFit:
     @property
     def words(self) -> str:
         """How far the surface can be trusted, in one sentence."""
-        return _trust(self.target, dict(self.errors), self.preferred)
+        return _trust(self.target, dict(self.errors), self.preferred, self.noise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def in_target_units(target: str, value: float) -> str:
     return f"{100 * value:.2f} points" if target == "accuracy" else f"{value:.3g} nats"
 
 
-def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name) -> str:
+def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name, noise: float | None) -> str:
     """How the surfaces compare with the plain mean."""
     told = {name: in_target_units(target, error) for name, error in errors.items() if error is not None}
     mean, quadratic = errors["mean"] or 0.0, errors["quadratic"] or 0.0
@@ -213,7 +213,7 @@ def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name) ->
     if preferred != "mean":
         parts.append(
             f"{PHRASES[preferred]} predicts a left-out network's {target} best, with an error of {told[preferred]} "
-            f"against {told['mean']} by the plain mean of the others."
+            f"against {told['mean']} by the plain mean of the others{_unseen(errors[preferred], mean, noise, target)}."
         )
     elif not parts:
         parts.append(
@@ -221,6 +221,14 @@ def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name) ->
             f"{told['mean']}): none is to be trusted about networks that were not trained."
         )
     return " ".join(parts)
+
+
+def _unseen(error: float | None, mean: float, noise: float | None, target: str) -> str:
+    """That an error is as small as the seeds let anyone see: no better surface could be told from it."""
+    if noise is None or error is None or error > noise:
+        return ""
+    both = "both are" if mean <= noise else "it is"
+    return f"; {both} no more than the noise of the seeds ({in_target_units(target, noise)}), which hides the rest"
 
 
 def _missing(rows: BudgetRows, off: str) -> str:

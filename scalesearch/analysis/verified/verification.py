@@ -227,11 +227,16 @@ def _curse(found: Verification) -> str:
     """What the search promised beside what new seeds show; accuracies of different images are not compared."""
     where = "on new seeds" if found.split == "validation" else "on new seeds and other images"
     if found.search_lead is not None and found.lead is not None:
-        before, now = (f"{100 * lead:+.2f}" for lead in (found.search_lead, found.lead))
-        return f"In the search it led {_called(_uniform(found))} by {before} points, {where} by {now}."
+        before, now = (_stood(lead) for lead in (found.search_lead, found.lead))
+        return f"Against {_called(_uniform(found))} it was {before} in the search, {where} {now}."
     if found.split == "validation" and found.search_mean is not None and found.mean is not None:
         return f"The search showed {100 * found.search_mean:.2f} %, new seeds {100 * found.mean:.2f} %."
     return ""
+
+
+def _stood(lead: float) -> str:
+    """A lead in points, as people say it."""
+    return f"{100 * abs(lead):.2f} points {'ahead' if lead >= 0 else 'behind'}"
 
 
 def _reach(found: Verification) -> str:

@@ -200,7 +200,7 @@ def _tried(baseline: UserBaseline, owner: Any) -> UserBaseline:
             raise _OtherSizeError(f"{error}; it runs at {px} px: --resolution {px}") from error
         raise
     given = _whole(what, owner, "resolution_step", 0)
-    step = given or _step(trial, 2 if native <= 64 else 8)
+    step = given or _step(trial, first_step(native))
     least = _whole(what, owner, "min_resolution", 0)
     if least > native:
         raise BaseError(f"{what}: min_resolution is {least}, over the native {native}; allowed: {native} or less")
@@ -243,6 +243,11 @@ def _other_sizes(native: int) -> list[int]:
     """
     near = (px for px in range(native - NEAR_PX, native + NEAR_PX + 1) if px > 0)
     return sorted({*near, *USUAL_PX} - {native}, key=lambda px: (abs(px - native), px))
+
+
+def first_step(native_px: int) -> int:
+    """The finest step of the resolution, in pixels, that is tried around a native size."""
+    return 2 if native_px <= 64 else 8
 
 
 def _step(baseline: UserBaseline, first: int) -> int:

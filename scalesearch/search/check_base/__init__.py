@@ -10,9 +10,10 @@ from scalesearch.networks.base import Baseline, ClosedFormBaseline, Task
 from scalesearch.networks.native import native_baseline
 from scalesearch.networks.user.call import ARGUMENTS
 from scalesearch.networks.user.function import FunctionBaseline, UserBaseline
-from scalesearch.scaling.coefficients import parse_budget
+from scalesearch.scaling.coefficients import Budget, parse_budget
 from scalesearch.scaling.units import DIMENSIONS
 from scalesearch.search.check_base.found import BaseCheck, BudgetFit, BudgetPoint, Finding, Level, looked_at, ran
+from scalesearch.search.check_base.skipped import skipped_findings
 from scalesearch.search.check_base.task import task_findings
 from scalesearch.study.config import ProxyRecipe, config_from_dict
 
@@ -52,7 +53,7 @@ def check_base(
     """
     if resolution_px is not None and resolution_px < 1:
         raise UsageError(f"--resolution is {resolution_px} px; allowed: 1 or more")
-    parse_budget(budget)
+    wanted = parse_budget(budget)
     try:
         baseline = native_baseline(ref, resolution_px=resolution_px or 0, images_px=native_px or 0).baseline
     except (BaseError, InfeasibleError) as error:
@@ -62,11 +63,15 @@ def check_base(
         own.num_classes if num_classes is None else num_classes, own.in_channels if in_channels is None else in_channels
     )
     fit = partial(_fit, baseline, task, budget, tolerance)
-    return _checked(baseline, task, recipe or config_from_dict({"base": ref}).proxy, fit)
+    return _checked(baseline, task, wanted, recipe or config_from_dict({"base": ref}).proxy, fit)
 
 
 def _checked(
-    baseline: Baseline, task: Task, recipe: ProxyRecipe, fitted: Callable[[], tuple[BudgetFit | None, list[Finding]]]
+    baseline: Baseline,
+    task: Task,
+    budget: Budget,
+    recipe: ProxyRecipe,
+    fitted: Callable[[], tuple[BudgetFit | None, list[Finding]]],
 ) -> BaseCheck:
     from scalesearch.search.check_base import costs
     from scalesearch.search.check_base.behaviour import Behaviour
@@ -79,6 +84,7 @@ def _checked(
     findings = [_form(baseline), *costs.output_findings(sweeps), *task_findings(baseline, task)]
     for dimension in DIMENSIONS:
         findings += looked_at(dimension, partial(costs.dimension_findings, sweeps, dimension))
+    findings += looked_at("resolution", partial(skipped_findings, baseline, task, budget))
     fit = None
     if not any(finding.level == "problem" and finding.check == "width" for finding in findings):
         fit, found = fitted()
