@@ -97,6 +97,7 @@ def test_on_paper_nothing_is_cut_off(tmp_path):
         capture_output=True, check=True, timeout=120,
     )  # fmt: skip
     words = subprocess.run(["pdftotext", str(paper), "-"], capture_output=True, text=True, check=True).stdout.split()
-    assert all(f"option-{n}value-{n}" in "".join(words) for n in range(40))  # a line may end after a hyphen
+    letters = "".join(words).replace("-", "")  # a line may end after a hyphen, which pdftotext may drop
+    assert all(f"option{n}value{n}" in letters for n in range(40))
     assert "params" in words
     assert "note" in words
