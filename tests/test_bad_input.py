@@ -131,6 +131,8 @@ CASES: list[tuple[int, str, str]] = [
     (2, f"show {LONG}", "1 to 64 letters"),
     (2, "report nothing", "unknown study 'nothing'"),
     (2, "report s --out=", "--out is ''"),
+    (2, "report s --out page.html", "--out is 'page.html'; allowed: a folder"),
+    (2, "report s --watch --out sub/Page.HTM", "such as --out sub/Page"),
     (2, "plot s bars", "'bars'"),
     (2, "plot s pareto --out x.gif", "'.gif'; allowed: .png, .svg, .pdf"),
     (2, "plot s pareto --budget 9x", "9x"),

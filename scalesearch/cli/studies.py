@@ -209,13 +209,12 @@ def report(
     from scalesearch.analysis.load import load_result
     from scalesearch.analysis.serialize import result_to_dict
     from scalesearch.report.watching import watch_report
-    from scalesearch.report.write import tell_on_stderr, write_outputs
-    from scalesearch.study import StudyPaths
+    from scalesearch.report.write import folder_for, tell_on_stderr, write_outputs
     from scalesearch.study.health import is_whole
     from scalesearch.study.tables import write_spoiled
 
     paths = located(study, studies_dir, storage)
-    to = paths if out is None else StudyPaths(out)
+    to = paths if out is None else folder_for(out)
     if watch:
         written = watch_report(paths, to, places=places)
     else:

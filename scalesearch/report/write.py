@@ -9,10 +9,13 @@ from pathlib import Path
 
 from scalesearch.analysis.result import StudyResult
 from scalesearch.environment.waiting import doing
+from scalesearch.errors import UsageError
 from scalesearch.report import html_report, write_report
 from scalesearch.study import StudyPaths
 from scalesearch.study.shared import shared_manifest
 from scalesearch.user_code.importing import one_line
+
+PAGES = (".html", ".htm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,20 @@ class Drawn:
 def tell_on_stderr(text: str) -> None:
     """A note for the person at the terminal."""
     sys.stderr.write(f"note: {text}\n")
+
+
+def folder_for(out: Path) -> StudyPaths:
+    """Where figures and the report go, which are several files.
+
+    Raises:
+        UsageError: it is called as the page itself would be.
+    """
+    if out.suffix.lower() in PAGES and not out.is_dir():
+        raise UsageError(
+            f"--out is {str(out)!r}; allowed: a folder, into which report.html and its figures go, such as "
+            f"--out {out.with_suffix('')}"
+        )
+    return StudyPaths(out)
 
 
 def write_outputs(
