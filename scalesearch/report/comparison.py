@@ -21,8 +21,9 @@ from scalesearch.scaling.units import engineering, plural
 LEGEND = (
     "compound: the reference efficientnet, 28/29/43 % of log-cost on depth, width and resolution. compound - this: its "
     "accuracy minus this network's, in points, on the same seeds; 95 % intervals that hold for all rows of a baseline "
-    "together. depth, width, px: over the baseline's, after rounding. paper: printed top-1 on ImageNet, one training "
-    "each, for orientation only."
+    "together, by the trainings of the two networks alone (show and report, where all networks of a budget tell of "
+    "each other, are narrower). depth, width, px: over the baseline's, after rounding. paper: printed top-1 on "
+    "ImageNet, one training each, for orientation only."
 )
 
 
