@@ -182,6 +182,25 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(tmp_path, whole, stops)
     assert_same_bits(trained(tmp_path, stops=stops), whole)
 
 
+class Drawing(Tiny):
+    """It drops by NumPy's and by Python's own generator, as some published code does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            x = x * (1 + 0.1 * float(np.random.standard_normal()) + 0.1 * random.gauss(0.0, 1.0))
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("stops", [(1,), (STEPS,), (STEPS + 2, 1)], ids=str)
+def test_a_network_that_draws_from_numpy_goes_on_where_it_was(tmp_path, monkeypatch, stops):
+    monkeypatch.setitem(globals(), "Tiny", Drawing)
+    once = trained(tmp_path / "once")
+    np.random.seed(5)
+    random.seed(5)
+    assert_same_bits(trained(tmp_path / "again"), once)  # whatever was drawn before
+    assert_same_bits(trained(tmp_path / "twice", stops=stops), once)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

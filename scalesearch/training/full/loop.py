@@ -28,6 +28,7 @@ from scalesearch.training.full.optimizer import make_full_optimizer
 from scalesearch.training.full.recipe import TrainRecipe
 from scalesearch.training.full.schedule import average_decay, learning_rate, patience_epochs
 from scalesearch.training.full.team import ALONE, Next, Team
+from scalesearch.training.generators import generators, seed_all, set_generators
 from scalesearch.training.proxy import ShouldStop, StoppedEarly, evaluate, set_bn_momentum
 from scalesearch.training.steps import descend, numbers
 
@@ -124,7 +125,7 @@ class FullTraining:
         self._stepped = team.joined(self.module, self.device)
 
     def _begin(self) -> None:
-        torch.manual_seed(self.seed)
+        seed_all(self.seed)
         self.module = placed(self._build(), self.device, self.layout)
         set_bn_momentum(self.module, self.recipe.bn_momentum, self.execution.parts)
         self.optimizer = make_full_optimizer(self.module, self.recipe)
@@ -262,7 +263,7 @@ class FullTraining:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average is not None else {},
             "best": self.best_state,
-            "generators": _generators(self.device),
+            "generators": generators(self.device),
             "parts": self.execution.parts,
             "processes": self.team.size,
         }
@@ -280,7 +281,7 @@ class FullTraining:
         if self.average is not None:
             self.average.load_state_dict(content["average"])
         self.best_state = {name: value.to(self.device) for name, value in content["best"].items()}
-        _set_generators(self.device, content["generators"])
+        set_generators(self.device, content["generators"])
         self.note(f"goes on after epoch {self.at.epoch - 1}" + (f", step {self.at.step}" if self.at.step else ""))
         if (before := content.get("processes", 1)) != self.team.size:
             self.note(f"begun with --per-training {before} and gone on with {self.team.size}: dropout draws otherwise")
@@ -293,16 +294,3 @@ def _average(module: nn.Module, decay: float) -> WeightAverage:
         torch._foreach_lerp_(averages, values, 1 - average_decay(decay, updates))
 
     return WeightAverage(module, mix)
-
-
-def _generators(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_generators(device: torch.device, states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)

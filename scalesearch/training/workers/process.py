@@ -6,7 +6,6 @@ import contextlib
 import multiprocessing
 import os
 import pickle
-import random
 import signal
 import sys
 import threading
@@ -152,13 +151,15 @@ def _trained(
     def failed(note: str) -> TrainingOutcome:
         return broken(job.seed, time.monotonic() - started, curve, note)
 
+    from scalesearch.training.generators import seed_others  # with torch, which the server of processes has loaded
+
     try:
         trains = worker()
     except Exception as error:
         return _raised(error)
     before = Traces()
     try:
-        _seed(job.seed)
+        seed_others(job.seed)
         return _checked(before, trains.run(job, told, lambda: cancelled(job)))
     except BaseError as error:
         return _checked(before, failed(error_note(str(error))), _poisoned(error))
@@ -178,14 +179,6 @@ def _checked(before: Traces, outcome: TrainingOutcome, spent: str = "") -> Reply
     left = before.differences()
     changed = f"it has changed {listed(left)}" if left else ""
     return Reply(outcome, changed or spent, changed=bool(left))
-
-
-def _seed(seed: int) -> None:
-    """Let what a network draws from Python's and NumPy's own generators be its seed's, and of no earlier training."""
-    import numpy as np
-
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
 
 
 def _timed(worker: Callable[[], Worker], spec: NetworkSpec) -> Reply:
