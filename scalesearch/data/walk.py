@@ -34,7 +34,8 @@ class Found:
 
 def folders_in(folder: Path) -> list[Path]:
     """Its folders and links to folders by name, without hidden ones and the litter of archivers and file servers."""
-    return sorted(folder / entry.name for entry in _entries(folder) if _is_folder(entry))
+    names = sorted(entry.name for entry in _entries(folder) if _is_folder(entry))  # paths of Windows know no capitals
+    return [folder / name for name in names]
 
 
 def dangling_folders(folder: Path) -> list[Path]:
