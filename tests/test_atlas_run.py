@@ -77,3 +77,13 @@ def test_a_study_that_starts_from_the_atlas_keeps_its_rows(call, tmp_path, monke
     assert (code, "as in the atlas (resnet_micro on cifar10 at 2x)" in out) == (0, True)
     code, _, err = call("run", *given[:-4], "--prior", "none", "--name", "mine")
     assert code == 1 and "--prior is atlas there, none here" in err
+
+
+@pytest.mark.usefixtures("empty_folder")
+@pytest.mark.parametrize("only", [("--only", "resnet_micro,0.5x"), ("--only", "resnet_micro", "--only", "0.5x")])
+def test_what_is_chosen_may_be_given_in_one_option_or_several(call, tmp_path, only):
+    """Of several options the last was taken, and hours were spent on what nobody had asked for."""
+    (tmp_path / "few.toml").write_text(SMALL.replace('["resnet_micro"]', '["vit_micro", "resnet_micro"]'))
+    code, out, _ = call("atlas", "run", "--definition", "few.toml", "--dry-run", "--json", *only)
+    assert code == 0
+    assert [(cell["study"], cell["budget"]) for cell in json.loads(out)["cells"]] == [(NAME, "0.5x")]

@@ -22,7 +22,7 @@ Definition = Annotated[
     str, typer.Option("--definition", metavar="NAME", help="Definition of the atlas, or a TOML file.")
 ]
 Only = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option("--only", metavar="NAME,...", help="Baselines, data sets and budgets, e.g. vit_micro,2x [all]."),
 ]
 DataPlaces = Annotated[

@@ -46,7 +46,7 @@ def run(
     from scalesearch.study.config.atlas import chosen, parse_places, read_atlas
 
     atlas = read_atlas(definition, parse_places(data or ()))
-    studies, budgets = chosen(atlas, only.split(",") if only else ())
+    studies, budgets = chosen(atlas, [name for given in only or () for name in given.split(",")])
     check_workers(workers)
     if dry_run:
         _show_plan(atlas, studies, budgets, studies_dir, workers, as_json)
