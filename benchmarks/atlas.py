@@ -14,7 +14,8 @@ places, the interval is a bootstrap over studies. `near` has the family's other 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +24,17 @@ from scalesearch.analysis.atlas.collect import collected
 from scalesearch.analysis.atlas.expected import surface_of
 from scalesearch.analysis.atlas.row import AtlasRow
 from scalesearch.analysis.atlas.shipped import nearest, shipped_rows
-from scalesearch.analysis.law.strategies import ScalingLaw, forecasts_at, law_of
+from scalesearch.analysis.law.drift import Drift
+from scalesearch.analysis.law.strategies import law_of
 from scalesearch.analysis.load import load_result
 from scalesearch.analysis.response.observations import Noise, Observations, plane
+from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.posterior import SurfacePosterior
 from scalesearch.analysis.response.prior import SurfacePrior
 from scalesearch.analysis.result import BudgetResult, noise_elsewhere, searched
 from scalesearch.report.atlas import markdown_atlas
 from scalesearch.report.atlas.figure import draw_atlas
 from scalesearch.report.figures.save import save_figure
-from scalesearch.report.law import forecast_words
 from scalesearch.scaling.coefficients import REFERENCES, parse_budget
 from scalesearch.study import StudyPaths
 from scalesearch.study.config.atlas import read_atlas
@@ -40,6 +42,11 @@ from scalesearch.study.config.atlas import read_atlas
 DOCS = Path(__file__).parents[1] / "docs"
 ROWS, LAWS = ("<!-- rows -->\n", "<!-- end of rows -->\n"), ("<!-- law -->\n", "<!-- end of law -->\n")
 BEYOND = "8x"
+LEGEND = (
+    "All in % of log-cost, on depth/width/resolution; with 95 % intervals that hold the three of a study together. "
+    "Drift: what a further doubling is best spent on differs from what the first one was. Left out: what is saved "
+    "under 1x lies on no line with what is spent above it."
+)
 TRAINED = (0, 3, 5, 8)
 
 
@@ -59,25 +66,42 @@ def write_between(marks: tuple[str, str], content: str) -> None:
 
 
 def law(root: Path, name: str) -> None:
-    """What `scalesearch law` says of every study that has all its budgets, and of networks of a larger phi."""
-    lines = []
+    """Two tables of every study that has all its budgets: how its shares move, and what was trained at a larger phi."""
+    lines, checks = [], []
     for study in read_atlas(name).studies:
-        if StudyPaths(root / study.name).there:
-            result = load_result(StudyPaths(root / study.name))
-            if all(searched(result, budget.facts.text) for budget in result.budgets):
-                lines += [f"**{study.base} on {study.data}.** ", *law_lines(law_of(result)), "\n"]
-    write_between(LAWS, "".join(lines) or "No study has all of its budgets yet.\n")
+        if not StudyPaths(root / study.name).there:
+            continue
+        result = load_result(StudyPaths(root / study.name))
+        if all(searched(result, budget.facts.text) for budget in result.budgets):
+            found = law_of(result)
+            if found.drift is not None:
+                lines.append(f"| {study.base} | {study.data} | {' | '.join(drift_cells(found.drift))} |\n")
+            checks += [f"| {study.base} | {study.data} | {one.name} | {one.words} |\n" for one in found.checks]
+    if not lines:
+        write_between(LAWS, "No study has all of its budgets yet.\n")
+        return
+    head = ("family", "data", "optimum at each budget", "of each further doubling", "drift", f"best at {BEYOND}")
+    told = [f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n", *lines, f"\n{LEGEND}\n"]
+    if checks:
+        told += ["\n| family | data | trained | accuracy |\n|---|---|---|---|\n", *checks]
+    write_between(LAWS, "".join(told))
 
 
-def law_lines(found: ScalingLaw) -> Iterator[str]:
-    yield f"{found.drift.words if found.drift else ''}\n\n"
-    rests = "new seeds and the test images" if found.verified else "the search's own trainings"
-    yield f"| at {BEYOND}, by the laws on {rests} | |\n|---|---|\n"
-    for one in forecasts_at(found, BEYOND):
-        yield f"| {one.strategy} | {forecast_words(one)} |\n"
-    if found.drift and (shares := found.drift.at(parse_budget(BEYOND).multiple or 1.0)):
-        yield f"| best shares | {shares.words} |\n"
-    yield from (f"| trained: {check.name} | {check.words} |\n" for check in found.checks)
+def drift_cells(found: Drift) -> tuple[str, ...]:
+    """Where the optimum is, what a further doubling goes to, whether that is a drift, and what follows from it."""
+    optima = sorted((*found.optima, *found.left_out), key=lambda one: one.ratio)
+    places = ", ".join(
+        f"{percent(one.mean)} at {one.ratio:g}x{' (left out)' if one in found.left_out else ''}" for one in optima
+    )
+    doubling = ", ".join(
+        f"{100 * share:.0f} ({100 * low:.0f} to {100 * high:.0f})"
+        for share, (low, high) in zip(found.taken, found.taken_ci95, strict=True)
+    )
+    seen = "not on a line" if found.bent else "yes" if found.seen else "none seen"
+    beyond = found.at(parse_budget(BEYOND).multiple or 1.0)
+    ranges = zip(astuple(beyond.shares), beyond.ci95, strict=True) if beyond else ()
+    told = ", ".join(f"{100 * share:.0f} ({100 * low:.0f} to {100 * high:.0f})" for share, (low, high) in ranges)
+    return places, doubling, seen, told
 
 
 def chosen(points: np.ndarray, process: SurfacePosterior | None, prior: SurfacePrior | None) -> int:

@@ -3,15 +3,18 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from atlas_rows import row, rows
+from scipy import stats
 from shown import check_legible, flat
 from synthetic import study
 
 import scalesearch
 from scalesearch.analysis.atlas.collect import row_of
 from scalesearch.analysis.atlas.differ import heterogeneity, share_differences
-from scalesearch.analysis.atlas.row import LongerSlopes, row_from_dict, row_to_dict
+from scalesearch.analysis.atlas.leads import leads
+from scalesearch.analysis.atlas.row import AtlasGain, LongerSlopes, row_from_dict, row_to_dict
 from scalesearch.analysis.atlas.shipped import joined, nearest, read_rows, rows_path, rows_text
 from scalesearch.analysis.fidelity.summary import Fidelity, RankChange
 from scalesearch.api import Atlas
@@ -98,7 +101,7 @@ def test_a_planted_difference_is_found_and_no_other():
 def test_what_is_known_badly_is_no_difference():
     wide = [row("a_net", shares=(0.2, 0.3, 0.5), sd=0.2), row("b_net", shares=(0.2, 0.6, 0.2), sd=0.2)]
     assert not any(one.differs for one in share_differences(wide))
-    assert "No evidence of a difference in the share of depth by family" in differing(wide)[1]
+    assert "No evidence of a difference in the share of depth by family" in differing(wide)[2]
 
 
 def test_the_atlas_in_python():
@@ -124,6 +127,31 @@ def test_table_and_figure(tmp_path, call):
     check_legible(fig)
     code, _, err = call("atlas", "show", "--rows", tmp_path / "none.json")
     assert code == 1 and "cannot be read" in err
+
+
+def test_what_the_leaders_are_worth_is_one_mean_over_studies():
+    """Budgets of one study are no independent evidence; uniform scaling that came first is no lead."""
+    itself = dataclasses.replace(row().network, uniform=True)
+    found = (
+        row(budget="2x", verified=AtlasGain(0.01, (0.002, 0.018))),
+        row(budget="4x", verified=AtlasGain(0.03, (-0.01, 0.07))),
+        row("vit_micro", verified=AtlasGain(-0.02, (-0.03, -0.01))),
+        row("densenet_micro", network=itself, gain=None, verified=None),
+        row("convnext_micro", verified=None),
+    )
+    told = leads(found)
+    assert told is not None and (told.rows, told.studies, told.ahead, told.behind) == (4, 3, 1, 1)
+    values = np.array([0.02, -0.02, 0.0])
+    half = stats.t.ppf(0.975, 2) * values.std(ddof=1) / np.sqrt(3)
+    assert told.mean == pytest.approx(0.0) and told.ci95 == pytest.approx((-half, half))
+    assert told.words == (
+        "On new seeds and the test images the network that came first is +0.00 points from uniform scaling (mean of 3 "
+        "studies, 95 % interval -4.97 to +4.97); it is shown ahead in 1 of 4 rows, and behind in 1."
+    )
+    assert differing(found)[0] == told.words
+    assert leads([row(verified=None)]) is None
+    one = leads([row()])
+    assert one is not None and one.ci95 is None and "(mean of 1 study)" in one.words
 
 
 LONGER = (

@@ -90,10 +90,11 @@ def plural(count: float, noun: str) -> str:
     """A number with what it counts.
 
     Example:
-        >>> plural(1, "seed"), plural(0, "training"), plural(2.5, "new seed")
-        ('1 seed', '0 trainings', '2.5 new seeds')
+        >>> plural(1, "seed"), plural(0, "training"), plural(2.5, "new seed"), plural(2, "study")
+        ('1 seed', '0 trainings', '2.5 new seeds', '2 studies')
     """
-    return f"{count:.3g} {noun}s" if count != round(count) else f"{count:.0f} {noun}{'' if count == 1 else 's'}"
+    many = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
+    return f"{count:.3g} {many}" if count != round(count) else f"{count:.0f} {noun if count == 1 else many}"
 
 
 def is_or_are(count: int) -> str:

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from scalesearch.analysis.atlas.differ import share_differences
+from scalesearch.analysis.atlas.leads import leads
 from scalesearch.analysis.atlas.row import AtlasGain, AtlasRow
 from scalesearch.analysis.told import span
 from scalesearch.report.layout import UNLIMITED, plain_table
@@ -119,8 +120,10 @@ def told(gain: AtlasGain | None) -> str:
 
 
 def differing(rows: Sequence[AtlasRow]) -> list[str]:
-    """What differs between families, data sets and budgets, sentence by sentence: spending and saving apart."""
-    return [*_differing([row for row in rows if row.ratio > 1], "Above 1x"), *_saving(rows)]
+    """What leaders gain and what differs between families, data sets and budgets: spending and saving apart."""
+    found = leads(rows)
+    first = [found.words] if found else []
+    return [*first, *_differing([row for row in rows if row.ratio > 1], "Above 1x"), *_saving(rows)]
 
 
 def _saving(rows: Sequence[AtlasRow]) -> list[str]:
@@ -155,7 +158,11 @@ def _markdown(rows: Sequence[AtlasRow]) -> Iterator[str]:
     yield ""
     yield legend(rows)
     yield ""
-    yield from differing(rows)
+    said = differing(rows)
+    for line, after in zip(said, [*said[1:], ""], strict=True):
+        yield line
+        if after.endswith(":") or (after.startswith("-") and line.endswith(":")):
+            yield ""
     yield ""
     longer = longer_cells(rows)
     if longer:

@@ -1,0 +1,69 @@
+"""What the networks that came first are worth against uniform scaling, over all rows: on new seeds and test images."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy import special
+
+from scalesearch.analysis.atlas.row import AtlasGain, AtlasRow
+from scalesearch.analysis.verdict import Interval
+from scalesearch.scaling.units import plural
+
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """The verified leads of some rows.
+
+    Attributes:
+        rows: how many have one; where uniform scaling itself came first it is 0.
+        mean: of the studies' mean leads, accuracy 0 to 1: budgets of one study share a baseline and its rates.
+        ci95: Student's interval over the studies; None with one.
+        ahead: rows whose own interval is above 0; `behind`: under it.
+    """
+
+    rows: int
+    studies: int
+    mean: float
+    ci95: Interval | None
+    ahead: int
+    behind: int
+
+    @property
+    def words(self) -> str:
+        """In a sentence."""
+        low, high = self.ci95 or (self.mean, self.mean)
+        interval = f", 95 % interval {100 * low:+.2f} to {100 * high:+.2f}" if self.ci95 else ""
+        return (
+            f"On new seeds and the test images the network that came first is {100 * self.mean:+.2f} points from "
+            f"uniform scaling (mean of {plural(self.studies, 'study')}{interval}); it is shown ahead in {self.ahead} "
+            f"of {plural(self.rows, 'row')}, and behind in {self.behind}."
+        )
+
+
+def leads(rows: Sequence[AtlasRow]) -> Leads | None:
+    """The verified leads over uniform scaling; None where no row has one."""
+    by_study: dict[tuple[str, str], list[float]] = {}
+    itself = AtlasGain(0.0, (0.0, 0.0))
+    every = [(row, itself if row.network.uniform else row.verified) for row in rows]
+    known = [(row, gain) for row, gain in every if gain is not None]
+    for row, gain in known:
+        by_study.setdefault((row.family, row.data), []).append(gain.value)
+    if not known:
+        return None
+    means = [math.fsum(values) / len(values) for values in by_study.values()]
+    mean, interval = math.fsum(means) / len(means), None
+    if len(means) > 1:
+        half = float(special.stdtrit(len(means) - 1, 0.975)) * statistics.stdev(means) / math.sqrt(len(means))
+        interval = (mean - half, mean + half)
+    return Leads(
+        rows=len(known),
+        studies=len(means),
+        mean=mean,
+        ci95=interval,
+        ahead=sum(gain.ci95[0] > 0 for _, gain in known),
+        behind=sum(gain.ci95[1] < 0 for _, gain in known),
+    )
