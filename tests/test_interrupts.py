@@ -28,7 +28,7 @@ LOST = {
     ),
 }
 WAIT = "import time\ntime.sleep(20)\nprint('went on')"
-HEAR = "from scalesearch.environment.interrupts import hear_interrupts\nhear_interrupts()\n"
+HEAR = "from scalesearch.environment import interrupts\ninterrupts.hear_interrupts()\n"
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -65,21 +65,21 @@ def test_a_command_that_is_done_cannot_be_ended_any_more(name):
 
 
 def slow_to_end(seconds: float) -> str:
-    return f"import signal, time\ntry:\n    signal.raise_signal(signal.SIGINT)\nfinally:\n    time.sleep({seconds})\n"
+    return f"import signal, time\ninterrupts.SILENCE = 0.4\ntry:\n    signal.raise_signal(signal.SIGINT)\nfinally:\n    time.sleep({seconds})\n"
 
 
 def test_a_command_that_is_slow_to_end_says_that_it_was_heard():
     """Nothing was said, for as long as it took, and people pressed the key again."""
     said = "scalesearch: stopping; what is finished is kept ..."
-    slow, quick = run(f"{HEAR}{slow_to_end(3.0)}"), run(f"{HEAR}{slow_to_end(0.1)}")
+    slow, quick = run(f"{HEAR}{slow_to_end(0.8)}"), run(f"{HEAR}{slow_to_end(0.1)}")
     assert slow.stderr.splitlines()[0] == said and slow.stderr.splitlines()[-1] == "KeyboardInterrupt"
     assert said not in quick.stderr and quick.returncode == slow.returncode
 
 
 def test_an_alarm_of_somebody_else_is_left_alone():
     mine = "signal.signal(signal.SIGALRM, lambda *_: print('mine', flush=True))\n"
-    mine += "signal.setitimer(signal.ITIMER_REAL, 1.0)\n"
-    done = run(f"{HEAR}{mine}{slow_to_end(3.0)}")
+    mine += "signal.setitimer(signal.ITIMER_REAL, 0.2)\n"
+    done = run(f"{HEAR}{mine}{slow_to_end(0.8)}")
     assert done.stdout == "mine\n" and "stopping" not in done.stderr
 
 
