@@ -65,7 +65,8 @@ def test_a_command_that_is_done_cannot_be_ended_any_more(name):
 
 
 def slow_to_end(seconds: float) -> str:
-    return f"import signal, time\ninterrupts.SILENCE = 0.4\ntry:\n    signal.raise_signal(signal.SIGINT)\nfinally:\n    time.sleep({seconds})\n"
+    begin = "import signal, time\ninterrupts.SILENCE = 0.4\n"
+    return f"{begin}try:\n    signal.raise_signal(signal.SIGINT)\nfinally:\n    time.sleep({seconds})\n"
 
 
 def test_a_command_that_is_slow_to_end_says_that_it_was_heard():
