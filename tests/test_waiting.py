@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 
@@ -23,6 +24,17 @@ def test_what_takes_long_is_said_once_on_stderr(capsys, impatient):
     with doing("counting"):
         time.sleep(0.3)
     assert capsys.readouterr() == ("", "counting ...\n")
+
+
+def test_what_takes_very_long_says_now_and_then_that_it_lives(capsys, impatient, monkeypatch):
+    """Counting two budgets took six minutes on a busy machine, and one line was all that was seen of it."""
+    monkeypatch.setattr(waiting, "AGAIN", 0.3)
+    with doing("counting"):
+        time.sleep(1.0)
+    time.sleep(0.4)
+    first, *more = capsys.readouterr().err.splitlines()
+    assert first == "counting ..." and 1 <= len(more) <= 3
+    assert all(re.fullmatch(r"counting \.\.\. \(\d+ s so far\)", line) for line in more)
 
 
 def test_what_is_quick_says_nothing(capsys, impatient):
