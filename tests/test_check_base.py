@@ -222,6 +222,11 @@ def tiled(depth, width, resolution=20, num_classes=10, in_channels=1):
         raise ValueError("no window fits")
     return build(depth, width, resolution, num_classes, in_channels)
 
+def fixed(depth, width, resolution=20, num_classes=10, in_channels=1):
+    if resolution != 20:
+        raise ValueError("20 px alone")
+    return build(depth, width, resolution, num_classes, in_channels)
+
 def patched(depth, width, resolution=20, num_classes=10, in_channels=1):
     if resolution % 4:
         raise RuntimeError(f"{resolution} is no multiple of 4")
@@ -240,6 +245,7 @@ def patched(depth, width, resolution=20, num_classes=10, in_channels=1):
             "window fits)",
         ),
         ("tiled", "4x", ""),
+        ("fixed", "2x", ""),
         ("tiled", "0.5x", ""),
         ("patched", "2x", ""),
         (
@@ -255,6 +261,7 @@ def test_sizes_that_are_stepped_over_are_named_where_none_is_left(write, quick, 
     found = check_base(f"{write(PLAIN + SKIPPED)}:{name}", budget=budget)
     told = [f.text for f in found.findings if (f.level, f.check) == ("warning", "resolution") and "next size" in f.text]
     assert told == ([said] if said else [])
+    assert len({f.text for f in found.findings}) == len(found.findings)  # nothing is told twice
 
 
 def test_problems_leave_with_1_after_all_findings(write, call, quick):

@@ -60,8 +60,10 @@ def skipped_findings(baseline: Baseline, task: Task, budget: Budget) -> Iterator
     if not isinstance(baseline, UserBaseline) or budget.kind not in (None, "count"):
         return
     native, step = baseline.spec.resolution_px, baseline.rules.resolution_step_px
-    own = baseline.macs(baseline.spec, task)
-    larger = baseline.macs(replace(baseline.spec, resolution_px=native + step), task)
+    try:
+        own, larger = (baseline.macs(replace(baseline.spec, resolution_px=px), task) for px in (native, native + step))
+    except ScaleSearchError:
+        return  # no step runs, which is a finding of its own
     if not own < budget.target(own) < larger or not (skipped := skipped_sizes(baseline, task)):
         return
     yield Finding(
