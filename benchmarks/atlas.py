@@ -93,15 +93,16 @@ def drift_cells(found: Drift) -> tuple[str, ...]:
     places = ", ".join(
         f"{percent(one.mean)} at {one.ratio:g}x{' (left out)' if one in found.left_out else ''}" for one in optima
     )
-    doubling = ", ".join(
-        f"{100 * share:.0f} ({100 * low:.0f} to {100 * high:.0f})"
-        for share, (low, high) in zip(found.taken, found.taken_ci95, strict=True)
-    )
     seen = "not on a line" if found.bent else "yes" if found.seen else "none seen"
     beyond = found.at(parse_budget(BEYOND).multiple or 1.0)
-    ranges = zip(astuple(beyond.shares), beyond.ci95, strict=True) if beyond else ()
-    told = ", ".join(f"{100 * share:.0f} ({100 * low:.0f} to {100 * high:.0f})" for share, (low, high) in ranges)
-    return places, doubling, seen, told
+    told = ranges(astuple(beyond.shares), beyond.ci95) if beyond else ""
+    return places, ranges(found.taken, found.taken_ci95), seen, told
+
+
+def ranges(values: Sequence[float], bounds: Sequence[tuple[float, float]]) -> str:
+    """Shares with their intervals, in percent."""
+    found = zip(values, bounds, strict=True)
+    return ", ".join(f"{100 * value:.0f} ({100 * low:.0f} to {100 * high:.0f})" for value, (low, high) in found)
 
 
 def chosen(points: np.ndarray, process: SurfacePosterior | None, prior: SurfacePrior | None) -> int:

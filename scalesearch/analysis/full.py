@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy import special
-
+from scalesearch.analysis.noise import interval_of_mean
 from scalesearch.analysis.paired import against
 from scalesearch.analysis.seed_table import pivoted
 from scalesearch.analysis.verdict import word_of_p
@@ -101,7 +99,7 @@ def _row(network: FullNetwork, outcomes: Sequence[TrainingOutcome]) -> FullRow:
         accuracies=tuple(good),
         mean=mean,
         sd=sd,
-        ci95=_interval(mean, sd, len(good)),
+        ci95=interval_of_mean(mean, sd, len(good)),
         difference=None,
         difference_ci95=None,
         p_holm=None,
@@ -109,10 +107,3 @@ def _row(network: FullNetwork, outcomes: Sequence[TrainingOutcome]) -> FullRow:
         epochs=statistics.fmean(len(one.curve) for one in outcomes),
         seconds=statistics.fmean(one.seconds for one in outcomes),
     )
-
-
-def _interval(mean: float | None, sd: float | None, n: int) -> tuple[float, float] | None:
-    if mean is None or sd is None:
-        return None
-    half = float(special.stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
-    return mean - half, mean + half

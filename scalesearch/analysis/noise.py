@@ -78,6 +78,14 @@ def mean_of(values: Sequence[float]) -> float:
     return values[0] if min(values) == max(values) else math.fsum(values) / len(values)
 
 
+def interval_of_mean(mean: float | None, sd: float | None, n: int) -> tuple[float, float] | None:
+    """Student's 95 % interval of the mean of `n` values; None where their mean or spread is not known."""
+    if mean is None or sd is None:
+        return None
+    half = float(special.stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
+    return mean - half, mean + half
+
+
 def one_way_anova(groups: Sequence[Sequence[float]]) -> Anova | None:
     """Mean squares between and within groups; None with fewer than two groups or no repeated training."""
     groups = [group for group in groups if group]

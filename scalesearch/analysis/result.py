@@ -22,6 +22,7 @@ from scalesearch.analysis.leader import Comparison, compare_best
 from scalesearch.analysis.noise import Reliability, reliability, repeated
 from scalesearch.analysis.pareto import pareto_front
 from scalesearch.analysis.response.observations import Noise
+from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.prior import SurfacePrior
 from scalesearch.analysis.response.standings import Standings, standings
 from scalesearch.analysis.response.surface import NoSurface, ResponseSurface, response_surface
@@ -202,8 +203,7 @@ def _cautions(facts: BudgetFacts, own: Sequence[NetworkSummary], at_cost: CostSl
     for summary in own:
         if summary.network.stands_for and summary.network.shares:
             s, names = summary.network.shares, " and ".join(summary.network.stands_for)
-            where = f"{100 * s.depth:.0f}/{100 * s.width:.0f}/{100 * s.resolution:.0f} %"
-            yield f"No network is at {names}: the nearest, {where} on depth/width/resolution, stands for it."
+            yield f"No network is at {names}: the nearest, {percent(s)} on depth/width/resolution, stands for it."
 
 
 def prior_words(expected: PriorFacts | None, stand: Standings | None) -> Iterator[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import special
-
 from scalesearch.analysis.atlas.row import AtlasGain, AtlasRow
+from scalesearch.analysis.noise import interval_of_mean, mean_of
 from scalesearch.analysis.verdict import Interval
 from scalesearch.scaling.units import plural
 
@@ -35,8 +33,7 @@ class Leads:
     @property
     def words(self) -> str:
         """In a sentence."""
-        low, high = self.ci95 or (self.mean, self.mean)
-        interval = f", 95 % interval {100 * low:+.2f} to {100 * high:+.2f}" if self.ci95 else ""
+        interval = f", 95 % interval {100 * self.ci95[0]:+.2f} to {100 * self.ci95[1]:+.2f}" if self.ci95 else ""
         return (
             f"On new seeds and the test images the network that came first is {100 * self.mean:+.2f} points from "
             f"uniform scaling (mean of {plural(self.studies, 'study')}{interval}); it is shown ahead in {self.ahead} "
@@ -54,16 +51,13 @@ def leads(rows: Sequence[AtlasRow]) -> Leads | None:
         by_study.setdefault((row.family, row.data), []).append(gain.value)
     if not known:
         return None
-    means = [math.fsum(values) / len(values) for values in by_study.values()]
-    mean, interval = math.fsum(means) / len(means), None
-    if len(means) > 1:
-        half = float(special.stdtrit(len(means) - 1, 0.975)) * statistics.stdev(means) / math.sqrt(len(means))
-        interval = (mean - half, mean + half)
+    means = [mean_of(values) for values in by_study.values()]
+    mean, sd = mean_of(means), statistics.stdev(means) if len(means) > 1 else None
     return Leads(
         rows=len(known),
         studies=len(means),
         mean=mean,
-        ci95=interval,
+        ci95=interval_of_mean(mean, sd, len(means)),
         ahead=sum(gain.ci95[0] > 0 for _, gain in known),
         behind=sum(gain.ci95[1] < 0 for _, gain in known),
     )

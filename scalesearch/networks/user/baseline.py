@@ -200,7 +200,7 @@ def _tried(baseline: UserBaseline, owner: Any) -> UserBaseline:
             raise _OtherSizeError(f"{error}; it runs at {px} px: --resolution {px}") from error
         raise
     given = _whole(what, owner, "resolution_step", 0)
-    step = given or _step(trial, first_step(native))
+    step = given or _step(trial)
     least = _whole(what, owner, "min_resolution", 0)
     if least > native:
         raise BaseError(f"{what}: min_resolution is {least}, over the native {native}; allowed: {native} or less")
@@ -250,12 +250,12 @@ def first_step(native_px: int) -> int:
     return 2 if native_px <= 64 else 8
 
 
-def _step(baseline: UserBaseline, first: int) -> int:
+def _step(baseline: UserBaseline) -> int:
     """The first of a few doublings at which the network runs one step up and costs something else.
 
     Patches need whole ones, and a network that cuts what is left over would take several sizes for one.
     """
-    native = baseline.spec
+    native, first = baseline.spec, first_step(baseline.spec.resolution_px)
     own = baseline.macs(native, baseline.task)
     larger = [replace(native, resolution_px=native.resolution_px + first * 2**n) for n in range(STEPS_TRIED)]
     running = [spec for spec in larger if _runs(baseline, spec.resolution_px)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -158,12 +159,10 @@ def _markdown(rows: Sequence[AtlasRow]) -> Iterator[str]:
     yield ""
     yield legend(rows)
     yield ""
-    said = differing(rows)
-    for line, after in zip(said, [*said[1:], ""], strict=True):
+    for line, after in pairwise([*differing(rows), ""]):
         yield line
-        if after.endswith(":") or (after.startswith("-") and line.endswith(":")):
+        if not (line.startswith("-") and after.startswith("-")):  # items of one list stand together
             yield ""
-    yield ""
     longer = longer_cells(rows)
     if longer:
         yield f"| {' | '.join(LONGER_HEADS)} |"

@@ -24,8 +24,8 @@ def skipped_sizes(baseline: UserBaseline, task: Task) -> dict[int, str]:
     Every size on the finest step that a search would try is run on shapes alone.
     """
     native, step = baseline.spec.resolution_px, baseline.rules.resolution_step_px
-    found: dict[int, str] = {}
-    for px in range(native + first_step(native), native + step, first_step(native)):
+    finest, found = first_step(native), dict[int, str]()
+    for px in range(native + finest, native + step, finest):
         try:
             baseline.shapes(replace(baseline.spec, resolution_px=px), task)
         except ScaleSearchError as error:
