@@ -9,15 +9,15 @@ CUSTOM = "prim::PythonOp."
 
 _CHEAP = """
 adaptive_max_pool1d adaptive_max_pool2d alpha_dropout amax amin arange argmax argmin argsort avg_pool1d avg_pool2d
-bernoulli bernoulli_ broadcast_to cat channel_shuffle clone col2im conj contiguous cosine_similarity cummax cumprod
-cumsum detach diag diagonal dropout dropout_ embedding empty empty_like expand expand_as eye feature_dropout fill_ flip
-full full_like gather glu grid_sampler hamming_window hann_window im2col imag index_add index_copy index_select
-instance_norm l1_norm linspace log_softmax logcumsumexp logsumexp masked_fill masked_fill_ masked_scatter masked_select
-max max_pool1d max_pool2d mean meshgrid min movedim narrow new_empty new_full new_ones new_zeros norm normal_ one_hot
-ones ones_like pad pixel_shuffle pixel_unshuffle rand rand_like randint randn randn_like randperm real reflection_pad2d
-repeat repeat_interleave replication_pad2d rms_norm roll rot90 rrelu scatter scatter_add softmax softmin sort std
-std_mean sum swapaxes take_along_dim tile topk tril triu unflatten unfold uniform_ unsafe_chunk unsafe_split var
-var_mean view_as_complex view_as_real weight_norm_interface where zero_ zeros zeros_like _weight_norm
+bernoulli broadcast_to cat channel_shuffle clone col2im conj contiguous cosine_similarity cummax cumprod cumsum detach
+diag diagonal dropout embedding empty empty_like expand expand_as eye feature_dropout fill_ flip full full_like gather
+glu grid_sampler hamming_window hann_window hardswish im2col imag index_add index_copy index_select instance_norm
+l1_norm linspace log_sigmoid log_softmax logcumsumexp logsumexp masked_fill masked_scatter masked_select max
+max_pool1d max_pool2d mean meshgrid min movedim narrow new_empty new_full new_ones new_zeros norm normal_ one_hot ones
+ones_like pad pixel_shuffle pixel_unshuffle prelu rand rand_like randint randn randn_like randperm real
+reflection_pad2d repeat repeat_interleave replication_pad2d rms_norm roll rot90 rrelu scatter scatter_add softmax
+softmin sort std std_mean sum swapaxes take_along_dim tile topk tril triu unflatten unfold uniform_ unsafe_chunk
+unsafe_split var var_mean view_as_complex view_as_real weight_norm_interface where zero_ zeros zeros_like _weight_norm
 _weight_norm_interface
 """
 CHEAP = frozenset(_CHEAP.split())
@@ -50,7 +50,7 @@ def is_cheap(operator: str) -> bool:
     """
     space, _, name = operator.partition("::")
     return space == "aten" and (
-        name in CHEAP or name.startswith(NORMALISING) or _tagged(name) or _tagged(name.removesuffix("_"))
+        any(one in CHEAP or _tagged(one) for one in (name, name.removesuffix("_"))) or name.startswith(NORMALISING)
     )
 
 
