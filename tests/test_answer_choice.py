@@ -102,6 +102,15 @@ def test_new_seeds_outweigh_the_search():
     assert found.reasons[0].startswith("On new seeds it is not shown to beat uniform scaling (+0.10 points")
 
 
+def test_an_interval_that_counts_on_its_own_alone_says_what_takes_it_back():
+    """Such a line contradicted itself: "not shown to beat (+2.00 points, 95 % interval +0.50 to +3.50)"."""
+    alone = replace(verdict("uniform", NO_EVIDENCE), difference=0.02, ci95=(0.005, 0.035), p_holm=0.1)
+    found = of(planted(uniform("better"), BASELINE_BEATEN, verification=verified(alone)))
+    assert found.reasons[0].endswith(
+        "(+2.00 points, 95 % interval +0.50 to +3.50 on its own, but p = 0.100 among all comparisons)."
+    )
+
+
 def test_a_network_that_new_seeds_put_ahead_is_recommended_and_the_furthest_first():
     other = next(s for s in case().budgets[0].networks if s.rank == 3)
     table = verified(

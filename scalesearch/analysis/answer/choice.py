@@ -212,6 +212,10 @@ def points_of(one: Verdict | Comparison) -> str:
     Example:
         >>> points_of(Comparison("uniform", 0.005, (-0.01, 0.02), "no evidence of a difference", (2, 2)))
         '+0.50 points, 95 % interval -1.00 to +2.00'
+        >>> points_of(Verdict("2x", "uniform", 3, 0.02, (0.005, 0.035), 0.1, "no evidence of a difference", 3))
+        '+2.00 points, 95 % interval +0.50 to +3.50 on its own, but p = 0.100 among all comparisons'
     """
     between = "" if one.ci95 is None else ", 95 % interval {:+.2f} to {:+.2f}".format(*(100 * b for b in one.ci95))
+    if isinstance(one, Verdict) and one.only_on_its_own:
+        between += f" on its own, but p = {one.p_holm:.3f} among all comparisons"
     return f"{100 * one.difference:+.2f} points{between}"

@@ -57,6 +57,11 @@ class Verdict:
         """The names as people read them."""
         return "+".join(f"near {name}" if name in self.near else name for name in self.against.split("+"))
 
+    @property
+    def only_on_its_own(self) -> bool:
+        """Whether its interval leaves out 0, and among all comparisons that happens too easily by chance."""
+        return self.words == NO_EVIDENCE and self.ci95 is not None and not self.ci95[0] <= 0 <= self.ci95[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -255,7 +260,7 @@ def _reach(found: Verification) -> str:
 
 def _adjusted(found: Verification) -> str:
     """Names whose own interval leaves out 0, although the family of comparisons takes that back."""
-    names = [v.called for v in found.verdicts if v.words == NO_EVIDENCE and v.ci95 and not v.ci95[0] <= 0 <= v.ci95[1]]
+    names = [v.called for v in found.verdicts if v.only_on_its_own]
     if not names:
         return ""
     count = sum(v.p_holm is not None for v in found.verdicts)
