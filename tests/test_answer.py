@@ -17,7 +17,7 @@ from scalesearch.analysis.answer.answer import Answer, _taken, answer, answer_to
 from scalesearch.analysis.answer.gains import Gain, said_chance
 from scalesearch.analysis.response.surface import ResponseSurface
 from scalesearch.analysis.result import StudyResult, compute_result
-from scalesearch.analysis.verdict import AHEAD, BEHIND, CLAIMS, NO_EVIDENCE, PROBABLE
+from scalesearch.analysis.verdict import AHEAD, BEHIND, CLAIMS, NO_EVIDENCE, PROBABLE, only_on_its_own
 from scalesearch.report import render_result
 from scalesearch.scaling.coefficients import Shares
 from scalesearch.study.record import TrialRecord
@@ -106,12 +106,15 @@ def contradictions(result: StudyResult) -> list[str]:
 
 
 def _of_card(found: Answer, result: StudyResult) -> list[str]:
-    wrong = [said for gain in (*found.gains, *found.ruled_out, *found.left_open) for said in _of_gain(gain)]
+    every = (*found.gains, *found.ruled_out, *found.doubtful, *found.left_open, *found.behind)
+    wrong = [said for gain in every for said in _of_gain(gain)]
     over = {gain.over: gain for gain in found.gains}
     uniform = next((gain for name, gain in over.items() if "uniform" in name), None)
     baseline = over.get("the baseline")
-    if found.choice.is_best and uniform and uniform.words in (NO_EVIDENCE, *BEHIND):
+    if found.choice.is_best and uniform and uniform.words not in AHEAD and not _by_all(uniform):
         wrong.append(f"takes a network that is {uniform.words} against uniform")
+    if found.choice.is_best and found.behind:
+        wrong.append("takes a network without a reservation that is behind another")
     if found.kind in ("take", "uniform") and found.choice.is_best and baseline and baseline.words in BEHIND:
         wrong.append("takes a network that is behind the cheaper baseline")
     if found.kind == "uniform" and uniform and uniform.words in CLAIMS:
@@ -122,8 +125,9 @@ def _of_card(found: Answer, result: StudyResult) -> list[str]:
         wrong.append("keeps the baseline and does not say why")
     if (found.kind == "open") != (found.network is None):
         wrong.append("an open answer with a network")
-    if {g.over for g in found.ruled_out} & {g.over for g in found.left_open}:
-        wrong.append("ruled out and left open at once")
+    names = [g.over for g in (*found.ruled_out, *found.doubtful, *found.left_open, *found.behind)]
+    if len(names) != len(set(names)):
+        wrong.append("ruled out, left open or better at once")
     if found.within is not None and not 0 <= found.within <= 1:
         wrong.append("no probability")
     if not result.complete and found.next and "resume" not in found.next.command:
@@ -137,8 +141,16 @@ def _of_gain(gain: Gain) -> Iterator[str]:
         yield f"{gain.difference} outside of {gain.ci95}"
     if gain.words in CLAIMS and low <= 0 <= high and not gain.on_new_seeds:
         yield f"{gain.words} with an interval that holds 0"
-    if gain.chance is not None and (gain.words in AHEAD) != (gain.chance >= PROBABLE):
+    if gain.chance is not None and (gain.words in AHEAD) != (gain.chance >= PROBABLE) and not gain.on_new_seeds:
         yield f"{gain.words} with a probability of {gain.chance}"
+    if only_on_its_own(gain.words, gain.ci95) and "among all comparisons" not in gain.told:
+        yield f"{gain.words} beside an interval that leaves out 0: {gain.told}"
+
+
+def _by_all(gain: Gain) -> bool:
+    """Whether search and new seeds together show a gain that new seeds alone leave open, and the card says so."""
+    open_alone = gain.on_new_seeds and gain.words == NO_EVIDENCE and (gain.chance or 0.0) >= PROBABLE
+    return open_alone and "by search and new seeds together better with a probability of" in gain.told
 
 
 @pytest.mark.parametrize("first", range(0, 40, 10))

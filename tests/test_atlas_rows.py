@@ -146,7 +146,8 @@ def test_what_the_leaders_are_worth_is_one_mean_over_studies():
     assert told.mean == pytest.approx(0.0) and told.ci95 == pytest.approx((-half, half))
     assert told.words == (
         "On new seeds and the test images the network that came first is +0.00 points from uniform scaling (mean of 3 "
-        "studies, 95 % interval -4.97 to +4.97); it is shown ahead in 1 of 4 rows, and behind in 1."
+        "studies, 95 % interval -4.97 to +4.97); a row's own interval lies above 0 in 1 of 4 rows, "
+        "and under it in 1."
     )
     assert differing(found)[0] == told.words
     assert leads([row(verified=None)]) is None

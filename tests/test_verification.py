@@ -336,8 +336,9 @@ def test_a_difference_that_counts_only_on_its_own_is_said_to():
         uniform = next(v for v in found.verdicts if "uniform" in v.against)
         assert uniform.ci95 is not None
         alone = uniform.ci95[0] > 0 and uniform.words == "no evidence of a difference"
-        said = re.search(r"On its own the interval against (.*) leaves out 0; among 5 comparisons", found.words)
-        assert alone == (said is not None and "uniform+efficientnet" in said[1].split(", "))
+        said = re.search(r"(its|their) own the intervals? against (.*) leaves? out 0; among 5 comparisons", found.words)
+        assert alone == (said is not None and "uniform+efficientnet (ahead)" in said[2].split(", "))
+        assert said is None or (said[1] == "its") == (", " not in said[2])
         if alone:
             return
     pytest.fail("no gap lay between the interval and the adjusted p")
@@ -347,10 +348,11 @@ def test_the_winners_curse_is_measured_as_a_lead():
     found = verified(planted(-5, 0, -1, -2, 1.5, 2.1), 5, n5=0.859, n4=0.841)
     assert found.search_mean == 0.859
     assert (found.search_lead, found.lead) == (pytest.approx(0.018), pytest.approx(0.006))
-    told = "it was 1.80 points ahead in the search, on new seeds and other images 0.60 points ahead."
+    told = "it was 1.80 points ahead in the search by plain means, on new seeds and other images 0.60 points ahead."
     assert f"Against uniform scaling {told}" in found.words
     behind = verified(planted(-5, 0, -1, -2, 2.1, 1.5), 5, n5=0.859, n4=0.841)
-    assert "it was 1.80 points ahead in the search, on new seeds and other images 0.60 points behind." in behind.words
+    told = "it was 1.80 points ahead in the search by plain means, on new seeds and other images 0.60 points behind."
+    assert told in behind.words
     assert "85.9" not in found.words
 
 
@@ -386,8 +388,8 @@ def test_one_seed_has_no_interval_and_says_what_to_run():
     assert [v.difference for v in found.verdicts] == pytest.approx([0.01, 0.11])
     assert found.smallest_detectable_difference is None and found.seeds_for_half is None
     assert found.words == (
-        "Against uniform scaling it was 2.00 points ahead in the search, on new seeds and other images 1.00 points "
-        "ahead. "
+        "Against uniform scaling it was 2.00 points ahead in the search by plain means, on new seeds and other images "
+        "1.00 points ahead. "
         "One seed shows no interval: run it again with --seeds 5 or more."
     )
 
@@ -476,7 +478,7 @@ def test_a_network_that_stands_for_uniform_is_not_called_uniform():
     assert "The search's choice beats the network nearest to uniform scaling on new seeds (+" in found.words
     assert "; better than width, near uniform+depth." in found.words
     assert (
-        "Against the network nearest to uniform scaling it was 5.00 points ahead in the search, on new seeds and other "
+        "Against the network nearest to uniform scaling it was 5.00 points ahead in the search by plain means, on new "
         in found.words
     )
     own = verified(layout, 1, n0=0.85, n1=0.8)

@@ -28,6 +28,7 @@ from scalesearch.analysis.response.standings import Standings, standings
 from scalesearch.analysis.response.surface import NoSurface, ResponseSurface, response_surface
 from scalesearch.analysis.summary import NetworkSummary, cost_slopes, ranked, summarize, with_role
 from scalesearch.analysis.verified.proof import BudgetVerification, prove
+from scalesearch.analysis.verified.together import together
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.config import Optimizer, ProxyRecipe
 from scalesearch.study.manifest import BudgetFacts, Manifest, PriorFacts
@@ -56,7 +57,8 @@ class BudgetResult:
             meet it, or nothing else was trained that would tell.
         cautions: what a reader must know to compare its networks, sentence by sentence.
         headline: what stands before the answer: that nothing was learned, or which networks failed; and what helps.
-        standings: what all trainings together say of the networks and the baseline; None with fewer than two.
+        standings: what the search's trainings together say of the networks and the baseline; None with fewer than two.
+        verified_standings: the same with those of `verify`; None where there are none.
     """
 
     facts: BudgetFacts
@@ -72,6 +74,7 @@ class BudgetResult:
     cautions: tuple[str, ...] = ()
     headline: str = ""
     standings: Standings | None = field(default=None, compare=False, repr=False)
+    verified_standings: Standings | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,8 @@ def _budget_result(
     mine = [s for s in summaries if s.network.budget == facts.text]
     others = [s for s in summaries if s.network.budget != facts.text and s is not baseline]
     prior = SurfacePrior(expected.terms) if expected else None
-    stand = standings(mine, baseline, noise_elsewhere(others, facts.text), prior)
+    noise = noise_elsewhere(others, facts.text)
+    stand = standings(mine, baseline, noise, prior)
     own = ranked(mine, stand.by_number if stand else {})
     best = own[0] if own and own[0].rank == 1 else None
     found = [(name, with_role(own, name)) for name in REFERENCES]
@@ -151,6 +155,7 @@ def _budget_result(
     proof = prove(facts.text, best, trained, evidence, known, at_cost)
     check = proof.fidelity.rate if proof.fidelity else None
     comparisons = _compared(best, own, baseline, check, stand)
+    seeds = proof.verification.seeds if proof.verification else ()
     return BudgetResult(
         facts=facts,
         networks=own,
@@ -171,6 +176,7 @@ def _budget_result(
         ),
         headline=" ".join(text for text in (nothing and f"{nothing}.", lost_headline(own, baseline)) if text),
         standings=stand,
+        verified_standings=together(mine, baseline, proof.verified, seeds, noise, prior),
     )
 
 

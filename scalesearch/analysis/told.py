@@ -34,3 +34,13 @@ def told_html(lines: Iterable[tuple[str, str]]) -> str:
     """
     rows = "".join(f"<dt><b>{escape(label)}</b></dt><dd>{escape(text)}</dd>" for label, text in lines)
     return f"<dl>{rows}</dl>" if rows else ""
+
+
+def said_chance(chance: float) -> str:
+    """A probability; never 0 or 1, which no number of draws shows.
+
+    Example:
+        >>> said_chance(0.943), said_chance(0.9997), said_chance(0.0)
+        ('0.94', 'over 0.99', 'under 0.01')
+    """
+    return "over 0.99" if chance > 0.99 else "under 0.01" if chance < 0.01 else f"{chance:.2f}"

@@ -63,6 +63,28 @@ def word_of_interval(ci95: Interval | None) -> str:
     return BETTER if ci95[0] > 0 else WORSE if ci95[1] < 0 else NO_EVIDENCE
 
 
+def only_on_its_own(words: str, ci95: Interval | None) -> bool:
+    """Whether an interval leaves out 0, and among all comparisons that happens too easily by chance.
+
+    Example:
+        >>> only_on_its_own(NO_EVIDENCE, (0.005, 0.035)), only_on_its_own(BETTER, (0.005, 0.035))
+        (True, False)
+    """
+    return words == NO_EVIDENCE and ci95 is not None and not ci95[0] <= 0 <= ci95[1]
+
+
+def taken_back(words: str, ci95: Interval | None, p_holm: float | None) -> str:
+    """What stands behind such an interval, so that it does not contradict the words; empty behind any other.
+
+    Example:
+        >>> taken_back(NO_EVIDENCE, (0.005, 0.035), 0.1), taken_back(BETTER, (0.005, 0.035), 0.04)
+        (' on its own, but p = 0.100 among all comparisons', '')
+    """
+    if p_holm is None or not only_on_its_own(words, ci95):
+        return ""
+    return f" on its own, but p = {p_holm:.3f} among all comparisons"
+
+
 def word_of_p(difference: float, p: float | None) -> str:
     """What a difference and its adjusted p value show.
 

@@ -1,4 +1,4 @@
-"""One answer on a budget, from one posterior: the same on the terminal, on the page, in JSON and in Python."""
+"""One answer on a budget, from all trainings there are; the same on the terminal, the page, in JSON and in Python."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scalesearch.analysis.answer.choice import Choice, choose, verification_of
-from scalesearch.analysis.answer.gains import Gain, over_single_dimensions, over_the_obvious, said_chance
+from scalesearch.analysis.answer.choice import Choice, choose, latest, verification_of
+from scalesearch.analysis.answer.gains import Gain, over_single_dimensions, over_the_obvious
 from scalesearch.analysis.answer.next_step import NextStep, next_step
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.surface import ResponseSurface
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
-from scalesearch.analysis.told import coefficients, span, told_html
-from scalesearch.analysis.verdict import BETTER, NO_EVIDENCE, PROBABLY_BETTER
-from scalesearch.analysis.verified.anew import anew, within_of_best
+from scalesearch.analysis.told import coefficients, said_chance, span, told_html
+from scalesearch.analysis.verdict import BEHIND, BETTER, NO_EVIDENCE, PROBABLY_BETTER
 from scalesearch.networks.user.line import is_user_reference
 from scalesearch.scaling.coefficients import Coefficients, Shares, coefficients_from_shares
 from scalesearch.scaling.units import DIMENSIONS, plural
@@ -36,13 +35,14 @@ class Answer:
         choice: the network, its name, and the reservations.
         todo: what to do, in a sentence or two.
         gains: over the baseline and over uniform scaling.
-        within: probability that the network is no more than `delta` under the best of those trained, or of those with
-            new seeds where it has some; None where seeds were not repeated.
-        anew: whether `within` is by new seeds.
+        within: probability that the network is no more than `delta` under the best of those trained; None where seeds
+            were not repeated.
+        anew: whether new seeds are in it.
         delta: accuracy, 0 to 1.
         ruled_out: spending all on one dimension and EfficientNet's shares, where the network is shown to be better.
         doubtful: those of them that are probably worse.
         left_open: those of them that it is not told apart from.
+        behind: those of them that are shown, or probably, better than the network to take.
         where: where the best shares lie, as coefficients; empty where no surface tells.
         next: what would settle more; None where nothing would within reason.
         rests_on: networks, seeds, recipe and device.
@@ -59,6 +59,7 @@ class Answer:
     ruled_out: tuple[Gain, ...]
     doubtful: tuple[Gain, ...]
     left_open: tuple[Gain, ...]
+    behind: tuple[Gain, ...]
     where: str
     next: NextStep | None
     rests_on: str
@@ -84,7 +85,8 @@ class Answer:
         yield "gain", "; ".join(gain.told_of_the_other if kept else gain.told for gain in self.gains)
         yield "for less", self.for_less
         yield "how sure", self.sure
-        yield "ruled out", "; ".join(f"{gain.over}, worse by {_between(gain)}" for gain in self.ruled_out)
+        yield "better than this", "; ".join(f"{gain.over}, by {_between(gain.reversed)}" for gain in self.behind)
+        yield "ruled out", "; ".join(f"{gain.over}, worse than this by {_between(gain)}" for gain in self.ruled_out)
         yield "probably worse", ", ".join(gain.over for gain in self.doubtful)
         yield "not told apart", ", ".join(gain.over for gain in self.left_open)
         yield "would settle more", self.next.told if self.next else ""
@@ -97,9 +99,9 @@ class Answer:
             return ""
         if self.within is None:
             return "Not known: one seed per network shows no interval."
-        which = "of the verified networks, on new seeds," if self.anew else "trained network"
-        found = f"within {100 * self.delta:g} points of the best {which} with a probability of "
-        return f"{found}{said_chance(self.within)}{f'; {self.where}' if self.where else ''}"
+        by = ", by search and new seeds together" if self.anew else ""
+        found = f"within {100 * self.delta:g} points of the best trained network with a probability of "
+        return f"{found}{said_chance(self.within)}{by}{f'; {self.where}' if self.where else ''}"
 
 
 def answer(result: StudyResult, budget: BudgetResult) -> Answer:
@@ -112,18 +114,19 @@ def answer(result: StudyResult, budget: BudgetResult) -> Answer:
     choice = choose(result, budget)
     network, delta = choice.network, result.manifest.config.delta
     single = over_single_dimensions(result, budget, network) if network else ()
-    by_new_seeds = _within_anew(budget, network, delta) if network else None
+    with_new = latest(budget) is not budget.standings
     return Answer(
         kind=_kind(choice),
         choice=choice,
         todo=_todo(result, budget, choice),
         gains=over_the_obvious(result, budget, network) if network else (),
-        within=_within(budget, network, delta) if network and by_new_seeds is None else by_new_seeds,
-        anew=by_new_seeds is not None,
+        within=_within(budget, network, delta) if network else None,
+        anew=with_new,
         delta=delta,
         ruled_out=tuple(gain for gain in single if gain.words == BETTER),
         doubtful=tuple(gain for gain in single if gain.words == PROBABLY_BETTER),
         left_open=tuple(gain for gain in single if gain.words == NO_EVIDENCE),
+        behind=tuple(gain for gain in single if gain.words in BEHIND),
         where="" if choice.name == "baseline" else _where(result, budget),
         next=next_step(result, budget),
         rests_on=_rests_on(result, budget),
@@ -140,18 +143,11 @@ def _kind(choice: Choice) -> Kind:
 
 
 def _within(budget: BudgetResult, network: NetworkSummary, delta: float) -> float | None:
-    stand = budget.standings
+    stand = latest(budget)
     if stand is None or not stand.repeats:
         return None
     others = [s.network.number for s in budget.networks if s.ranked]
     return stand.within(network.network.number, delta, [*others, network.network.number])
-
-
-def _within_anew(budget: BudgetResult, network: NetworkSummary, delta: float) -> float | None:
-    """The same by new seeds, which know nothing of what the search chose by; None where `verify` did not train it."""
-    if verification_of(budget) is None:
-        return None
-    return within_of_best(anew(budget, [*budget.networks, network]), network.network.number, delta)
 
 
 def _todo(result: StudyResult, budget: BudgetResult, choice: Choice) -> str:
@@ -285,6 +281,7 @@ def answer_to_dict(found: Answer) -> dict[str, Any]:
         "ruled_out": [_gain_to_dict(gain) for gain in found.ruled_out],
         "doubtful": [_gain_to_dict(gain) for gain in found.doubtful],
         "left_open": [_gain_to_dict(gain) for gain in found.left_open],
+        "behind": [_gain_to_dict(gain) for gain in found.behind],
         "next": dataclasses.asdict(found.next) if found.next else None,
         "rests_on": found.rests_on,
         "for_less": found.for_less,

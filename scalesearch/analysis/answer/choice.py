@@ -1,7 +1,7 @@
 """Which network of a budget to take, when all that is known of it is read together.
 
-The network that a search puts first is not always the one to take: new seeds may show another ahead, it may not be
-shown to beat uniform scaling, or the learning rate may have chosen it.
+The network that a search puts first is not always the one to take: new seeds may show another ahead, all trainings
+together may not show it ahead of uniform scaling, or the learning rate may have chosen it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from scalesearch.analysis.failed.networks import all_lost_advice
 from scalesearch.analysis.leader import Comparison
+from scalesearch.analysis.response.standings import Contrast, Standings
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.told import said_chance
 from scalesearch.analysis.verdict import (
     AHEAD,
     BEHIND,
@@ -22,6 +24,7 @@ from scalesearch.analysis.verdict import (
     PROBABLE,
     SAME,
     WORSE,
+    taken_back,
 )
 from scalesearch.analysis.verified.verification import Verdict, Verification
 from scalesearch.study.config import run_command
@@ -64,8 +67,8 @@ class _Objection:
 def choose(result: StudyResult, budget: BudgetResult) -> Choice:
     """Read the search and the evidence of `verify` together.
 
-    New seeds outweigh the search: what they decide between the best network and uniform scaling is not asked again of
-    the search's own seeds.
+    What new seeds show, better or worse, decides. What they leave open is decided by all trainings together, at the
+    probability at which a search decides it: few new seeds alone would take back what the search has shown.
 
     Args:
         result: of the study.
@@ -82,8 +85,8 @@ def choose(result: StudyResult, budget: BudgetResult) -> Choice:
         return Choice(best, BEST, ())
     reasons, uniform = tuple(one.reason for one in found), dict(budget.references).get("uniform")
     if found[0].name == "baseline" and uniform and uniform is not best and _beats_the_baseline(result, budget, uniform):
-        own = "Uniform scaling is ahead of the baseline in the search."
-        return Choice(uniform, "uniform", (*reasons, own))
+        by = "by search and new seeds together" if latest(budget) is not budget.standings else "in the search"
+        return Choice(uniform, "uniform", (*reasons, f"Uniform scaling is ahead of the baseline {by}."))
     return Choice(found[0].network, found[0].name, reasons)
 
 
@@ -129,12 +132,31 @@ def _by_new_seeds(result: StudyResult, budget: BudgetResult, verdicts: tuple[Ver
     for verdict in worse:
         reason = f"On new seeds it is worse than {_called(verdict)} ({points_of(verdict)})."
         yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
-    open_ones = [v for v in verdicts if v.words in UNDECIDED]
+    open_ones = [v for v in verdicts if v.words in UNDECIDED and not _ahead_together(budget, v)]
     for verdict in sorted(open_ones, key=lambda v: "baseline" not in v.against.split("+")):
         names = verdict.against.split("+")
         if "uniform" in names or ("baseline" in names and costs_less(result, budget)):
-            reason = f"On new seeds it is not shown to beat {_called(verdict)} ({points_of(verdict)})."
+            shown = f"{_called(verdict)} ({points_of(verdict)}){_by_all(budget, verdict)}"
+            reason = f"On new seeds it is not shown to beat {shown}."
             yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
+
+
+def _together(budget: BudgetResult, verdict: Verdict) -> Contrast | None:
+    """The best network against another, by search and new seeds together."""
+    if budget.verified_standings is None or budget.best is None:
+        return None
+    return budget.verified_standings.difference(budget.best.network.number, verdict.number)
+
+
+def _ahead_together(budget: BudgetResult, verdict: Verdict) -> bool:
+    """Whether all trainings show the best network ahead where its new seeds alone are too few to."""
+    gap = _together(budget, verdict)
+    return verdict.words == NO_EVIDENCE and gap is not None and gap.above >= PROBABLE
+
+
+def _by_all(budget: BudgetResult, verdict: Verdict) -> str:
+    gap = _together(budget, verdict) if verdict.words == NO_EVIDENCE else None
+    return "" if gap is None else f"; with those of the search it does with a probability of {said_chance(gap.above)}"
 
 
 def _by_search(result: StudyResult, budget: BudgetResult, best: NetworkSummary) -> Iterator[_Objection]:
@@ -180,11 +202,17 @@ def _only_it_beats_the_baseline(result: StudyResult, budget: BudgetResult, unifo
 
 
 def _beats_the_baseline(result: StudyResult, budget: BudgetResult, network: NetworkSummary) -> bool:
-    """Whether the search shows a network ahead of the baseline."""
-    if not (budget.standings and result.baseline):
+    """Whether all trainings that there are show a network ahead of the baseline."""
+    stand = latest(budget)
+    if not (stand and result.baseline):
         return False
-    gap = budget.standings.difference(network.network.number, result.baseline.network.number)
+    gap = stand.difference(network.network.number, result.baseline.network.number)
     return gap is not None and gap.above >= PROBABLE
+
+
+def latest(budget: BudgetResult) -> Standings | None:
+    """How networks stand: with the new seeds of the best network where it has some, by the search else."""
+    return (budget.verified_standings if verification_of(budget) else None) or budget.standings
 
 
 def costs_less(result: StudyResult, budget: BudgetResult) -> bool:
@@ -216,6 +244,6 @@ def points_of(one: Verdict | Comparison) -> str:
         '+2.00 points, 95 % interval +0.50 to +3.50 on its own, but p = 0.100 among all comparisons'
     """
     between = "" if one.ci95 is None else ", 95 % interval {:+.2f} to {:+.2f}".format(*(100 * b for b in one.ci95))
-    if isinstance(one, Verdict) and one.only_on_its_own:
-        between += f" on its own, but p = {one.p_holm:.3f} among all comparisons"
+    if isinstance(one, Verdict):
+        between += taken_back(one.words, one.ci95, one.p_holm)
     return f"{100 * one.difference:+.2f} points{between}"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from scalesearch.analysis.answer.choice import verification_of
-from scalesearch.analysis.between.pairs import difference
+from scalesearch.analysis.paired import PairedVerdict, against
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.told import said_chance
 from scalesearch.analysis.verdict import (
     BETTER,
     NO_EVIDENCE,
@@ -16,8 +21,8 @@ from scalesearch.analysis.verdict import (
     SAME,
     WORSE,
     Interval,
+    taken_back,
     word_of_chance,
-    word_of_interval,
 )
 from scalesearch.analysis.verified.anew import anew
 
@@ -34,8 +39,9 @@ class Gain:
         difference: expected, at equal cost.
         ci95: its 95 % interval.
         words: see `verdict`.
-        chance: probability that it is above 0; None of new seeds, which are tested.
-        on_new_seeds: whether `verify` showed it.
+        chance: probability that it is above 0, by all trainings that there are; None where it was not asked.
+        on_new_seeds: whether `verify` showed it; difference, interval and words are of its seeds alone then.
+        p_holm: two-sided, adjusted for the number of comparisons; None in a search.
     """
 
     over: str
@@ -45,6 +51,16 @@ class Gain:
     words: str
     chance: float | None
     on_new_seeds: bool = False
+    p_holm: float | None = None
+
+    @property
+    def reversed(self) -> Gain:
+        """The other network's over this one, which keeps its name."""
+        low, high, chance = *self.ci95, self.chance
+        return dataclasses.replace(
+            self, difference=-self.difference, ci95=(-high, -low), words=OPPOSITE.get(self.words, self.words),
+            chance=None if chance is None else 1 - chance,
+        )  # fmt: skip
 
     @property
     def told(self) -> str:
@@ -55,11 +71,9 @@ class Gain:
             '+0.62 points over uniform scaling (-0.10 to +1.31): probably better, with a probability of 0.94'
         """
         low, high = (100 * bound for bound in self.ci95)
-        chance = "" if self.chance is None else f" with a probability of {said_chance(self.chance)}"
-        if chance:
-            chance = f", better{chance}" if self.words == NO_EVIDENCE else f",{chance}"
-        found = f"{100 * self.difference:+.2f} points over {self.over} ({low:+.2f} to {high:+.2f})"
-        return f"{found}{self._seeds}: {self.words}{chance}"
+        interval = f"({low:+.2f} to {high:+.2f}{self._taken_back})"
+        found = f"{100 * self.difference:+.2f} points over {self.over} {interval}{self._seeds}: {self.words}"
+        return f"{found}{self._better_by(self.chance)}"
 
     @property
     def told_of_the_other(self) -> str:
@@ -69,37 +83,43 @@ class Gain:
             >>> Gain("uniform scaling", 4, -0.0062, (-0.0131, 0.001), "probably worse", 0.06).told_of_the_other
             'uniform scaling would gain +0.62 points (-0.10 to +1.31): probably better'
         """
-        low, high = (100 * bound for bound in self.ci95)
-        words, interval = OPPOSITE.get(self.words, self.words), f"({-high:+.2f} to {-low:+.2f})"
-        return f"{self.over} would gain {-100 * self.difference:+.2f} points {interval}{self._seeds}: {words}"
+        other = self.reversed
+        low, high = (100 * bound for bound in other.ci95)
+        found = (
+            f"{self.over} would gain {100 * other.difference:+.2f} points ({low:+.2f} to {high:+.2f}{self._taken_back})"
+        )
+        chance = other._better_by(other.chance) if self.on_new_seeds else ""
+        return f"{found}{self._seeds}: {other.words}{chance}"
+
+    def _better_by(self, chance: float | None) -> str:
+        """The probability of being better, as far as the words leave that open."""
+        if chance is None:
+            return ""
+        said = f"with a probability of {said_chance(chance)}"
+        if self.on_new_seeds:
+            return f"; by search and new seeds together better {said}" if self.words == NO_EVIDENCE else ""
+        return f", better {said}" if self.words == NO_EVIDENCE else f", {said}"
+
+    @property
+    def _taken_back(self) -> str:
+        return taken_back(self.words, self.ci95, self.p_holm)
 
     @property
     def _seeds(self) -> str:
         return " on new seeds" if self.on_new_seeds else ""
 
 
-def said_chance(chance: float) -> str:
-    """A probability; never 0 or 1, which no number of draws shows.
-
-    Example:
-        >>> said_chance(0.943), said_chance(0.9997), said_chance(0.0)
-        ('0.94', 'over 0.99', 'under 0.01')
-    """
-    return "over 0.99" if chance > 0.99 else "under 0.01" if chance < 0.01 else f"{chance:.2f}"
-
-
 def over_the_obvious(result: StudyResult, budget: BudgetResult, choice: NetworkSummary) -> tuple[Gain, ...]:
     """Gains of a network over the baseline and over uniform scaling, as far as they are others and it is known."""
     named = [("the baseline", result.baseline), *((n, s) for n, s in _references(budget) if "uniform" in n)]
-    return tuple(g for called, other in named if other and (g := _gain(result, budget, choice, other, called)))
+    return _gains(result, budget, choice, [(called, other) for called, other in named if other])
 
 
 def over_single_dimensions(result: StudyResult, budget: BudgetResult, choice: NetworkSummary) -> tuple[Gain, ...]:
     """Gains of a network over all that was spent on one dimension, and over EfficientNet's shares."""
     known = _references(budget)
     uniform = {other.network.number for called, other in known if "uniform" in called}
-    named = [(called, other) for called, other in known if other.network.number not in uniform]
-    return tuple(g for called, other in named if (g := _gain(result, budget, choice, other, called)))
+    return _gains(result, budget, choice, [(n, s) for n, s in known if s.network.number not in uniform])
 
 
 def _references(budget: BudgetResult) -> list[tuple[str, NetworkSummary]]:
@@ -117,46 +137,64 @@ def _phrase(name: str, near: bool) -> str:
     return f"the network nearest to {called}" if near else called
 
 
-def _on_new_seeds(budget: BudgetResult, choice: int, other: int, called: str) -> Gain | None:
-    """What `verify` shows of two networks, by number, of which one is what the search put first."""
-    verification = verification_of(budget)
-    if verification is None or verification.found not in (choice, other):
-        return None
-    first = choice == verification.found
-    rival = other if first else choice
-    found = next((v for v in verification.verdicts if v.number == rival and v.words != SAME), None)
-    if found is None or found.ci95 is None:
-        return None
-    if first:
-        return Gain(called, other, found.difference, found.ci95, found.words, None, on_new_seeds=True)
-    low, high = found.ci95
-    words = OPPOSITE.get(found.words, found.words)
-    return Gain(called, other, -found.difference, (-high, -low), words, None, on_new_seeds=True)
+Seen = tuple[float, Interval, str, float | None]
+"""A difference on new seeds: its value, interval, words, and adjusted p value."""
 
 
-def _both_anew(budget: BudgetResult, choice: NetworkSummary, other: NetworkSummary, called: str) -> Gain | None:
-    """What new seeds show of two networks that the search did not put first; None where one of them has none."""
-    rows = anew(budget, [*budget.networks, choice, other])
-    first, second = (rows.get(s.network.number) for s in (choice, other))
-    if first is None or second is None or verification_of(budget) is None:
-        return None
-    value, ci95, _ = difference(first, second, list(rows.values()))
-    if ci95 is None:
-        return None
-    return Gain(called, other.network.number, value, ci95, word_of_interval(ci95), None, on_new_seeds=True)
+def _anew(result: StudyResult, budget: BudgetResult, choice: NetworkSummary) -> dict[int, Seen]:
+    """What new seeds show of a network against each other that has them, by number.
+
+    Of the search's choice `verify` says it; another network that is to be taken is compared with all of them in the
+    same way, so that no word here rests on less than its own do.
+    """
+    verification, number = verification_of(budget), choice.network.number
+    if verification is None:
+        return {}
+    told = {v.number: v for v in verification.verdicts if v.words != SAME and v.ci95 is not None}
+    if number == verification.found:
+        return {n: (v.difference, v.ci95, v.words, v.p_holm) for n, v in told.items() if v.ci95}
+    known = [*budget.networks, choice, *([result.baseline] if result.baseline else [])]
+    found = {n: one for n, one in _against_all(anew(budget, known), number).items() if one.ci95}
+    seen: dict[int, Seen] = {n: (v.difference, v.ci95, v.words, v.p_holm) for n, v in found.items() if v.ci95}
+    own = told.get(number)
+    if own and own.ci95:  # as `verify` says it, seen from the other side
+        low, high = own.ci95
+        seen[verification.found] = (-own.difference, (-high, -low), OPPOSITE.get(own.words, own.words), own.p_holm)
+    return seen
 
 
-def _gain(
-    result: StudyResult, budget: BudgetResult, choice: NetworkSummary, other: NetworkSummary, called: str
-) -> Gain | None:
-    """None where both are one network, or nothing is known of the difference."""
-    number = other.network.number
-    if number == choice.network.number or not other.ranked:
-        return None
-    if seen := _on_new_seeds(budget, choice.network.number, number, called) or _both_anew(
-        budget, choice, other, called
-    ):
-        return seen
+def _against_all(rows: Mapping[int, NetworkSummary], number: int) -> dict[int, PairedVerdict]:
+    if number not in rows or len(rows) < 2:
+        return {}
+    order = [number, *(other for other in rows if other != number)]
+    table = np.array([rows[n].level for n in order], dtype=np.float64)
+    unsure = [rows[n].off_sd for n in order]
+    return dict(zip(order[1:], against(table, 0, range(1, len(order)), unsure), strict=True))
+
+
+def _gains(
+    result: StudyResult, budget: BudgetResult, choice: NetworkSummary, others: Sequence[tuple[str, NetworkSummary]]
+) -> tuple[Gain, ...]:
+    """By new seeds where both have them, by the search else; without those that are the network itself."""
+    seen, mine = _anew(result, budget, choice), choice.network.number
+    known = [(called, s) for called, s in others if s.ranked and s.network.number != mine]
+    found = (
+        _on_new_seeds(budget, mine, called, s.network.number, seen[s.network.number])
+        if s.network.number in seen
+        else _in_search(budget, choice, called, s.network.number)
+        for called, s in known
+    )
+    return tuple(gain for gain in found if gain)
+
+
+def _on_new_seeds(budget: BudgetResult, mine: int, called: str, other: int, seen: Seen) -> Gain:
+    stand = budget.verified_standings
+    gap = stand.difference(mine, other) if stand else None
+    return Gain(called, other, *seen[:3], gap.above if gap else None, on_new_seeds=True, p_holm=seen[3])
+
+
+def _in_search(budget: BudgetResult, choice: NetworkSummary, called: str, number: int) -> Gain | None:
+    """None where nothing is known of the difference."""
     own = next((c for c in budget.comparisons if c.number == number and c.words != SAME), None)
     if own and budget.best is choice:  # a check of the rate may have taken words back
         return None if own.ci95 is None else Gain(called, number, own.difference, own.ci95, own.words, own.chance)

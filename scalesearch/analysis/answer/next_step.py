@@ -47,15 +47,17 @@ def next_step(result: StudyResult, budget: BudgetResult) -> NextStep | None:
     if budget.best is None or result.nothing:
         return None
     networks = len({s.network.number for s in (*budget.networks[:TOP], *(s for _, s in budget.references))}) + 1
-    verification = verification_of(budget)
+    verification, checked = verification_of(budget), budget.proof.fidelity and budget.proof.fidelity.rate
+    rates = RATES * max(2, config.seeds) * (networks - 1) if result.rates and not checked else 0
+    command = f"scalesearch verify {name}{f' --budget {budget.facts.text}' if len(result.budgets) > 1 else ''}"
     if verification is None and sum(s.ranked for s in budget.networks) > 1:
-        rates = RATES * max(2, config.seeds) * (networks - 1) if result.rates else 0
         why = "leaders, references and the baseline on new seeds"
-        return _step(result, f"scalesearch verify {name}", why, SEEDS * networks + rates)
+        return _step(result, command, why, SEEDS * networks + rates)
     if verification and verification.seeds_for_half and verification.seeds_for_half <= MOST_SEEDS:
         seeds = verification.seeds_for_half
-        why = "sees differences half as large"
-        return _step(result, f"scalesearch verify {name} --seeds {seeds}", why, seeds * networks)
+        why = "in one comparison sees differences half as large"
+        left = max(0, seeds - len(verification.seeds)) * networks + rates
+        return _step(result, f"{command} --seeds {seeds}", why, left)
     return None
 
 

@@ -17,7 +17,7 @@ class Leads:
     """The verified leads of some rows.
 
     Attributes:
-        rows: how many have one; where uniform scaling itself came first it is 0.
+        rows: how many have one; where uniform scaling itself came first it is 0, and it cannot be ahead.
         mean: of the studies' mean leads, accuracy 0 to 1: budgets of one study share a baseline and its rates.
         ci95: Student's interval over the studies; None with one.
         ahead: rows whose own interval is above 0; `behind`: under it.
@@ -36,8 +36,8 @@ class Leads:
         interval = f", 95 % interval {100 * self.ci95[0]:+.2f} to {100 * self.ci95[1]:+.2f}" if self.ci95 else ""
         return (
             f"On new seeds and the test images the network that came first is {100 * self.mean:+.2f} points from "
-            f"uniform scaling (mean of {plural(self.studies, 'study')}{interval}); it is shown ahead in {self.ahead} "
-            f"of {plural(self.rows, 'row')}, and behind in {self.behind}."
+            f"uniform scaling (mean of {plural(self.studies, 'study')}{interval}); a row's own interval lies above 0 in "
+            f"{self.ahead} of {plural(self.rows, 'row')}, and under it in {self.behind}."
         )
 
 

@@ -19,7 +19,7 @@ from scalesearch.analysis.fidelity.overruled import word_under
 from scalesearch.analysis.fidelity.rates import RateCheck
 from scalesearch.analysis.paired import NOTHING, PairedTable, against, detectable, seeds_to_detect
 from scalesearch.analysis.seed_table import SeedTable, told_roles
-from scalesearch.analysis.verdict import BETTER, CLAIMS, NO_EVIDENCE, SAME
+from scalesearch.analysis.verdict import BETTER, CLAIMS, SAME, only_on_its_own
 from scalesearch.scaling.coefficients import REFERENCES
 from scalesearch.study.plain import as_told
 from scalesearch.study.record import ERROR, KILLED, TIMEOUT, NetworkRecord
@@ -56,11 +56,6 @@ class Verdict:
     def called(self) -> str:
         """The names as people read them."""
         return "+".join(f"near {name}" if name in self.near else name for name in self.against.split("+"))
-
-    @property
-    def only_on_its_own(self) -> bool:
-        """Whether its interval leaves out 0, and among all comparisons that happens too easily by chance."""
-        return self.words == NO_EVIDENCE and self.ci95 is not None and not self.ci95[0] <= 0 <= self.ci95[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +228,7 @@ def _curse(found: Verification) -> str:
     where = "on new seeds" if found.split == "validation" else "on new seeds and other images"
     if found.search_lead is not None and found.lead is not None:
         before, now = (_stood(lead) for lead in (found.search_lead, found.lead))
-        return f"Against {_called(_uniform(found))} it was {before} in the search, {where} {now}."
+        return f"Against {_called(_uniform(found))} it was {before} in the search by plain means, {where} {now}."
     if found.split == "validation" and found.search_mean is not None and found.mean is not None:
         return f"The search showed {100 * found.search_mean:.2f} %, new seeds {100 * found.mean:.2f} %."
     return ""
@@ -260,13 +255,15 @@ def _reach(found: Verification) -> str:
 
 def _adjusted(found: Verification) -> str:
     """Names whose own interval leaves out 0, although the family of comparisons takes that back."""
-    names = [v.called for v in found.verdicts if v.only_on_its_own]
+    alone = [v for v in found.verdicts if only_on_its_own(v.words, v.ci95)]
+    names = [f"{v.called} ({'ahead' if v.difference > 0 else 'behind'})" for v in alone]
     if not names:
         return ""
     count = sum(v.p_holm is not None for v in found.verdicts)
+    one = len(names) == 1
     return (
-        f"On its own the interval against {', '.join(names)} leaves out 0; among {count} comparisons that happens too "
-        "easily by chance."
+        f"On {'its' if one else 'their'} own the {'interval' if one else 'intervals'} against {', '.join(names)} "
+        f"{'leaves' if one else 'leave'} out 0; among {count} comparisons that happens too easily by chance."
     )
 
 

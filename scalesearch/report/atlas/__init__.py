@@ -24,7 +24,7 @@ LEGEND = (
     "optimum: mean of where it may be, on depth/width/resolution, each ± its standard deviation; shares of what is "
     "spent, under 1x of what is saved. region: part of the triangle that holds it with 80 % probability. alpha, beta, "
     "gamma: of the network that came first. gain: of it over uniform scaling in the search, and on new seeds and test "
-    "images, with 95 % intervals. uniform will do: probability that it is within {delta:g} points of the best."
+    "images, with 95 % intervals. uniform will do: probability, by the search alone, that it is within {delta:g} points of the best."
 )
 
 
@@ -89,7 +89,7 @@ def longer_cells(rows: Sequence[AtlasRow]) -> list[tuple[str, ...]]:
         (
             *(row.family, row.data, row.budget, f"{one.times:g}x", f"{one.networks} x {one.seeds}"),
             *(
-                f"{slope:+.1f} ({low:+.1f} to {high:+.1f}){'*' if name in one.seen else ''}"
+                f"{slope:+z.1f} ({low:+z.1f} to {high:+z.1f}){'*' if name in one.seen else ''}"
                 for name, slope, (low, high) in zip(DIMENSIONS, one.slopes, one.ci95, strict=True)
             ),
         )
@@ -117,7 +117,7 @@ def told(gain: AtlasGain | None) -> str:
     if gain is None:
         return NONE
     low, high = (100 * bound for bound in gain.ci95)
-    return f"{100 * gain.value:+.2f} ({low:+.2f} to {high:+.2f})"
+    return f"{100 * gain.value:+z.2f} ({low:+z.2f} to {high:+z.2f})"
 
 
 def differing(rows: Sequence[AtlasRow]) -> list[str]:

@@ -1,0 +1,155 @@
+"""Search and new seeds read together: what decides which network is taken where new seeds alone are too few to."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from synthetic import Plan, manifest_of, records_of
+
+from scalesearch.analysis.answer.answer import Answer, answer
+from scalesearch.analysis.answer.gains import Gain
+from scalesearch.analysis.result import StudyResult, compute_result
+from scalesearch.analysis.verdict import NO_EVIDENCE, PROBABLE, WORSE
+from scalesearch.analysis.verified.together import together
+from scalesearch.study.record import TrialRecord
+from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
+
+SD = 0.006
+PLAN = Plan(seeds=3, sd_seed=SD)
+
+
+def searched(tilt: float = 0.05) -> StudyResult:
+    return compute_result(manifest_of(PLAN), list(moved(tilt)))
+
+
+def moved(tilt: float):
+    """All that is spent on resolution helps by `tilt`, and the budget is worth nothing over the baseline else."""
+    for record in records_of(PLAN):
+        shares, outcome = record.network.shares, record.outcome
+        effect = tilt * (shares.resolution - shares.depth) if shares else 0.0
+        yield replace(record, outcome=replace(outcome, accuracy=outcome.accuracy + effect)) if outcome else record
+
+
+def verified(tilt: float, anew: float, seeds: int = 3, easier: float = 0.0, sd: float = SD) -> StudyResult:
+    """The study after `verify`, whose new seeds show another tilt, on images that are easier or harder."""
+    records = list(moved(tilt))
+    truth = {r.network.number: r for r in moved(anew)}
+    roles = {s.network.number for _, s in searched(tilt).budgets[0].references}
+    first = searched(tilt).budgets[0].best.network.number
+    found = []
+    for number in sorted({0, first, *roles}):
+        one = truth[number]
+        for seed in range(5000, 5000 + seeds):
+            noise = random.Random(f"{number} {seed}").gauss(0, sd)
+            outcome = replace(one.outcome, seed=seed, accuracy=one.outcome.accuracy + noise + easier)
+            found.append(EvidenceRecord(EvidenceStage("verify", "2x", 1.0, "test"), one.network, outcome))
+    return compute_result(manifest_of(PLAN), records, found)
+
+
+def anew(records: list[TrialRecord], effects: dict[int, float]) -> Iterator[EvidenceRecord]:
+    """Five new seeds of every network, all alike but for these effects."""
+    for record in {r.network.number: r for r in records}.values():
+        number = record.network.number
+        for seed in range(5000, 5005):
+            accuracy = 0.7 + effects.get(number, 0.0) + random.Random(f"{number} {seed}").gauss(0, SD)
+            outcome = replace(record.outcome, seed=seed, accuracy=accuracy)
+            yield EvidenceRecord(EvidenceStage("verify", "2x", 1.0, "test"), record.network, outcome)
+
+
+def card(result: StudyResult) -> Answer:
+    return answer(result, result.budgets[0])
+
+
+def gain(found: Answer, over: str):
+    return next(one for one in found.gains if over in one.over)
+
+
+def test_what_the_search_shows_is_not_taken_back_by_new_seeds_that_are_too_few():
+    """Three new seeds of a noise that hides everything: the network stays, and the card says by what."""
+    found = card(verified(0.06, 0.06, sd=0.03))
+    own = gain(found, "uniform")
+    assert (own.words, own.on_new_seeds) == (NO_EVIDENCE, True)
+    assert own.chance >= PROBABLE
+    assert found.kind == "take" and found.choice.is_best
+    assert "on new seeds: no evidence of a difference; by search and new seeds together better with a prob" in own.told
+
+
+def test_new_seeds_that_show_the_contrary_are_heard():
+    """They say that resolution hurts as much as the search said that it helps: uniform or less is taken."""
+    found = card(verified(0.03, -0.05, seeds=5))
+    assert not found.choice.is_best
+    assert found.network is not verified(0.03, -0.05, seeds=5).budgets[0].best
+    assert "On new seeds" in found.todo
+
+
+def test_new_seeds_that_agree_make_it_surer():
+    before, after = searched(0.03), verified(0.03, 0.03, seeds=5)
+    number, uniform = (before.budgets[0].best.network.number, dict(before.budgets[0].references)["uniform"])
+    gaps = [
+        stand.difference(number, uniform.network.number)
+        for stand in (before.budgets[0].standings, after.budgets[0].verified_standings)
+    ]
+    widths = [gap.ci95[1] - gap.ci95[0] for gap in gaps]
+    assert widths[1] < widths[0]
+    assert gaps[1].above >= gaps[0].above > 0.5
+
+
+@pytest.mark.parametrize("easier", [-0.05, 0.04])
+def test_images_that_are_easier_for_all_change_nothing(easier):
+    plain, other = (verified(0.03, 0.03, easier=shift).budgets[0].verified_standings for shift in (0.0, easier))
+    assert plain.numbers == other.numbers
+    assert plain.expected == pytest.approx(other.expected, abs=1e-9)
+
+
+def test_nothing_new_is_nothing_together():
+    (budget,) = searched().budgets
+    assert budget.verified_standings is None
+    assert together(budget.networks, None, {}, ()) is None
+    assert together(budget.networks, None, {10_000: (0.5,)}, (5000,)) is None
+
+
+def test_uniform_scaling_is_not_taken_where_new_seeds_show_it_behind_the_baseline():
+    """It was: what the search said of uniform and the baseline outweighed all that new seeds had shown."""
+    raised = [
+        replace(r, outcome=replace(r.outcome, accuracy=r.outcome.accuracy + 0.01)) if r.network.shares else r
+        for r in moved(0.0)
+    ]
+    scaled = {r.network.number for r in raised if r.network.shares}
+    said = card(compute_result(manifest_of(PLAN), raised, list(anew(raised, dict.fromkeys(scaled, -0.06)))))
+    assert said.kind == "baseline"
+    assert said.todo.startswith("Keep the baseline. ")
+
+
+def test_a_network_that_new_seeds_put_ahead_of_the_first_is_the_one_to_take():
+    records, (budget,) = list(moved(0.0)), searched(0.0).budgets
+    first, ahead = budget.best.network.number, dict(budget.references)["width"].network.number
+    said = card(compute_result(manifest_of(PLAN), records, list(anew(records, {first: -0.06, ahead: 0.06}))))
+    assert said.network.network.number == ahead
+    assert not said.behind
+
+
+def test_what_is_ahead_of_the_answer_is_named_and_by_how_much():
+    """A reference that was better than what was to be taken stood nowhere."""
+    found = card(verified(0.03, 0.03))
+    rival = Gain("all on width", 2, -0.02, (-0.035, -0.005), WORSE, 0.01, on_new_seeds=True, p_holm=0.02)
+    lines = dict(replace(found, behind=(rival,)).lines)
+    assert lines["better than this"] == "all on width, by 0.50 to 3.50 points"
+    assert "better than this" not in dict(found.lines)
+
+
+def test_what_would_settle_more_counts_what_is_missing_and_names_the_budget():
+    result = verified(0.02, 0.02, seeds=3)
+    (budget,) = result.budgets
+    seeds = budget.proof.verification.seeds_for_half
+    step = card(result).next
+    assert step.command == f"scalesearch verify synthetic --seeds {seeds}"
+    again = {s.network.number for s in (*budget.networks[:2], *(s for _, s in budget.references))}
+    assert step.trainings == (seeds - 3) * (len(again) + 1)
+    assert step.why == "in one comparison sees differences half as large"
+    plan = replace(PLAN, budgets=("2x", "4x"))
+    two = compute_result(manifest_of(plan), list(records_of(plan)))
+    commands = [answer(two, budget).next.command for budget in two.budgets]
+    assert commands == ["scalesearch verify synthetic --budget 2x", "scalesearch verify synthetic --budget 4x"]
