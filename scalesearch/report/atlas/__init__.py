@@ -24,7 +24,8 @@ LEGEND = (
     "optimum: mean of where it may be, on depth/width/resolution, each ± its standard deviation; shares of what is "
     "spent, under 1x of what is saved. region: part of the triangle that holds it with 80 % probability. alpha, beta, "
     "gamma: of the network that came first. gain: of it over uniform scaling in the search, and on new seeds and test "
-    "images, with 95 % intervals. uniform will do: probability, by the search alone, that it is within {delta:g} points of the best."
+    "images, with 95 % intervals. uniform will do: probability, by the search alone, that it is within {delta:g} "
+    "points of the best."
 )
 
 
