@@ -46,17 +46,31 @@ def count_module(module: nn.Module, resolution_px: int, in_channels: int) -> Cos
         InfeasibleError: the network fails on such an input.
     """
     with _undisturbed(module):
-        image = _image(module, resolution_px, in_channels)
+        image, own = _image(module, resolution_px, in_channels), _named(module)
         try:
             trace = _Trace.of(module, image)
         except Exception as error:
-            raise _failure(module, image, error) from error
+            raise _failure(module, image, own, error) from error
+        if late := _named(module) - own:
+            raise _made_in_forward(late)
     operators = tuple((op, int(n)) for op, n in trace.counts[""].most_common())
     total = total_of(trace.stages(module), resolution_px)
     return replace(total, operators=operators, uncounted_ops=trace.uncounted)
 
 
-def _failure(module: nn.Module, image: Tensor, error: Exception) -> InfeasibleError:
+def _named(module: nn.Module) -> set[str]:
+    return {name for name, _ in module.named_parameters()}
+
+
+def _made_in_forward(names: Iterable[str]) -> InfeasibleError:
+    return InfeasibleError(
+        f"the network makes weights in its first forward ({', '.join(sorted(names))}), when an optimizer already has "
+        "all that it will train; allowed: layers made in __init__, torch.nn.LazyLinear or LazyConv2d where a size is "
+        "not known there"
+    )
+
+
+def _failure(module: nn.Module, image: Tensor, own: set[str], error: Exception) -> InfeasibleError:
     """Whose fault it is: the network's, or that of the trace under which fvcore runs it."""
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     shape = " x ".join(map(str, image.shape[1:]))
@@ -64,6 +78,8 @@ def _failure(module: nn.Module, image: Tensor, error: Exception) -> InfeasibleEr
         module(image)
     except Exception:
         return InfeasibleError(f"the network does not run on an image of {shape}: {reason}")
+    if late := _named(module) - own:
+        return _made_in_forward(late)
     return InfeasibleError(
         f"fvcore cannot follow the network, which runs on an image of {shape}: {reason}; allowed: a forward that "
         "torch.jit.trace can record, without an autograd.Function that uses weights which are not its arguments"
