@@ -120,6 +120,22 @@ def test_budgets_under_1x_that_are_on_no_line_with_the_others_are_left_out():
     assert above.bent and above.left_out == ()
 
 
+@pytest.mark.parametrize("depth", [0.1, 0.4])
+def test_two_budgets_that_leave_everything_open_are_no_evidence_that_nothing_drifts(depth):
+    wide = fit_drift([optimum(2.0, depth, 0.4, (0.3,) * 3), optimum(4.0, depth, 0.5, (0.3,) * 3)])
+    assert wide.words == (
+        "Whether the best shares drift with the budget cannot be told from two budgets (the intervals hold almost "
+        f"everything); the optimum on average {100 * depth:.0f}/40/{60 - 100 * depth:.0f} % at 2x, "
+        f"{100 * depth:.0f}/50/{50 - 100 * depth:.0f} % at 4x."
+    )
+    narrow = fit_drift([optimum(0.5, depth, 0.4), optimum(4.0, depth, 0.4)])
+    assert narrow.words.startswith("No drift of the best shares is seen")
+    third = fit_drift([optimum(r, depth, 0.4, (0.3,) * 3) for r in (2.0, 4.0, 8.0)])
+    assert third.words.startswith("No drift of the best shares is seen")
+    clear = fit_drift([optimum(0.5, 0.9, 0.05, (0.2,) * 3), optimum(2.0, 0.02, 0.9, (0.02,) * 3)])
+    assert clear.seen and clear.words.startswith("The best shares drift with the budget")
+
+
 def test_what_is_extrapolated_stays_in_the_triangle():
     drift = fit_drift([optimum(2.0, 0.2, 0.4, (0.02,) * 3), optimum(4.0, 0.9, 0.1, (0.02,) * 3)])
     far = drift.at(64.0)

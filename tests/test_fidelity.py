@@ -95,7 +95,28 @@ def test_curves_of_one_epoch_say_nothing():
     assert rank_agreement("2x", records) == ()
     assert fidelity("2x", records, (), None) is None
     change = rank_change(table(LATTICE, 0.9 + 0 * DEPTH), table(LATTICE, 0.9 + 0 * DEPTH), 4.0)
-    assert "The proxy's curves say nothing: they have one epoch" in fidelity("2x", records, (change,), None).words
+    assert fidelity("2x", records, (change,), None).words.endswith(
+        "The proxy's curves say nothing: they have one epoch."
+    )
+
+
+@pytest.mark.parametrize(
+    ("networks", "said"),
+    [
+        (0, "no network has a whole one."),
+        (1, "only 1 network went to the end, and it takes 3."),
+        (2, "only 2 networks went to the end, and it takes 3."),
+    ],
+)
+def test_too_few_curves_are_told_as_that_and_not_as_one_epoch(networks, said):
+    truth, seeds = np.linspace(0.8, 0.9, 3), range(3)
+    records = curves(TEN[:networks], truth[:networks], truth[:networks])
+    change = rank_change(table(LATTICE, 0.9 + 0 * DEPTH), table(LATTICE, 0.9 + 0 * DEPTH), 4.0)
+    assert fidelity("2x", records, (change,), None).words.endswith(f"The proxy's curves say nothing: {said}")
+    apart = [trained(network, seed, [0.1, 0.2]) for network, seed in zip(TEN[:3], seeds, strict=True)]
+    assert fidelity("2x", apart, (change,), None).words.endswith(
+        "fewer than 3 networks were trained on the same seeds."
+    )
 
 
 def test_a_training_that_lacks_or_diverged_costs_no_others():
@@ -226,8 +247,41 @@ def test_noise_is_rarely_taken_for_a_bias(networks):
         found = rank_change(*(table(networks, [0.8] * len(networks), 3, 0.005, 2 * draw + i) for i in (0, 1)), 4.0)
         alarms += bool(found.bias)
         if not found.bias:
-            assert found.words.startswith("No sign that the proxy favours depth, width or resolution")
+            assert found.words.startswith(
+                "Whether the proxy favours depth, width or resolution, against one of 4 times the epochs, cannot be "
+                f"told from {len(networks)} networks of 3 seeds: intervals reach as far as "
+            )
+            widest = max(abs(bound) for bounds in found.intervals.values() for bound in bounds)
+            assert f"as far as {widest:.1f} spreads" in found.words and widest > 1
     assert alarms <= 12  # at most 5 % are meant; 12 of 200 is what 5 % gives at most four times in five
+
+
+def test_where_every_interval_is_narrow_nothing_is_seen():
+    """Networks that stand alike in both, apart by much more than their noise."""
+    true = -0.02 * DEPTH**2
+    found = rank_change(*(table(LATTICE, true + 0.7 + i / 10, sd=0.0005, draw=i) for i in (0, 1)), 4.0)
+    assert found.words.startswith(
+        "No sign that the proxy favours depth, width or resolution, against one of 4 times the epochs (slopes within 0."
+    )
+
+
+@pytest.mark.parametrize(("choice", "lost"), [(1, 0.03), (2, 0.0), (3, 0.01)])
+def test_what_is_lost_is_that_of_the_network_that_the_search_chose(choice, lost):
+    """On the new seeds network 1 leads after the short training, whatever the search put first."""
+    short, long = (table(LATTICE[:5], means) for means in ([0.8, 0.7, 0.6, 0.5, 0.4], [0.87, 0.9, 0.89, 0.88, 0.86]))
+    found = rank_change(short, long, 4.0, choice)
+    assert found.agreement.regret == pytest.approx(lost) and found.regret_of == ""
+    rate = rate_check({1.0: short, 2.0: long}, choice)
+    assert rate.agreements[2.0].regret == pytest.approx(lost) and "regret" not in rate.words
+
+
+def test_where_the_searchs_choice_is_not_among_them_it_is_said_whose_loss_is_told():
+    short, long = (table(TEN[:5], means) for means in ([0.7, 0.8, 0.6, 0.5, 0.4], [0.9, 0.87, 0.89, 0.88, 0.86]))
+    said = "The top-1 regret is that of network 2 (width), which is first on these seeds."
+    for found in (rank_change(short, long, 4.0, 77), rate_check({1.0: short, 2.0: long}, 77)):
+        assert found.words.endswith(said)
+        agreed = found.agreement if hasattr(found, "agreement") else found.agreements[2.0]
+        assert agreed.regret == pytest.approx(0.03)
 
 
 def test_too_few_networks_or_seeds_are_said():
@@ -274,6 +328,34 @@ def test_a_length_is_held_against_trainings_on_its_own_seeds_and_images():
     best = next(s for s in summaries if s.rank == 1)
     found = prove("2x", best, records, evidence, summaries).fidelity
     assert [(one.longer, one.networks, one.seeds) for one in found.rank_changes] == [(4.0, 6, 2), (16.0, 6, 2)]
+
+
+def test_what_is_lost_by_the_searchs_choice_is_told_also_where_luck_puts_another_first_on_new_seeds():
+    records = [r for r in records_of(Plan(networks=6, seeds=2)) if r.network.budget == "2x"]
+    summaries = summarize(records)
+    best = next(s for s in summaries if s.rank == 1)
+    other = next(r.network.number for r in records if r.network.number != best.network.number)
+
+    def trained_anew(first: int, purpose: str, factor: float, lead: float) -> list[EvidenceRecord]:
+        stage = EvidenceStage(purpose, "2x", factor, "test")
+        return [
+            EvidenceRecord(stage, r.network, replace(r.outcome, seed=5000 + r.outcome.seed, accuracy=accuracy))
+            for r in records
+            for accuracy in [
+                0.8 + lead * (r.network.number == first) + 0.01 * (r.network.number == best.network.number)
+            ]
+        ]
+
+    evidence = [
+        *trained_anew(other, "verify", 1.0, 0.05),
+        *trained_anew(other, "longer", 4.0, 0.03),
+        *trained_anew(best.network.number, "longer", 16.0, 0.03),
+        *trained_anew(other, "rate", 2.0, 0.07),
+    ]
+    found = prove("2x", best, records, evidence, summaries).fidelity
+    assert [one.agreement.regret for one in found.rank_changes] == pytest.approx([0.02, 0.0])
+    assert found.rate.agreements[2.0].regret == pytest.approx(0.06)
+    assert "top-1 regret" not in found.words
 
 
 # Other learning rates

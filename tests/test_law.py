@@ -17,7 +17,7 @@ from scalesearch.analysis.law.curve import C_BOUNDS, PowerLaw, fit_law, fit_laws
 from scalesearch.analysis.law.fit import LawPoint, SeedNoise, StrategyLaw, fit_strategies
 from scalesearch.analysis.law.plain import law_to_dict
 from scalesearch.analysis.law.read import compare_laws, cost_to_reach, forecast, parse_accuracy
-from scalesearch.analysis.law.strategies import ScalingLaw, compute_law, held_out_words, law_refusal
+from scalesearch.analysis.law.strategies import ScalingLaw, _notes, compute_law, held_out_words, law_refusal
 from scalesearch.analysis.result import StudyResult, compute_result
 from scalesearch.errors import StudyError, UsageError
 from scalesearch.report.figures.law import draw_law
@@ -172,6 +172,47 @@ def test_points_off_the_curve_widen_the_bands_and_are_told():
     low, high = off.strategies[0].band(ratios, 5)
     low_on, high_on = on.strategies[0].band(ratios, 5)
     assert high - low > 1.5 * (high_on - low_on)
+
+
+def notes_of(*moved: dict[int, float], ratios=RATIOS, noise: SeedNoise = NOISE) -> str:
+    """What must be known of strategies whose points lie off a law by so much."""
+    points = {
+        name: points_of(LAW, ratios, first=10 * i, moved=own.items())
+        for i, (name, own) in enumerate(zip(("found", "uniform", "depth"), moved, strict=False))
+    }
+    fits = fit_strategies(points, noise)
+    return " ".join(_notes(fits, {}, noise, None, None))
+
+
+def test_only_a_curve_that_goes_through_its_three_points_is_said_to():
+    """Accuracy that falls and rises again is followed by no curve of this shape, however few its points."""
+    four = RATIOS[:4]
+    through = notes_of({}, {}, ratios=four)
+    assert "no degrees of freedom are left, so that curve goes through its points" in through
+    bent = notes_of({}, {1: -0.06}, {1: -0.02}, ratios=four)
+    missed = fit_strategies({"uniform": points_of(LAW, four, moved={1: -0.06}.items())}, NOISE).strategies[0].held_out
+    # At the least exponent the curve is nearly a line in log-cost: of the dip it takes a third.
+    dip = (LAW.at(0.5) + LAW.at(2.0)) / 2 - (LAW.at(1.0) - 0.06)
+    assert missed.miss == pytest.approx(2 / 3 * dip, abs=2e-3)
+    assert (
+        f"cannot follow even these for uniform, depth: it misses them by up to {100 * missed.miss:.1f} points." in bent
+    )
+    assert bent.count("For found it goes through them: the prediction is its only check.") == 1
+    alone = notes_of({1: -0.06}, ratios=four)
+    assert "cannot follow even these for found: " in alone and "goes through" not in alone
+
+
+def test_which_bands_are_widened_is_told():
+    """Three points tell nothing of how far networks lie off a curve, four do, and may show that they lie on it."""
+    off = {1: 0.02, 2: -0.02, 3: 0.02}
+    few = notes_of(off, ratios=RATIOS[:4])
+    assert "and the bands of the curves are widened by that factor. Those of the predictions" in few
+    assert "are not: that networks lie off a curve takes more than 3 points to tell." in few
+    both = fit_strategies({"found": points_of(LAW, moved=off)}, NOISE)
+    by = both.strategies[0].held_out.scale
+    assert by > 2 and f"of the largest cost are by {by:.1f}, as the other points alone have it." in notes_of(off)
+    assert "are not: the other points alone do not show it." in notes_of({4: -0.03})
+    assert "widened" not in notes_of({})
 
 
 def test_a_law_above_another_is_said_to_be_where_it_is():

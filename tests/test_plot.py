@@ -43,6 +43,8 @@ CASES: dict[str, dict[str, object]] = {
     "failures": {"failed": True, "off_budget": True},
     "hostile text": {"base": "my.module:net$a$", "data": HOSTILE},
     "sixty networks": {"networks": 60},
+    "smaller": {"budgets": ("0.5x",)},
+    "smaller and larger": {"budgets": ("0.5x", "2x"), "networks": 12},
 }
 VERIFIED: dict[str, dict[str, object]] = {"verified": {}, "two verified": {"budgets": ("2x", "4x"), "networks": 9}}
 REFUSED = {("one network", "surface"), ("one network", "fidelity"), *(("nothing trained", kind) for kind in KINDS)}
@@ -194,7 +196,7 @@ def test_references_stay_when_a_long_list_is_cut():
 def test_the_triangle_names_the_best_uniform_and_efficientnet():
     shown = words("typical", "simplex")
     best = next(mark for mark in simplex_info(case("typical")).panels[0].marks if mark.best)
-    names = " = ".join(["best", *(n for n in best.names if n in ("uniform", "efficientnet"))])
+    names = " = ".join(["ranked first", *(n for n in best.names if n in ("uniform", "efficientnet"))])
     assert f"{names}: {best.percent:.1f} %\n{best.label}" in shown
     assert "uniform: " in shown
     assert "efficientnet: " in shown

@@ -314,6 +314,44 @@ def test_a_best_surface_under_the_noise_is_called_that(mean, plane, noise, said)
 
 
 @pytest.mark.parametrize(
+    ("plane", "process", "said"),
+    [
+        (0.0054, 0.0053, "as well as any and is the simplest, with an error of 0.54 points"),
+        (0.00538, 0.00536, "best, with an error of 0.54 points"),  # nobody sees the difference
+        (0.0054, 0.0061, "best, with an error of 0.54 points"),
+    ],
+)
+def test_the_simplest_is_not_called_best_where_the_table_shows_another_ahead(plane, process, said):
+    errors = (("mean", 0.01), ("plane", plane), ("quadratic", None), ("process", process))
+    words = SurfaceFit("accuracy", errors, None, "plane", None).words
+    against = "against 1.00 points by the plain mean of the others."
+    assert words == f"A plane predicts a left-out network's accuracy {said} {against}"
+
+
+@pytest.mark.parametrize(
+    ("quadratic", "process", "said"),
+    [
+        (
+            0.0240,
+            0.0168,
+            "No surface predicts a left-out network's accuracy better than the plain mean of the others does",
+        ),
+        (
+            None,
+            0.0168,
+            "No surface predicts a left-out network's accuracy better than the plain mean of the others does",
+        ),
+        (0.0240, 0.0154, "No surface predicts a left-out network's accuracy more than 2 % better than the plain mean"),
+    ],
+)
+def test_that_no_surface_beats_the_mean_is_said_whatever_the_quadratic_does(quadratic, process, said):
+    errors = (("mean", 0.0156), ("plane", 0.0157), ("quadratic", quadratic), ("process", process))
+    words = SurfaceFit("accuracy", errors, None, "mean", None).words
+    assert said in words and "(error 1.56 points): none is to be trusted" in words
+    assert words.startswith("A quadratic surface predicts") == (quadratic is not None)
+
+
+@pytest.mark.parametrize(
     ("points", "words"),
     [
         (TEN[:4], "The quadratic surface has 6 coefficients and this budget has 4 networks: run with --trials 8"),
@@ -408,6 +446,7 @@ def test_the_terminal_shows_words_and_errors(width):
         console.print(line)
     text = console.export_text()
     assert "optimum: Highest at" in text and "A quadratic surface" in text
+    assert " *" in text and "* the simplest within 2 % of the least error" in text
     assert f"{100 * dict(found.accuracy.errors)['process']:.2f}" in text
     assert max(map(len, text.splitlines())) <= width
 

@@ -2,7 +2,8 @@
 
 Which network is compared with which was settled before anything was trained: compound scaling (the reference
 `efficientnet`, the paper's direction) against every other row. So there is no winner's curse to pay for (as `leader`
-does), and no second look on new seeds is needed (`verification`). All networks
+does). New seeds are taken all the same where `verify` has trained every row on no fewer of them than the search: two
+seeds of the search say little, and `show` tells the new ones. All networks
 are trained on the same seeds, so differences are paired, and each pair is judged by its own noise (`paired`): noise
 pooled over all rows, as in Dunnett's test, would be a quarter narrower where all are equally noisy, which networks of
 such different shapes are not. Intervals are widened by Bonferroni's rule, so that those of one baseline hold together
@@ -15,19 +16,26 @@ Networks of other origin in a study, such as a sampler's own, are left out: they
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scipy import special
+
+from scalesearch.analysis.noise import mean_of
 from scalesearch.analysis.paired import PairedVerdict, against
 from scalesearch.analysis.printed import Printed, printed_table
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.seed_table import pivoted
-from scalesearch.analysis.summary import NetworkSummary
+from scalesearch.analysis.summary import NetworkSummary, pooled_anova
 from scalesearch.analysis.verdict import NO_EVIDENCE, word_of_interval
+from scalesearch.analysis.verified.anew import anew
 from scalesearch.errors import StudyError, choice_error
 from scalesearch.networks.spec import NetworkSpec, spec_to_dict
 from scalesearch.scaling.coefficients import Coefficients
+from scalesearch.scaling.units import plural
+from scalesearch.study.record.evidence import Split
 
 COMPOUND = "efficientnet"
 """The reference that is compared with all others: 28/29/43 % of log-cost on depth, width and resolution."""
@@ -77,6 +85,8 @@ class ScalingComparison:
 
     Attributes:
         seeds: that every compared network has finished.
+        verified_on: whose images the new seeds of `verify` were scored on; None where the search's seeds are compared.
+        new_left_out: whether there are new seeds which are not taken: not of every row, or fewer than the search's.
         apart: largest over smallest cost of the networks on the budget, minus 1.
         finished: whether the study is.
         source: where the paper's numbers are printed; empty where it has none for such a baseline.
@@ -91,11 +101,20 @@ class ScalingComparison:
     apart: float
     finished: bool
     source: str
+    verified_on: Split | None = None
+    new_left_out: bool = False
 
     @property
     def words(self) -> str:
         """What was shown, in a sentence."""
         return _words(self.rows)
+
+    @property
+    def trainings(self) -> str:
+        """By which trainings it is told."""
+        if self.verified_on:
+            return f"{plural(len(self.seeds), 'new seed')} of each, on the {self.verified_on} images"
+        return f"{plural(len(self.seeds), 'seed')} of each in the search"
 
 
 def compare_scaling(result: StudyResult, budget: str | None = None) -> tuple[ScalingComparison, ...]:
@@ -136,11 +155,14 @@ def compare_studies(
 
 def _comparison(result: StudyResult, baseline: NetworkSummary, budget: BudgetResult) -> ScalingComparison:
     manifest = result.manifest
-    summaries = _distinct([baseline, *(summary for _, summary in budget.references)])
+    searched = _distinct([baseline, *(summary for _, summary in budget.references)])
+    new = _verified(budget, searched)
+    summaries = new or searched
     seeds, differences = _differences(summaries)
+    verification = budget.proof.verification
     paper = printed_table(manifest.config.base)
     rows = tuple(_row(s, baseline, differences.get(s.network.number), paper.rows if paper else {}) for s in summaries)
-    costs = [s.network.cost for s in summaries if s is not baseline and s.network.trainable]
+    costs = [s.network.cost for s in searched if s is not baseline and s.network.trainable]
     return ScalingComparison(
         study=manifest.study,
         base=manifest.config.base,
@@ -151,7 +173,27 @@ def _comparison(result: StudyResult, baseline: NetworkSummary, budget: BudgetRes
         apart=max(costs) / min(costs) - 1 if costs else 0.0,
         finished=result.complete,
         source=f"{paper.network} on ImageNet, arXiv 1905.11946v5, table {paper.table}" if paper else "",
+        verified_on=verification.split if verification and new else None,
+        new_left_out=verification is not None and not new,
     )
+
+
+def _verified(budget: BudgetResult, summaries: Sequence[NetworkSummary]) -> list[NetworkSummary]:
+    """The networks with new seeds in the place of the search's; none where these are not to be taken."""
+    ranked = [s for s in summaries if s.ranked]
+    new = anew(budget, ranked)
+    seeds, _ = pivoted([dict(zip(s.seeds, s.level, strict=True)) for s in ranked])
+    anova = pooled_anova(new.values())
+    if len(new) < len(ranked) or anova is None or any(len(s.seeds) < len(seeds) for s in new.values()):
+        return []
+    half = float(special.stdtrit(anova.df_within, 0.975)) * math.sqrt(anova.ms_within)
+    return [_with_interval(new[s.network.number], half) if s.network.number in new else s for s in summaries]
+
+
+def _with_interval(summary: NetworkSummary, half: float) -> NetworkSummary:
+    """The network with the interval of its mean; `half` is half of one training's."""
+    mean, half = mean_of(summary.accuracies), half / math.sqrt(len(summary.accuracies))
+    return dataclasses.replace(summary, ci95=(max(0.0, mean - half), min(1.0, mean + half)))
 
 
 def _distinct(summaries: Iterable[NetworkSummary]) -> list[NetworkSummary]:

@@ -160,7 +160,8 @@ def _words(icc: float, low: float, seeds: float, needed: int | None) -> str:
     if icc >= 0.4:
         more = f"{plural(needed, 'seed')} per network would give a reliability of 0.8"
         return f"{share}: a ranking by means alone is indicative; {more}."
-    return f"{share}: a ranking by means alone is mostly luck; {plural(needed, 'seed')} per network would be needed."
+    luck = f"{share}: a ranking by means alone is mostly luck"
+    return f"{luck}; a reliability of 0.8 would need {plural(needed, 'seed')} per network."
 
 
 def reliability(groups: Sequence[Sequence[float]]) -> Reliability | None:

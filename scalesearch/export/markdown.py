@@ -123,8 +123,8 @@ def _evidence(card: Card) -> Iterator[str]:
 
 def _points(comparison: Card) -> str:
     interval = comparison["ci95"]
-    between = f" ({100 * interval[0]:+.2f} to {100 * interval[1]:+.2f})" if interval else ""
-    return f"{100 * comparison['difference']:+.2f}{between}" if comparison["difference"] is not None else ""
+    between = f" ({100 * interval[0]:+z.2f} to {100 * interval[1]:+z.2f})" if interval else ""
+    return f"{100 * comparison['difference']:+z.2f}{between}" if comparison["difference"] is not None else ""
 
 
 def _weights(card: Card) -> str:

@@ -16,14 +16,16 @@ from scalesearch.analysis.told import span
 from scalesearch.report.layout import UNLIMITED, plain_table
 from scalesearch.report.tables import VERDICT_STYLES
 from scalesearch.report.text import NONE, accuracy, points
-from scalesearch.scaling.units import engineering, plural
+from scalesearch.scaling.units import engineering
 
 LEGEND = (
     "compound: the reference efficientnet, 28/29/43 % of log-cost on depth, width and resolution. compound - this: its "
-    "accuracy minus this network's, in points, on the same seeds; 95 % intervals that hold for all rows of a baseline "
-    "together, by the trainings of the two networks alone (show and report, where all networks of a budget tell of "
-    "each other, are narrower). depth, width, px: over the baseline's, after rounding. paper: printed top-1 on "
-    "ImageNet, one training each, for orientation only."
+    "accuracy minus this network's, in points, on the same seeds: those of the search, or new ones where verify has "
+    "trained every row on as many. 95 % intervals hold for all rows of a baseline together; how wide they are rests "
+    "on how far trainings of the two networks vary from seed to seed, and a little on those of the other rows. Few "
+    "seeds tell little of that: with two, a narrow interval may be luck. The intervals of show and report are other "
+    "ones, by all networks of a budget together. depth, width, px: over the baseline's, after rounding. paper: printed "
+    "top-1 on ImageNet, one training each, for orientation only."
 )
 
 
@@ -74,14 +76,15 @@ def _definitions(found: StudiesBetween) -> RenderableType:
 
 
 def heading(found: ScalingComparison) -> str:
-    """What is compared, on what, with how many seeds."""
-    seeds = plural(len(found.seeds), "seed")
-    return f"{found.base} at {found.budget} on {found.data}, {seeds} ({found.study})"
+    """What is compared, on what, by which trainings."""
+    return f"{found.base} at {found.budget} on {found.data}, {found.trainings} ({found.study})"
 
 
 def remarks(found: ScalingComparison) -> list[str]:
     """The finding and what must be known to read it."""
     lines = [found.words, f"Costs of the networks at {found.budget} are at most {100 * found.apart:.1f} % apart."]
+    if found.new_left_out:
+        lines.append(f"Not every row has as many new seeds; what they say: scalesearch show {found.study}")
     if found.source:
         lines.append(f"paper: {found.source}.")
     if not found.finished:

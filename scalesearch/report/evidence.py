@@ -39,7 +39,7 @@ def render_verified(result: StudyResult, before: Mapping[str, str], study: str) 
     """
     parts: list[RenderableType] = []
     for budget in result.budgets:
-        if not _is_new(budget.proof):
+        if not is_new(budget.proof):
             continue
         parts.append(Text(f"Budget {budget.facts.text}: what new trainings say", style="bold underline"))
         for label, text in answer(result, budget).lines:
@@ -51,7 +51,7 @@ def render_verified(result: StudyResult, before: Mapping[str, str], study: str) 
     return Group(*parts, Text(f"all of it: scalesearch show {study}", style="dim"))
 
 
-def _is_new(proof: BudgetVerification) -> bool:
+def is_new(proof: BudgetVerification) -> bool:
     """Whether it holds more than the search's own trainings say."""
     checked = proof.fidelity and (proof.fidelity.rank_changes or proof.fidelity.rate)
     return bool(proof.verification or proof.transfer or checked)

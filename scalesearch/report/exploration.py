@@ -30,7 +30,7 @@ def signed_percent(part: float | None) -> str:
         >>> signed_percent(0.1437), signed_percent(-0.2), signed_percent(None)
         ('+14.4 %', '-20.0 %', '–')
     """
-    return NONE if part is None else f"{100 * part:+.1f} %"
+    return NONE if part is None else f"{100 * part:+z.1f} %"
 
 
 def slope_text(slope: Slope) -> str:

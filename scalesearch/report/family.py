@@ -81,7 +81,7 @@ _MEMBER_COLUMNS = (
     _Column("target", lambda m: engineering(m.target)),
     _Column("before\nrepair", lambda m: engineering(m.cost_before_repair)),
     _Column("FLOPs", lambda m: engineering(m.network.macs)),
-    _Column("miss %", lambda m: f"{100 * m.residual:+.2f}"),
+    _Column("miss %", lambda m: f"{100 * m.residual:+z.2f}"),
     _Column("params", lambda m: engineering(m.network.params)),
     _Column("activ.", lambda m: engineering(m.network.activations)),
     _Column("note", member_note, number=False),

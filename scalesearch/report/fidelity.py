@@ -105,5 +105,5 @@ def bias_table(changes: Sequence[RankChange]) -> Table:
         for name, slope in change.slopes.items():
             low, high = sorted(-bound for bound in change.intervals[name])
             style = "bold red" if name in change.bias else ""
-            table.add_row(name, f"{-slope:+.2f}", f"{low:+.2f} to {high:+.2f}", f"{change.longer:g}", style=style)
+            table.add_row(name, f"{-slope:+z.2f}", f"{low:+z.2f} to {high:+z.2f}", f"{change.longer:g}", style=style)
     return table

@@ -8,17 +8,31 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scalesearch.analysis.response.surface import PHRASES, Name, NoSurface, ResponseSurface, SurfaceFit
+from scalesearch.analysis.response.surface import PHRASES, WITHIN, Name, NoSurface, ResponseSurface, SurfaceFit
 from scalesearch.report.layout import plain_table
 from scalesearch.report.text import NONE
 
+STARRED = f"* the simplest within {WITHIN} of the least error"
 
-def surface_lines(surface: ResponseSurface | NoSurface) -> Iterator[RenderableType]:
-    """The optimum and its region, and the errors at networks that were left out."""
+
+def words(surface: ResponseSurface | NoSurface, *, saved: bool = False) -> str:
+    """What a surface says, for people; `saved` as for `surface_lines`."""
+    if isinstance(surface, NoSurface):
+        return surface.words
+    parts = (surface.optimum.told(saved=saved), surface.accuracy.words, surface.missing)
+    return " ".join(part for part in parts if part)
+
+
+def surface_lines(surface: ResponseSurface | NoSurface, *, saved: bool = False) -> Iterator[RenderableType]:
+    """The optimum and its region, and the errors at networks that were left out.
+
+    Args:
+        saved: whether the budget is under the baseline's cost.
+    """
     if isinstance(surface, NoSurface):
         yield _line("surface", surface.words)
         return
-    yield _line("optimum", surface.optimum.words, "yellow" if surface.optimum.flat else "")
+    yield _line("optimum", surface.optimum.told(saved=saved), "yellow" if surface.optimum.flat else "")
     yield _line("surface", surface.accuracy.words, "yellow" if surface.accuracy.preferred == "mean" else "")
     if surface.missing:
         yield _line("missing", surface.missing)
@@ -33,6 +47,7 @@ def errors_table(surface: ResponseSurface) -> Table:
         table.add_column(f"{fit.target} ({'points' if fit.target == 'accuracy' else 'nats'})", justify="right")
     for words, cells in errors_rows(surface):
         table.add_row(words, *cells)
+    table.caption, table.caption_justify = f"{STARRED}\n", "left"
     return table
 
 

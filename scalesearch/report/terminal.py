@@ -17,10 +17,12 @@ from scalesearch.report.surface import surface_lines
 from scalesearch.report.tables import MOST_ROWS, front_table, result_table, verdict_table
 from scalesearch.report.text import (
     architecture,
+    beside,
     change_lines,
     is_function,
     noise_line,
     progress,
+    saves,
     score_beside,
     target,
     told_network,
@@ -74,7 +76,7 @@ def _budget(result: StudyResult, budget: BudgetResult) -> Iterator[RenderableTyp
         yield _line("search", budget.ending)
     yield _line("noise", noise_line(budget.reliability))
     if budget.best is not None:
-        yield from surface_lines(budget.surface)
+        yield from surface_lines(budget.surface, saved=saves(budget, manifest))
     yield from render_proof(budget.proof)
     if budget.networks:
         yield result_table(budget, MOST_ROWS)
@@ -90,10 +92,7 @@ def _best(budget: BudgetResult, manifest: Manifest) -> Iterator[RenderableType]:
     yield _line("in Python", network_line(manifest, best.network.spec).call)
     yield _line("validation accuracy", score_beside(best, manifest.data))
     if budget.comparisons:
-        # New seeds outweigh it: then it must not be read as the answer.
-        yield verdict_table(
-            budget.comparisons, "in the search, against" if budget.proof.verification else "best against"
-        )
+        yield verdict_table(budget.comparisons, beside(budget))
 
 
 def _line(label: str, value: str, style: str = "") -> Text:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from scalesearch.analysis.leader import Comparison
 from scalesearch.analysis.noise import Reliability
-from scalesearch.analysis.result import StudyResult
+from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.told import coefficients
 from scalesearch.networks.spec import NetworkSpec
@@ -104,6 +104,16 @@ def target(cost: float, manifest: Manifest) -> str:
     return amount(cost, currency)
 
 
+def saves(budget: BudgetResult, manifest: Manifest) -> bool:
+    """Whether a budget is under the baseline's cost, so that shares are of what is saved."""
+    return budget.facts.target < manifest.baseline_cost
+
+
+def beside(budget: BudgetResult) -> str:
+    """The heading of the best against others; new seeds outweigh it, so that it must not be read as the answer then."""
+    return "in the search, against" if budget.proof.verification else "best against"
+
+
 def cost(network: NetworkRecord) -> str:
     """What the network costs in the currency of the budget; a latency with the spread of its repeats."""
     text = short_amount(network.cost, network.currency)
@@ -171,8 +181,13 @@ def score_beside(summary: NetworkSummary, data: DataFacts) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of accuracies in percentage points, with its sign."""
-    return f"{100 * difference:+.2f}"
+    """A difference of accuracies in percentage points, with its sign; one that rounds to 0 has none below it.
+
+    Example:
+        >>> points(0.0123), points(-0.0123), points(-0.00001)
+        ('+1.23', '-1.23', '+0.00')
+    """
+    return f"{100 * difference:+z.2f}"
 
 
 def points_interval(comparison: Comparison) -> str:

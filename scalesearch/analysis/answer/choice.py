@@ -243,7 +243,10 @@ def points_of(one: Verdict | Comparison) -> str:
         >>> points_of(Verdict("2x", "uniform", 3, 0.02, (0.005, 0.035), 0.1, "no evidence of a difference", 3))
         '+2.00 points, 95 % interval +0.50 to +3.50 on its own, but p = 0.100 among all comparisons'
     """
-    between = "" if one.ci95 is None else ", 95 % interval {:+.2f} to {:+.2f}".format(*(100 * b for b in one.ci95))
+    between = ""
+    if one.ci95 is not None:
+        low, high = (100 * bound for bound in one.ci95)
+        between = f", 95 % interval {low:+z.2f} to {high:+z.2f}"
     if isinstance(one, Verdict):
         between += taken_back(one.words, one.ci95, one.p_holm)
-    return f"{100 * one.difference:+.2f} points{between}"
+    return f"{100 * one.difference:+z.2f} points{between}"

@@ -71,8 +71,8 @@ class Gain:
             '+0.62 points over uniform scaling (-0.10 to +1.31): probably better, with a probability of 0.94'
         """
         low, high = (100 * bound for bound in self.ci95)
-        interval = f"({low:+.2f} to {high:+.2f}{self._taken_back})"
-        found = f"{100 * self.difference:+.2f} points over {self.over} {interval}{self._seeds}: {self.words}"
+        interval = f"({low:+z.2f} to {high:+z.2f}{self._taken_back})"
+        found = f"{100 * self.difference:+z.2f} points over {self.over} {interval}{self._seeds}: {self.words}"
         return f"{found}{self._better_by(self.chance)}"
 
     @property
@@ -85,9 +85,8 @@ class Gain:
         """
         other = self.reversed
         low, high = (100 * bound for bound in other.ci95)
-        found = (
-            f"{self.over} would gain {100 * other.difference:+.2f} points ({low:+.2f} to {high:+.2f}{self._taken_back})"
-        )
+        interval = f"({low:+z.2f} to {high:+z.2f}{self._taken_back})"
+        found = f"{self.over} would gain {100 * other.difference:+z.2f} points {interval}"
         chance = other._better_by(other.chance) if self.on_new_seeds else ""
         return f"{found}{self._seeds}: {other.words}{chance}"
 

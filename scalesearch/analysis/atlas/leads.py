@@ -33,11 +33,11 @@ class Leads:
     @property
     def words(self) -> str:
         """In a sentence."""
-        interval = f", 95 % interval {100 * self.ci95[0]:+.2f} to {100 * self.ci95[1]:+.2f}" if self.ci95 else ""
+        interval = f", 95 % interval {100 * self.ci95[0]:+z.2f} to {100 * self.ci95[1]:+z.2f}" if self.ci95 else ""
         return (
-            f"On new seeds and the test images the network that came first is {100 * self.mean:+.2f} points from "
-            f"uniform scaling (mean of {plural(self.studies, 'study')}{interval}); a row's own interval lies above 0 in "
-            f"{self.ahead} of {plural(self.rows, 'row')}, and under it in {self.behind}."
+            f"On new seeds and the test images the network that came first is {100 * self.mean:+z.2f} points from "
+            f"uniform scaling (mean of {plural(self.studies, 'study')}{interval}); a row's own interval lies above 0 "
+            f"in {self.ahead} of {plural(self.rows, 'row')}, and under it in {self.behind}."
         )
 
 

@@ -165,11 +165,11 @@ def _answer(found: StudiesBetween, one: BudgetBetween) -> str:
         return f"{at} {what}: no difference in accuracy is told."
     interval = "one seed: no interval"
     if one.ci95:
-        interval = f"95 % interval {100 * one.ci95[0]:+.2f} to {100 * one.ci95[1]:+.2f}"
+        interval = f"95 % interval {100 * one.ci95[0]:+z.2f} to {100 * one.ci95[1]:+z.2f}"
     new, scored = ("new ", f" and {one.split} images") if one.split else ("", "")
     on = f", on {plural(len(one.seeds), f'{new}seed')} of both" if one.seeds else f", on {new}seeds of their own"
     return (
-        f"{at} the answer of {found.first} is {100 * one.difference:+.2f} points against that of {found.second} "
+        f"{at} the answer of {found.first} is {100 * one.difference:+z.2f} points against that of {found.second} "
         f"({interval}{on}{scored}): {one.words}."
     )
 
@@ -186,7 +186,7 @@ def _common(found: StudiesBetween, one: BudgetBetween) -> list[str]:
         return [f"{said}; all trainings of them on the same seeds ({pairs}) gave the same accuracy."]
     return [
         f"{said}; {same} of {plural(pairs, 'training')} on the same seeds gave the same accuracy, and on average "
-        f"{found.first} is {100 * (one.apart or 0.0):+.2f} points from {found.second}."
+        f"{found.first} is {100 * (one.apart or 0.0):+z.2f} points from {found.second}."
     ]
 
 

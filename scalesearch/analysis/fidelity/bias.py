@@ -19,18 +19,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from scalesearch.analysis.fidelity.ranks import RankAgreement, agreement
+from scalesearch.analysis.fidelity.ranks import DIGITS, RankAgreement, agreement, regret_words
 from scalesearch.analysis.paired import residuals
 from scalesearch.analysis.response.observations import plane
 from scalesearch.analysis.seed_table import SeedTable
 from scalesearch.scaling.coefficients import REFERENCES
-from scalesearch.scaling.units import DIMENSIONS
+from scalesearch.scaling.units import DIMENSIONS, plural
 
 Floats = npt.NDArray[np.float64]
 
 LEAST_NETWORKS = 4
 POOLED = 0.25
 """Level of the F test under which the rest is more than the seeds explain."""
+MEASURED = 1.0
+"""Spreads of the networks within which all intervals must lie before it is said that nothing is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ class RankChange:
             on it: above 0, the longer training thinks more of it. Empty where nothing can be told.
         intervals: dimension -> 95 % interval, for the three together (Bonferroni); empty as well.
         bias: dimensions whose interval leaves out 0; what the proxy favours has a slope below 0.
-        agreement: of the short with the long ranking.
+        agreement: of the short with the long ranking; its regret is of the search's choice, else of the network that
+            leads the short one.
+        regret_of: which of them that is, in a sentence; empty where it is the search's choice.
     """
 
     longer: float
@@ -55,20 +59,23 @@ class RankChange:
     intervals: Mapping[str, tuple[float, float]]
     bias: tuple[str, ...]
     agreement: RankAgreement
+    regret_of: str = ""
 
     @property
     def words(self) -> str:
-        """What that means, in one sentence."""
-        return _bias(self.slopes, self.intervals, self.longer) if self.slopes else _cannot(self.networks, self.seeds)
+        """What that means, in one sentence, and which network the regret is of where that is not plain."""
+        said = _bias(self) if self.slopes else _cannot(self.networks, self.seeds)
+        return f"{said} {self.regret_of}".rstrip()
 
 
-def rank_change(short: SeedTable, long: SeedTable, longer: float) -> RankChange | None:
+def rank_change(short: SeedTable, long: SeedTable, longer: float, choice: int | None = None) -> RankChange | None:
     """Regress what a longer training changes on the shares; None with fewer than two networks in common.
 
     Args:
         short: the study's own proxy.
         long: the longer one.
         longer: its epochs over the study's.
+        choice: number of the network that the search put first.
     """
     numbers = [n.number for n in short.networks if n.shares and long.row(n.number) is not None]
     if len(numbers) < 2 or not short.seeds or not long.seeds:
@@ -77,6 +84,7 @@ def rank_change(short: SeedTable, long: SeedTable, longer: float) -> RankChange 
     b = long.accuracy[[row for n in numbers if (row := long.row(n)) is not None]]
     points = plane([n.shares for n in short.networks if n.number in numbers and n.shares])
     slopes, intervals = _fit(a, b, points) or ({}, {})
+    row = numbers.index(choice) if choice in numbers else int(a.mean(1).round(DIGITS).argmax())
     return RankChange(
         longer=longer,
         networks=len(numbers),
@@ -84,7 +92,8 @@ def rank_change(short: SeedTable, long: SeedTable, longer: float) -> RankChange 
         slopes=slopes,
         intervals=intervals,
         bias=tuple(name for name, (low, high) in intervals.items() if low > 0 or high < 0),
-        agreement=agreement(a, b, paired=short.seeds == long.seeds, most=1.0),
+        agreement=agreement(a, b, paired=short.seeds == long.seeds, choice=row, most=1.0),
+        regret_of=regret_words(next(n for n in short.networks if n.number == numbers[row]), choice),
     )
 
 
@@ -156,8 +165,9 @@ def _cannot(networks: int, seeds: int) -> str:
     )
 
 
-def _bias(slopes: Mapping[str, float], intervals: Mapping[str, tuple[float, float]], longer: float) -> str:
-    against = f"against one of {longer:g} times the epochs"
+def _bias(found: RankChange) -> str:
+    slopes, intervals = found.slopes, found.intervals
+    against = f"against one of {found.longer:g} times the epochs"
     said = [
         *(f"punishes {name} ({_seen(name, slopes, intervals)})" for name, (low, _) in intervals.items() if low > 0),
         *(f"favours {name} ({_seen(name, slopes, intervals)})" for name, (_, high) in intervals.items() if high < 0),
@@ -165,6 +175,12 @@ def _bias(slopes: Mapping[str, float], intervals: Mapping[str, tuple[float, floa
     if said:
         return f"This proxy {' and '.join(said)}, {against}."
     widest = max(abs(bound) for bounds in intervals.values() for bound in bounds)
+    if widest > MEASURED:
+        return (
+            f"Whether the proxy favours depth, width or resolution, {against}, cannot be told from {found.networks} "
+            f"networks of {plural(found.seeds, 'seed')}: intervals reach as far as {widest:.1f} spreads of the "
+            "networks."
+        )
     return (
         f"No sign that the proxy favours depth, width or resolution, {against} (slopes within {widest:.1f} spreads of "
         "the networks)."
@@ -174,4 +190,4 @@ def _bias(slopes: Mapping[str, float], intervals: Mapping[str, tuple[float, floa
 def _seen(name: str, slopes: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> str:
     """What the proxy adds to the standing of a network with all of its cost on the dimension."""
     low, high = sorted(-bound for bound in intervals[name])
-    return f"{-slopes[name]:+.1f} spreads of the networks, {low:+.1f} to {high:+.1f}"
+    return f"{-slopes[name]:+z.1f} spreads of the networks, {low:+z.1f} to {high:+z.1f}"

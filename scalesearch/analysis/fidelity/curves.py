@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 Curve = Mapping[int, float]
 """Epoch -> validation accuracy."""
 
+LEAST_NETWORKS = 3
 TRUSTED = 0.8
 """Part of all pairs that the rung must order like the end. With it the better half there holds the best of the end in
 95 of 100 cases, with 0.7 in 83, with 0.5 (a coin) in 49 (8 networks, normal scores)."""
@@ -104,7 +105,7 @@ def rank_agreement(budget: str, records: Iterable[TrialRecord]) -> tuple[EpochAg
         Epochs before the last, at most `MOST_EPOCHS`; empty for proxies of one epoch and for fewer than three networks.
     """
     table, epochs = _table(_complete(records).get(budget, {}))
-    if len(table) < 3 or len(epochs) < 2:
+    if len(table) < LEAST_NETWORKS or len(epochs) < 2:
         return ()
     end = table[:, :, -1]
     pairs = PairedTable(end) if end.shape[1] > 1 else None
@@ -138,10 +139,23 @@ def _table(curves: Mapping[int, Mapping[int, Curve]]) -> tuple[Floats, list[int]
     return np.array([[[curve[epoch] for epoch in epochs] for curve in row] for row in chosen]), epochs
 
 
+def silent_words(budget: str, records: Iterable[TrialRecord]) -> str:
+    """Why there is no `rank_agreement`, in a sentence."""
+    curves = _complete(records).get(budget, {})
+    table, epochs = _table(curves)
+    if not curves:
+        why = "no network has a whole one"
+    elif len(curves) < LEAST_NETWORKS:
+        why = f"only {plural(len(curves), 'network')} went to the end, and it takes {LEAST_NETWORKS}"
+    elif len(table) < LEAST_NETWORKS:
+        why = f"fewer than {LEAST_NETWORKS} networks were trained on the same seeds"
+    else:
+        why = "they have one epoch" if len(epochs) == 1 else "they have no epoch in common"
+    return f"The proxy's curves say nothing: {why}."
+
+
 def epoch_words(epochs: Sequence[EpochAgreement]) -> str:
-    """From when on the order is that of the end, and what choosing then would cost."""
-    if not epochs:
-        return "The proxy's curves say nothing: they have one epoch, or there are fewer than three networks."
+    """From when on the order is that of the end, and what choosing then would cost; of one epoch or more."""
     last = epochs[-1]
     if last.agreement.ceiling is not None and last.agreement.ceiling < TOLD_APART:
         return (

@@ -28,9 +28,9 @@ Interval = tuple[float, float]
 
 DRAWS, LEAST_DRAWS = 2000, 250
 DIGITS = 12
+"""Means that are alike to so many digits are the same: they differ by rounding."""
 LEAST_DEGREES = 3.0
 """Degrees of freedom from which a regret's interval is told: two seeds leave two of them, and Student's t is 14."""
-"""Means that are alike to so many digits are the same: they differ by rounding."""
 MANY = 64
 """Networks beyond which pairs are counted by sorting."""
 MOST_DRAWN = 500_000
@@ -49,7 +49,7 @@ class RankAgreement:
         tau: Kendall's tau-b of the means, -1 to 1; None when one of them ties everything.
         tau_ci95: 95 % interval of tau without the noise of the seeds; None with one seed. It may lie above `tau`.
         ceiling: mean tau that these seeds would show if the true orders were one; None with one seed.
-        regret: accuracy lost at the second by taking the network that leads the first.
+        regret: accuracy lost at the second by taking the network that leads the first, or the one that was asked for.
         regret_ci95: its 95 % interval, never below 0; None with one seed.
     """
 
@@ -72,6 +72,17 @@ def name_of(network: NetworkRecord) -> str:
     """A network in a sentence, such as `network 3 (width)`."""
     roles = "+".join(told_names(network))
     return f"network {network.number} ({roles})" if roles else f"network {network.number}"
+
+
+def regret_words(network: NetworkRecord, choice: int | None) -> str:
+    """What a regret is of, in a sentence, where it is not of the search's choice; empty where it is.
+
+    Args:
+        choice: number of the network that the search put first.
+    """
+    if network.number == choice:
+        return ""
+    return f"The top-1 regret is that of {name_of(network)}, which is first on these seeds."
 
 
 def kendall(a: Floats, b: Floats) -> Floats:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import special
 
 from scalesearch.analysis.fidelity.curves import between
-from scalesearch.analysis.fidelity.ranks import Interval, RankAgreement, agreement, name_of
+from scalesearch.analysis.fidelity.ranks import Interval, RankAgreement, agreement, name_of, regret_words
 from scalesearch.analysis.paired import PairedTable, degrees
 from scalesearch.analysis.seed_table import SeedTable
 
@@ -57,7 +57,8 @@ class RateCheck:
 
     Attributes:
         leaders: rate over the study's -> number of the network that leads.
-        agreements: rate -> of the study's ranking with that at the rate.
+        agreements: rate -> of the study's ranking with that at the rate; the regret is of the search's choice, or of
+            the leader at the study's rate where that is not among the networks.
         best_rates: network number -> the rate at which its mean is highest.
         changed: whether another network leads at some rate by more than the noise.
         overtaking: the networks that do.
@@ -78,11 +79,12 @@ class RateCheck:
     words: str
 
 
-def rate_check(layouts: Mapping[float, SeedTable]) -> RateCheck | None:
+def rate_check(layouts: Mapping[float, SeedTable], choice: int | None = None) -> RateCheck | None:
     """Whether the order of networks depends on the learning rate.
 
     Args:
         layouts: rate over the study's -> trainings at it; 1 must be among them.
+        choice: number of the network that the search put first.
 
     Returns:
         None without trainings at the study's own rate and another, of two networks or more.
@@ -103,11 +105,19 @@ def rate_check(layouts: Mapping[float, SeedTable]) -> RateCheck | None:
     overtaking = _overtaking(tables, names) if seeds > 1 else ()
     untuned = _untuned(tables, names) if seeds > 1 else ()
     diverged = {rate: lay.diverged for rate, lay in sorted(layouts.items()) if lay.diverged}
+    taken = choice if choice in names else leaders[1.0]
+    regret = regret_words(next(n for n in shared if n.number == taken), choice)
     said = [_order_words(leaders, overtaking, names, seeds), *_rate_words(untuned), *_diverged_words(layouts)]
     return RateCheck(
         leaders=leaders,
         agreements={
-            rate: agreement(tables[1.0], table, paired=layouts[rate].seeds == own.seeds, most=1.0)
+            rate: agreement(
+                tables[1.0],
+                table,
+                paired=layouts[rate].seeds == own.seeds,
+                choice=numbers.index(taken),
+                most=1.0,
+            )
             for rate, table in tables.items()
             if rate != 1.0
         },
@@ -117,7 +127,7 @@ def rate_check(layouts: Mapping[float, SeedTable]) -> RateCheck | None:
         untuned=untuned,
         diverged=diverged,
         seeds=seeds,
-        words=" ".join(said),
+        words=" ".join([*said, regret] if regret else said),
     )
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalesearch.analysis.fidelity.bias import RankChange, rank_change
-from scalesearch.analysis.fidelity.curves import EpochAgreement, RungCheck, epoch_words, rank_agreement, rung_check
+from scalesearch.analysis.fidelity.curves import (
+    EpochAgreement,
+    RungCheck,
+    epoch_words,
+    rank_agreement,
+    rung_check,
+    silent_words,
+)
 from scalesearch.analysis.fidelity.rates import RateCheck, rate_check
 from scalesearch.study.plain import as_told
 from scalesearch.study.record import TrialRecord
@@ -33,14 +40,16 @@ class Fidelity:
     """Everything known about the proxy on one budget; parts that were not run are None or empty.
 
     Attributes:
-        epochs: of the search's own trainings; empty for proxies of one epoch.
+        epochs: of the search's own trainings; empty where they say nothing.
         rank_changes: by longer proxies, the shortest first.
+        silent: why the search's own trainings say nothing of epochs, in a sentence; empty where they do.
     """
 
     budget: str
     epochs: tuple[EpochAgreement, ...]
     rank_changes: tuple[RankChange, ...]
     rate: RateCheck | None
+    silent: str = ""
 
     @property
     def words(self) -> str:
@@ -49,7 +58,7 @@ class Fidelity:
         sentences = [
             (0, rate.words) if rate and rate.changed else (2, rate.words if rate else ""),
             *((1 if change.bias else 3, change.words) for change in self.rank_changes),
-            (4, epoch_words(self.epochs)),
+            (4, epoch_words(self.epochs) if self.epochs else self.silent),
         ]
         return " ".join(words for _, words in sorted(sentences, key=lambda one: one[0]) if words)
 
@@ -64,10 +73,11 @@ def fidelity(
         changes: by longer proxies, the shortest first.
         rate: by other learning rates.
     """
-    epochs = rank_agreement(budget, records)
+    own = list(records)
+    epochs = rank_agreement(budget, own)
     if not epochs and not changes and rate is None:
         return None
-    return Fidelity(budget, epochs, tuple(changes), rate)
+    return Fidelity(budget, epochs, tuple(changes), rate, "" if epochs else silent_words(budget, own))
 
 
 def fidelity_to_dict(found: Fidelity) -> dict[str, Any]:

@@ -41,6 +41,8 @@ LEAST_SPREAD = 0.02
 SURE = 0.95
 BENT = 0.01
 """Probability of as large a misfit by chance, under which a straight line is said not to fit."""
+EVERYTHING = 1.0
+"""Width of the interval of a share that rules nothing out: all that a share can be."""
 NO_BUDGET = 0.05
 """Doublings from the baseline's cost within which nothing is spent or saved, and no shares are defined."""
 
@@ -114,6 +116,12 @@ class Drift:
         return any(low > 0 or high < 0 for low, high in self.lack_ci95)
 
     @property
+    def untold(self) -> bool:
+        """Whether two budgets neither show a drift nor rule much out: nothing tests the line through them."""
+        wide = any(high - low >= EVERYTHING for low, high in self.taken_ci95)
+        return len(self.optima) == 2 and not self.seen and wide
+
+    @property
     def bent(self) -> bool:
         """Whether the budgets lie off a straight line by more than what is open of them."""
         return self.p_line is not None and self.p_line < BENT
@@ -143,12 +151,18 @@ class Drift:
         bent = " The budgets do not lie on a straight line." if self.bent else ""
         if self.left_out:
             bent = f" What is saved under 1x ({_places(self.left_out)}) is on no line with that, and is left out."
+        places = f"the optimum on average {_places(self.optima)}.{bent}"
+        if self.untold:
+            return (
+                "Whether the best shares drift with the budget cannot be told from two budgets (the intervals hold "
+                f"almost everything); {places}"
+            )
         what = "The best shares drift with the budget" if self.seen else "No drift of the best shares is seen"
         taken = _told(self.taken, self.taken_ci95, 100, "{:.0f}")
-        lack = _told(self.lack, self.lack_ci95, 1, "{:+.1f}")
+        lack = _told(self.lack, self.lack_ci95, 1, "{:+z.1f}")
         return (
             f"{what}: of each further doubling the best network spends {taken} % of log-cost, and the baseline lacks "
-            f"{lack} doublings of it; the optimum on average {_places(self.optima)}.{bent}"
+            f"{lack} doublings of it; {places}"
         )
 
 

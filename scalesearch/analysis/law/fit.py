@@ -64,8 +64,8 @@ class Misfit:
     Attributes:
         degrees: points beyond what the curves need; 0: it cannot be told.
         p: of so large a distance if the laws held exactly; None where it cannot be told.
-        scale: how far they lie off over what their seeds explain, but 1 or more; the noise of the bands is multiplied
-            by it.
+        scale: how far they lie off over what their seeds explain, but 1 or more; the noise of the curves' bands is
+            multiplied by it.
     """
 
     degrees: int
@@ -83,7 +83,10 @@ class HeldOut:
         ci95: 95 % band for the mean of as many trainings; None when seeds were not repeated.
         measured: accuracy the law would have been fitted to.
         inside: whether it is in the band; None without one.
-        scale: the band's noise is multiplied by this, see `Misfit`, as the other points alone would have it.
+        scale: the band's noise is multiplied by this, see `Misfit`, as the other points alone would have it; 1 where
+            they are as few as a curve has parameters.
+        miss: how far the curve is from the one that it follows least of the points it comes from, 0 to 1: more than 0
+            even of three where its bounds keep it from bending as they do.
     """
 
     budget: str
@@ -95,6 +98,7 @@ class HeldOut:
     seeds: int
     inside: bool | None
     scale: float = 1.0
+    miss: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,8 +109,8 @@ class StrategyLaw:
         points: by rising cost.
         law: the least-squares fit to them.
         a_inf_ci95: 95 % interval; None when seeds were not repeated. The same for b and c.
-        degrees: points beyond the three that a curve needs: at 0 the curve goes through its points, below 0 the
-            exponent is a stand-in.
+        degrees: points beyond the three that a curve needs: at 0 the curve goes through its points, where its bounds
+            let it, below 0 the exponent is a stand-in.
         held_out: the largest cost, predicted.
         curves: the law's bootstrap draws; None when seeds were not repeated.
         noise: of one training in the bands: the seed spread of every draw, float64 [draws].
@@ -176,16 +180,18 @@ def _strategy(
 
 def _held_out(points: tuple[LawPoint, ...], noise: SeedNoise | None, scale: float) -> HeldOut:
     *others, last = points
+    law = _fit(others)
     held = HeldOut(
         budget=last.budget,
         ratio=last.ratio,
         points=len(others),
-        predicted=_fit(others).at(last.ratio),
+        predicted=law.at(last.ratio),
         ci95=None,
         measured=last.accuracy,
         seeds=last.seeds,
         inside=None,
         scale=scale,
+        miss=max(abs(point.accuracy - law.at(point.ratio)) for point in others),
     )
     if noise is None:
         return held

@@ -166,7 +166,7 @@ def _difference_words(
     below: Sequence[Interval],
     last: tuple[float, float, float],
 ) -> str:
-    low, centre, high = (f"{100 * value:+.2f}" for value in last)
+    low, centre, high = (f"{100 * value:+z.2f}" for value in last)
     at_last = f"at {times(ends[1])} the difference is {centre} points ({low} to {high})"
     parts = [f"above that of {second} {_spans(above)}"] * bool(above) + [f"below it {_spans(below)}"] * bool(below)
     if parts:

@@ -23,6 +23,8 @@ from scalesearch.study.config import run_command
 STRATEGIES = ("found", "uniform", "efficientnet", "width", "resolution", "depth")
 """Ways to spend compute: the best network of each budget, and the network with each role."""
 LEAST_BUDGETS = 3
+ON_CURVE = 0.0005
+"""Points nearer to their curve than this lie on it, as far as is printed (tenths of a point of accuracy)."""
 _SUGGESTED = ("2x", "0.5x", "4x", "8x")
 Verified = Mapping[int, Sequence[float]]
 
@@ -207,7 +209,7 @@ def _notes(
         _points_note(fits),
         _open_note(fits),
         _near_note(chosen),
-        _misfit_note(fits.misfit),
+        _misfit_note(fits),
     )
     fitted = {law.name for law in fits.strategies}
     missing = [f"{name} ({len(own)})" for name, own in chosen.items() if name not in fitted]
@@ -233,16 +235,31 @@ def _points_note(fits: LawFits) -> str:
     """What the held-out prediction rests on, by the fewest points."""
     fewest = min(law.held_out.points for law in fits.strategies)
     if fewest == 3:
-        return (
-            "Some predictions come from 3 points, as many as a curve has parameters: no degrees of freedom are left, "
-            "so that curve goes through its points, and the prediction is the only check of it."
-        )
+        return _three_points(fits)
     if fewest < 3:
         return (
             f"Some predictions come from {fewest} points, fewer than a curve has parameters: the exponent is then a "
             f"stand-in ({TYPICAL_C:g}, give or take a factor of e), and the band is wide."
         )
     return ""
+
+
+def _three_points(fits: LawFits) -> str:
+    """Whether curves of three parameters go through the three points that a prediction comes from."""
+    come = "Some predictions come from 3 points, as many as a curve has parameters"
+    misses = {law.name: law.held_out.miss for law in fits.strategies if law.held_out.points == 3}
+    missed = [name for name, miss in misses.items() if miss >= ON_CURVE]
+    if not missed:
+        return (
+            f"{come}: no degrees of freedom are left, so that curve goes through its points, and the prediction is the "
+            "only check of it."
+        )
+    through = [name for name in misses if name not in missed]
+    others = f" For {', '.join(through)} it goes through them: the prediction is its only check." if through else ""
+    return (
+        f"{come}. A curve of this shape, which rises ever more slowly, cannot follow even these for "
+        f"{', '.join(missed)}: it misses them by up to {100 * max(misses.values()):.1f} points.{others}"
+    )
 
 
 def _open_note(fits: LawFits) -> str:
@@ -267,14 +284,27 @@ def _near_note(chosen: Mapping[str, Sequence[NetworkSummary]]) -> str:
     return f"No network is at {'; at '.join(told)}: the nearest stands for it." if told else ""
 
 
-def _misfit_note(misfit: Misfit) -> str:
+def _misfit_note(fits: LawFits) -> str:
+    misfit = fits.misfit
     if misfit.p is None or misfit.scale < 1.05:
         return ""
     rough = "the law is a rough one here" if misfit.p < 0.05 else "chance can do that"
     return (
         f"Networks lie {misfit.scale:.1f} times as far from the curves as their seeds explain (p {misfit.p:.2g}): "
-        f"{rough}, and the bands are widened by that factor."
+        f"{rough}, and the bands of the curves are widened by that factor. {_predictions_widened(fits)}"
     )
+
+
+def _predictions_widened(fits: LawFits) -> str:
+    """Whether the bands of the predictions in the table are wider as well."""
+    held = [law.held_out for law in fits.strategies]
+    scale = held[0].scale  # one for all, by the points without the largest cost
+    those = "Those of the predictions of the largest cost"
+    if scale >= 1.05:
+        return f"{those} are by {scale:.1f}, as the other points alone have it."
+    if max(one.points for one in held) <= 3:
+        return f"{those} are not: that networks lie off a curve takes more than 3 points to tell."
+    return f"{those} are not: the other points alone do not show it."
 
 
 def held_out_words(held: HeldOut) -> str:

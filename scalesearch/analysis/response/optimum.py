@@ -61,7 +61,15 @@ class Optimum:
 
     @property
     def words(self) -> str:
-        """Where the optimum is and how sure that is."""
+        """Where the optimum is and how sure that is, where more is spent than on the baseline."""
+        return self.told()
+
+    def told(self, *, saved: bool = False) -> str:
+        """Where the optimum is and how sure that is.
+
+        Args:
+            saved: whether the budget is under the baseline's cost: shares are of what is saved then.
+        """
         area = f"{100 * self.region_area:.0f} % of the triangle"
         sure = f"Network {self.best} is the best of those trained with a probability of {self.p_best:.2f}."
         if self.flat:
@@ -69,8 +77,9 @@ class Optimum:
                 f"The surface is flat: the region that holds the optimum with 95 % probability covers {area}, so where "
                 f"it is remains unknown. {sure}"
             )
+        what = "log-cost saved" if saved else "log-cost"
         return (
-            f"Highest at {percent(self.shares)} of log-cost on depth, width, resolution; the region that holds the "
+            f"Highest at {percent(self.shares)} of {what} on depth, width, resolution; the region that holds the "
             f"optimum with 95 % probability covers {area}. {sure}"
         )
 

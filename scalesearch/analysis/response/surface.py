@@ -33,6 +33,7 @@ ORDER = 21
 """Order of the lattice that the optimum is looked for on: 253 points, uniform among them."""
 SIMPLER = 1.02
 """A simpler model is preferred until the least error is this much smaller."""
+WITHIN = f"{100 * (SIMPLER - 1):.0f} %"
 TERMS: dict[Name, int] = {"mean": 1, "plane": 3, "quadratic": 6}
 PHRASES: dict[Name, str] = {
     "mean": "The plain mean",
@@ -202,8 +203,11 @@ def in_target_units(target: str, value: float) -> str:
 
 def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name, noise: float | None) -> str:
     """How the surfaces compare with the plain mean."""
-    told = {name: in_target_units(target, error) for name, error in errors.items() if error is not None}
-    mean, quadratic = errors["mean"] or 0.0, errors["quadratic"] or 0.0
+    known = {name: error for name, error in errors.items() if error is not None}
+    told = {name: in_target_units(target, error) for name, error in known.items()}
+    mean, quadratic = known["mean"], known.get("quadratic", 0.0)
+    # One that is less simple may have a lower error, even as it is printed.
+    beaten = any(error < known[preferred] and told[name] != told[preferred] for name, error in known.items())
     parts = []
     if quadratic > SIMPLER * mean:
         parts.append(
@@ -211,21 +215,23 @@ def _trust(target: str, errors: Mapping[Name, float | None], preferred: Name, no
             f"({told['quadratic']} against {told['mean']}): it is not to be trusted."
         )
     if preferred != "mean":
+        best = "as well as any and is the simplest" if beaten else "best"
         parts.append(
-            f"{PHRASES[preferred]} predicts a left-out network's {target} best, with an error of {told[preferred]} "
-            f"against {told['mean']} by the plain mean of the others{_unseen(errors[preferred], mean, noise, target)}."
+            f"{PHRASES[preferred]} predicts a left-out network's {target} {best}, with an error of {told[preferred]} "
+            f"against {told['mean']} by the plain mean of the others{_unseen(known[preferred], mean, noise, target)}."
         )
-    elif not parts:
+    else:
+        better = f"more than {WITHIN} better" if beaten else "better"
         parts.append(
-            f"No surface predicts a left-out network's {target} better than the plain mean of the others does (error "
+            f"No surface predicts a left-out network's {target} {better} than the plain mean of the others does (error "
             f"{told['mean']}): none is to be trusted about networks that were not trained."
         )
     return " ".join(parts)
 
 
-def _unseen(error: float | None, mean: float, noise: float | None, target: str) -> str:
+def _unseen(error: float, mean: float, noise: float | None, target: str) -> str:
     """That an error is as small as the seeds let anyone see: no better surface could be told from it."""
-    if noise is None or error is None or error > noise:
+    if noise is None or error > noise:
         return ""
     both = "both are" if mean <= noise else "it is"
     return f"; {both} no more than the noise of the seeds ({in_target_units(target, noise)}), which hides the rest"

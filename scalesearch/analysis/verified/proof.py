@@ -67,7 +67,7 @@ def prove(
     stages = _stages(budget, evidence)
     if best is None:
         return BudgetVerification(None, None, fidelity(budget, records, (), None), {})
-    check = _rates(stages, records)
+    check = _rates(stages, records, best.network.number)
     at_one = next((stage for stage in stages if stage.purpose == "verify"), None)
     table = stage_layout(stages[at_one]) if at_one else None
     found = _first_of(table, best, summaries)
@@ -87,7 +87,7 @@ def prove(
     return BudgetVerification(
         verification=verification,
         transfer=transfer(budget, found, table, larger) if table else None,
-        fidelity=fidelity(budget, records, _longer(stages, records), check),
+        fidelity=fidelity(budget, records, _longer(stages, records, best.network.number), check),
         verified=_verified(table),
         larger=_larger(larger),
     )
@@ -152,21 +152,21 @@ def _own(
 
 
 def _longer(
-    stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord]
+    stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord], choice: int
 ) -> tuple[RankChange, ...]:
-    """Every length that was trained, the shortest first."""
+    """Every length that was trained, the shortest first; `choice` is the network that the search put first."""
     found = []
     for factor, rows in sorted(_of(stages, "longer").items()):
-        change = rank_change(_own(stages, records, rows), stage_layout(rows), factor)
+        change = rank_change(_own(stages, records, rows), stage_layout(rows), factor, choice)
         found += [change] if change else []
     return tuple(found)
 
 
 def _rates(
-    stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord]
+    stages: Mapping[EvidenceStage, Sequence[EvidenceRecord]], records: Sequence[TrialRecord], choice: int
 ) -> RateCheck | None:
     rates = _of(stages, "rate")
     if not rates:
         return None
     own = _own(stages, records, [row for rows in rates.values() for row in rows])
-    return rate_check({1.0: own, **{rate: stage_layout(rows) for rate, rows in rates.items()}})
+    return rate_check({1.0: own, **{rate: stage_layout(rows) for rate, rows in rates.items()}}, choice)

@@ -293,8 +293,8 @@ def _against_uniform(found: Verification) -> str:
     called = _called(uniform)
     if uniform.words == SAME or uniform.ci95 is None:
         return f"The search's choice is {called}{'' if 'uniform' in uniform.near else ' itself'}"
-    low, high = (f"{100 * bound:+.2f}" for bound in uniform.ci95)
-    numbers = f"({100 * uniform.difference:+.2f} points, 95 % interval {low} to {high})"
+    low, high = (f"{100 * bound:+z.2f}" for bound in uniform.ci95)
+    numbers = f"({100 * uniform.difference:+z.2f} points, 95 % interval {low} to {high})"
     if uniform.words == BETTER:
         return f"The search's choice beats {called} on new seeds {numbers}"
     return f"The search's choice against {called}: {uniform.words} {numbers}"

@@ -13,7 +13,6 @@ from scalesearch.report.figures.evidence import ROW_IN, difference_rows, headlin
 from scalesearch.report.figures.info import figure_title
 from scalesearch.report.figures.settings import in_own_settings
 from scalesearch.report.figures.style import QUIET, canvas, reserve_headline, tidy
-from scalesearch.scaling.units import plural
 
 NOTE = (
     "Compound: 28/29/43 % of the log-cost on depth, width and resolution, as EfficientNet. "
@@ -53,8 +52,7 @@ def draw_compare(info: CompareInfo) -> Figure:
         _panel(ax, panel)
     axes[-1].set_xlabel("difference in accuracy: compound scaling minus the other (points)", fontsize=10)
     fig.supxlabel(NOTE, x=0.012, ha="left", fontsize=9, color=QUIET)
-    seeds = [plural(len(panel.seeds), "seed") for panel in info.panels]
-    headlines(fig, [(ax, p.budget, f"{n} of each") for ax, p, n in zip(axes, info.panels, seeds, strict=True)])
+    headlines(fig, [(ax, panel.budget, panel.trainings) for ax, panel in zip(axes, info.panels, strict=True)])
     return fig
 
 

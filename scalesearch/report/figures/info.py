@@ -9,8 +9,10 @@ from scalesearch.analysis.noise import Reliability
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.errors import choice_error
+from scalesearch.report.text import saves
 from scalesearch.scaling.coefficients import REFERENCES, Shares
 from scalesearch.scaling.units import over_limit
+from scalesearch.study.manifest import Manifest
 from scalesearch.study.record import NetworkRecord
 
 
@@ -28,7 +30,8 @@ class Mark:
         interval: 95 % interval of the mean, in percent; None when it cannot be had.
         seeds: finished trainings.
         problem: why it has no score, in words; empty when it has one.
-        best: whether it has the highest mean of its budget.
+        best: whether it is ranked first on its budget, by all trainings of the search together; another's own mean may
+            be higher.
     """
 
     number: int
@@ -45,13 +48,18 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One budget: its networks, the highest accuracy first and those without a score last."""
+    """One budget: its networks in the order of their ranks, those without a score last.
+
+    Attributes:
+        saved: whether it is under the baseline's cost, so that shares are of what is saved.
+    """
 
     budget: str
     target: float
     currency: str
     marks: tuple[Mark, ...]
     caption: str
+    saved: bool = False
 
     @property
     def scored(self) -> tuple[Mark, ...]:
@@ -137,7 +145,7 @@ def _seeds(marks: Sequence[Mark]) -> str:
     return f"{text} seed{'' if counts == [1] else 's'}"
 
 
-def _panel(budget: BudgetResult, currency: str) -> Panel:
+def _panel(budget: BudgetResult, manifest: Manifest) -> Panel:
     marks = tuple(_mark(summary, budget.best) for summary in budget.networks)
     scored = [mark for mark in marks if mark.percent is not None]
     if scored:
@@ -145,7 +153,8 @@ def _panel(budget: BudgetResult, currency: str) -> Panel:
         caption = f"{networks} × {_seeds(scored)}; {_noise(budget.reliability)}"
     else:
         caption = "no training has finished yet"
-    return Panel(budget.facts.text, budget.facts.target, currency, marks, caption)
+    facts, currency = budget.facts, manifest.config.cost
+    return Panel(facts.text, facts.target, currency, marks, caption, saves(budget, manifest))
 
 
 def shown_budgets(result: StudyResult, budget: str | None) -> tuple[BudgetResult, ...]:
@@ -175,7 +184,7 @@ def pareto_info(result: StudyResult, budget: str | None = None) -> ParetoInfo:
     Raises:
         UnknownNameError: a budget that the study does not have.
     """
-    panels = tuple(_panel(b, result.manifest.config.cost) for b in shown_budgets(result, budget))
+    panels = tuple(_panel(b, result.manifest) for b in shown_budgets(result, budget))
     baseline = _mark(result.baseline, None) if result.baseline else None
     shown = {panel.budget for panel in panels} | ({result.baseline.network.budget} if result.baseline else set())
     front = [s for s in result.pareto if s.network.budget in shown]
@@ -189,6 +198,5 @@ def simplex_info(result: StudyResult, budget: str | None = None) -> SimplexInfo:
     Raises:
         UnknownNameError: a budget that the study does not have.
     """
-    return SimplexInfo(
-        figure_title(result), tuple(_panel(b, result.manifest.config.cost) for b in shown_budgets(result, budget))
-    )
+    panels = tuple(_panel(b, result.manifest) for b in shown_budgets(result, budget))
+    return SimplexInfo(figure_title(result), panels)

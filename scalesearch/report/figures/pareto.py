@@ -134,7 +134,7 @@ def _legend(info: ParetoInfo) -> list[Line2D]:
     def dot(colour: str, marker: str, size: float, label: str) -> Line2D:
         return Line2D([], [], color=colour, marker=marker, markersize=size, linestyle="none", label=label)
 
-    handles = [dot(BEST, "D", 7.5, "best of its budget")]
+    handles = [dot(BEST, "D", 7.5, "ranked first on its budget, by all trainings of the search together")]
     if any(mark.names and not mark.best for mark in info.scored):
         handles.append(dot(REFERENCE, "s", 6.0, "reference"))
     if any(not mark.names and not mark.best and mark is not info.baseline for mark in info.scored):
@@ -169,7 +169,7 @@ def _named(info: ParetoInfo) -> list[Label]:
         for mark in panel.scored:
             if mark.best and mark.percent is not None:
                 style = {"fontsize": 9.5, "fontweight": "bold", "color": BEST}
-                text = literal_text(f"best at {panel.budget}: {mark.percent:.1f} %")
+                text = literal_text(f"ranked first at {panel.budget}: {mark.percent:.1f} %")
                 labels.append(Label(text, (mark.cost, mark.percent), 6, True, style))
     return labels
 

@@ -1,4 +1,4 @@
-"""Accuracy over the triangle of shares: which part of the extra compute went where, and what it gave.
+"""Accuracy over the triangle of shares: which part of what is spent or saved went where, and what it gave.
 
 A network that several proposals round to stands at the shares of the proposal that made it.
 """
@@ -33,6 +33,7 @@ from scalesearch.report.figures.triangle import (
     HEIGHT,
     at,
     colour_bar,
+    corners_told,
     draw_quarters,
     limit,
     name_corners,
@@ -43,8 +44,8 @@ from scalesearch.report.figures.triangle import (
 
 COLOURS = "viridis"
 NOTE = (
-    "The nearer to a corner, the more of the extra compute went there; lines at 25, 50 and 75 % of each share. "
-    "Number: mean accuracy. Ring: the highest."
+    "Lines at 25, 50 and 75 % of each share. Number: mean accuracy. Ring: ranked first, by all trainings of the search "
+    "together."
 )
 
 
@@ -54,8 +55,8 @@ def draw_simplex(info: SimplexInfo) -> Figure:
     large = len(info.panels) == 1
     columns = 1 if large else 2
     lines = math.ceil(len(info.panels) / columns)
-    fig = canvas(0.9 + lines * (7.4 if large else 6.0), info.title)
-    fig.supxlabel(NOTE, x=0.012, ha="left", fontsize=9, color=QUIET)
+    fig = canvas(1.1 + lines * (7.4 if large else 6.0), info.title)
+    fig.supxlabel(f"{corners_told(info.panels)}.\n{NOTE}", x=0.012, ha="left", fontsize=9, color=QUIET)
     grid = fig.add_gridspec(lines, columns)
     axes = [fig.add_subplot(grid[i // columns, i % columns]) for i in range(len(info.panels))]
     for ax, panel in zip(axes, info.panels, strict=True):
@@ -125,7 +126,7 @@ def _text(mark: Mark, point: Point, radius: float, large: bool) -> Label | None:
     score = f"{mark.percent:.1f} %" if mark.percent is not None else ""
     size = 9.5 if large else 8.5
     if mark.best:
-        name = " = ".join(["best", *names])
+        name = " = ".join(["ranked first", *names])
         text = f"{name}: {score}\n{mark.label}" if large else f"{name}: {score}"
         return Label(text, point, radius, True, {"fontsize": size, "color": BEST, "fontweight": "bold"})
     if names:

@@ -41,6 +41,7 @@ from scalesearch.report.figures.style import (
 from scalesearch.report.figures.triangle import (
     at,
     colour_bar,
+    corners_told,
     draw_quarters,
     limit,
     name_corners,
@@ -52,10 +53,7 @@ from scalesearch.report.figures.triangle import (
 from scalesearch.scaling.coefficients import PUBLISHED_SHARES, Shares
 
 COLOURS = "viridis"
-NOTE = (
-    "The nearer to a corner, the more of the extra compute goes there. Colour: expected accuracy by the Gaussian "
-    "process (GP). Region: part of the triangle."
-)
+NOTE = "Colour: expected accuracy by the Gaussian process (GP). Region: part of the triangle."
 KNOWN_AREA, BEST_AREA, RING_AREA = 70.0, 240.0, 330.0
 """Areas of markers, in square points."""
 OUTLINE = [withStroke(linewidth=4, foreground="white")]
@@ -103,9 +101,8 @@ def surface_info(result: StudyResult, budget: str | None = None) -> SurfaceInfo:
     Raises:
         UnknownNameError: a budget that the study does not have.
     """
-    currency = result.manifest.config.cost
     panels = tuple(
-        SurfacePanel(_panel(b, currency), b.surface, _taken(result, b)) for b in shown_budgets(result, budget)
+        SurfacePanel(_panel(b, result.manifest), b.surface, _taken(result, b)) for b in shown_budgets(result, budget)
     )
     return SurfaceInfo(figure_title(result), panels)
 
@@ -121,13 +118,14 @@ def draw_surface(info: SurfaceInfo) -> Figure:
     large = len(info.panels) == 1
     columns = 1 if large else 2
     lines = math.ceil(len(info.panels) / columns)
-    fig = canvas(1.2 + lines * (7.4 if large else 6.0), info.title)
+    fig = canvas(1.4 + lines * (7.4 if large else 6.0), info.title)
     grid = fig.add_gridspec(lines, columns)
     axes = [fig.add_subplot(grid[i // columns, i % columns]) for i in range(len(info.panels))]
     for ax, panel in zip(axes, info.panels, strict=True):
         _triangle(ax, panel, large)
+    title = f"{corners_told([panel.panel for panel in info.panels])}.\n{NOTE}"
     looks = {"frameon": False, "fontsize": 9.5, "title_fontsize": 9, "alignment": "left"}
-    fig.legend(handles=_legend(), loc="outside lower left", ncols=5, title=NOTE, **looks)
+    fig.legend(handles=_legend(), loc="outside lower left", ncols=5, title=title, **looks)
     renderer = freeze_layout(fig)
     for i, (ax, panel) in enumerate(zip(axes, info.panels, strict=True)):
         headline(ax, panel.title, panel.caption, (0.012 + (i % columns) / columns) * fig.bbox.width)

@@ -14,6 +14,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
 from matplotlib.text import Annotation
 
+from scalesearch.report.figures.info import Panel
 from scalesearch.report.figures.labels import Boxes, Point, along, boxes
 from scalesearch.report.figures.style import FAINT, INK, QUIET, reserve_headline
 from scalesearch.scaling.coefficients import Shares
@@ -31,6 +32,17 @@ def at(shares: Shares) -> Point:
         ((0.0, 0.0), (1.0, 0.0))
     """
     return (shares.resolution + shares.depth / 2, shares.depth * HEIGHT)
+
+
+def corners_told(panels: Sequence[Panel]) -> str:
+    """What it means to be near a corner: of extra compute, and of what a budget under the baseline's cost saves."""
+    spent, saved = "the more of the extra compute goes there", "the more of what is saved is saved there"
+    said = {
+        (False,): spent,
+        (True,): saved,
+        (False, True): f"{spent}; at a budget under the baseline's cost, {saved}",
+    }
+    return f"The nearer to a corner, {said[tuple(sorted({panel.saved for panel in panels}))]}"
 
 
 def quarter_lines() -> list[tuple[Shares, Shares]]:

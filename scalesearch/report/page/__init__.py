@@ -59,7 +59,6 @@ TITLES: Mapping[str, str] = MappingProxyType(
 CAPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "pareto": "Accuracy against cost. Intervals come from the seed spread pooled over all networks of the study.",
-        "simplex": "Where the extra compute went, and the accuracy it gave.",
         "surface": "The response surface over the shares of log-cost, from all trainings together.",
         "law": "Accuracy against cost for each way to spend compute; the largest budget is predicted from the others.",
         "curves": "Validation accuracy epoch by epoch, the mean over the seeds of each network.",
@@ -100,7 +99,6 @@ def _environment(places: bool) -> Environment:
         "rate_at": rate_at,
         "row_id": row_id,
         "titles": TITLES,
-        "captions": CAPTIONS,
     }
     return environment
 
@@ -151,12 +149,15 @@ def html_report(
         manifest=manifest,
         config=manifest.config,
         answer=answer_section(environment.get_template("answer.html.j2"), result),
+        captions={**CAPTIONS, "simplex": _went(result)},
         figures={kind: inline_figure(svg, kind, names) for kind, svg in figures.items()},
         missing=missing,
         refused=refused,
         law=None if law_refusal(result) else law_of(result),
         missing_law=law_refusal(result) if len(result.budgets) > 1 else None,
         costed=list(_costed(result)),
+        cost=_cost_line(result),
+        new_seeds=_new_seeds(result),
         tested=any(b.proof.verification and b.proof.verification.split == "test" for b in result.budgets),
         pictures=example_pictures(manifest.config.data),
         definition=dump_toml(config_to_dict(manifest.config)),
@@ -165,6 +166,44 @@ def html_report(
         sheet=Markup(page_sheet()),
         script=Markup(page_script()),
     )
+
+
+def _went(result: StudyResult) -> str:
+    """The caption of the networks on the triangle: what their shares are of."""
+    saved = {text.saves(budget, result.manifest) for budget in result.budgets}
+    if saved == {True}:
+        return "Where compute was saved, and the accuracy that was left."
+    under = ", or was saved under the baseline's cost" if True in saved else ""
+    return f"Where the extra compute went{under}, and the accuracy it gave."
+
+
+def _new_seeds(result: StudyResult) -> str:
+    """Whether trainings that the search did not choose by are there, or would be of use."""
+    lacking = [b.facts.text for b in result.budgets if not b.proof.verification]
+    if not lacking:
+        return f"Those of new seeds, under {TITLES['verdicts']}, are free of it."
+    if len(lacking) == len(result.budgets):
+        return "New seeds would tell."
+    return (
+        f"Those of new seeds, under {TITLES['verdicts']}, are free of it; there are none yet at {', '.join(lacking)}."
+    )
+
+
+def _cost_line(result: StudyResult) -> str:
+    """What was trained: the search with its time, and how many trainings there are beside it."""
+    parts = [
+        f"The search: {plural(result.networks, 'network')}, {plural(result.trainings, 'training')}, "
+        f"{duration(result.seconds)} of training time."
+    ]
+    others = result.engine.trainings - result.trainings
+    if others > 0:
+        verified = any(evidence.is_new(budget.proof) for budget in result.budgets)
+        kinds = ["short ones for the learning rate"] * bool(result.rates) + ["those of verify"] * verified
+        told = f", {' and '.join(kinds)}" if kinds else ""
+        parts.append(f"Not in that time: {plural(others, 'more training')}{told}.")
+    if result.engine.graphs:
+        parts.append(f"Compiling took {duration(result.engine.compile_seconds)} of all of it.")
+    return " ".join(parts)
 
 
 def _networks(result: StudyResult) -> Iterator[tuple[str, NetworkSummary]]:
