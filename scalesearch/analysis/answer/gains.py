@@ -110,29 +110,33 @@ class Gain:
 
 def over_the_obvious(result: StudyResult, budget: BudgetResult, choice: NetworkSummary) -> tuple[Gain, ...]:
     """Gains of a network over the baseline and over uniform scaling, as far as they are others and it is known."""
-    named = [("the baseline", result.baseline), *((n, s) for n, s in _references(budget) if "uniform" in n)]
+    named = [("the baseline", result.baseline), *((n, s) for n, s in _references(result, budget) if "uniform" in n)]
     return _gains(result, budget, choice, [(called, other) for called, other in named if other])
 
 
 def over_single_dimensions(result: StudyResult, budget: BudgetResult, choice: NetworkSummary) -> tuple[Gain, ...]:
     """Gains of a network over all that was spent on one dimension, and over EfficientNet's shares."""
-    known = _references(budget)
+    known = _references(result, budget)
     uniform = {other.network.number for called, other in known if "uniform" in called}
     return _gains(result, budget, choice, [(n, s) for n, s in known if s.network.number not in uniform])
 
 
-def _references(budget: BudgetResult) -> list[tuple[str, NetworkSummary]]:
-    return [(_phrase(name, name in s.network.stands_for), s) for name, s in budget.references if s.ranked]
+def _references(result: StudyResult, budget: BudgetResult) -> list[tuple[str, NetworkSummary]]:
+    saved = budget.facts.target < result.manifest.baseline_cost
+    return [(_phrase(name, name in s.network.stands_for, saved), s) for name, s in budget.references if s.ranked]
 
 
-def _phrase(name: str, near: bool) -> str:
-    """A reference as a sentence names it.
+def _phrase(name: str, near: bool, saved: bool) -> str:
+    """A reference as a sentence names it; under 1x its shares are of what is saved.
 
     Example:
-        >>> _phrase("depth", False), _phrase("uniform", True), _phrase("efficientnet", False)
+        >>> _phrase("depth", False, False), _phrase("uniform", True, False), _phrase("efficientnet", False, False)
         ('all on depth', 'the network nearest to uniform scaling', "EfficientNet's coefficients")
+        >>> _phrase("width", False, True)
+        'all saved on width'
     """
-    called = {"uniform": "uniform scaling", "efficientnet": "EfficientNet's coefficients"}.get(name, f"all on {name}")
+    on = f"all {'saved ' if saved else ''}on {name}"
+    called = {"uniform": "uniform scaling", "efficientnet": "EfficientNet's coefficients"}.get(name, on)
     return f"the network nearest to {called}" if near else called
 
 
