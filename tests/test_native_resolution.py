@@ -230,10 +230,10 @@ def test_a_function_that_does_not_run_there_says_so() -> None:
 
 SIZES = [
     ("assert resolution % 7 == 0, 'windows of 7'", 32, "windows of 7; it runs at 35 px: --resolution 35"),
-    ("assert resolution % 14 == 0", 64, "AssertionError; it runs at 70 px: --resolution 70"),
-    ("assert resolution >= 100", 32, "AssertionError; it runs at 112 px: --resolution 112"),
-    ("assert resolution in (224, 384)", 64, "AssertionError; it runs at 224 px: --resolution 224"),
-    ("assert resolution == 1000", 64, "AssertionError"),
+    ("assert resolution % 14 == 0", 64, "resolution % 14 == 0); it runs at 70 px: --resolution 70"),
+    ("assert resolution >= 100", 32, "resolution >= 100); it runs at 112 px: --resolution 112"),
+    ("assert resolution in (224, 384)", 64, "(224, 384)); it runs at 224 px: --resolution 224"),
+    ("assert resolution == 1000", 64, "AssertionError (sized_net.py, line 29: assert resolution == 1000)"),
     ("raise ValueError('never')", 64, "ValueError: never"),
 ]
 

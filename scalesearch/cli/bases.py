@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -60,11 +61,14 @@ def check_base_command(
     from scalesearch.environment.waiting import doing
     from scalesearch.report.check_base import check_report
     from scalesearch.search.check_base import check_base
+    from scalesearch.study.config.tuned import open_values
     from scalesearch.study.joint import read_definition
 
     if tolerance is not None and not 0 < tolerance <= 1:
         raise UsageError(f"--tolerance is {tolerance:g}; allowed: above 0, at most 1")
-    recipe, native = read_definition(study).config.proxy, None
+    config, native = read_definition(study).config, None
+    # a definition's rate is of its own baseline: run measures that of another, as in cli.run
+    recipe = config.proxy if base == config.base else replace(config.proxy, **open_values(base, {}))
     if data is not None:
         from scalesearch.data import load_dataset
 

@@ -6,8 +6,11 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import linecache
 import re
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -16,7 +19,7 @@ from typing import Any
 
 from scalesearch.errors import BaseError, ScaleSearchError, UnknownBaseError, UnknownDataError, nearest
 from scalesearch.user_code.guard import guard
-from scalesearch.user_code.hidden import hidden_library, is_here, own_file
+from scalesearch.user_code.hidden import INSTALLED, OURS, hidden_library, is_here, own_file
 from scalesearch.user_code.searchpath import behind_python
 
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -220,9 +223,43 @@ def guarded(action: Callable[[], Any], raised: str, error: type[ScaleSearchError
 
 
 def one_line(error: BaseException) -> str:
-    """An error of foreign code as one short line, with its type."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:LONGEST]}" if text else type(error).__name__
+    """An error of foreign code as one short line, with its type; where it says nothing, with the line that raised it.
+
+    Example:
+        >>> one_line(ValueError("two\\nlines")), one_line(AssertionError())
+        ('ValueError: two lines', 'AssertionError')
+    """
+    text, where = " ".join(str(error).split())[:LONGEST], ""
+    if not text and (frame := _users_frame(error)) is not None:
+        where = f" ({_placed(frame)})"
+    return type(error).__name__ + (f": {text}" if text else where)
+
+
+def _users_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """The innermost line of a user's own files that an error came through; None where it came through none."""
+
+    def is_users(file: str) -> bool:
+        path = Path(file)
+        others = any(path.is_relative_to(folder) for folder in (OURS, sysconfig.get_path("stdlib")))
+        return path.is_file() and not others and not {*INSTALLED} & {*path.parts}
+
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return next((frame for frame in frames if is_users(frame.filename)), None)
+
+
+def _placed(frame: traceback.FrameSummary) -> str:
+    """File, line and text of the statement that was run: one of several in a line, or one over several lines."""
+    source, at = "".join(linecache.getlines(frame.filename)), (frame.lineno or 1, frame.colno or 0)
+    line, text = at[0], frame.line
+    try:
+        statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+    except (SyntaxError, ValueError):
+        statements = []  # the file was changed since it was imported
+    for node in statements:
+        end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
+        if not hasattr(node, "body") and (node.lineno, node.col_offset) <= at <= end:
+            line, text = node.lineno, ast.get_source_segment(source, node)
+    return f"{Path(frame.filename).name}, line {line}: {' '.join((text or '').split())[:LONGEST]}"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing_extensions import override
 from scalesearch.errors import BaseError, InfeasibleError, ScaleSearchError
 from scalesearch.networks.base import Task
 from scalesearch.networks.counted import CountedBaseline
-from scalesearch.networks.spec import NetworkSpec, round_half_up
+from scalesearch.networks.spec import NetworkSpec, round_half_up, round_widths
 from scalesearch.networks.user.call import ARGUMENTS, FUNCTION, UserCall
 from scalesearch.user_code.imported import imported_files
 from scalesearch.user_code.importing import code_hash, code_hashes, current_folder_importable, guarded, one_line
@@ -86,6 +86,35 @@ class UserBaseline(CountedBaseline):
     @override
     def call_form(self) -> str:
         return self.call.form
+
+    @override
+    def smallest(self) -> NetworkSpec:
+        """As every family's; where that does not run, the first of `LEAST` of the baseline's own network that does.
+
+        Raises:
+            BaseError: none of them runs.
+        """
+        native, rules = self.spec, self.rules
+        parts = [
+            replace(native, depths=self.depths(part / ONE)).with_channels(round_widths(native, part / ONE, rules))
+            for part in LEAST
+        ]
+        refused = ""
+        for least in (super().smallest(), *parts):
+            for px in (rules.min_resolution_px, native.resolution_px):
+                spec = replace(least, resolution_px=px)
+                try:
+                    self.shapes(spec, self.task)
+                except (BaseError, InfeasibleError) as error:
+                    refused = str(error)
+                else:
+                    return spec
+        *percents, last = (f"{100 * part / ONE:g}" for part in LEAST)
+        raise BaseError(
+            f"{refused}; this is about the smallest network, whose cost is the least budget: it runs neither at "
+            f"{rules.width_divisor} channels a stage nor at {', '.join(percents)} or {last} % of the baseline's own; "
+            f"what helps: a larger divisor beside stages (it is {rules.width_divisor}), of which every multiple runs"
+        )
 
     def shapes(self, spec: NetworkSpec, task: Task) -> Amounts:
         """What shapes alone tell of one image: cost and the shape of the output. Raises as `amount` does."""

@@ -63,7 +63,8 @@ def check_base(
         own.num_classes if num_classes is None else num_classes, own.in_channels if in_channels is None else in_channels
     )
     fit = partial(_fit, baseline, task, budget, tolerance)
-    return _checked(baseline, task, wanted, recipe or config_from_dict({"base": ref}).proxy, fit)
+    recipe = recipe or config_from_dict({"base": ref}).proxy
+    return _checked(baseline, task, wanted, recipe, fit, channels_given=in_channels is not None)
 
 
 def _checked(
@@ -72,6 +73,8 @@ def _checked(
     budget: Budget,
     recipe: ProxyRecipe,
     fitted: Callable[[], tuple[BudgetFit | None, list[Finding]]],
+    *,
+    channels_given: bool,
 ) -> BaseCheck:
     from scalesearch.search.check_base import costs
     from scalesearch.search.check_base.behaviour import Behaviour
@@ -81,7 +84,8 @@ def _checked(
     if not sweeps.points:
         reason = next(iter(sweeps.failed.values()))
         return BaseCheck(baseline.name, (_form(baseline), Finding("problem", "output", reason)))
-    findings = [_form(baseline), *costs.output_findings(sweeps), *task_findings(baseline, task)]
+    findings = [_form(baseline), *costs.output_findings(sweeps)]
+    findings += task_findings(baseline, task, channels_given=channels_given)
     for dimension in DIMENSIONS:
         findings += looked_at(dimension, partial(costs.dimension_findings, sweeps, dimension))
     findings += looked_at("resolution", partial(skipped_findings, baseline, task, budget))

@@ -72,6 +72,14 @@ class Sweeps:
         """Multiplier -> point of one dimension."""
         return {multiplier: point for (name, multiplier), point in self.points.items() if name == dimension}
 
+    def reasons(self, dimension: str) -> dict[str, Level]:
+        """Why networks of one dimension fail, each reason once, and how much that matters: below 1 less."""
+        found: dict[str, Level] = {}
+        for (name, multiplier), reason in self.failed.items():
+            if name == dimension and (multiplier >= 1 or reason not in found):
+                found[reason] = "warning" if multiplier < 1 else "problem"
+        return found
+
     def ignored(self, dimension: str) -> bool:
         """Whether the cost is the same at every multiplier that runs, some above 1 among them."""
         points = self.along(dimension)
@@ -114,9 +122,9 @@ def output_findings(sweeps: Sweeps) -> Iterator[Finding]:
 def dimension_findings(sweeps: Sweeps, dimension: str) -> Iterator[Finding]:
     """Whether one dimension works everywhere, changes the cost, and never makes it smaller."""
     points = sweeps.along(dimension)
-    for (name, multiplier), reason in sweeps.failed.items():
-        if name == dimension:
-            yield Finding("warning" if multiplier < 1 else "problem", dimension, reason)
+    failed = sweeps.reasons(dimension)
+    for reason, level in failed.items():
+        yield Finding(level, dimension, reason)
     if len(points) < 2:
         return
     macs = {multiplier: point.macs for multiplier, point in points.items()}
@@ -135,7 +143,11 @@ def dimension_findings(sweeps: Sweeps, dimension: str) -> Iterator[Finding]:
     text = f"the cost goes {span} for {dimension} {ends}, and never falls"
     yield Finding("ok", dimension, text + _sizes(sweeps, dimension))
     if dimension == "depth":
-        yield from _depth_grain(sweeps.baseline)
+        try:
+            yield from _depth_grain(sweeps.baseline)
+        except ScaleSearchError as error:
+            if str(error) not in failed:
+                raise
 
 
 def _sizes(sweeps: Sweeps, dimension: str) -> str:

@@ -31,7 +31,7 @@ def training_findings(baseline: Baseline, task: Task, recipe: ProxyRecipe, devic
         device: as a study takes it.
     """
     optimizer = suited_optimizer(baseline, task) if recipe.optimizer == "auto" else recipe.optimizer
-    rate = recipe.learning_rate or CENTRES[optimizer]  # a study measures it
+    rate = recipe.learning_rate or CENTRES[optimizer]
     short = replace(recipe, epochs=EPOCHS, batch_size=BATCH, train_images=0, val_images=0)
     short = replace(short, optimizer=optimizer, learning_rate=rate)
     setup = WorkerSetup(baseline, task, _random_images(task, baseline.spec.resolution_px), short, device, threads=0)
@@ -45,7 +45,15 @@ def training_findings(baseline: Baseline, task: Task, recipe: ProxyRecipe, devic
     if outcome.status == "complete":
         yield Finding("ok", "training", f"trains as run trains it: {done}")
     else:
-        yield Finding("warning", "training", f"{outcome.note}, on random images, trained as run trains it")
+        text = f"{outcome.note}, on random images, by {optimizer} at a learning rate of {rate:g}"
+        yield Finding("warning", "training", text + _about(recipe.learning_rate))
+
+
+def _about(rate: float) -> str:
+    """Whose the learning rate is at which a network did not train, and what can be done about one that is asked for."""
+    if not rate:
+        return ": a usual one; run measures its own before the search, and takes a lower one where this is too high"
+    return f", as the definition asks for; what helps: run --lr auto, which measures one, or --lr {rate / 10:.2g}"
 
 
 def _random_images(task: Task, px: int) -> Dataset:

@@ -240,11 +240,11 @@ def unknown_key(key: str, allowed: list[str], source: str) -> ConfigError:
 
 def _as_error(error: ValidationError, source: str, spelled: Spelling) -> UsageError:
     first = error.errors(include_url=False)[0]
-    where = [str(part) for part in first["loc"]]
-    value = first.get("input")
+    where, value = [str(part) for part in first["loc"]], first.get("input")
     if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-        owner = {"proxy": ProxyRecipe, "engine": Engine}.get(where[0], StudyConfig) if len(where) > 1 else StudyConfig
-        return unknown_key(where[-1], [f.name for f in dataclasses.fields(owner)], source)
+        owner = {"proxy": ProxyRecipe, "engine": Engine}.get(where[0], StudyConfig)
+        place = source or {"proxy": "--recipe"}.get(where[0], spelled(where[0]))
+        return unknown_key(where[-1], [f.name for f in dataclasses.fields(owner)], place)
     if first["type"] == "literal_error" and where[0] in _CHOICES:
         what, names = _CHOICES[where[0]]
         return choice_error(what, str(value), names)
