@@ -26,6 +26,9 @@ settings.load_profile("here")
 # Before torch is loaded: several test processes share the cores, and the number of threads changes the bits.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A file that a test writes anew at the same length within a second is, to Python, the one that it compiled.
+sys.dont_write_bytecode = True
+
 pytest.register_assert_rewrite("network_checks", "shown")
 
 os.environ["SCALESEARCH_CACHE"] = tempfile.mkdtemp(prefix="scalesearch-cache-")
