@@ -11,8 +11,9 @@ from synthetic import Plan, manifest_of, records_of
 
 from scalesearch.analysis.answer.answer import Answer, answer
 from scalesearch.analysis.answer.gains import Gain
+from scalesearch.analysis.answer.stand import stood
 from scalesearch.analysis.result import StudyResult, compute_result
-from scalesearch.analysis.verdict import NO_EVIDENCE, PROBABLE, WORSE
+from scalesearch.analysis.verdict import BEHIND, NO_EVIDENCE, PROBABLE, PROBABLY_BETTER, PROBABLY_WORSE, WORSE
 from scalesearch.analysis.verified.together import together
 from scalesearch.study.record import TrialRecord
 from scalesearch.study.record.evidence import EvidenceRecord, EvidenceStage
@@ -49,12 +50,12 @@ def verified(tilt: float, anew: float, seeds: int = 3, easier: float = 0.0, sd: 
     return compute_result(manifest_of(PLAN), records, found)
 
 
-def anew(records: list[TrialRecord], effects: dict[int, float]) -> Iterator[EvidenceRecord]:
+def anew(records: list[TrialRecord], effects: dict[int, float], sd: float = SD) -> Iterator[EvidenceRecord]:
     """Five new seeds of every network, all alike but for these effects."""
     for record in {r.network.number: r for r in records}.values():
         number = record.network.number
         for seed in range(5000, 5005):
-            accuracy = 0.7 + effects.get(number, 0.0) + random.Random(f"{number} {seed}").gauss(0, SD)
+            accuracy = 0.7 + effects.get(number, 0.0) + random.Random(f"{number} {seed}").gauss(0, sd)
             outcome = replace(record.outcome, seed=seed, accuracy=accuracy)
             yield EvidenceRecord(EvidenceStage("verify", "2x", 1.0, "test"), record.network, outcome)
 
@@ -107,8 +108,8 @@ def test_images_that_are_easier_for_all_change_nothing(easier):
 def test_nothing_new_is_nothing_together():
     (budget,) = searched().budgets
     assert budget.verified_standings is None
-    assert together(budget.networks, None, {}, ()) is None
-    assert together(budget.networks, None, {10_000: (0.5,)}, (5000,)) is None
+    assert together(budget.networks, None, {}, (), "test") is None
+    assert together(budget.networks, None, {10_000: (0.5,)}, (5000,), "test") is None
 
 
 def test_uniform_scaling_is_not_taken_where_new_seeds_show_it_behind_the_baseline():
@@ -153,3 +154,71 @@ def test_what_would_settle_more_counts_what_is_missing_and_names_the_budget():
     two = compute_result(manifest_of(plan), list(records_of(plan)))
     commands = [answer(two, budget).next.command for budget in two.budgets]
     assert commands == ["scalesearch verify synthetic --budget 2x", "scalesearch verify synthetic --budget 4x"]
+
+
+def test_images_of_the_search_have_nothing_taken_off():
+    """The leaders' regression to the mean is no ease of the images."""
+    (budget,) = searched(0.0).budgets
+    first = budget.best
+    new = {first.network.number: tuple(first.mean - 0.02 + e for e in (-0.001, 0.0, 0.001))}
+    own, other = (together(budget.networks, None, new, range(5000, 5003), split) for split in ("validation", "test"))
+    place = own.numbers.index(first.network.number)
+    assert own.expected[place] < other.expected[place] - 0.002
+    searched_for = budget.standings.expected
+    rest = [i for i in range(len(own.numbers)) if i != place]
+    leads = [e[place] - e[rest].mean() for e in (own.expected, other.expected, searched_for[: len(own.numbers)])]
+    assert leads[0] < leads[1] - 0.002
+    assert leads[1] == pytest.approx(leads[2], abs=0.002)
+
+
+def test_one_new_seed_is_in_nothing_that_the_card_says():
+    before, after = card(searched(0.02)), card(verified(0.02, -0.05, seeds=1))
+    assert (after.kind, after.within, after.anew) == (before.kind, before.within, False)
+    assert after.next.command == before.next.command
+
+
+@pytest.mark.parametrize("sd", [0.012, 0.016, 0.02])
+def test_a_verified_network_that_all_trainings_put_ahead_of_the_first_is_taken(sd):
+    """New seeds that show nothing by Holm make a choice with the search's."""
+    records, (budget,) = list(moved(0.0)), searched(0.0).budgets
+    first = budget.best.network.number
+    rival = next(s for s in budget.networks if s.rank == 2).network.number
+    effects = {s.network.number: -0.04 for s in budget.networks} | {0: -0.06, first: 0.0, rival: 0.02}
+    result = compute_result(manifest_of(PLAN), records, list(anew(records, effects, sd=sd)))
+    (after,) = result.budgets
+    assert {v.words for v in after.proof.verification.verdicts if v.number == rival} == {NO_EVIDENCE}
+    assert stood(after, first, rival)[0] in BEHIND
+    said = card(result)
+    assert said.network.network.number == rival
+    assert f"By search and new seeds together network {first}, which came first, is worse than" in said.todo
+
+
+def test_what_failed_on_a_new_seed_is_asked_of_the_search():
+    """Uniform scaling without new seeds was not asked about at all, and the first network taken."""
+    records = list(moved(0.0))
+    uniform = dict(searched(0.0).budgets[0].references)["uniform"].network.number
+    found = [
+        replace(one, outcome=replace(one.outcome, status="failed", accuracy=None, loss=None, note="error: x"))
+        if one.network.number == uniform and one.outcome.seed == 5000
+        else one
+        for one in anew(records, {0: -0.06})
+    ]
+    result = compute_result(manifest_of(PLAN), records, found)
+    (budget,) = result.budgets
+    assert uniform in budget.proof.verification.diverged
+    words = next(c.words for c in budget.comparisons if c.against == "uniform")
+    assert words == NO_EVIDENCE
+    said = card(result)
+    assert said.kind == "uniform"
+    assert "is not shown to beat uniform scaling in the search" in said.todo
+
+
+@pytest.mark.parametrize(
+    ("chance", "below", "said", "word"),
+    [(0.9, 0.05, "better with a probability of 0.90", PROBABLY_BETTER), (0.4, 0.6, "worse with a probability of 0.60",
+     NO_EVIDENCE), (0.0, 1.0, "worse with a probability of over 0.99", PROBABLY_WORSE)],
+)  # fmt: skip
+def test_what_new_seeds_leave_open_is_told_by_all_trainings(chance, below, said, word):
+    gain = Gain("all on width", 2, 0.0, (-0.01, 0.01), NO_EVIDENCE, chance, on_new_seeds=True, below=below)
+    assert gain.told.endswith(f"on new seeds: no evidence of a difference; by search and new seeds together {said}")
+    assert (gain.probably, gain.reversed.chance, gain.reversed.below) == (word, below, chance)

@@ -155,7 +155,7 @@ def _budget_result(
     proof = prove(facts.text, best, trained, evidence, known, at_cost)
     check = proof.fidelity.rate if proof.fidelity else None
     comparisons = _compared(best, own, baseline, check, stand)
-    seeds = proof.verification.seeds if proof.verification else ()
+    seeds, split = (proof.verification.seeds, proof.verification.split) if proof.verification else ((), "test")
     return BudgetResult(
         facts=facts,
         networks=own,
@@ -176,7 +176,7 @@ def _budget_result(
         ),
         headline=" ".join(text for text in (nothing and f"{nothing}.", lost_headline(own, baseline)) if text),
         standings=stand,
-        verified_standings=together(mine, baseline, proof.verified, seeds, noise, prior),
+        verified_standings=together(mine, baseline, proof.verified, seeds, split, noise, prior),
     )
 
 

@@ -84,7 +84,7 @@ def remarks(found: ScalingComparison) -> list[str]:
     """The finding and what must be known to read it."""
     lines = [found.words, f"Costs of the networks at {found.budget} are at most {100 * found.apart:.1f} % apart."]
     if found.new_left_out:
-        lines.append(f"Not every row has as many new seeds; what they say: scalesearch show {found.study}")
+        lines.append(f"Not every row has two or more new seeds, or as many; see scalesearch show {found.study}")
     if found.source:
         lines.append(f"paper: {found.source}.")
     if not found.finished:

@@ -110,7 +110,7 @@ def saves(budget: BudgetResult, manifest: Manifest) -> bool:
 
 
 def beside(budget: BudgetResult) -> str:
-    """The heading of the best against others; new seeds outweigh it, so that it must not be read as the answer then."""
+    """The heading of the best against others; with new seeds it is not the whole answer, and must not be read so."""
     return "in the search, against" if budget.proof.verification else "best against"
 
 

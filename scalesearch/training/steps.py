@@ -75,20 +75,21 @@ def make_optimizer(
         )
     else:
         found = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=True)
-        if momentum:
-            _start_momentum(found)
+        start_momentum(found)
     return found
 
 
-def _start_momentum(optimizer: torch.optim.SGD) -> None:
-    """Momentum of 0 for every weight, which is what torch makes of none, to the last bit.
+def start_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Momentum of 0 for every weight that has none yet, which is what torch's SGD makes of none, to the last bit.
 
     torch's fused step fails where some weights have momentum and others have none yet: in every network that skips a
     layer in some steps (stochastic depth as it was written in 2016, LayerDrop).
     """
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
     for group in optimizer.param_groups:
-        for weights in group["params"]:
-            if weights.requires_grad:
+        for weights in group["params"] if group["momentum"] else ():
+            if optimizer.state[weights].get("momentum_buffer") is None:
                 optimizer.state[weights]["momentum_buffer"] = torch.zeros_like(weights)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scalesearch.analysis.answer.choice import Choice, choose, latest, verification_of
+from scalesearch.analysis.answer.choice import Choice, choose
 from scalesearch.analysis.answer.gains import Gain, over_single_dimensions, over_the_obvious
 from scalesearch.analysis.answer.next_step import NextStep, next_step
+from scalesearch.analysis.answer.stand import has_new_seeds, latest, verification_of
 from scalesearch.analysis.calls import network_line
 from scalesearch.analysis.response.optimum import percent
 from scalesearch.analysis.response.surface import ResponseSurface
@@ -114,19 +115,18 @@ def answer(result: StudyResult, budget: BudgetResult) -> Answer:
     choice = choose(result, budget)
     network, delta = choice.network, result.manifest.config.delta
     single = over_single_dimensions(result, budget, network) if network else ()
-    with_new = latest(budget) is not budget.standings
     return Answer(
         kind=_kind(choice),
         choice=choice,
         todo=_todo(result, budget, choice),
         gains=over_the_obvious(result, budget, network) if network else (),
         within=_within(budget, network, delta) if network else None,
-        anew=with_new,
+        anew=has_new_seeds(budget),
         delta=delta,
         ruled_out=tuple(gain for gain in single if gain.words == BETTER),
-        doubtful=tuple(gain for gain in single if gain.words == PROBABLY_BETTER),
-        left_open=tuple(gain for gain in single if gain.words == NO_EVIDENCE),
-        behind=tuple(gain for gain in single if gain.words in BEHIND),
+        doubtful=tuple(gain for gain in single if gain.probably == PROBABLY_BETTER),
+        left_open=tuple(gain for gain in single if gain.probably == NO_EVIDENCE),
+        behind=tuple(gain for gain in single if gain.probably in BEHIND),
         where="" if choice.name == "baseline" else _where(result, budget),
         next=next_step(result, budget),
         rests_on=_rests_on(result, budget),
@@ -167,20 +167,23 @@ def _todo(result: StudyResult, budget: BudgetResult, choice: Choice) -> str:
 def _for_less(result: StudyResult, budget: BudgetResult, network: NetworkSummary) -> str:
     """The best network of a smaller budget, where it is expected to be as accurate: more compute buys nothing then."""
     smaller = [other for other in result.budgets if other.facts.target < min(budget.facts.target, network.network.cost)]
-    found = [other.best for other in smaller if other.best and _expected(other.best) >= _expected(network)]
-    if not found:
+    own = _expected(budget, network)
+    found = [(_expected(other, other.best), other.best) for other in smaller if other.best]
+    value, first = max(found, key=lambda one: one[0], default=(-1.0, network))
+    if value < own:
         return ""
-    first = max(found, key=_expected)
     cost = first.network.cost / network.network.cost
     return (
-        f"network {first.network.number} of {first.network.budget} is expected to reach {100 * _expected(first):.2f} % "
-        f"at {cost:.2f} of the cost; this one {100 * _expected(network):.2f} %"
+        f"network {first.network.number} of {first.network.budget} is expected to reach {100 * value:.2f} % at "
+        f"{cost:.2f} of the cost; this one {100 * own:.2f} %"
     )
 
 
-def _expected(network: NetworkSummary) -> float:
-    """By all trainings of its budget; its mean where they were not asked."""
-    return next((value for value in (network.shrunk, network.mean) if value is not None), 0.0)
+def _expected(budget: BudgetResult, network: NetworkSummary) -> float:
+    """By all trainings of its budget, on the search's images; its mean where they were not asked."""
+    stand = latest(budget)
+    by_all = stand.by_number.get(network.network.number) if stand else None
+    return next((value for value in (by_all, network.shrunk, network.mean) if value is not None), 0.0)
 
 
 def _about(first: str, reason: str) -> str:
@@ -192,7 +195,7 @@ def _about(first: str, reason: str) -> str:
     """
     if reason.startswith("It "):
         return f"{first[0].upper()}{first[1:]} {reason.removeprefix('It ')}"
-    if reason.startswith(("On new seeds it ", "Whether it ")):
+    if reason.startswith(("On new seeds it ", "Whether it ", "By search and new seeds together it ")):
         return reason.replace(" it ", f" {first} ", 1)
     return reason
 
@@ -275,7 +278,7 @@ def answer_to_dict(found: Answer) -> dict[str, Any]:
         "reasons": list(found.choice.reasons),
         "gains": [_gain_to_dict(gain) for gain in found.gains],
         "within_delta": found.within,
-        "within_by_new_seeds": found.anew,
+        "within_with_new_seeds": found.anew,
         "delta": found.delta,
         "where": found.where,
         "ruled_out": [_gain_to_dict(gain) for gain in found.ruled_out],

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scalesearch.analysis.answer.stand import has_new_seeds, stood, verification_of
 from scalesearch.analysis.failed.networks import all_lost_advice
 from scalesearch.analysis.leader import Comparison
-from scalesearch.analysis.response.standings import Contrast, Standings
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.told import said_chance
@@ -21,12 +21,11 @@ from scalesearch.analysis.verdict import (
     DEPENDS,
     NO_EVIDENCE,
     ONE_SEED,
-    PROBABLE,
     SAME,
     WORSE,
     taken_back,
 )
-from scalesearch.analysis.verified.verification import Verdict, Verification
+from scalesearch.analysis.verified.verification import Verdict
 from scalesearch.study.config import run_command
 
 BEST = "the best network"
@@ -68,7 +67,8 @@ def choose(result: StudyResult, budget: BudgetResult) -> Choice:
     """Read the search and the evidence of `verify` together.
 
     What new seeds show, better or worse, decides. What they leave open is decided by all trainings together, at the
-    probability at which a search decides it: few new seeds alone would take back what the search has shown.
+    probability at which a search decides it: few new seeds alone would take back what the search has shown. Where these
+    put another verified network ahead of the search's first, that one is taken.
 
     Args:
         result: of the study.
@@ -85,15 +85,9 @@ def choose(result: StudyResult, budget: BudgetResult) -> Choice:
         return Choice(best, BEST, ())
     reasons, uniform = tuple(one.reason for one in found), dict(budget.references).get("uniform")
     if found[0].name == "baseline" and uniform and uniform is not best and _beats_the_baseline(result, budget, uniform):
-        by = "by search and new seeds together" if latest(budget) is not budget.standings else "in the search"
+        by = "by search and new seeds together" if has_new_seeds(budget) else "in the search"
         return Choice(uniform, "uniform", (*reasons, f"Uniform scaling is ahead of the baseline {by}."))
     return Choice(found[0].network, found[0].name, reasons)
-
-
-def verification_of(budget: BudgetResult) -> Verification | None:
-    """What new seeds say of the best network; None where they were another's."""
-    found = budget.proof.verification
-    return found if found and budget.best and found.found == budget.best.network.number else None
 
 
 def _nothing_trained(budget: BudgetResult) -> str:
@@ -132,31 +126,62 @@ def _by_new_seeds(result: StudyResult, budget: BudgetResult, verdicts: tuple[Ver
     for verdict in worse:
         reason = f"On new seeds it is worse than {_called(verdict)} ({points_of(verdict)})."
         yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
+    yield from _overtaken(result, budget, verdicts)
     open_ones = [v for v in verdicts if v.words in UNDECIDED and not _ahead_together(budget, v)]
     for verdict in sorted(open_ones, key=lambda v: "baseline" not in v.against.split("+")):
-        names = verdict.against.split("+")
-        if "uniform" in names or ("baseline" in names and costs_less(result, budget)):
+        if _matters(result, budget, verdict.against.split("+")):
             shown = f"{_called(verdict)} ({points_of(verdict)}){_by_all(budget, verdict)}"
             reason = f"On new seeds it is not shown to beat {shown}."
             yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
+    yield from _untold(result, budget, verdicts)
 
 
-def _together(budget: BudgetResult, verdict: Verdict) -> Contrast | None:
-    """The best network against another, by search and new seeds together."""
-    if budget.verified_standings is None or budget.best is None:
-        return None
-    return budget.verified_standings.difference(budget.best.network.number, verdict.number)
+def _untold(result: StudyResult, budget: BudgetResult, verdicts: tuple[Verdict, ...]) -> Iterator[_Objection]:
+    """What the search does not show of networks that failed on a new seed: nothing else tells of them."""
+    told = {None, *(verdict.number for verdict in verdicts)}
+    for one in budget.comparisons:
+        open_here = one.number not in told and one.words in (*UNDECIDED, *BEHIND)
+        if open_here and _matters(result, budget, [one.against]):
+            reason = f"It is not shown to beat {one.called} in the search ({points_of(one)}), nor on new seeds."
+            yield _Objection(reason, one.label, numbered(result, budget, one.number or 0))
+
+
+def _matters(result: StudyResult, budget: BudgetResult, names: list[str]) -> bool:
+    """Whether the best network must be ahead of these to be taken: uniform scaling, and a baseline that costs less."""
+    return "uniform" in names or ("baseline" in names and costs_less(result, budget))
+
+
+def _overtaken(result: StudyResult, budget: BudgetResult, verdicts: tuple[Verdict, ...]) -> Iterator[_Objection]:
+    """The verified network that all trainings together put ahead of the best, if it may be taken itself."""
+    best = budget.best.network.number if budget.best else -1
+    uniform = dict(budget.references).get("uniform")
+    asked = [s.network.number for s in (uniform, result.baseline) if s and s.ranked]
+    ahead = []
+    for verdict in verdicts:
+        found = stood(budget, best, verdict.number) if verdict.words == NO_EVIDENCE else None
+        rivals = [other for other in asked if other != verdict.number]
+        if found and found[0] in BEHIND and all(_ahead(budget, verdict.number, other) for other in rivals):
+            ahead.append((found[1].expected, verdict, found[1].below))
+    for _, verdict, below in sorted(ahead, key=lambda one: one[0])[:1]:
+        chance = f"with a probability of {said_chance(below)}"
+        reason = f"By search and new seeds together it is worse than {_called(verdict)}, {chance}."
+        yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
 
 
 def _ahead_together(budget: BudgetResult, verdict: Verdict) -> bool:
     """Whether all trainings show the best network ahead where its new seeds alone are too few to."""
-    gap = _together(budget, verdict)
-    return verdict.words == NO_EVIDENCE and gap is not None and gap.above >= PROBABLE
+    best = budget.best
+    return verdict.words == NO_EVIDENCE and best is not None and _ahead(budget, best.network.number, verdict.number)
 
 
 def _by_all(budget: BudgetResult, verdict: Verdict) -> str:
-    gap = _together(budget, verdict) if verdict.words == NO_EVIDENCE else None
-    return "" if gap is None else f"; with those of the search it does with a probability of {said_chance(gap.above)}"
+    best = budget.best
+    found = stood(budget, best.network.number, verdict.number) if best and verdict.words == NO_EVIDENCE else None
+    if found is None:
+        return ""
+    if found[0] == DEPENDS:
+        return "; with those of the search that depends on the learning rate"
+    return f"; with those of the search it does with a probability of {said_chance(found[1].above)}"
 
 
 def _by_search(result: StudyResult, budget: BudgetResult, best: NetworkSummary) -> Iterator[_Objection]:
@@ -203,16 +228,12 @@ def _only_it_beats_the_baseline(result: StudyResult, budget: BudgetResult, unifo
 
 def _beats_the_baseline(result: StudyResult, budget: BudgetResult, network: NetworkSummary) -> bool:
     """Whether all trainings that there are show a network ahead of the baseline."""
-    stand = latest(budget)
-    if not (stand and result.baseline):
-        return False
-    gap = stand.difference(network.network.number, result.baseline.network.number)
-    return gap is not None and gap.above >= PROBABLE
+    return result.baseline is not None and _ahead(budget, network.network.number, result.baseline.network.number)
 
 
-def latest(budget: BudgetResult) -> Standings | None:
-    """How networks stand: with the new seeds of the best network where it has some, by the search else."""
-    return (budget.verified_standings if verification_of(budget) else None) or budget.standings
+def _ahead(budget: BudgetResult, one: int, other: int) -> bool:
+    found = stood(budget, one, other)
+    return found is not None and found[0] in AHEAD
 
 
 def costs_less(result: StudyResult, budget: BudgetResult) -> bool:

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalesearch.analysis.answer.choice import verification_of
+from scalesearch.analysis.answer.stand import stood, verification_of
 from scalesearch.analysis.paired import PairedVerdict, against
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.analysis.told import said_chance
 from scalesearch.analysis.verdict import (
     BETTER,
+    DEPENDS,
     NO_EVIDENCE,
+    PROBABLE,
     PROBABLY_BETTER,
     PROBABLY_WORSE,
     SAME,
@@ -42,6 +44,7 @@ class Gain:
         chance: probability that it is above 0, by all trainings that there are; None where it was not asked.
         on_new_seeds: whether `verify` showed it; difference, interval and words are of its seeds alone then.
         p_holm: two-sided, adjusted for the number of comparisons; None in a search.
+        below: probability that it is under 0, as `chance`.
     """
 
     over: str
@@ -52,15 +55,23 @@ class Gain:
     chance: float | None
     on_new_seeds: bool = False
     p_holm: float | None = None
+    below: float | None = None
 
     @property
     def reversed(self) -> Gain:
         """The other network's over this one, which keeps its name."""
-        low, high, chance = *self.ci95, self.chance
+        low, high = self.ci95
         return dataclasses.replace(
             self, difference=-self.difference, ci95=(-high, -low), words=OPPOSITE.get(self.words, self.words),
-            chance=None if chance is None else 1 - chance,
+            chance=self.below, below=self.chance,
         )  # fmt: skip
+
+    @property
+    def probably(self) -> str:
+        """What all trainings show where new seeds alone show nothing; its own words else."""
+        if not self.on_new_seeds or self.words != NO_EVIDENCE or self.chance is None or self.below is None:
+            return self.words
+        return PROBABLY_BETTER if self.chance >= PROBABLE else PROBABLY_WORSE if self.below >= PROBABLE else NO_EVIDENCE
 
     @property
     def told(self) -> str:
@@ -73,7 +84,7 @@ class Gain:
         low, high = (100 * bound for bound in self.ci95)
         interval = f"({low:+z.2f} to {high:+z.2f}{self._taken_back})"
         found = f"{100 * self.difference:+z.2f} points over {self.over} {interval}{self._seeds}: {self.words}"
-        return f"{found}{self._better_by(self.chance)}"
+        return f"{found}{self._by_chance}"
 
     @property
     def told_of_the_other(self) -> str:
@@ -87,17 +98,21 @@ class Gain:
         low, high = (100 * bound for bound in other.ci95)
         interval = f"({low:+z.2f} to {high:+z.2f}{self._taken_back})"
         found = f"{self.over} would gain {100 * other.difference:+z.2f} points {interval}"
-        chance = other._better_by(other.chance) if self.on_new_seeds else ""
-        return f"{found}{self._seeds}: {other.words}{chance}"
+        return f"{found}{self._seeds}: {other.words}{other._by_chance if self.on_new_seeds else ''}"
 
-    def _better_by(self, chance: float | None) -> str:
-        """The probability of being better, as far as the words leave that open."""
-        if chance is None:
+    @property
+    def _by_chance(self) -> str:
+        """The probability of being better, or worse, as far as the words leave that open."""
+        if self.chance is None:
             return ""
-        said = f"with a probability of {said_chance(chance)}"
-        if self.on_new_seeds:
-            return f"; by search and new seeds together better {said}" if self.words == NO_EVIDENCE else ""
-        return f", better {said}" if self.words == NO_EVIDENCE else f", {said}"
+        said = f"with a probability of {said_chance(self.chance)}"
+        if not self.on_new_seeds:
+            return f", better {said}" if self.words == NO_EVIDENCE else f", {said}"
+        if self.words != NO_EVIDENCE:
+            return ""
+        if self.below is not None and self.below > self.chance:
+            return f"; by search and new seeds together worse with a probability of {said_chance(self.below)}"
+        return f"; by search and new seeds together better {said}"
 
     @property
     def _taken_back(self) -> str:
@@ -191,9 +206,12 @@ def _gains(
 
 
 def _on_new_seeds(budget: BudgetResult, mine: int, called: str, other: int, seen: Seen) -> Gain:
-    stand = budget.verified_standings
-    gap = stand.difference(mine, other) if stand else None
-    return Gain(called, other, *seen[:3], gap.above if gap else None, on_new_seeds=True, p_holm=seen[3])
+    value, ci95, words, p_holm = seen
+    found = stood(budget, mine, other)
+    word, gap = found or (DEPENDS, None)
+    if gap is None or word == DEPENDS:
+        return Gain(called, other, value, ci95, words, None, on_new_seeds=True, p_holm=p_holm)
+    return Gain(called, other, value, ci95, words, gap.above, on_new_seeds=True, p_holm=p_holm, below=gap.below)
 
 
 def _in_search(budget: BudgetResult, choice: NetworkSummary, called: str, number: int) -> Gain | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scalesearch.analysis.answer.choice import verification_of
+from scalesearch.analysis.answer.stand import verification_of
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.scaling.units import duration
 
@@ -50,7 +50,7 @@ def next_step(result: StudyResult, budget: BudgetResult) -> NextStep | None:
     verification, checked = verification_of(budget), budget.proof.fidelity and budget.proof.fidelity.rate
     rates = RATES * max(2, config.seeds) * (networks - 1) if result.rates and not checked else 0
     command = f"scalesearch verify {name}{f' --budget {budget.facts.text}' if len(result.budgets) > 1 else ''}"
-    if verification is None and sum(s.ranked for s in budget.networks) > 1:
+    if (verification is None or len(verification.seeds) < 2) and sum(s.ranked for s in budget.networks) > 1:
         why = "leaders, references and the baseline on new seeds"
         return _step(result, command, why, SEEDS * networks + rates)
     if verification and verification.seeds_for_half and verification.seeds_for_half <= MOST_SEEDS:

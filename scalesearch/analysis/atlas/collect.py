@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scalesearch.analysis.answer.choice import verification_of
+from scalesearch.analysis.answer.stand import verification_of
 from scalesearch.analysis.atlas.row import (
     COARSE,
     PART,

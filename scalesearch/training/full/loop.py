@@ -30,7 +30,7 @@ from scalesearch.training.full.schedule import average_decay, learning_rate, pat
 from scalesearch.training.full.team import ALONE, Next, Team
 from scalesearch.training.generators import generators, seed_all, set_generators
 from scalesearch.training.proxy import ShouldStop, StoppedEarly, evaluate, set_bn_momentum
-from scalesearch.training.steps import descend, numbers
+from scalesearch.training.steps import descend, numbers, start_momentum
 
 SAVE_EVERY_SECONDS = 120.0
 """Within an epoch; one is always saved at its end."""
@@ -278,6 +278,7 @@ class FullTraining:
         self.at = Progressed(**{**at, "curve": [tuple(point) for point in at["curve"]]})
         self.module.load_state_dict(content["module"])
         self.optimizer.load_state_dict(content["optimizer"])
+        start_momentum(self.optimizer)  # of weights that no step had reached
         if self.average is not None:
             self.average.load_state_dict(content["average"])
         self.best_state = {name: value.to(self.device) for name, value in content["best"].items()}
