@@ -222,3 +222,16 @@ def test_what_new_seeds_leave_open_is_told_by_all_trainings(chance, below, said,
     gain = Gain("all on width", 2, 0.0, (-0.01, 0.01), NO_EVIDENCE, chance, on_new_seeds=True, below=below)
     assert gain.told.endswith(f"on new seeds: no evidence of a difference; by search and new seeds together {said}")
     assert (gain.probably, gain.reversed.chance, gain.reversed.below) == (word, below, chance)
+
+
+def test_a_baseline_that_costs_more_takes_no_smaller_budgets_place():
+    """At half the cost every network may be worse than the baseline, which is twice as dear."""
+    plan = replace(PLAN, budgets=("0.5x",))
+    records = list(records_of(plan))
+    found = [replace(one, stage=EvidenceStage("verify", "0.5x", 1.0, "test")) for one in anew(records, {0: 0.02}, 0.01)]
+    result = compute_result(manifest_of(plan), records, found)
+    (budget,) = result.budgets
+    assert result.baseline.network.cost > budget.best.network.cost
+    said = card(result)
+    assert said.kind in ("take", "uniform")
+    assert "baseline" not in said.todo

@@ -152,13 +152,15 @@ def _matters(result: StudyResult, budget: BudgetResult, names: list[str]) -> boo
 
 
 def _overtaken(result: StudyResult, budget: BudgetResult, verdicts: tuple[Verdict, ...]) -> Iterator[_Objection]:
-    """The verified network that all trainings together put ahead of the best, if it may be taken itself."""
+    """The verified network of the budget that all trainings put ahead of the best, if it may be taken itself."""
     best = budget.best.network.number if budget.best else -1
-    uniform = dict(budget.references).get("uniform")
-    asked = [s.network.number for s in (uniform, result.baseline) if s and s.ranked]
+    cheaper = result.baseline if costs_less(result, budget) else None
+    asked = [s.network.number for s in (dict(budget.references).get("uniform"), cheaper) if s and s.ranked]
+    own = {s.network.number for s in budget.networks}
     ahead = []
     for verdict in verdicts:
-        found = stood(budget, best, verdict.number) if verdict.words == NO_EVIDENCE else None
+        open_one = verdict.words == NO_EVIDENCE and verdict.number in own
+        found = stood(budget, best, verdict.number) if open_one else None
         rivals = [other for other in asked if other != verdict.number]
         if found and found[0] in BEHIND and all(_ahead(budget, verdict.number, other) for other in rivals):
             ahead.append((found[1].expected, verdict, found[1].below))
