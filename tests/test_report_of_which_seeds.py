@@ -76,7 +76,7 @@ def test_where_a_row_lacks_new_seeds_all_are_of_the_search_and_show_is_named(rol
     text = flat(render_comparisons([table]))
     assert (table.verified_on, len(table.seeds)) == (None, 2)
     assert "2 seeds of each in the search" in text
-    assert "what they say: scalesearch show synthetic" in text
+    assert "see scalesearch show synthetic" in text
 
 
 def test_a_search_of_more_seeds_than_the_new_ones_is_not_thrown_away():

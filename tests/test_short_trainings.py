@@ -79,7 +79,7 @@ def test_check_base_looks_at_the_network_that_run_would_search(asked, images, px
     from scalesearch.search import check_base as module
 
     looked_at = []
-    monkeypatch.setattr(module, "_checked", lambda baseline, *_: looked_at.append(baseline))
+    monkeypatch.setattr(module, "_checked", lambda baseline, *_, **__: looked_at.append(baseline))
     check_base("resnet18", resolution_px=asked, native_px=images)
     (baseline,) = looked_at
     assert baseline.spec.resolution_px == px
