@@ -404,14 +404,16 @@ def test_a_new_base_is_searched(write, call, tmp_path):
     assert {network["network"]["unit"] for network in networks} == {"thousandth"}
 
 
-TASKS = """
+NET = """
 from torch import nn
 
 def net(width, channels, classes):
     c = round(20 * width)
     pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return nn.Sequential(nn.Conv2d(channels, c, 3, 2, 1), nn.ReLU(), pool, nn.Linear(c, classes))
+"""
 
+TASKS = f"""{NET}
 def no_channels(depth, width, resolution, num_classes, in_channels):
     return net(width, 3, num_classes)
 

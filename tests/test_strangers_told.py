@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from test_check_base import NET
 
 from scalesearch.errors import BaseError, ConfigError, InfeasibleError
 from scalesearch.networks.base import Task
@@ -18,14 +19,7 @@ from scalesearch.search.check_base.task import task_findings
 from scalesearch.study.config import ProxyRecipe, StudyConfig, config_from_dict, option, override
 from scalesearch.user_code.importing import guarded, import_attribute
 
-NETS = """
-from torch import nn
-
-def net(width, channels, classes):
-    c = round(20 * width)
-    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return nn.Sequential(nn.Conv2d(channels, c, 3, 2, 1), nn.ReLU(), pool, nn.Linear(c, classes))
-
+NETS = f"""{NET}
 def colour(depth, width, resolution, num_classes, in_channels):
     return net(width, 3, num_classes)
 

@@ -16,19 +16,15 @@ Networks of other origin in a study, such as a sampler's own, are left out: they
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import special
-
-from scalesearch.analysis.noise import mean_of
 from scalesearch.analysis.paired import PairedVerdict, against
 from scalesearch.analysis.printed import Printed, printed_table
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.seed_table import pivoted
-from scalesearch.analysis.summary import NetworkSummary, pooled_anova
+from scalesearch.analysis.summary import NetworkSummary, pooled_anova, with_interval
 from scalesearch.analysis.verdict import NO_EVIDENCE, word_of_interval
 from scalesearch.analysis.verified.anew import anew
 from scalesearch.errors import StudyError, choice_error
@@ -186,14 +182,7 @@ def _verified(budget: BudgetResult, summaries: Sequence[NetworkSummary]) -> list
     anova = pooled_anova(new.values())
     if len(new) < len(ranked) or anova is None or any(len(s.seeds) < len(seeds) for s in new.values()):
         return []
-    half = float(special.stdtrit(anova.df_within, 0.975)) * math.sqrt(anova.ms_within)
-    return [_with_interval(new[s.network.number], half) if s.network.number in new else s for s in summaries]
-
-
-def _with_interval(summary: NetworkSummary, half: float) -> NetworkSummary:
-    """The network with the interval of its mean; `half` is half of one training's."""
-    mean, half = mean_of(summary.accuracies), half / math.sqrt(len(summary.accuracies))
-    return dataclasses.replace(summary, ci95=(max(0.0, mean - half), min(1.0, mean + half)))
+    return [with_interval(new.get(s.network.number, s), anova) if s.ranked else s for s in summaries]
 
 
 def _distinct(summaries: Iterable[NetworkSummary]) -> list[NetworkSummary]:

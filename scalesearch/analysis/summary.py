@@ -115,7 +115,8 @@ def _collect(records: Sequence[TrialRecord], at_cost: Mapping[str, CostSlope]) -
     )
 
 
-def _with_interval(summary: NetworkSummary, study: Anova | None) -> NetworkSummary:
+def with_interval(summary: NetworkSummary, study: Anova | None) -> NetworkSummary:
+    """The network with the interval of its mean, by the noise of all that the layout is of."""
     if study is None or summary.mean is None:
         return summary
     half = float(special.stdtrit(study.df_within, 0.975)) * math.sqrt(study.ms_within / len(summary.accuracies))
@@ -170,7 +171,7 @@ def summarize(
     study = pooled_anova(collected)
     by_budget: dict[str, list[NetworkSummary]] = {}
     for summary in collected:
-        by_budget.setdefault(summary.network.budget, []).append(_with_interval(summary, study))
+        by_budget.setdefault(summary.network.budget, []).append(with_interval(summary, study))
     result: list[NetworkSummary] = []
     for summaries in by_budget.values():
         anova = pooled_anova(summaries)

@@ -22,7 +22,6 @@ from scalesearch.report.text import (
     is_function,
     noise_line,
     progress,
-    saves,
     score_beside,
     target,
     told_network,
@@ -76,7 +75,7 @@ def _budget(result: StudyResult, budget: BudgetResult) -> Iterator[RenderableTyp
         yield _line("search", budget.ending)
     yield _line("noise", noise_line(budget.reliability))
     if budget.best is not None:
-        yield from surface_lines(budget.surface, saved=saves(budget, manifest))
+        yield from surface_lines(budget.surface, saved=manifest.saves(budget.facts))
     yield from render_proof(budget.proof)
     if budget.networks:
         yield result_table(budget, MOST_ROWS)

@@ -104,11 +104,6 @@ def target(cost: float, manifest: Manifest) -> str:
     return amount(cost, currency)
 
 
-def saves(budget: BudgetResult, manifest: Manifest) -> bool:
-    """Whether a budget is under the baseline's cost, so that shares are of what is saved."""
-    return budget.facts.target < manifest.baseline_cost
-
-
 def beside(budget: BudgetResult) -> str:
     """The heading of the best against others; with new seeds it is not the whole answer, and must not be read so."""
     return "in the search, against" if budget.proof.verification else "best against"

@@ -240,6 +240,10 @@ class Manifest:
         """Whether the memory of a training step was estimated from shapes."""
         return memory_is_estimate(self.device)
 
+    def saves(self, budget: BudgetFacts) -> bool:
+        """Whether a budget is under the baseline's cost, so that shares are of what is saved."""
+        return budget.target < self.baseline_cost
+
     @property
     def target_macs(self) -> Mapping[str, int | None]:
         """Budget -> its target in multiply-adds; None where the study counts something else."""

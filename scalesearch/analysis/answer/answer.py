@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from scalesearch.analysis.answer.choice import Choice, choose
-from scalesearch.analysis.answer.gains import Gain, over_single_dimensions, over_the_obvious
+from scalesearch.analysis.answer.gains import Gain, gains_of
 from scalesearch.analysis.answer.next_step import NextStep, next_step
 from scalesearch.analysis.answer.stand import has_new_seeds, latest, verification_of
 from scalesearch.analysis.calls import network_line
@@ -114,12 +114,12 @@ def answer(result: StudyResult, budget: BudgetResult) -> Answer:
     """
     choice = choose(result, budget)
     network, delta = choice.network, result.manifest.config.delta
-    single = over_single_dimensions(result, budget, network) if network else ()
+    obvious, single = gains_of(result, budget, network) if network else ((), ())
     return Answer(
         kind=_kind(choice),
         choice=choice,
         todo=_todo(result, budget, choice),
-        gains=over_the_obvious(result, budget, network) if network else (),
+        gains=obvious,
         within=_within(budget, network, delta) if network else None,
         anew=has_new_seeds(budget),
         delta=delta,

@@ -108,7 +108,7 @@ def _objections(result: StudyResult, budget: BudgetResult, best: NetworkSummary)
     if verification and best.network.number in verification.diverged:
         yield _Objection(f"It {verification.failure} on a new seed of verify.", NONE, None)
     elif verification and verification.smallest_detectable_difference is not None:
-        yield from _by_new_seeds(result, budget, verification.verdicts)
+        yield from _by_new_seeds(result, budget, best.network.number, verification.verdicts)
     else:
         yield from _by_search(result, budget, best)
     if not result.complete:
@@ -121,16 +121,21 @@ def _by_rate(budget: BudgetResult) -> Iterator[_Objection]:
         yield _Objection(f"Another learning rate puts another network first. {fidelity.rate.words}", NONE, None)
 
 
-def _by_new_seeds(result: StudyResult, budget: BudgetResult, verdicts: tuple[Verdict, ...]) -> Iterator[_Objection]:
+def _by_new_seeds(
+    result: StudyResult, budget: BudgetResult, best: int, verdicts: tuple[Verdict, ...]
+) -> Iterator[_Objection]:
+    """What new seeds, and all trainings where these leave it open, say against the best network, by its number."""
     worse = sorted((v for v in verdicts if v.words == WORSE), key=lambda v: v.difference)
     for verdict in worse:
         reason = f"On new seeds it is worse than {_called(verdict)} ({points_of(verdict)})."
         yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
-    yield from _overtaken(result, budget, verdicts)
-    open_ones = [v for v in verdicts if v.words in UNDECIDED and not _ahead_together(budget, v)]
+    yield from _overtaken(result, budget, best, verdicts)
+    # What is ahead by all trainings is so where its new seeds alone are too few to show it.
+    sure = {v.number for v in verdicts if v.words == NO_EVIDENCE and _ahead(budget, best, v.number)}
+    open_ones = [v for v in verdicts if v.words in UNDECIDED and v.number not in sure]
     for verdict in sorted(open_ones, key=lambda v: "baseline" not in v.against.split("+")):
         if _matters(result, budget, verdict.against.split("+")):
-            shown = f"{_called(verdict)} ({points_of(verdict)}){_by_all(budget, verdict)}"
+            shown = f"{_called(verdict)} ({points_of(verdict)}){_by_all(budget, best, verdict)}"
             reason = f"On new seeds it is not shown to beat {shown}."
             yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
     yield from _untold(result, budget, verdicts)
@@ -151,9 +156,10 @@ def _matters(result: StudyResult, budget: BudgetResult, names: list[str]) -> boo
     return "uniform" in names or ("baseline" in names and costs_less(result, budget))
 
 
-def _overtaken(result: StudyResult, budget: BudgetResult, verdicts: tuple[Verdict, ...]) -> Iterator[_Objection]:
+def _overtaken(
+    result: StudyResult, budget: BudgetResult, best: int, verdicts: tuple[Verdict, ...]
+) -> Iterator[_Objection]:
     """The verified network of the budget that all trainings put ahead of the best, if it may be taken itself."""
-    best = budget.best.network.number if budget.best else -1
     cheaper = result.baseline if costs_less(result, budget) else None
     asked = [s.network.number for s in (dict(budget.references).get("uniform"), cheaper) if s and s.ranked]
     own = {s.network.number for s in budget.networks}
@@ -170,15 +176,8 @@ def _overtaken(result: StudyResult, budget: BudgetResult, verdicts: tuple[Verdic
         yield _Objection(reason, verdict.called, numbered(result, budget, verdict.number))
 
 
-def _ahead_together(budget: BudgetResult, verdict: Verdict) -> bool:
-    """Whether all trainings show the best network ahead where its new seeds alone are too few to."""
-    best = budget.best
-    return verdict.words == NO_EVIDENCE and best is not None and _ahead(budget, best.network.number, verdict.number)
-
-
-def _by_all(budget: BudgetResult, verdict: Verdict) -> str:
-    best = budget.best
-    found = stood(budget, best.network.number, verdict.number) if best and verdict.words == NO_EVIDENCE else None
+def _by_all(budget: BudgetResult, best: int, verdict: Verdict) -> str:
+    found = stood(budget, best, verdict.number) if verdict.words == NO_EVIDENCE else None
     if found is None:
         return ""
     if found[0] == DEPENDS:

@@ -27,6 +27,7 @@ from scalesearch.analysis.verdict import (
     word_of_chance,
 )
 from scalesearch.analysis.verified.anew import anew
+from scalesearch.analysis.verified.verification import Verdict
 
 OPPOSITE = {BETTER: WORSE, WORSE: BETTER, PROBABLY_BETTER: PROBABLY_WORSE, PROBABLY_WORSE: PROBABLY_BETTER}
 
@@ -123,21 +124,34 @@ class Gain:
         return " on new seeds" if self.on_new_seeds else ""
 
 
-def over_the_obvious(result: StudyResult, budget: BudgetResult, choice: NetworkSummary) -> tuple[Gain, ...]:
-    """Gains of a network over the baseline and over uniform scaling, as far as they are others and it is known."""
-    named = [("the baseline", result.baseline), *((n, s) for n, s in _references(result, budget) if "uniform" in n)]
-    return _gains(result, budget, choice, [(called, other) for called, other in named if other])
+def gains_of(
+    result: StudyResult, budget: BudgetResult, choice: NetworkSummary
+) -> tuple[tuple[Gain, ...], tuple[Gain, ...]]:
+    """Gains of a network over others, by new seeds where both have them and by the search else, where it is known.
 
+    Returns:
+        Over the baseline and uniform scaling; over all that was spent on one dimension and EfficientNet's shares.
+    """
+    seen, known = _anew(result, budget, choice), _references(result, budget)
+    uniform = [(called, other) for called, other in known if "uniform" in called]
+    itself = {choice.network.number}
 
-def over_single_dimensions(result: StudyResult, budget: BudgetResult, choice: NetworkSummary) -> tuple[Gain, ...]:
-    """Gains of a network over all that was spent on one dimension, and over EfficientNet's shares."""
-    known = _references(result, budget)
-    uniform = {other.network.number for called, other in known if "uniform" in called}
-    return _gains(result, budget, choice, [(n, s) for n, s in known if s.network.number not in uniform])
+    def over(named: Sequence[tuple[str, NetworkSummary]], left_out: set[int]) -> tuple[Gain, ...]:
+        others = [(n, s.network.number) for n, s in named if s.ranked and s.network.number not in left_out]
+        found = (
+            _on_new_seeds(budget, choice, called, other, seen[other])
+            if other in seen
+            else _in_search(budget, choice, called, other)
+            for called, other in others
+        )
+        return tuple(gain for gain in found if gain)
+
+    baseline = [("the baseline", result.baseline)] if result.baseline else []
+    return over([*baseline, *uniform], itself), over(known, itself | {s.network.number for _, s in uniform})
 
 
 def _references(result: StudyResult, budget: BudgetResult) -> list[tuple[str, NetworkSummary]]:
-    saved = budget.facts.target < result.manifest.baseline_cost
+    saved = result.manifest.saves(budget.facts)
     return [(_phrase(name, name in s.network.stands_for, saved), s) for name, s in budget.references if s.ranked]
 
 
@@ -168,17 +182,19 @@ def _anew(result: StudyResult, budget: BudgetResult, choice: NetworkSummary) -> 
     verification, number = verification_of(budget), choice.network.number
     if verification is None:
         return {}
-    told = {v.number: v for v in verification.verdicts if v.words != SAME and v.ci95 is not None}
+    told = _seen({v.number: v for v in verification.verdicts if v.words != SAME})
     if number == verification.found:
-        return {n: (v.difference, v.ci95, v.words, v.p_holm) for n, v in told.items() if v.ci95}
-    known = [*budget.networks, choice, *([result.baseline] if result.baseline else [])]
-    found = {n: one for n, one in _against_all(anew(budget, known), number).items() if one.ci95}
-    seen: dict[int, Seen] = {n: (v.difference, v.ci95, v.words, v.p_holm) for n, v in found.items() if v.ci95}
-    own = told.get(number)
-    if own and own.ci95:  # as `verify` says it, seen from the other side
-        low, high = own.ci95
-        seen[verification.found] = (-own.difference, (-high, -low), OPPOSITE.get(own.words, own.words), own.p_holm)
+        return told
+    seen = _seen(_against_all(anew(budget, [*budget.networks, choice, *filter(None, [result.baseline])]), number))
+    if number in told:  # as `verify` says it, seen from the other side
+        value, (low, high), words, p_holm = told[number]
+        seen[verification.found] = (-value, (-high, -low), OPPOSITE.get(words, words), p_holm)
     return seen
+
+
+def _seen(verdicts: Mapping[int, Verdict] | Mapping[int, PairedVerdict]) -> dict[int, Seen]:
+    """Those that have an interval."""
+    return {n: (v.difference, v.ci95, v.words, v.p_holm) for n, v in verdicts.items() if v.ci95}
 
 
 def _against_all(rows: Mapping[int, NetworkSummary], number: int) -> dict[int, PairedVerdict]:
@@ -190,28 +206,13 @@ def _against_all(rows: Mapping[int, NetworkSummary], number: int) -> dict[int, P
     return dict(zip(order[1:], against(table, 0, range(1, len(order)), unsure), strict=True))
 
 
-def _gains(
-    result: StudyResult, budget: BudgetResult, choice: NetworkSummary, others: Sequence[tuple[str, NetworkSummary]]
-) -> tuple[Gain, ...]:
-    """By new seeds where both have them, by the search else; without those that are the network itself."""
-    seen, mine = _anew(result, budget, choice), choice.network.number
-    known = [(called, s) for called, s in others if s.ranked and s.network.number != mine]
-    found = (
-        _on_new_seeds(budget, mine, called, s.network.number, seen[s.network.number])
-        if s.network.number in seen
-        else _in_search(budget, choice, called, s.network.number)
-        for called, s in known
-    )
-    return tuple(gain for gain in found if gain)
-
-
-def _on_new_seeds(budget: BudgetResult, mine: int, called: str, other: int, seen: Seen) -> Gain:
+def _on_new_seeds(budget: BudgetResult, choice: NetworkSummary, called: str, other: int, seen: Seen) -> Gain:
     value, ci95, words, p_holm = seen
-    found = stood(budget, mine, other)
-    word, gap = found or (DEPENDS, None)
-    if gap is None or word == DEPENDS:
-        return Gain(called, other, value, ci95, words, None, on_new_seeds=True, p_holm=p_holm)
-    return Gain(called, other, value, ci95, words, gap.above, on_new_seeds=True, p_holm=p_holm, below=gap.below)
+    gain = Gain(called, other, value, ci95, words, None, on_new_seeds=True, p_holm=p_holm)
+    found = stood(budget, choice.network.number, other)
+    if found is None or found[0] == DEPENDS:
+        return gain
+    return dataclasses.replace(gain, chance=found[1].above, below=found[1].below)
 
 
 def _in_search(budget: BudgetResult, choice: NetworkSummary, called: str, number: int) -> Gain | None:

@@ -9,7 +9,6 @@ from scalesearch.analysis.noise import Reliability
 from scalesearch.analysis.result import BudgetResult, StudyResult
 from scalesearch.analysis.summary import NetworkSummary
 from scalesearch.errors import choice_error
-from scalesearch.report.text import saves
 from scalesearch.scaling.coefficients import REFERENCES, Shares
 from scalesearch.scaling.units import over_limit
 from scalesearch.study.manifest import Manifest
@@ -154,7 +153,7 @@ def _panel(budget: BudgetResult, manifest: Manifest) -> Panel:
     else:
         caption = "no training has finished yet"
     facts, currency = budget.facts, manifest.config.cost
-    return Panel(facts.text, facts.target, currency, marks, caption, saves(budget, manifest))
+    return Panel(facts.text, facts.target, currency, marks, caption, manifest.saves(facts))
 
 
 def shown_budgets(result: StudyResult, budget: str | None) -> tuple[BudgetResult, ...]:

@@ -170,7 +170,7 @@ def html_report(
 
 def _went(result: StudyResult) -> str:
     """The caption of the networks on the triangle: what their shares are of."""
-    saved = {text.saves(budget, result.manifest) for budget in result.budgets}
+    saved = {result.manifest.saves(budget.facts) for budget in result.budgets}
     if saved == {True}:
         return "Where compute was saved, and the accuracy that was left."
     under = ", or was saved under the baseline's cost" if True in saved else ""
